@@ -1,0 +1,179 @@
+// IP addresses and networks as values: parse, format (RFC 5952), contain, compare.
+
+export type Family = 4 | 6;
+/** An address as a number of 32 or 128 bits. */
+export interface IpAddress {
+  readonly family: Family;
+  readonly value: bigint;
+}
+/** A network: `base` has no bits set behind `length`. */
+export interface Cidr {
+  readonly family: Family;
+  readonly base: bigint;
+  readonly length: number;
+}
+
+export function familyBits(family: Family): 32 | 128 {
+  return family === 4 ? 32 : 128;
+}
+
+/** Strict textual forms only (no leading zeros, no zone); undefined if the text is no address. */
+export function parseIp(text: string): IpAddress | undefined {
+  if (text.includes(':')) {
+    const value = parseIpv6(text);
+    return value === undefined ? undefined : { family: 6, value };
+  }
+  const value = parseIpv4(text);
+  return value === undefined ? undefined : { family: 4, value };
+}
+
+function parseIpv4(text: string): bigint | undefined {
+  const parts = text.split('.');
+  if (parts.length !== 4) return undefined;
+  let value = 0;
+  for (const part of parts) {
+    if (!/^(0|[1-9][0-9]{0,2})$/.test(part)) return undefined;
+    const octet = Number(part);
+    if (octet > 255) return undefined;
+    value = value * 256 + octet;
+  }
+  return BigInt(value);
+}
+
+function parseIpv6(text: string): bigint | undefined {
+  let groupsText = text;
+  const dotted = /^(.*:)([0-9.]+)$/.exec(text);
+  if (dotted?.[2]?.includes('.')) {
+    const embedded = parseIpv4(dotted[2]);
+    if (embedded === undefined) return undefined;
+    groupsText = `${dotted[1] ?? ''}${(embedded >> 16n).toString(16)}:${(embedded & 0xffffn).toString(16)}`;
+  }
+  const halves = groupsText.split('::');
+  if (halves.length > 2) return undefined;
+  const head = splitGroups(halves[0] ?? '');
+  const tail = halves.length === 2 ? splitGroups(halves[1] ?? '') : [];
+  if (head === undefined || tail === undefined) return undefined;
+  const missing = 8 - head.length - tail.length;
+  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
+  const groups = [...head, ...new Array<number>(missing).fill(0), ...tail];
+  return groups.reduce((value, group) => (value << 16n) | BigInt(group), 0n);
+}
+
+function splitGroups(text: string): number[] | undefined {
+  if (text === '') return [];
+  const groups: number[] = [];
+  for (const part of text.split(':')) {
+    if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return undefined;
+    groups.push(Number.parseInt(part, 16));
+  }
+  return groups;
+}
+
+export function formatIp(address: IpAddress): string {
+  if (address.family === 4) {
+    const value = Number(address.value);
+    return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+  }
+  const groups: number[] = [];
+  for (let shift = 112n; shift >= 0n; shift -= 16n) groups.push(Number((address.value >> shift) & 0xffffn));
+  return formatIpv6Groups(groups);
+}
+
+/** RFC 5952 §4.2: the longest run of two or more zero groups, the first of equals, becomes `::`. */
+function formatIpv6Groups(groups: readonly number[]): string {
+  let bestStart = -1;
+  let bestLength = 1;
+  for (let start = 0; start < 8; start++) {
+    let length = 0;
+    while (start + length < 8 && groups[start + length] === 0) length++;
+    if (length > bestLength) {
+      bestStart = start;
+      bestLength = length;
+    }
+  }
+  const hex = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(':');
+  if (bestStart < 0) return hex(groups);
+  return `${hex(groups.slice(0, bestStart))}::${hex(groups.slice(bestStart + bestLength))}`;
+}
+
+/** The bits before `length` set. */
+export function netmask(family: Family, length: number): bigint {
+  const bits = BigInt(familyBits(family));
+  return ((1n << BigInt(length)) - 1n) << (bits - BigInt(length));
+}
+
+/**
+ * `10.0.0.0/8`, or a bare address as a network of one. Bits behind the length are cleared; use `isMasked` or
+ * compare `formatCidr` to insist on a masked text. Undefined if the text is no network.
+ */
+export function parseCidr(text: string): Cidr | undefined {
+  const slash = text.indexOf('/');
+  const address = parseIp(slash < 0 ? text : text.slice(0, slash));
+  if (address === undefined) return undefined;
+  const bits = familyBits(address.family);
+  if (slash < 0) return { family: address.family, base: address.value, length: bits };
+  const lengthText = text.slice(slash + 1);
+  if (!/^(0|[1-9][0-9]{0,2})$/.test(lengthText)) return undefined;
+  const length = Number(lengthText);
+  if (length > bits) return undefined;
+  return { family: address.family, base: address.value & netmask(address.family, length), length };
+}
+
+export function formatCidr(cidr: Cidr): string {
+  return `${formatIp({ family: cidr.family, value: cidr.base })}/${cidr.length}`;
+}
+
+/** The canonical text of a network, or undefined if the text is none: `10.0.0.1/24` → `10.0.0.0/24`, `::1` → `::1/128`. */
+export function canonicalCidr(text: string): string | undefined {
+  const cidr = parseCidr(text);
+  return cidr === undefined ? undefined : formatCidr(cidr);
+}
+
+/** Whether the text is a network written without bits behind its length. */
+export function isMasked(text: string): boolean {
+  const cidr = parseCidr(text);
+  const address = parseIp(text.split('/')[0] ?? '');
+  return cidr !== undefined && address !== undefined && address.value === cidr.base;
+}
+
+/** The network of one address. */
+export function hostCidr(address: IpAddress): Cidr {
+  return { family: address.family, base: address.value, length: familyBits(address.family) };
+}
+
+export function cidrContains(cidr: Cidr, address: IpAddress): boolean {
+  return cidr.family === address.family && (address.value & netmask(cidr.family, cidr.length)) === cidr.base;
+}
+
+/** Whether `inner` lies in `outer`, or is the same. */
+export function cidrCovers(outer: Cidr, inner: Cidr): boolean {
+  return outer.length <= inner.length && cidrContains(outer, { family: inner.family, value: inner.base });
+}
+
+export function cidrsOverlap(a: Cidr, b: Cidr): boolean {
+  return cidrCovers(a, b) || cidrCovers(b, a);
+}
+
+export function cidrFirst(cidr: Cidr): IpAddress {
+  return { family: cidr.family, value: cidr.base };
+}
+
+export function cidrLast(cidr: Cidr): IpAddress {
+  return { family: cidr.family, value: cidr.base + cidrSize(cidr) - 1n };
+}
+
+/** How many addresses the network has. */
+export function cidrSize(cidr: Cidr): bigint {
+  return 1n << BigInt(familyBits(cidr.family) - cidr.length);
+}
+
+/** IPv4 before IPv6, then by number. */
+export function compareIp(a: IpAddress, b: IpAddress): number {
+  if (a.family !== b.family) return a.family - b.family;
+  return a.value < b.value ? -1 : a.value > b.value ? 1 : 0;
+}
+
+/** By base address, then the shorter prefix first. */
+export function compareCidr(a: Cidr, b: Cidr): number {
+  return compareIp(cidrFirst(a), cidrFirst(b)) || a.length - b.length;
+}
