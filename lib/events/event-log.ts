@@ -35,7 +35,10 @@ export class EventLog implements EventSink {
   }
 
   /** Events with `seq` greater than `afterSeq`, oldest first, and how many of those have been overwritten. */
-  read(afterSeq = 0, limit = this.#capacity): { readonly events: readonly CalicoEvent[]; readonly lost: number } {
+  read(
+    afterSeq = 0,
+    limit = this.#capacity,
+  ): { readonly events: readonly CalicoEvent[]; readonly lost: number } {
     const oldest = this.#ring[0]?.seq ?? this.#nextSeq;
     const lost = Math.max(0, oldest - afterSeq - 1);
     const events = this.#ring.filter((event) => event.seq > afterSeq).slice(0, limit);

@@ -55,7 +55,15 @@ export const EVENT_KINDS = {
     'configurationApplied',
     'configurationRefused',
   ],
-  kubelet: ['podAdmitted', 'podSandboxCreated', 'podStarted', 'podExited', 'podFailed', 'podRemoved', 'podWaiting'],
+  kubelet: [
+    'podAdmitted',
+    'podSandboxCreated',
+    'podStarted',
+    'podExited',
+    'podFailed',
+    'podRemoved',
+    'podWaiting',
+  ],
 } as const;
 export type EventComponent = keyof typeof EVENT_KINDS;
 export type EventKind = (typeof EVENT_KINDS)[EventComponent][number];

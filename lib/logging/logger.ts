@@ -89,7 +89,9 @@ function plainValue(value: unknown, depth: number): unknown {
   if (value instanceof Map) return plainValue(Object.fromEntries(value), depth + 1);
   if (value instanceof Set) return plainValue([...value], depth + 1);
   if (Array.isArray(value)) return value.map((entry) => plainValue(entry, depth + 1));
-  return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, plainValue(entry, depth + 1)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, entry]) => [name, plainValue(entry, depth + 1)]),
+  );
 }
 
 function plainError(error: Error, depth: number): Record<string, unknown> {
