@@ -32,6 +32,8 @@ export interface ServiceOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Both streams are also appended to this file. */
   readonly logFile?: string;
+  /** Called with each line of either stream, from the first on. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** A started child. `stop` is idempotent and awaits the end of the child. */
@@ -89,6 +91,7 @@ class ChildService implements Service {
     const [program, ...args] = options.argv;
     this.argv = options.argv;
     this.#stopGraceMs = options.stopGraceMs ?? DEFAULT_STOP_GRACE_MS;
+    if (options.onLine !== undefined) this.#lineListeners.add(options.onLine);
     if (options.logFile !== undefined) this.#logFd = openSync(options.logFile, 'a');
     this.#child = spawn(program, args, {
       detached: true,
