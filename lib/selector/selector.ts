@@ -1,0 +1,36 @@
+// A parsed selector: what it matches, its canonical text, and the id that Calico gives a set of endpoints it selects.
+
+import { createHash } from 'node:crypto';
+import { type Expression, evaluateExpression, formatExpression, type Labels } from './expression.ts';
+
+/** Immutable. Made by `parseSelector`, or from others by the functions of rewrite.ts. */
+export class Selector {
+  readonly expression: Expression;
+  private canonicalText: string | undefined;
+  private idText: string | undefined;
+
+  constructor(expression: Expression) {
+    this.expression = expression;
+  }
+
+  /** The selector written out again from its parsed form; equal texts mean equal selectors. */
+  get canonical(): string {
+    this.canonicalText ??= formatExpression(this.expression);
+    return this.canonicalText;
+  }
+
+  /** `s:` and 38 characters. */
+  get id(): string {
+    this.idText ??= selectorId(this.canonical);
+    return this.idText;
+  }
+
+  matches(labels: Labels): boolean {
+    return evaluateExpression(this.expression, labels);
+  }
+}
+
+/** The id of a selector's canonical text: `s:` + unpadded base64url of SHA-224 over `s:` + text. */
+export function selectorId(canonical: string): string {
+  return `s:${createHash('sha224').update(`s:${canonical}`).digest('base64url')}`;
+}
