@@ -76,6 +76,8 @@ export interface WatchOptions {
   /** First revision to deliver. */
   readonly fromRevision: number;
   readonly signal: AbortSignal;
+  /** Quiet time after which a progress batch is asked for; at most 10 s, 3 s if left out. */
+  readonly progressIntervalMs?: number;
 }
 
 /** Counts from the grant; gone when not kept alive for `ttlSeconds`. */
@@ -117,6 +119,8 @@ export type DatastoreErrorType =
   | { readonly code: 'outcomeUnknown'; readonly operation: string }
   | { readonly code: 'compacted'; readonly requested: number; readonly compactRevision: number | undefined }
   | { readonly code: 'permissionDenied'; readonly operation: string }
+  /** The lease of a put, or the one to revoke, has expired or never was. */
+  | { readonly code: 'leaseNotFound'; readonly operation: string }
   | { readonly code: 'aborted'; readonly operation: string }
   | { readonly code: 'failed'; readonly operation: string; readonly reason: string };
 
@@ -142,6 +146,8 @@ function describe(type: DatastoreErrorType): string {
       return `revision ${type.requested} has been compacted`;
     case 'permissionDenied':
       return `permission denied for ${type.operation}`;
+    case 'leaseNotFound':
+      return `the lease of ${type.operation} does not exist (any more)`;
     case 'aborted':
       return `${type.operation} was aborted`;
     case 'failed':
