@@ -1,7 +1,7 @@
 // etcd keys of IPAM (Calico's libcalico-go backend/model/{block,block_affinity,ipam_handle,ipam_config,ipam_host}.go).
-// Networks are masked when parsed and when written; hosts and handle ids are escaped as names.
+// Networks are masked when parsed and when written; hosts and handle ids are written as they are.
 
-import { cidrToKeyPart, escapeName, familySegment, keyPartToCidr, unescapeName } from './key-names.ts';
+import { cidrToKeyPart, familySegment, keyPartToCidr } from './key-names.ts';
 
 export const IPAM_ROOT = '/calico/ipam/v2/';
 export const IPAM_CONFIG_KEY = '/calico/ipam/v2/config';
@@ -47,8 +47,9 @@ function affinityPrefix(host: string, affinity: AffinityType): string {
 }
 
 export function handleKey(handle: string): string {
-  if (handle === '') throw new Error('a handle id must not be empty');
-  return `${IPAM_HANDLE_ROOT}${escapeName(handle)}`;
+  if (handle === '' || handle.includes('/'))
+    throw new Error(`not a handle id for a key: ${JSON.stringify(handle)}`);
+  return `${IPAM_HANDLE_ROOT}${handle}`;
 }
 
 /** The legacy marker of a host that uses IPAM. */
@@ -78,7 +79,7 @@ export function parseIpamKey(path: string): IpamKey | undefined {
     case 'config':
       return rest.length === 0 ? { type: 'IPAMConfig' } : undefined;
     case 'handle':
-      return rest.length === 1 ? { type: 'IPAMHandle', handle: unescapeName(rest[0] ?? '') } : undefined;
+      return rest.length === 1 ? { type: 'IPAMHandle', handle: rest[0] ?? '' } : undefined;
     case 'assignment':
       return parseBlock(rest);
     case 'host':
@@ -123,5 +124,5 @@ export function blockAffinityListRoot(limits: {
   if (limits.host === undefined || limits.host === '') return root;
   return limits.ipVersion === undefined
     ? `${root}${limits.host}`
-    : `${root}${limits.host}/ipv${limits.ipVersion}`;
+    : `${root}${limits.host}/ipv${limits.ipVersion}/block`;
 }
