@@ -1,6 +1,6 @@
 // A parsed selector: what it matches, its canonical text, and the id that Calico gives a set of endpoints it selects.
 
-import { createHash } from 'node:crypto';
+import { uniqueId } from '../model/unique-id.ts';
 import { type Expression, evaluateExpression, formatExpression, type Labels } from './expression.ts';
 
 /** Immutable. Made by `parseSelector`, or from others by the functions of rewrite.ts. */
@@ -32,5 +32,5 @@ export class Selector {
 
 /** The id of a selector's canonical text: `s:` + unpadded base64url of SHA-224 over `s:` + text. */
 export function selectorId(canonical: string): string {
-  return `s:${createHash('sha224').update(`s:${canonical}`).digest('base64url')}`;
+  return uniqueId('s', canonical);
 }
