@@ -1,0 +1,118 @@
+// Bounds-checked cursor and growing writer: the only code of bgpd that touches octets. Network byte order throughout.
+
+/** What a read past the end means depends on the place: the caller says which error it is. */
+export type ShortRead = () => Error;
+
+/** Reads forward over octets that it neither copies nor changes; `bytes` and `rest` hand out copies. */
+export class ByteReader {
+  readonly #octets: Uint8Array;
+  readonly #end: number;
+  readonly #short: ShortRead;
+  #at: number;
+
+  constructor(octets: Uint8Array, short: ShortRead, start = 0, end = octets.length) {
+    this.#octets = octets;
+    this.#short = short;
+    this.#at = start;
+    this.#end = end;
+  }
+
+  get remaining(): number {
+    return this.#end - this.#at;
+  }
+
+  u8(): number {
+    return this.#octets[this.#advance(1)] ?? 0;
+  }
+
+  u16(): number {
+    return this.u8() * 0x100 + this.u8();
+  }
+
+  /** Unsigned: `<<` alone would make a negative number of a high octet. */
+  u32(): number {
+    return this.u16() * 0x10000 + this.u16();
+  }
+
+  /** `count` octets as an unsigned number of any size. */
+  big(count: number): bigint {
+    let value = 0n;
+    for (let i = 0; i < count; i++) value = (value << 8n) | BigInt(this.u8());
+    return value;
+  }
+
+  bytes(count: number): Uint8Array {
+    const start = this.#advance(count);
+    return this.#octets.slice(start, start + count);
+  }
+
+  rest(): Uint8Array {
+    return this.bytes(this.remaining);
+  }
+
+  /** A cursor over the next `count` octets that cannot read past them. */
+  slice(count: number, short: ShortRead = this.#short): ByteReader {
+    const start = this.#advance(count);
+    return new ByteReader(this.#octets, short, start, start + count);
+  }
+
+  #advance(count: number): number {
+    if (count > this.remaining) throw this.#short();
+    const start = this.#at;
+    this.#at += count;
+    return start;
+  }
+}
+
+/** Appends octets; lengths are written after the body they measure (`patchU16`). */
+export class ByteWriter {
+  #octets = new Uint8Array(128);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  u8(value: number): this {
+    this.#reserve(1);
+    this.#octets[this.#length++] = value;
+    return this;
+  }
+
+  u16(value: number): this {
+    return this.u8((value >>> 8) & 0xff).u8(value & 0xff);
+  }
+
+  u32(value: number): this {
+    return this.u16(Math.floor(value / 0x10000)).u16(value & 0xffff);
+  }
+
+  /** The low `count` octets of `value`. */
+  big(value: bigint, count: number): this {
+    for (let i = count - 1; i >= 0; i--) this.u8(Number((value >> BigInt(8 * i)) & 0xffn));
+    return this;
+  }
+
+  raw(octets: Uint8Array): this {
+    this.#reserve(octets.length);
+    this.#octets.set(octets, this.#length);
+    this.#length += octets.length;
+    return this;
+  }
+
+  patchU16(offset: number, value: number): void {
+    this.#octets[offset] = (value >>> 8) & 0xff;
+    this.#octets[offset + 1] = value & 0xff;
+  }
+
+  finish(): Uint8Array {
+    return this.#octets.slice(0, this.#length);
+  }
+
+  #reserve(count: number): void {
+    if (this.#length + count <= this.#octets.length) return;
+    const grown = new Uint8Array(Math.max(this.#octets.length * 2, this.#length + count));
+    grown.set(this.#octets.subarray(0, this.#length));
+    this.#octets = grown;
+  }
+}

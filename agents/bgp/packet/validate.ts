@@ -1,0 +1,145 @@
+// From a decoded UPDATE to route changes: mandatory attributes, the strongest reaction carried out once
+// (RFC 4271 §6.3 as revised by RFC 7606 §3, §5.2).
+
+import { type Cidr, formatCidr, type IpAddress } from '../../../lib/net/ip.ts';
+import { firstAsn } from './attributes/as-path.ts';
+import type { PathAttributes } from './attributes/types.ts';
+import type { CodecContext } from './context.ts';
+import { REACTIONS, type Reaction, type UpdateFault, updateError } from './errors.ts';
+import { type AddressFamily, AttributeCode, UpdateSubcode } from './iana.ts';
+import type { UpdateMessage } from './update.ts';
+
+/** Attributes as the RIB keeps them: one next hop whatever the family, no NLRI. */
+export type RouteAttributes = Omit<
+  PathAttributes,
+  'mpReachNlri' | 'mpUnreachNlri' | 'as4Path' | 'as4Aggregator'
+> & {
+  readonly nextHop: IpAddress;
+};
+
+export interface Announcement {
+  readonly family: AddressFamily;
+  readonly prefixes: readonly Cidr[];
+  readonly attributes: RouteAttributes;
+}
+
+export interface RouteChanges {
+  readonly announced: readonly Announcement[];
+  readonly withdrawn: readonly { readonly family: AddressFamily; readonly prefixes: readonly Cidr[] }[];
+  readonly endOfRib: readonly AddressFamily[];
+  readonly faults: readonly UpdateFault[];
+}
+
+/** Throws DecodeError where the session must be reset. A prefix both withdrawn and announced is announced. */
+export function routeChanges(update: UpdateMessage, context: CodecContext): RouteChanges {
+  const endOfRib = endOfRibOf(update, context);
+  if (endOfRib !== undefined)
+    return { announced: [], withdrawn: [], endOfRib: [endOfRib], faults: update.faults };
+  const isNegotiated = ({ family }: { readonly family: AddressFamily }): boolean =>
+    context.families.has(family);
+  const reachable = reachableRoutes(update).filter(isNegotiated);
+  const faults = [...relevantFaults(update), ...contentFaults(update, reachable.length > 0, context)];
+  const reaction = strongest(faults);
+  const withdrawn = withdrawnRoutes(update).filter(isNegotiated);
+  if (isStrongerThanDiscard(reaction) && reachable.length === 0) {
+    // RFC 7606 §5.2: with nothing to withdraw the sender and we could disagree for good.
+    const first = faults.find((fault) => isStrongerThanDiscard(fault.reaction));
+    throw updateError(first?.subcode ?? UpdateSubcode.malformedAttributeList, first?.reason ?? 'malformed');
+  }
+  if (reaction === 'treatAsWithdraw') {
+    const lost = reachable.map(({ family, prefixes }) => ({ family, prefixes }));
+    return { announced: [], withdrawn: [...withdrawn, ...lost], endOfRib: [], faults };
+  }
+  const announced = reachable.flatMap(({ family, prefixes, nextHop }): Announcement[] =>
+    nextHop === undefined
+      ? []
+      : [{ family, prefixes, attributes: routeAttributes(update.attributes, nextHop) }],
+  );
+  return { announced, withdrawn: withoutAnnounced(withdrawn, announced), endOfRib: [], faults };
+}
+
+interface Reachable {
+  readonly family: AddressFamily;
+  readonly prefixes: readonly Cidr[];
+  readonly nextHop: IpAddress | undefined;
+}
+
+function reachableRoutes(update: UpdateMessage): Reachable[] {
+  const { nextHop, mpReachNlri } = update.attributes;
+  const routes: Reachable[] = [];
+  if (update.nlri.length > 0) routes.push({ family: 'ipv4Unicast', prefixes: update.nlri, nextHop });
+  if (mpReachNlri !== undefined && mpReachNlri.prefixes.length > 0) routes.push(mpReachNlri);
+  return routes;
+}
+
+function withdrawnRoutes(update: UpdateMessage): { family: AddressFamily; prefixes: readonly Cidr[] }[] {
+  const { mpUnreachNlri } = update.attributes;
+  const routes: { family: AddressFamily; prefixes: readonly Cidr[] }[] = [];
+  if (update.withdrawn.length > 0) routes.push({ family: 'ipv4Unicast', prefixes: update.withdrawn });
+  if (mpUnreachNlri !== undefined && mpUnreachNlri.prefixes.length > 0) routes.push(mpUnreachNlri);
+  return routes;
+}
+
+/** RFC 4760 §3: NEXT_HOP without an NLRI field is to be ignored, whatever is in it. */
+function relevantFaults(update: UpdateMessage): readonly UpdateFault[] {
+  if (update.nlri.length > 0) return update.faults;
+  return update.faults.filter((fault) => fault.attribute !== AttributeCode.nextHop);
+}
+
+/** Mandatory attributes (RFC 4271 §5), and the first AS of an external path (§6.3). */
+function contentFaults(update: UpdateMessage, hasRoutes: boolean, context: CodecContext): UpdateFault[] {
+  if (!hasRoutes) return [];
+  const { origin, asPath, nextHop } = update.attributes;
+  const faults: UpdateFault[] = [];
+  const withdraw = (subcode: number, reason: string): void =>
+    void faults.push({ reaction: 'treatAsWithdraw', subcode, reason });
+  if (origin === undefined) withdraw(UpdateSubcode.missingWellKnown, 'ORIGIN is missing');
+  if (asPath === undefined) withdraw(UpdateSubcode.missingWellKnown, 'AS_PATH is missing');
+  if (update.nlri.length > 0 && nextHop === undefined)
+    withdraw(UpdateSubcode.missingWellKnown, 'NEXT_HOP is missing');
+  if (context.peerType === 'external' && asPath !== undefined && firstAsn(asPath) !== context.peerAsn) {
+    withdraw(UpdateSubcode.malformedAsPath, 'the first AS of the path is not the peer');
+  }
+  return faults;
+}
+
+function endOfRibOf(update: UpdateMessage, context: CodecContext): AddressFamily | undefined {
+  if (update.withdrawn.length > 0 || update.nlri.length > 0) return undefined;
+  const { mpUnreachNlri, ...others } = update.attributes;
+  if (Object.keys(others).length > 0 || update.faults.length > 0) return undefined;
+  if (mpUnreachNlri === undefined) return context.families.has('ipv4Unicast') ? 'ipv4Unicast' : undefined;
+  return mpUnreachNlri.prefixes.length === 0 ? mpUnreachNlri.family : undefined;
+}
+
+function routeAttributes(attributes: PathAttributes, nextHop: IpAddress): RouteAttributes {
+  const {
+    mpReachNlri: _reach,
+    mpUnreachNlri: _unreach,
+    as4Path: _path,
+    as4Aggregator: _aggregator,
+    ...rest
+  } = attributes;
+  return { ...rest, nextHop };
+}
+
+/** RFC 4271 §4.3: a prefix in both fields is to be treated as announced. */
+function withoutAnnounced(
+  withdrawn: RouteChanges['withdrawn'],
+  announced: readonly Announcement[],
+): RouteChanges['withdrawn'] {
+  if (withdrawn.length === 0 || announced.length === 0) return withdrawn;
+  const keys = new Set(announced.flatMap(({ prefixes }) => prefixes.map(formatCidr)));
+  return withdrawn.map(({ family, prefixes }) => ({
+    family,
+    prefixes: prefixes.filter((prefix) => !keys.has(formatCidr(prefix))),
+  }));
+}
+
+function strongest(faults: readonly UpdateFault[]): Reaction | undefined {
+  const rank = Math.max(-1, ...faults.map((fault) => REACTIONS.indexOf(fault.reaction)));
+  return REACTIONS[rank];
+}
+
+function isStrongerThanDiscard(reaction: Reaction | undefined): boolean {
+  return reaction === 'treatAsWithdraw' || reaction === 'sessionReset';
+}

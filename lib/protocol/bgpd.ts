@@ -1,0 +1,351 @@
+// Control socket of bgpd: a JSON message a line in both directions (docs/interfaces.md "agent → bgpd"). The
+// configuration is always whole; bgpd finds out what has changed. Nothing here knows Calico: peers, prefixes, policies.
+
+import { z } from 'zod';
+import { canonicalCidr, isMasked, parseIp } from '../net/ip.ts';
+
+export const BGPD_PROTOCOL_VERSION = 1;
+/** Longest line either side accepts, in octets. */
+export const BGPD_MAX_LINE = 16 * 1024 * 1024;
+/** Calico's default port, and BGP's. */
+export const BGP_PORT = 179;
+
+const MAX_ASN = 4294967295;
+const ipAddress = z.string().refine((text) => parseIp(text) !== undefined, 'not an IP address');
+const ipv4Address = z.string().refine((text) => parseIp(text)?.family === 4, 'not an IPv4 address');
+const ipv6Address = z.string().refine((text) => parseIp(text)?.family === 6, 'not an IPv6 address');
+const prefix = z
+  .string()
+  .refine((text) => canonicalCidr(text) !== undefined, 'not a prefix')
+  .refine((text) => isMasked(text), 'has bits set behind its length');
+/** 23456 stands for numbers of four octets on the wire and belongs to nobody (RFC 6793 §9). */
+const asn = z
+  .number()
+  .int()
+  .min(1)
+  .max(MAX_ASN)
+  .refine((value) => value !== 23456, 'AS 23456 is reserved');
+const port = z.number().int().min(1).max(65535);
+const uint32 = z.number().int().min(0).max(MAX_ASN);
+/** `65001:100` or `65001:1:100` (RFC 8092). */
+const community = z
+  .string()
+  .refine((text) => isCommunity(text), 'not a community like 65001:100 or 65001:1:100');
+
+const policyRule = z.strictObject({
+  prefix: prefix.optional(),
+  operator: z.enum(['equal', 'notEqual', 'in', 'notIn']).default('in'),
+  minLength: z.number().int().min(0).max(128).optional(),
+  maxLength: z.number().int().min(0).max(128).optional(),
+  family: z.union([z.literal(4), z.literal(6)]).optional(),
+  source: z.enum(['local', 'peer']).optional(),
+  community: community.optional(),
+  asPathPrefix: z.array(asn).min(1).max(64).optional(),
+  localPref: uint32.optional(),
+  action: z.enum(['accept', 'reject']),
+  set: z
+    .strictObject({
+      localPref: uint32.optional(),
+      multiExitDisc: uint32.optional(),
+      addCommunities: z.array(community).max(64).optional(),
+      prependAsns: z.array(asn).max(16).optional(),
+    })
+    .optional(),
+});
+
+/** The first rule that matches decides. */
+const policy = z.strictObject({
+  rules: z.array(policyRule).max(10_000),
+  otherwise: z.enum(['accept', 'reject']),
+});
+
+const peer = z
+  .strictObject({
+    /** Unique; what status and events call the peer. */
+    name: z.string().min(1).max(253),
+    address: ipAddress,
+    port: port.default(BGP_PORT),
+    asn,
+    /** Instead of the speaker's own AS number, towards this peer. */
+    localAsn: asn.optional(),
+    /** Source of the connection; the kernel's choice if left out. */
+    localAddress: ipAddress.optional(),
+    /** Only waits for the peer to connect. */
+    passive: z.boolean().default(false),
+    /** TCP-MD5 key (RFC 2385), 1 to 80 octets. `passwordFile` keeps it out of messages and of the state on disk. */
+    password: z.string().min(1).max(80).optional(),
+    passwordFile: z.string().min(1).optional(),
+    /** 0, or at least 3. */
+    holdTimeSeconds: z
+      .number()
+      .int()
+      .min(0)
+      .max(65535)
+      .refine((value) => value === 0 || value >= 3, 'hold time must be 0 or at least 3')
+      .default(90),
+    connectRetrySeconds: z.number().int().min(1).max(3600).default(5),
+    /** Restart time that we offer (RFC 4724); 0 turns graceful restart off for this peer. */
+    gracefulRestartSeconds: z.number().int().min(0).max(4095).default(120),
+    families: z
+      .array(z.enum(['ipv4Unicast', 'ipv6Unicast']))
+      .min(1)
+      .default(['ipv4Unicast', 'ipv6Unicast']),
+    nextHopMode: z.enum(['auto', 'self', 'keep']).default('auto'),
+    routeReflectorClient: z.boolean().default(false),
+    /** Cluster id towards this peer, as an IPv4 address; the router id if left out. */
+    clusterId: ipv4Address.optional(),
+    /** How often our own AS may stand in a path from this peer. */
+    allowOwnAs: z.number().int().min(0).max(10).default(0),
+    /** Without a policy internal peers accept everything, external ones nothing (RFC 8212). */
+    importPolicy: policy.optional(),
+    exportPolicy: policy.optional(),
+  })
+  .refine(({ password, passwordFile }) => password === undefined || passwordFile === undefined, {
+    message: 'password and passwordFile exclude each other',
+    path: ['password'],
+  });
+
+const originatedRoute = z.strictObject({
+  prefix,
+  communities: z.array(community).max(64).optional(),
+  localPref: uint32.optional(),
+  multiExitDisc: uint32.optional(),
+});
+
+const kernel = z.strictObject({
+  /** Whether learned routes go into the kernel. */
+  enabled: z.boolean().default(true),
+  /** Route protocol number that marks what is ours; every route with it is taken for ours. */
+  protocol: z.number().int().min(5).max(255).default(81),
+  /** Own aggregates whose unused addresses must not leave the host by its default route. */
+  blackholes: z.array(prefix).max(100_000).default([]),
+  /** Only routes inside these are installed; all, if left out. */
+  onlyPrefixes: z.array(prefix).max(10_000).optional(),
+  /** Equal paths used at once. */
+  maxPaths: z.number().int().min(1).max(64).default(16),
+});
+
+export const bgpdConfigurationSchema = z
+  .strictObject({
+    /** BGP identifier, written as an IPv4 address; not 0.0.0.0. */
+    routerId: ipv4Address.refine((text) => text !== '0.0.0.0', 'router id must not be 0.0.0.0'),
+    asn,
+    listen: z
+      .array(z.strictObject({ address: ipAddress, port: port.default(BGP_PORT) }))
+      .max(64)
+      .default([
+        { address: '0.0.0.0', port: BGP_PORT },
+        { address: '::', port: BGP_PORT },
+      ]),
+    /** Our next hop for a family that the session's own address is not of. */
+    nextHops: z.strictObject({ ipv4: ipv4Address.optional(), ipv6: ipv6Address.optional() }).default({}),
+    peers: z.array(peer).max(10_000).default([]),
+    /** Prefixes that we announce as our own. */
+    originate: z
+      .array(z.union([prefix, originatedRoute]))
+      .max(100_000)
+      .default([]),
+    kernel: kernel.prefault({}),
+    /** Prefixes whose every change is an event of its own. */
+    watch: z.array(prefix).max(1000).default([]),
+  })
+  .superRefine((configuration, context) => {
+    const report = (path: (string | number)[], message: string): void =>
+      context.addIssue({ code: 'custom', path, message });
+    reportRepeats(
+      configuration.peers.map(({ name }) => name),
+      (index) => report(['peers', index, 'name'], 'name is used twice'),
+    );
+    reportRepeats(
+      configuration.peers.map(({ address }) => address),
+      (index) => report(['peers', index, 'address'], 'address is used by another peer'),
+    );
+    for (const [index, { asn: peerAsn, localAsn, routeReflectorClient }] of configuration.peers.entries()) {
+      if (routeReflectorClient && peerAsn !== (localAsn ?? configuration.asn)) {
+        report(['peers', index, 'routeReflectorClient'], 'only an internal peer can be a client');
+      }
+    }
+  });
+
+/** As written: defaults may be left out. */
+export type BgpdConfigurationInput = z.input<typeof bgpdConfigurationSchema>;
+export type BgpdConfiguration = z.output<typeof bgpdConfigurationSchema>;
+export type BgpdPeerConfiguration = BgpdConfiguration['peers'][number];
+export type BgpdPolicy = z.output<typeof policy>;
+
+const id = z.union([z.string(), z.number()]).optional();
+
+/** What bgpd is asked. `id` comes back in the answer. */
+export const bgpdRequestSchema = z.discriminatedUnion('type', [
+  /** `number` is the caller's own count; the answer repeats it. Judged by bgpdConfigurationSchema. */
+  z.strictObject({ type: z.literal('configure'), id, number: z.number().int(), configuration: z.unknown() }),
+  z.strictObject({ type: z.literal('status'), id }),
+  /** Destinations with all their paths; `prefix` for one of them, `limit` for the first ones. */
+  z.strictObject({
+    type: z.literal('rib'),
+    id,
+    prefix: prefix.optional(),
+    limit: z.number().int().min(1).max(100_000).default(1000),
+  }),
+  /** The events after this number, then each one as it happens. */
+  z.strictObject({ type: z.literal('events'), id, afterSeq: z.number().int().min(0).default(0) }),
+  /** Ends the session with Cease, administrative reset, and starts it again. */
+  z.strictObject({ type: z.literal('reset'), id, peer: z.string() }),
+  /** Asks the peer for its routes again (RFC 2918). */
+  z.strictObject({ type: z.literal('refresh'), id, peer: z.string() }),
+  /** Leaves: peers drop our routes, the kernel's are withdrawn. As SIGTERM does. */
+  z.strictObject({ type: z.literal('shutdown'), id }),
+  /** Ends the process for a graceful restart: routes stay, here and at the peers. */
+  z.strictObject({ type: z.literal('restart'), id }),
+]);
+export type BgpdRequest = z.output<typeof bgpdRequestSchema>;
+export type BgpdRequestInput = z.input<typeof bgpdRequestSchema>;
+
+export interface BgpdFieldError {
+  /** `peers[1].holdTimeSeconds` */
+  readonly field: string;
+  readonly message: string;
+}
+
+export interface BgpdPeerStatus {
+  readonly name: string;
+  readonly address: string;
+  readonly asn: number;
+  readonly state: 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenConfirm' | 'Established';
+  /** RFC 3339: when this state began. */
+  readonly since: string;
+  readonly passive: boolean;
+  readonly md5: boolean;
+  /** Set while Established. */
+  readonly session?: {
+    readonly localAddress: string;
+    readonly routerId: string;
+    readonly holdTimeSeconds: number;
+    readonly families: readonly string[];
+    readonly gracefulRestart: boolean;
+    readonly fourOctetAs: boolean;
+    readonly extendedMessage: boolean;
+    readonly routeRefresh: boolean;
+  };
+  readonly prefixes: {
+    readonly received: number;
+    readonly accepted: number;
+    readonly advertised: number;
+    readonly stale: number;
+  };
+  readonly messages: {
+    readonly received: number;
+    readonly sent: number;
+    readonly updatesReceived: number;
+    readonly updatesSent: number;
+  };
+  readonly flaps: number;
+  /** Why the last connection ended or failed, in words. */
+  readonly lastError?: { readonly time: string; readonly reason: string };
+}
+
+export interface BgpdStatus {
+  readonly routerId?: string;
+  readonly asn?: number;
+  /** Of the configuration in force; undefined before the first. */
+  readonly configurationNumber?: number;
+  readonly startedAt: string;
+  /** Waiting for the peers' tables after a restart (RFC 4724 §4.1). */
+  readonly restarting: boolean;
+  readonly peers: readonly BgpdPeerStatus[];
+  readonly kernel: {
+    readonly installed: number;
+    readonly failed: readonly { readonly prefix: string; readonly error: string }[];
+  };
+  readonly counters: {
+    readonly unknownSource: number;
+    readonly destinations: number;
+    readonly eventsLost: number;
+  };
+}
+
+export interface BgpdPath {
+  /** Name of the peer; `local` for our own. */
+  readonly source: string;
+  readonly nextHop: string;
+  readonly asPath: string;
+  readonly origin: string;
+  readonly localPref?: number;
+  readonly multiExitDisc?: number;
+  readonly communities: readonly string[];
+  readonly stale: boolean;
+  readonly verdict: 'best' | 'multipath' | 'lost' | 'ineligible';
+  /** The step of the decision process that it lost by, or why it takes no part. */
+  readonly reason?: string;
+}
+
+export interface BgpdDestination {
+  readonly prefix: string;
+  readonly paths: readonly BgpdPath[];
+  /** Peers that have been told of it. */
+  readonly advertisedTo: readonly string[];
+}
+
+export interface BgpdEvent {
+  readonly time: string;
+  readonly host: string;
+  readonly seq: number;
+  readonly component: 'bgpd';
+  readonly kind: string;
+  readonly object?: string;
+  readonly peer?: string;
+  readonly count?: number;
+  readonly durationMs?: number;
+  readonly cause?: string;
+}
+
+/** What bgpd says. `hello` comes first on every connection. */
+export type BgpdResponse = { readonly id?: string | number | undefined } & (
+  | {
+      readonly type: 'hello';
+      readonly version: number;
+      readonly host: string;
+      readonly configurationNumber?: number;
+    }
+  | { readonly type: 'acknowledged'; readonly number?: number }
+  | { readonly type: 'refused'; readonly number: number; readonly errors: readonly BgpdFieldError[] }
+  | { readonly type: 'status'; readonly status: BgpdStatus }
+  | { readonly type: 'rib'; readonly destinations: readonly BgpdDestination[]; readonly total: number }
+  | { readonly type: 'event'; readonly event: BgpdEvent }
+  /** Events that were overwritten before they could be sent. */
+  | { readonly type: 'eventsLost'; readonly count: number }
+  | {
+      readonly type: 'error';
+      readonly code: 'badRequest' | 'unknownPeer' | 'notConfigured';
+      readonly message: string;
+    }
+);
+
+/** Path of an issue as operators write it. */
+export function fieldPath(path: readonly PropertyKey[]): string {
+  return path
+    .map((part, index) =>
+      typeof part === 'number' ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`,
+    )
+    .join('');
+}
+
+/** Numbers of a community text: two of 16 bits, or three of 32. */
+export function parseCommunity(text: string): readonly number[] | undefined {
+  if (!/^[0-9]{1,10}(:[0-9]{1,10}){1,2}$/.test(text)) return undefined;
+  const parts = text.split(':').map(Number);
+  const limit = parts.length === 2 ? 0xffff : MAX_ASN;
+  return parts.every((part) => part <= limit) ? parts : undefined;
+}
+
+function isCommunity(text: string): boolean {
+  return parseCommunity(text) !== undefined;
+}
+
+function reportRepeats(values: readonly string[], report: (index: number) => void): void {
+  const seen = new Set<string>();
+  for (const [index, value] of values.entries()) {
+    if (seen.has(value)) report(index);
+    seen.add(value);
+  }
+}
