@@ -1,0 +1,275 @@
+// `npm run lab`: brings a lab up in the background and enters it from the user's own shell. `npm run lab -- help` lists
+// what it can do.
+
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { type ControlRequest, callControl, type LabStatus } from '../lab/control.ts';
+import { assertNamespaces, enterArgv, insideArgv, onHostArgv } from '../lab/inside.ts';
+import { LabError } from '../lab/lab-error.ts';
+import { type LabRecord, labStateDir, readLabRecord, resetStateDir, writeLabRecord } from '../lab/state.ts';
+import { buildIfChanged } from './build.ts';
+import { InstallError } from './debian/install.ts';
+import { runInherited } from './inside.ts';
+import { ensurePackages } from './packages.ts';
+import { step } from './progress.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 15_000;
+
+const HELP = `npm run lab [-- OPTIONS]            start a lab (3 hosts) in the background
+  --hosts N                        with N hosts
+  --no-install                     do not fetch missing Debian packages
+  --source                         run the programs from source instead of compiled
+npm run lab -- status              hosts, addresses, programs
+npm run lab -- shell [HOST] [COMMAND …]   a shell on a host (or beside etcd), or one command
+npm run lab -- etcdctl …           etcdctl with the lab's endpoint set
+npm run lab -- kubectl …           kubectl with the lab's kubeconfig
+npm run lab -- calicoctl …         this project's calicoctl
+npm run lab -- add NAME [external] add a node, or a machine outside the cluster
+npm run lab -- remove NAME [power-off]    shut a host down, or cut its power
+npm run lab -- logs                what the lab said so far
+npm run lab -- --down              end it`;
+
+/** A sentence for the user; no stack trace. */
+class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+interface Context {
+  readonly uid: number;
+  readonly isRoot: boolean;
+  readonly stateDir: string;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const uid = process.getuid?.() ?? -1;
+  const context = { uid, isRoot: uid === 0, stateDir: labStateDir(process.env, ROOT, uid) };
+  const [command = 'up', ...rest] = args;
+  if (command.startsWith('-') && command !== '--down') return await up(context, args);
+  switch (command) {
+    case 'up':
+      return await up(context, rest);
+    case 'down':
+    case '--down':
+      return await down(context);
+    case 'status':
+      return await control(context, { op: 'status' });
+    case 'shell':
+      return await shell(context, rest);
+    case 'add':
+      return await control(context, {
+        op: 'addHost',
+        name: nameFrom(rest),
+        kind: rest[1] === 'external' ? 'external' : 'node',
+      });
+    case 'remove': {
+      const how = rest[1] === 'power-off' ? 'power-off' : 'shut-down';
+      return await control(context, { op: 'removeHost', name: nameFrom(rest), how });
+    }
+    case 'etcdctl':
+    case 'kubectl':
+    case 'calicoctl':
+      return await tool(context, command, rest);
+    case 'logs':
+      process.stdout.write(readFileSync(logFile(context), 'utf8'));
+      return 0;
+    case 'help':
+      console.log(HELP);
+      return 0;
+    default:
+      throw new UsageError(`unknown command ${command}\n${HELP}`);
+  }
+}
+
+function nameFrom(args: readonly string[]): string {
+  const [name] = args;
+  if (name === undefined) throw new UsageError(`which host?\n${HELP}`);
+  return name;
+}
+
+async function up(context: Context, args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      hosts: { type: 'string', default: '3' },
+      'no-install': { type: 'boolean', default: false },
+      source: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return 0;
+  }
+  if (readLabRecord(context.stateDir) !== undefined) {
+    console.log('a lab is running already (npm run lab -- --down ends it)');
+    return await control(context, { op: 'status' });
+  }
+  const startedAt = performance.now();
+  const env = await ensurePackages(['lab'], { mayInstall: !values['no-install'] });
+  await assertNamespaces(context.isRoot);
+  if (!values.source) await buildIfChanged();
+  resetStateDir(context.stateDir, context.uid);
+  const form = values.source ? 'source' : 'dist';
+  const program = values.source ? join(ROOT, 'lab/main.ts') : join(ROOT, 'dist/lab/main.js');
+  const options = ['--state-dir', context.stateDir, '--package-root', ROOT, '--programs', form];
+  const argv = [process.execPath, program, ...options, '--hosts', values.hosts];
+  await step(`starting a lab of ${values.hosts} hosts in ${context.stateDir}`, async (at) => {
+    await startDetached(context, insideArgv(argv, context.isRoot), env, (line) => at.note(line));
+  });
+  console.log(`lab ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+  const code = await control(context, { op: 'status' });
+  console.log(
+    'next: npm run lab -- shell node-1   npm run lab -- etcdctl get --prefix /   npm run lab -- --down',
+  );
+  return code;
+}
+
+async function startDetached(
+  context: Context,
+  argv: readonly [string, ...string[]],
+  env: NodeJS.ProcessEnv,
+  onProgress: (line: string) => void,
+): Promise<void> {
+  const log = openSync(logFile(context), 'a', 0o600);
+  const [program, ...args] = argv;
+  const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], env, cwd: ROOT });
+  closeSync(log);
+  let hasEnded = false;
+  child.once('error', () => {
+    hasEnded = true;
+  });
+  child.once('exit', () => {
+    hasEnded = true;
+  });
+  child.unref();
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while (!existsSync(join(context.stateDir, 'ready'))) {
+    if (hasEnded || performance.now() > deadline) {
+      if (child.pid !== undefined && !hasEnded) process.kill(child.pid, 'SIGKILL');
+      throw new UsageError(
+        `the lab did not come up:\n${readFileSync(logFile(context), 'utf8').slice(-4_000)}`,
+      );
+    }
+    onProgress(readFileSync(logFile(context), 'utf8').trimEnd().split('\n').at(-1) ?? '');
+    await delay(20);
+  }
+  writeLabRecord(context.stateDir, onlyChildOf(child.pid ?? -1));
+}
+
+/** `unshare --fork` has one child: the lab's first process. */
+function onlyChildOf(pid: number): number {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return Number(children.split(' ')[0]);
+}
+
+async function down(context: Context): Promise<number> {
+  const record = readLabRecord(context.stateDir);
+  if (record === undefined) {
+    console.log('no lab is running');
+    return 0;
+  }
+  await step('ending the lab', async () => {
+    // The lab's first process hands TERM on; KILL to it ends everything inside at once.
+    process.kill(record.pid, 'SIGTERM');
+    if (await hasEndedWithin(context, STOP_TIMEOUT_MS)) return;
+    process.kill(record.pid, 'SIGKILL');
+    if (!(await hasEndedWithin(context, STOP_TIMEOUT_MS)))
+      throw new UsageError(`process ${record.pid} does not end`);
+  });
+  return 0;
+}
+
+async function hasEndedWithin(context: Context, timeoutMs: number): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
+  while (readLabRecord(context.stateDir) !== undefined) {
+    if (performance.now() > deadline) return false;
+    await delay(20);
+  }
+  return true;
+}
+
+function mustRun(context: Context): LabRecord {
+  const record = readLabRecord(context.stateDir);
+  if (record === undefined) throw new UsageError('no lab is running: start one with npm run lab');
+  return record;
+}
+
+async function control(context: Context, request: ControlRequest): Promise<number> {
+  mustRun(context);
+  printStatus(await callControl(context.stateDir, request));
+  return 0;
+}
+
+function printStatus(status: LabStatus): void {
+  console.log(`etcd        ${status.etcdEndpoint}`);
+  for (const host of status.hosts) {
+    const programs = host.processes.map((each) => `${each.name}${each.pid === undefined ? ' (down)' : ''}`);
+    const columns = [
+      host.name.padEnd(11),
+      host.address.padEnd(14),
+      host.address6.padEnd(12),
+      programs.join(' '),
+    ];
+    console.log(columns.join(' ').trimEnd());
+  }
+}
+
+/** A shell beside etcd, on a host, or one command there. */
+async function shell(context: Context, args: readonly string[]): Promise<number> {
+  const record = mustRun(context);
+  const { hosts } = await callControl(context.stateDir, { op: 'status' });
+  const [first, ...rest] = args;
+  const host = hosts.find((each) => each.name === first);
+  if (first !== undefined && host === undefined) {
+    throw new UsageError(`no host ${first}; there are: ${hosts.map((each) => each.name).join(' ')}`);
+  }
+  const command = rest[0] === '--' ? rest.slice(1) : rest;
+  const prompt = `PS1=${host?.name ?? 'lab'}:\\w# `;
+  const argv = command.length > 0 ? command : ['env', prompt, 'bash', '--norc', '--noprofile'];
+  const env = await ensurePackages(['lab'], { mayInstall: false });
+  const inside = host === undefined ? argv : onHostArgv(argv, host.netns);
+  return await runInherited(enterArgv(inside, { ...context, pid: record.pid, cwd: process.cwd() }), env);
+}
+
+async function tool(
+  context: Context,
+  name: 'etcdctl' | 'kubectl' | 'calicoctl',
+  args: readonly string[],
+): Promise<number> {
+  const record = mustRun(context);
+  const { etcdEndpoint } = await callControl(context.stateDir, { op: 'status' });
+  const env = await ensurePackages(['lab'], { mayInstall: false });
+  const kubeconfig = join(context.stateDir, 'kubeconfig');
+  const calicoctl = [process.execPath, join(ROOT, 'cli/main.ts')];
+  const argv = name === 'calicoctl' ? [...calicoctl, ...args] : [name, ...args];
+  const settings = {
+    ETCDCTL_API: '3',
+    ETCDCTL_ENDPOINTS: etcdEndpoint,
+    ETCD_ENDPOINTS: etcdEndpoint,
+    KUBECONFIG: kubeconfig,
+  };
+  const missing = name === 'kubectl' ? kubeconfig : name === 'calicoctl' ? calicoctl[1] : undefined;
+  if (missing !== undefined && !existsSync(missing)) {
+    throw new UsageError(`${name} cannot be used with this lab: there is no ${missing}`);
+  }
+  const enter = enterArgv(argv, { ...context, pid: record.pid, cwd: process.cwd() });
+  return await runInherited(enter, { ...env, ...settings });
+}
+
+function logFile(context: Context): string {
+  return join(context.stateDir, 'lab.log');
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError || error instanceof LabError || error instanceof InstallError))
+    throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
