@@ -1,0 +1,177 @@
+// The Kubernetes kinds that the API serves itself, kept in etcd under /registry (docs/api.md "Objects").
+
+import type { Resource } from '../../lib/model/metadata.ts';
+import type { StatusCause } from './api-error.ts';
+import {
+  configMapColumns,
+  eventColumns,
+  leaseColumns,
+  namespaceColumns,
+  networkPolicyColumns,
+  nodeColumns,
+  podColumns,
+  serviceAccountColumns,
+} from './columns.ts';
+import { validateMetadata } from './names.ts';
+import { defaultNetworkPolicy, validateNetworkPolicy } from './network-policy-kind.ts';
+import { defaultPod, validatePod } from './pod-kind.ts';
+import type { ApiKind, Column } from './registry.ts';
+import { unknownSchemaFields } from './schema/schema.ts';
+
+/** Events are forgotten after an hour, as upstream's are. */
+const EVENT_TTL_SECONDS = 3600;
+
+interface BuiltIn {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespaced: boolean;
+  readonly plural?: string;
+  readonly shortNames?: readonly string[];
+  readonly categories?: readonly string[];
+  readonly hasStatus?: boolean;
+  readonly selectableFields?: readonly string[];
+  readonly columns: readonly Column[];
+  readonly schema: string;
+  readonly nameShape?: 'label' | 'subdomain';
+  readonly withDefaults?: (object: Resource) => Resource;
+  readonly validate?: (object: Resource, previous: Resource | undefined) => StatusCause[];
+  readonly ttlSeconds?: number;
+}
+
+function builtIn(row: BuiltIn): ApiKind {
+  const singular = row.kind.toLowerCase();
+  const plural = row.plural ?? `${singular}s`;
+  return {
+    group: row.group,
+    version: 'v1',
+    kind: row.kind,
+    plural,
+    singular,
+    namespaced: row.namespaced,
+    shortNames: row.shortNames ?? [],
+    categories: row.categories ?? [],
+    hasStatus: row.hasStatus ?? false,
+    selectableFields: row.selectableFields ?? [],
+    prefix: `/registry/${plural}/`,
+    columns: row.columns,
+    schema: row.schema,
+    withDefaults: row.withDefaults ?? ((object) => object),
+    validate: (object, previous) => [
+      ...validateMetadata(object, row.nameShape ?? 'subdomain'),
+      ...(row.validate?.(object, previous) ?? []),
+    ],
+    unknownFields: (object) => unknownSchemaFields(object, row.schema),
+    toStored: (object) => object,
+    fromStored: (object) => object,
+    ...(row.ttlSeconds === undefined ? {} : { ttlSeconds: row.ttlSeconds }),
+  };
+}
+
+function defaultNamespace(object: Resource): Resource {
+  const { metadata } = object;
+  const labels = { ...metadata.labels, 'kubernetes.io/metadata.name': metadata.name };
+  const spec = (object.spec ?? { finalizers: ['kubernetes'] }) as object;
+  const status = (object.status ?? { phase: 'Active' }) as object;
+  return { ...object, metadata: { ...metadata, labels }, spec, status };
+}
+
+const EVENT_FIELDS = [
+  ...['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map(
+    (field) => `involvedObject.${field}`,
+  ),
+  'reason',
+  'type',
+  'source',
+  'reportingComponent',
+];
+
+/** Core first: the order of groups is their priority. */
+export function builtInKinds(): ApiKind[] {
+  return [
+    builtIn({
+      group: '',
+      kind: 'Namespace',
+      namespaced: false,
+      shortNames: ['ns'],
+      hasStatus: true,
+      selectableFields: ['status.phase'],
+      columns: namespaceColumns,
+      schema: 'api.core.v1.Namespace',
+      nameShape: 'label',
+      withDefaults: defaultNamespace,
+    }),
+    builtIn({
+      group: '',
+      kind: 'Node',
+      namespaced: false,
+      shortNames: ['no'],
+      hasStatus: true,
+      selectableFields: ['spec.unschedulable'],
+      columns: nodeColumns,
+      schema: 'api.core.v1.Node',
+    }),
+    builtIn({
+      group: '',
+      kind: 'Pod',
+      namespaced: true,
+      shortNames: ['po'],
+      categories: ['all'],
+      hasStatus: true,
+      selectableFields: [
+        'spec.nodeName',
+        'status.phase',
+        'status.podIP',
+        'spec.restartPolicy',
+        'spec.serviceAccountName',
+      ],
+      columns: podColumns,
+      schema: 'api.core.v1.Pod',
+      withDefaults: defaultPod,
+      validate: validatePod,
+    }),
+    builtIn({
+      group: '',
+      kind: 'ServiceAccount',
+      namespaced: true,
+      shortNames: ['sa'],
+      columns: serviceAccountColumns,
+      schema: 'api.core.v1.ServiceAccount',
+    }),
+    builtIn({
+      group: '',
+      kind: 'ConfigMap',
+      namespaced: true,
+      shortNames: ['cm'],
+      columns: configMapColumns,
+      schema: 'api.core.v1.ConfigMap',
+    }),
+    builtIn({
+      group: '',
+      kind: 'Event',
+      namespaced: true,
+      shortNames: ['ev'],
+      selectableFields: EVENT_FIELDS,
+      columns: eventColumns,
+      schema: 'api.core.v1.Event',
+      ttlSeconds: EVENT_TTL_SECONDS,
+    }),
+    builtIn({
+      group: 'networking.k8s.io',
+      kind: 'NetworkPolicy',
+      plural: 'networkpolicies',
+      namespaced: true,
+      shortNames: ['netpol'],
+      columns: networkPolicyColumns,
+      schema: 'api.networking.v1.NetworkPolicy',
+      withDefaults: defaultNetworkPolicy,
+      validate: validateNetworkPolicy,
+    }),
+    builtIn({
+      group: 'coordination.k8s.io',
+      kind: 'Lease',
+      namespaced: true,
+      columns: leaseColumns,
+      schema: 'api.coordination.v1.Lease',
+    }),
+  ];
+}

@@ -1,0 +1,79 @@
+// Calico's v3 kinds in the API: served from their own keys under /calico, by the rules of the model.
+
+import { fromStoredResource, toStoredResource } from '../../lib/datastore/stored-form.ts';
+import { listPrefix } from '../../lib/model/keys.ts';
+import { CALICO_GROUP, CALICO_KINDS, type KindInfo } from '../../lib/model/kinds.ts';
+import { applyDefaults } from '../../lib/model/validation/defaults.ts';
+import { unknownFields } from '../../lib/model/validation/unknown-fields.ts';
+import { validateResource } from '../../lib/model/validation/validate.ts';
+import type { StatusCause } from './api-error.ts';
+import { ageColumn, column, nameColumn } from './columns.ts';
+import type { ApiKind, Column } from './registry.ts';
+
+const tierColumns = [column('Tier', 'spec.tier'), column('Order', 'spec.order')];
+const bgpPeerColumns = [
+  column('Node Selector', 'spec.nodeSelector'),
+  column('Node', 'spec.node'),
+  column('Local ASN', 'spec.localASNumber'),
+  column('Peer Selector', 'spec.peerSelector'),
+  column('Peer IP', 'spec.peerIP'),
+  column('Peer ASN', 'spec.asNumber'),
+];
+/** Behind Name; kinds that are not here show their age alone. */
+const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
+  NetworkPolicy: tierColumns,
+  GlobalNetworkPolicy: [...tierColumns, ageColumn],
+  StagedNetworkPolicy: tierColumns,
+  StagedGlobalNetworkPolicy: tierColumns,
+  Tier: [column('Order', 'spec.order'), column('DefaultAction', 'spec.defaultAction')],
+  IPPool: [
+    column('CIDR', 'spec.cidr'),
+    column('VXLAN', 'spec.vxlanMode'),
+    column('IPIP', 'spec.ipipMode'),
+    column('NAT', 'spec.natOutgoing'),
+    ageColumn,
+  ],
+  BlockAffinity: [column('CIDR', 'spec.cidr'), column('Node', 'spec.node'), column('Type', 'spec.type')],
+  HostEndpoint: [column('Node', 'spec.node'), column('Interface', 'spec.interfaceName')],
+  BGPPeer: bgpPeerColumns,
+  IPAMConfiguration: [
+    column('StrictAffinity', 'spec.strictAffinity'),
+    column('MaxBlocksPerHost', 'spec.maxBlocksPerHost'),
+    column('AutoAllocateBlocks', 'spec.autoAllocateBlocks'),
+  ],
+  ClusterInformation: [column('Version', 'spec.calicoVersion'), column('Ready', 'spec.datastoreReady')],
+  CalicoNodeStatus: [column('Node', 'spec.node'), column('Classes', 'spec.classes')],
+};
+
+function calicoKind(info: KindInfo): ApiKind {
+  const isTiered = info.kind.endsWith('NetworkPolicy') && info.kind !== 'StagedKubernetesNetworkPolicy';
+  return {
+    group: CALICO_GROUP,
+    version: 'v3',
+    kind: info.kind,
+    plural: info.plural,
+    singular: info.singular,
+    namespaced: info.namespaced,
+    shortNames: info.shortNames,
+    categories: [],
+    hasStatus: info.hasStatus,
+    selectableFields: isTiered ? ['spec.tier'] : [],
+    prefix: listPrefix(info.kind),
+    columns: [nameColumn, ...(COLUMNS[info.kind] ?? [ageColumn])],
+    schema: undefined,
+    withDefaults: applyDefaults,
+    validate: (object) => validateResource(object).map(toCause),
+    unknownFields,
+    toStored: toStoredResource,
+    fromStored: fromStoredResource,
+  };
+}
+
+function toCause(problem: { readonly path: string; readonly message: string }): StatusCause {
+  return { reason: 'FieldValueInvalid', field: problem.path, message: problem.message };
+}
+
+/** BlockAffinity objects here are a view; live affinities are IPAM's own keys, so only reading makes sense of both. */
+export function calicoKinds(): ApiKind[] {
+  return CALICO_KINDS.filter((info) => info.kind !== 'Node' && info.kind !== 'LiveMigration').map(calicoKind);
+}

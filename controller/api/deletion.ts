@@ -1,0 +1,89 @@
+// Deleting by the API's rules (docs/api.md "Deleting"): grace for pods, finalizers, namespaces that empty first.
+
+import type { Resource } from '../../lib/model/metadata.ts';
+import { conflict } from './api-error.ts';
+import { type ObjectStore, wholeSeconds } from './object-store.ts';
+import type { ApiKind } from './registry.ts';
+
+export interface DeleteOptions {
+  readonly gracePeriodSeconds: number | undefined;
+  readonly preconditionUid: string | undefined;
+  readonly preconditionVersion: string | undefined;
+  readonly dryRun: boolean;
+}
+
+export interface DeleteResult {
+  readonly object: Resource;
+  /** False: marked, and gone later. */
+  readonly gone: boolean;
+}
+
+const MAX_ATTEMPTS = 16;
+
+/** From a DELETE's body (`DeleteOptions`) and query; the body wins. */
+export function parseDeleteOptions(body: Record<string, unknown>, query: URLSearchParams): DeleteOptions {
+  const preconditions = (body['preconditions'] ?? {}) as Record<string, unknown>;
+  const grace = body['gracePeriodSeconds'] ?? query.get('gracePeriodSeconds') ?? undefined;
+  const text = (value: unknown): string | undefined =>
+    typeof value === 'string' && value !== '' ? value : undefined;
+  return {
+    gracePeriodSeconds: grace === undefined ? undefined : Math.max(0, Number(grace)),
+    preconditionUid: text(preconditions['uid']),
+    preconditionVersion: text(preconditions['resourceVersion']),
+    dryRun: Array.isArray(body['dryRun']) ? body['dryRun'].includes('All') : query.get('dryRun') === 'All',
+  };
+}
+
+export async function deleteObject(
+  store: ObjectStore,
+  kind: ApiKind,
+  namespace: string | undefined,
+  name: string,
+  options: DeleteOptions,
+  now: Date,
+): Promise<DeleteResult> {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const current = await store.get(kind, namespace, name);
+    checkPreconditions(kind, current, options);
+    const grace = graceOf(kind, current, options);
+    if (options.dryRun) return { object: current, gone: grace === undefined };
+    if (grace === undefined) {
+      const removed = await store.remove(kind, current);
+      if (removed !== undefined) return { object: removed, gone: true };
+      continue;
+    }
+    const object = await store.modify(kind, namespace, name, (latest) => mark(kind, latest, grace, now));
+    return { object, gone: false };
+  }
+  throw conflict(kind.group, kind.plural, name);
+}
+
+function checkPreconditions(kind: ApiKind, current: Resource, options: DeleteOptions): void {
+  const { name, uid, resourceVersion } = current.metadata;
+  const isOther = options.preconditionUid !== undefined && options.preconditionUid !== uid;
+  const isNewer =
+    options.preconditionVersion !== undefined && options.preconditionVersion !== resourceVersion;
+  if (isOther || isNewer) throw conflict(kind.group, kind.plural, name);
+}
+
+/** Seconds that the object is marked for before it goes; undefined: it goes at once. */
+function graceOf(kind: ApiKind, current: Resource, options: DeleteOptions): number | undefined {
+  if (kind.kind === 'Namespace' || (current.metadata.finalizers ?? []).length > 0) return 0;
+  if (kind.kind !== 'Pod') return undefined;
+  const spec = (current.spec ?? {}) as { nodeName?: string; terminationGracePeriodSeconds?: number };
+  const grace = options.gracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30;
+  return grace === 0 || spec.nodeName === undefined || spec.nodeName === '' ? undefined : grace;
+}
+
+/** A second deletion may shorten the time, never lengthen it. */
+function mark(kind: ApiKind, object: Resource, grace: number, now: Date): Resource {
+  const { metadata } = object;
+  const isSooner = grace < (metadata.deletionGracePeriodSeconds ?? Number.POSITIVE_INFINITY);
+  if (metadata.deletionTimestamp !== undefined && !isSooner) return object;
+  const deletionTimestamp = wholeSeconds(new Date(now.getTime() + grace * 1000));
+  const marked = {
+    ...object,
+    metadata: { ...metadata, deletionTimestamp, deletionGracePeriodSeconds: grace },
+  };
+  return kind.kind === 'Namespace' ? { ...marked, status: { phase: 'Terminating' } } : marked;
+}

@@ -1,0 +1,78 @@
+// Who asks, and what they may do (docs/api.md "Identity"): client certificates of our CA alone. No anonymous access, no
+// impersonation, no RBAC objects: `system:masters` may do all, nodes what a node needs, `system:plugins` read and mirror.
+
+import type { TLSSocket } from 'node:tls';
+import { ApiError } from './api-error.ts';
+import type { Verb } from './registry.ts';
+
+export interface User {
+  readonly name: string;
+  readonly groups: readonly string[];
+}
+
+const MASTERS = 'system:masters';
+const NODES = 'system:nodes';
+const READERS = 'system:readers';
+
+/** The user of a verified client certificate: CN the name, each O a group. Undefined without one. */
+export function authenticate(socket: TLSSocket): User | undefined {
+  if (!socket.authorized) return undefined;
+  const subject = socket.getPeerCertificate().subject as { CN?: string; O?: string | string[] } | undefined;
+  if (subject?.CN === undefined) return undefined;
+  const groups = subject.O === undefined ? [] : Array.isArray(subject.O) ? subject.O : [subject.O];
+  return { name: subject.CN, groups: [...groups, 'system:authenticated'] };
+}
+
+export interface Attributes {
+  readonly verb: Verb | 'post';
+  readonly group: string;
+  readonly resource: string;
+  readonly subresource: string | undefined;
+  readonly namespace: string | undefined;
+  readonly name: string | undefined;
+}
+
+const READ: readonly string[] = ['get', 'list', 'watch'];
+/** What nodes may write: themselves, their pods' state and end, events, their leases. */
+const NODE_WRITES: readonly { readonly resource: string; readonly verbs: readonly string[] }[] = [
+  { resource: 'nodes', verbs: ['create', 'update', 'patch'] },
+  { resource: 'nodes/status', verbs: ['update', 'patch'] },
+  { resource: 'pods', verbs: ['delete'] },
+  { resource: 'pods/status', verbs: ['update', 'patch'] },
+  { resource: 'events', verbs: ['create', 'update', 'patch'] },
+  { resource: 'leases', verbs: ['create', 'update', 'patch'] },
+];
+
+/** Whether the user may; a node with a certificate of its own (`system:node:NAME`) writes only its own Node. */
+export function isAllowed(user: User, attributes: Attributes): boolean {
+  if (user.groups.includes(MASTERS)) return true;
+  if (READ.includes(attributes.verb) && attributes.subresource === undefined)
+    return user.groups.includes(NODES) || user.groups.includes(READERS);
+  if (!user.groups.includes(NODES)) return false;
+  const resource =
+    attributes.subresource === undefined
+      ? attributes.resource
+      : `${attributes.resource}/${attributes.subresource}`;
+  const row = NODE_WRITES.find((entry) => entry.resource === resource);
+  if (row === undefined || !row.verbs.includes(attributes.verb)) return false;
+  return attributes.resource !== 'nodes' || isOwnNode(user, attributes.name);
+}
+
+function isOwnNode(user: User, node: string | undefined): boolean {
+  const own = /^system:node:(.+)$/.exec(user.name)?.[1];
+  return own === undefined || node === undefined || own === node;
+}
+
+export function authorize(user: User, attributes: Attributes): void {
+  if (isAllowed(user, attributes)) return;
+  const { verb, group, resource, name, namespace } = attributes;
+  const where =
+    namespace === undefined ? 'at the cluster scope' : `in the namespace ${JSON.stringify(namespace)}`;
+  const qualified = group === '' ? resource : `${resource}.${group}`;
+  throw new ApiError(
+    'Forbidden',
+    `${qualified}${name === undefined ? '' : ` ${JSON.stringify(name)}`} is forbidden: User ${JSON.stringify(user.name)} ` +
+      `cannot ${verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(group)} ${where}`,
+    { kind: resource, ...(name === undefined ? {} : { name }) },
+  );
+}
