@@ -1,0 +1,76 @@
+// `npm run lab` as a user without root: up, a command on a host, etcdctl, a host more, down; nothing stays.
+// As root the test drops to "nobody"; without root it already is what it wants to be.
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type RunResult, run, runOk } from '../../lib/process/run.ts';
+import { PACKAGE_ROOT } from './support/test-lab.ts';
+
+const NOBODY = 65_534;
+/** In a user namespace made for one user, root is that user. */
+const isRealRoot =
+  process.getuid?.() === 0 && /^\s*0\s+0\s+4294967295/.test(readFileSync('/proc/self/uid_map', 'utf8'));
+
+let base: string;
+let root: string;
+let stateDir: string;
+
+/** The repository's lab command, with standard output and error apart. */
+function lab(...args: string[]): Promise<RunResult> {
+  const program = [join(root, 'node_modules/.bin/node'), join(root, 'scripts/lab.ts'), ...args];
+  const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--inh-caps=-all'];
+  const argv = isRealRoot ? ['setpriv', ...user, '--', ...program] : program;
+  const env = { ...process.env, CALICO_TS_LAB_DIR: stateDir, HOME: base };
+  return run(argv[0] ?? '', argv.slice(1), { env, cwd: root, timeoutMs: 60_000 });
+}
+
+beforeAll(async () => {
+  base = mkdtempSync(join(tmpdir(), 'ct-'));
+  chmodSync(base, 0o755);
+  // The repository may lie below a folder that only root may enter.
+  root = join(base, 'repository');
+  mkdirSync(root);
+  await runOk('mount', ['--bind', PACKAGE_ROOT, root]);
+  stateDir = join(base, 'state');
+  mkdirSync(stateDir);
+  if (isRealRoot) chownSync(base, NOBODY, NOBODY);
+  if (isRealRoot) chownSync(stateDir, NOBODY, NOBODY);
+});
+
+afterAll(async () => {
+  await lab('--down');
+  await run('umount', [root]);
+  rmSync(base, { recursive: true, force: true });
+});
+
+describe('npm run lab, without root', () => {
+  it('comes up, is entered, grows, and ends without a trace', async () => {
+    const up = await lab('--source', '--no-install', '--hosts', '2');
+    expect(up).toMatchObject({ code: 0, stderr: '' });
+    expect(up.stdout).toMatch(/^node-2 +172\.30\.0\.12 /m);
+    const record = JSON.parse(readFileSync(join(stateDir, 'lab.json'), 'utf8')) as { pid: number };
+    expect(existsSync(`/proc/${record.pid}`)).toBe(true);
+
+    const ping = await lab('shell', 'node-1', 'ping', '-c', '1', '-W', '2', '172.30.0.12');
+    expect(ping).toMatchObject({ code: 0, stderr: '' });
+    expect((await lab('shell', 'node-1', 'sh', '-c', 'exit 5')).code).toBe(5);
+
+    expect(await lab('etcdctl', 'put', '/lab/key', 'value')).toMatchObject({ code: 0, stdout: 'OK\n' });
+    expect((await lab('etcdctl', 'get', '/lab/key', '--print-value-only')).stdout).toBe('value\n');
+
+    expect((await lab('add', 'node-3')).stdout).toMatch(/^node-3 +172\.30\.0\.13 /m);
+    expect((await lab('shell', 'node-3', 'uname', '-n')).stdout).toBe('node-3\n');
+    expect(await lab('shell', 'node-4')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('no host node-4'),
+    });
+
+    expect((await lab('--down')).code).toBe(0);
+    expect(existsSync(`/proc/${record.pid}`)).toBe(false);
+    expect(await lab('status')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('no lab is running'),
+    });
+  }, 120_000);
+});

@@ -1,0 +1,75 @@
+// A lab for one test file: its own fabric per Jest worker, its own state directory, everything gone after stop().
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Lab, type LabOptions } from '../../../lab/lab.ts';
+
+/** The repository's root folder. */
+export const PACKAGE_ROOT = join(import.meta.dirname, '../../..');
+
+/** `labsPerWorker` fabrics belong to each Jest worker; `index` picks one where a test needs labs side by side. */
+const FABRICS_PER_WORKER = 4;
+
+export type TestLabOptions = Partial<
+  Pick<LabOptions, 'nodeProcesses' | 'fabricProcesses' | 'programs' | 'onEvent'>
+> & {
+  /** Hosts node-1 … node-N to begin with. */
+  readonly hosts: number;
+  /** 0 to 3. */
+  readonly index?: number;
+};
+
+export interface TestLab {
+  readonly lab: Lab;
+  stop(): Promise<void>;
+}
+
+/** Starts etcd and bare hosts, unless `nodeProcesses` names programs for them. */
+export async function startTestLab(options: TestLabOptions): Promise<TestLab> {
+  const { hosts, index = 0, ...rest } = options;
+  const worker = Number(process.env['JEST_WORKER_ID'] ?? '1') - 1;
+  const stateDir = mkdtempSync(join(tmpdir(), 'ct-lab-'));
+  const removeStateDir = () => rmSync(stateDir, { recursive: true, force: true });
+  try {
+    const lab = await Lab.start({
+      stateDir,
+      packageRoot: PACKAGE_ROOT,
+      env: process.env,
+      fabric: worker * FABRICS_PER_WORKER + index,
+      programs: process.env['CALICO_TS_PROGRAMS'] === 'dist' ? 'dist' : 'source',
+      nodeProcesses: [],
+      fabricProcesses: [],
+      ...rest,
+    });
+    const stop = async () => {
+      await lab.stop();
+      removeStateDir();
+    };
+    try {
+      const names = Array.from({ length: hosts }, (_, each) => `node-${each + 1}`);
+      await Promise.all(names.map((name) => lab.addHost(name)));
+      return { lab, stop };
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  } catch (error) {
+    removeStateDir();
+    throw error;
+  }
+}
+
+/** Waits until `isTrue` answers true; throws what was awaited after `timeoutMs`. */
+export async function waitUntil(
+  what: string,
+  isTrue: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await isTrue())) {
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await delay(10);
+  }
+}
