@@ -77,19 +77,22 @@ function parseProto(packageName: string, text: string, into: Messages): void {
     mergeKey = /\+patchMergeKey=(\w+)/.exec(line)?.[1] ?? (line.trim() === '' ? undefined : mergeKey);
     const match = FIELD.exec(line);
     if (match === null || fields === undefined) continue;
-    const [, label, mapType, plainType, name = '', number] = match;
-    const field: Field = {
-      number: Number(number),
-      name,
-      type: typeName(packageName, mapType ?? plainType ?? ''),
-    };
-    if (label === 'repeated') field.repeated = true;
-    if (mapType !== undefined) field.map = true;
-    if (INLINED[message]?.includes(name) === true) field.inline = true;
-    if (mergeKey !== undefined && label === 'repeated') field.mergeKey = mergeKey;
+    fields.push(toField(packageName, message, match, mergeKey));
     mergeKey = undefined;
-    fields.push(field);
   }
+}
+
+function toField(packageName: string, message: string, match: RegExpExecArray, mergeKey?: string): Field {
+  const [, label, mapType, plainType, name = '', number] = match;
+  return {
+    number: Number(number),
+    name,
+    type: typeName(packageName, mapType ?? plainType ?? ''),
+    ...(label === 'repeated' ? { repeated: true } : {}),
+    ...(mapType === undefined ? {} : { map: true }),
+    ...(INLINED[message]?.includes(name) === true ? { inline: true } : {}),
+    ...(mergeKey !== undefined && label === 'repeated' ? { mergeKey } : {}),
+  };
 }
 
 function typeName(packageName: string, type: string): string {

@@ -69,26 +69,36 @@ export class ObjectStore {
     page: { readonly limit: number; readonly continueToken: string | undefined },
   ): Promise<ListPage> {
     const prefix = kind.namespaced && namespace !== undefined ? `${kind.prefix}${namespace}/` : kind.prefix;
-    let { revision, after } = parseContinue(page.continueToken);
+    const { revision: pinned, after } = parseContinue(page.continueToken);
     const items: Resource[] = [];
-    const isFull = (): boolean => page.limit > 0 && items.length === page.limit;
-    for (;;) {
-      const options = {
+    let revision = pinned;
+    for await (const { kv, revision: at, isLast } of this.#keys(prefix, pinned, after)) {
+      revision = at;
+      if (kv === undefined) continue;
+      const object = decodeObject(kind, kv);
+      if (isSelected(object, selection)) items.push(object);
+      if (page.limit > 0 && items.length === page.limit && !isLast)
+        return { items, revision: at, continueToken: formatContinue(at, kv.key) };
+    }
+    return { items, revision: revision ?? 0, continueToken: undefined };
+  }
+
+  /** Every key of a prefix at one revision, page by page; one entry without a key says the revision of an empty list. */
+  async *#keys(prefix: string, pinned: number | undefined, first: string | undefined) {
+    let revision = pinned;
+    let after = first;
+    for (let hasMore = true; hasMore; ) {
+      const result = await this.datastore.list(prefix, {
         limit: PAGE_KEYS,
         ...(revision === undefined ? {} : { revision }),
         ...(after === undefined ? {} : { after }),
-      };
-      const result = await this.datastore.list(prefix, options);
+      });
       revision ??= result.revision;
-      const last = result.items.at(-1)?.key;
-      for (const kv of result.items) {
-        const object = decodeObject(kind, kv);
-        if (isSelected(object, selection)) items.push(object);
-        if (isFull() && (kv.key !== last || result.hasMore))
-          return { items, revision, continueToken: formatContinue(revision, kv.key) };
-      }
-      after = last;
-      if (!result.hasMore || after === undefined) return { items, revision, continueToken: undefined };
+      hasMore = result.hasMore && result.items.length > 0;
+      if (result.items.length === 0) yield { kv: undefined, revision, isLast: true };
+      for (const [index, kv] of result.items.entries())
+        yield { kv, revision, isLast: index === result.items.length - 1 && !hasMore };
+      after = result.items.at(-1)?.key;
     }
   }
 

@@ -2,6 +2,7 @@
 // without etcd, and each new revision reaches idle watches at once, as bookmarks.
 
 import { type Datastore, DatastoreError, type WatchEvent } from '../../lib/datastore/datastore.ts';
+import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import { ApiError } from './api-error.ts';
 
@@ -9,6 +10,7 @@ import { ApiError } from './api-error.ts';
 export const WATCHED_ROOTS = ['/registry/', '/calico/resources/v3/'] as const;
 /** Events kept per root for resuming clients. */
 const HISTORY = 20_000;
+const RETRY_MS = 500;
 /** Events that may wait for one slow client before its watch is ended (it lists again). */
 const MAX_PENDING = 10_000;
 
@@ -102,7 +104,7 @@ export class WatchHub {
       this.#subscriptions.clear();
       return;
     }
-    await pause(500, this.#stopping.signal);
+    await waitFor(RETRY_MS, this.#stopping.signal);
   }
 
   async #currentRevision(): Promise<number | undefined> {
@@ -111,7 +113,7 @@ export class WatchHub {
         await this.#options.datastore.list(this.#options.root, { limit: 1, signal: this.#stopping.signal })
       ).revision;
     } catch {
-      await pause(500, this.#stopping.signal);
+      await waitFor(RETRY_MS, this.#stopping.signal);
       return undefined;
     }
   }
@@ -180,17 +182,4 @@ class Subscription {
       });
     }
   }
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener('abort', done);
-    if (signal.aborted) done();
-  });
 }

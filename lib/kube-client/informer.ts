@@ -1,0 +1,163 @@
+// List-then-watch of one kind over the Kubernetes API: a true copy of the selected objects, kept over dropped streams and
+// expired history; bookmarks move its revision on while nothing of the kind changes.
+
+import { Backoff, waitFor } from '../lifecycle/backoff.ts';
+import type { Logger } from '../logging/logger.ts';
+import type { Resource } from '../model/metadata.ts';
+import { isStatus, type KindPath, KubeClient, KubeError } from './client.ts';
+
+export interface InformerCallbacks {
+  /** An object is now so, or (undefined) gone. May repeat; never goes unsaid. */
+  onObject(key: string, object: Resource | undefined, previous: Resource | undefined): void;
+  /** The copy is complete for the first time, or again after a new list. */
+  onSynced?(): void;
+  /** The copy is true at least up to this revision. */
+  onRevision?(revision: number): void;
+}
+
+export interface InformerOptions {
+  readonly client: KubeClient;
+  readonly kind: KindPath;
+  readonly namespace?: string;
+  readonly fieldSelector?: string;
+  readonly labelSelector?: string;
+  readonly logger: Logger;
+  readonly callbacks: InformerCallbacks;
+}
+
+/** Watches are ended and taken up again after so long, so that a stalled connection is not believed for ever. */
+const WATCH_SECONDS = 300;
+
+interface WatchLine {
+  readonly type?: string;
+  /** An ERROR holds a Status. */
+  readonly object?: Resource & {
+    readonly code?: number;
+    readonly reason?: string;
+    readonly message?: string;
+  };
+}
+
+export function objectKey(object: Resource): string {
+  const { namespace, name } = object.metadata;
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}
+
+export class Informer {
+  readonly #options: InformerOptions;
+  readonly #objects = new Map<string, Resource>();
+  readonly #stopping = new AbortController();
+  #revision = '0';
+  #isSynced = false;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(options: InformerOptions) {
+    this.#options = options;
+  }
+
+  /** Objects by `namespace/name` (or `name`). */
+  get objects(): ReadonlyMap<string, Resource> {
+    return this.#objects;
+  }
+  get isSynced(): boolean {
+    return this.#isSynced;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { logger, kind } = this.#options;
+    const signal = this.#stopping.signal;
+    const backoff = new Backoff({ minMs: 50, maxMs: 5000 });
+    let mustList = true;
+    while (!signal.aborted) {
+      try {
+        if (mustList) await this.#list();
+        mustList = false;
+        await this.#watch(() => backoff.reset());
+      } catch (error) {
+        if (signal.aborted) return;
+        mustList = mustList || isStatus(error, 410);
+        if (!isStatus(error, 410)) logger.warn('watch of the API ended', { kind: kind.plural, error });
+        await waitFor(backoff.next(), signal);
+      }
+    }
+  }
+
+  async #list(): Promise<void> {
+    const { client, kind, namespace, callbacks } = this.#options;
+    const items: Resource[] = [];
+    let token: string | undefined;
+    do {
+      const query = {
+        ...this.#selectors(),
+        limit: '500',
+        ...(token === undefined ? {} : { continue: token }),
+      };
+      const page = await client.list(kind, namespace, { query, signal: this.#stopping.signal });
+      items.push(...page.items);
+      token = page.metadata.continue === '' ? undefined : page.metadata.continue;
+      this.#revision = page.metadata.resourceVersion;
+    } while (token !== undefined);
+    const keys = new Set(items.map(objectKey));
+    for (const key of [...this.#objects.keys()]) if (!keys.has(key)) this.#take(key, undefined);
+    for (const object of items) this.#take(objectKey(object), object);
+    this.#isSynced = true;
+    callbacks.onSynced?.();
+    callbacks.onRevision?.(Number(this.#revision));
+  }
+
+  async #watch(onLine: () => void): Promise<void> {
+    const { client, kind, namespace } = this.#options;
+    const query = {
+      ...this.#selectors(),
+      watch: 'true',
+      allowWatchBookmarks: 'true',
+      resourceVersion: this.#revision,
+      timeoutSeconds: String(WATCH_SECONDS),
+    };
+    const path = KubeClient.path(kind, namespace);
+    for await (const line of client.stream(path, { query, signal: this.#stopping.signal })) {
+      this.#onLine(line as WatchLine);
+      onLine();
+    }
+  }
+
+  #onLine({ type, object }: WatchLine): void {
+    if (object === undefined) return;
+    if (type === 'ERROR')
+      throw new KubeError(
+        { code: 'status', status: object.code ?? 500, reason: object.reason ?? 'Unknown' },
+        object.message ?? 'the watch failed',
+      );
+    if (type === 'DELETED') this.#take(objectKey(object), undefined);
+    else if (type !== 'BOOKMARK') this.#take(objectKey(object), object);
+    const revision = object.metadata.resourceVersion;
+    if (revision === undefined) return;
+    this.#revision = revision;
+    this.#options.callbacks.onRevision?.(Number(revision));
+  }
+
+  #take(key: string, object: Resource | undefined): void {
+    const previous = this.#objects.get(key);
+    if (object === undefined) this.#objects.delete(key);
+    else this.#objects.set(key, object);
+    const isSame = object?.metadata.resourceVersion === previous?.metadata.resourceVersion;
+    if (!isSame) this.#options.callbacks.onObject(key, object, previous);
+  }
+
+  #selectors(): Record<string, string> {
+    const { fieldSelector, labelSelector } = this.#options;
+    return {
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+    };
+  }
+}
