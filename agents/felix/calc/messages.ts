@@ -1,6 +1,7 @@
 // The only contract between the calculation graph and the dataplane (Felix's felixbackend.proto, with identities in
 // place of IP set members). Order within one flush: identities, members, selectors, policies, profiles, endpoints;
-// then removals the other way round; then routes, VTEPs, hosts. A consumer never meets a dangling reference.
+// then removals the other way round; then routes and VTEPs (gone before changed ones), WireGuard, hosts, pools. A consumer
+// never meets a dangling reference. An update replaces what was said of the same thing before.
 
 import type {
   CompiledHostEndpoint,
@@ -21,7 +22,8 @@ export type RouteType =
   | 'remote-workload'
   | 'local-host'
   | 'remote-host'
-  | 'remote-tunnel';
+  | 'remote-tunnel'
+  | 'local-tunnel';
 
 export interface RouteUpdate {
   /** Canonical CIDR. */
@@ -30,7 +32,8 @@ export interface RouteUpdate {
   readonly pool: 'vxlan' | 'ipip' | 'no-encap' | undefined;
   readonly node: string | undefined;
   readonly nodeIp: string | undefined;
-  readonly tunnel: 'vxlan' | 'ipip' | undefined;
+  /** What the address is an end of, for the types of tunnels. */
+  readonly tunnel: 'vxlan' | 'ipip' | 'wireguard' | undefined;
   readonly natOutgoing: boolean;
   readonly localWorkload: boolean;
   readonly borrowed: boolean;
@@ -119,4 +122,13 @@ export interface CalcFlush {
   readonly messages: readonly CalcMessage[];
   /** etcd revision up to which the datastore's changes are in it. */
   readonly revision: number;
+  /** Values met since the last flush that cannot be used; the graph takes them for absent. */
+  readonly invalid: readonly InvalidValue[];
+}
+
+export interface InvalidValue {
+  /** etcd key. */
+  readonly key: string;
+  readonly revision: number;
+  readonly reason: string;
 }

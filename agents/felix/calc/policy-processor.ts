@@ -1,0 +1,31 @@
+// Policies to the compiled form with what the graph needs besides (libcalico-go's policy update processors).
+
+import type { Rule } from '../../../lib/model/policy-types.ts';
+import { compilePolicy, isStagedDeletion, type PolicyResource } from '../../../lib/policy/compile.ts';
+import type { PolicyId } from '../../../lib/policy/compiled.ts';
+import type { PolicyInput } from './inputs.ts';
+
+/** Undefined for an absent policy, and for one that stages a deletion. Throws PolicyError. */
+export function policyInput(
+  id: PolicyId,
+  resource: PolicyResource | undefined,
+  revision: number,
+): PolicyInput | undefined {
+  if (resource === undefined || isStagedDeletion(resource)) return undefined;
+  const metadata = {
+    ...resource.metadata,
+    name: id.name,
+    ...(id.namespace === '' ? {} : { namespace: id.namespace }),
+  };
+  const rules = [...(resource.spec?.ingress ?? []), ...(resource.spec?.egress ?? [])];
+  return {
+    ...compilePolicy({ ...resource, metadata }, revision),
+    isApplicationLayer: rules.some(isApplicationLayerRule),
+  };
+}
+
+function isApplicationLayerRule(rule: Rule): boolean {
+  return [rule.http, rule.source?.serviceAccounts, rule.destination?.serviceAccounts].some(
+    (match) => match !== undefined && match !== null,
+  );
+}

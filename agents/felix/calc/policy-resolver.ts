@@ -1,0 +1,125 @@
+// The local endpoints with their ordered policies (Felix's policy resolver). Cheap to notify: an endpoint is only marked,
+// and worked out once for each flush, however many of its policies changed.
+
+import type {
+  CompiledHostEndpoint,
+  CompiledWorkloadEndpoint,
+  IdentityId,
+  WorkloadEndpointId,
+} from '../../../lib/policy/compiled.ts';
+import type {
+  HostEndpointId,
+  HostEndpointInput,
+  PolicyInput,
+  TierInput,
+  WorkloadEndpointInput,
+} from './inputs.ts';
+import { sortPolicies } from './policy-sorter.ts';
+
+export interface PolicyResolverSources {
+  policiesOf(endpoint: string): readonly PolicyInput[];
+  identityOf(endpoint: string): IdentityId | undefined;
+}
+
+export interface PolicyResolverCallbacks {
+  onWorkloadEndpointUpdate(endpoint: CompiledWorkloadEndpoint): void;
+  onWorkloadEndpointRemove(id: WorkloadEndpointId): void;
+  onHostEndpointUpdate(endpoint: CompiledHostEndpoint): void;
+  onHostEndpointRemove(id: HostEndpointId): void;
+}
+
+type LocalEndpoint =
+  | {
+      readonly type: 'workload';
+      readonly id: WorkloadEndpointId;
+      readonly input: WorkloadEndpointInput | undefined;
+    }
+  | { readonly type: 'host'; readonly id: HostEndpointId; readonly input: HostEndpointInput | undefined };
+
+export class PolicyResolver {
+  private readonly sources: PolicyResolverSources;
+  private readonly callbacks: PolicyResolverCallbacks;
+  private readonly endpoints = new Map<string, LocalEndpoint>();
+  private readonly tiers = new Map<string, TierInput>();
+  private readonly dirtyEndpoints = new Set<string>();
+
+  constructor(sources: PolicyResolverSources, callbacks: PolicyResolverCallbacks) {
+    this.sources = sources;
+    this.callbacks = callbacks;
+  }
+
+  /** A local endpoint; without an input it goes. */
+  updateEndpoint(key: string, endpoint: LocalEndpoint): void {
+    this.endpoints.set(key, endpoint);
+    this.dirtyEndpoints.add(key);
+  }
+
+  /** Whoever calls this also marks the endpoints that have policies of the tier. */
+  updateTier(name: string, tier: TierInput | undefined): void {
+    if (tier === undefined) this.tiers.delete(name);
+    else this.tiers.set(name, tier);
+  }
+
+  /** Its policies, their order, or its identity may have changed. Others' endpoints are passed over. */
+  markDirty(key: string): void {
+    this.dirtyEndpoints.add(key);
+  }
+
+  flush(): void {
+    for (const key of this.dirtyEndpoints) this.report(key);
+    this.dirtyEndpoints.clear();
+  }
+
+  private report(key: string): void {
+    const endpoint = this.endpoints.get(key);
+    if (endpoint === undefined) return;
+    if (endpoint.input === undefined) this.endpoints.delete(key);
+    if (endpoint.type === 'workload') this.reportWorkload(key, endpoint.id, endpoint.input);
+    else this.reportHost(key, endpoint.id, endpoint.input);
+  }
+
+  private reportWorkload(
+    key: string,
+    id: WorkloadEndpointId,
+    input: WorkloadEndpointInput | undefined,
+  ): void {
+    if (input === undefined) {
+      this.callbacks.onWorkloadEndpointRemove(id);
+      return;
+    }
+    const identity = this.sources.identityOf(key);
+    if (identity === undefined) throw new Error(`workload endpoint ${key} has no identity`);
+    const { normal } = sortPolicies(this.sources.policiesOf(key), this.tiers);
+    this.callbacks.onWorkloadEndpointUpdate({
+      id,
+      interfaceName: input.interfaceName,
+      mac: input.mac,
+      nets4: input.nets4,
+      nets6: input.nets6,
+      allowSpoofedSourcePrefixes: input.allowSpoofedSourcePrefixes,
+      profiles: input.profiles,
+      tiers: normal,
+      identity,
+      revision: input.revision,
+    });
+  }
+
+  private reportHost(key: string, id: HostEndpointId, input: HostEndpointInput | undefined): void {
+    if (input === undefined) {
+      this.callbacks.onHostEndpointRemove(id);
+      return;
+    }
+    const tiers = sortPolicies(this.sources.policiesOf(key), this.tiers);
+    this.callbacks.onHostEndpointUpdate({
+      id,
+      interfaceName: input.interfaceName,
+      expectedIps: input.expectedIps,
+      profiles: input.profiles,
+      tiers: tiers.normal,
+      untrackedTiers: tiers.untracked,
+      preDnatTiers: tiers.preDnat,
+      forwardTiers: tiers.forward,
+      revision: input.revision,
+    });
+  }
+}

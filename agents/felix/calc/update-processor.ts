@@ -1,0 +1,186 @@
+// From the datastore's keys and resources to what the graph's nodes read (libcalico-go syncersv1 update processors, and
+// Felix's validation filter): one resource may be several inputs, and an invalid one counts as absent.
+
+import type {
+  CalicoNode,
+  FelixConfiguration,
+  HostEndpoint,
+  IPPool,
+  WorkloadEndpoint,
+} from '../../../lib/model/endpoint-types.ts';
+import { parseIpamKey } from '../../../lib/model/ipam-keys.ts';
+import { parseResourceKey, type ResourceKey } from '../../../lib/model/keys.ts';
+import type { GlobalNetworkSet, NetworkSet, Profile, Tier } from '../../../lib/model/policy-types.ts';
+import { compileProfile, type PolicyResource } from '../../../lib/policy/compile.ts';
+import type { PolicyId, PolicyKind } from '../../../lib/policy/compiled.ts';
+import { PolicyError } from '../../../lib/policy/policy-error.ts';
+import { settingsOf } from './config-processor.ts';
+import {
+  hostEndpointInput,
+  networkSetInput,
+  workloadEndpointId,
+  workloadEndpointInput,
+} from './endpoint-processor.ts';
+import type { CalcInput } from './inputs.ts';
+import { InvalidInputError } from './invalid-input-error.ts';
+import type { InvalidValue } from './messages.ts';
+import { type BlockValue, blockInput, nodeInputs, poolInput } from './network-processor.ts';
+import { policyInput } from './policy-processor.ts';
+
+/** "This key is now X", or without a value "is now absent", as a syncer reports it. */
+export interface DatastoreUpdate {
+  /** etcd key. */
+  readonly key: string;
+  /** The parsed resource or block; undefined if absent. */
+  readonly value: unknown;
+  /** etcd revision at which it is so. */
+  readonly revision: number;
+}
+
+export interface ProcessedUpdate {
+  readonly inputs: readonly CalcInput[];
+  readonly invalid: InvalidValue | undefined;
+}
+
+const POLICY_KINDS: readonly PolicyKind[] = [
+  'NetworkPolicy',
+  'GlobalNetworkPolicy',
+  'StagedNetworkPolicy',
+  'StagedGlobalNetworkPolicy',
+];
+
+export class UpdateProcessor {
+  private readonly hostname: string;
+  /** A deletion does not say which host the endpoint was of. */
+  private readonly hostByHostEndpoint = new Map<string, string>();
+
+  constructor(hostname: string) {
+    this.hostname = hostname;
+  }
+
+  process(update: DatastoreUpdate): ProcessedUpdate {
+    try {
+      return { inputs: this.inputsOf(update), invalid: undefined };
+    } catch (error) {
+      if (!(error instanceof InvalidInputError) && !(error instanceof PolicyError)) throw error;
+      const { key, revision } = update;
+      return {
+        inputs: this.inputsOf({ key, revision, value: undefined }),
+        invalid: { key, revision, reason: error.message },
+      };
+    }
+  }
+
+  private inputsOf(update: DatastoreUpdate): CalcInput[] {
+    const resourceKey = parseResourceKey(update.key);
+    if (resourceKey !== undefined) return this.resourceInputs(resourceKey, update);
+    const ipamKey = parseIpamKey(update.key);
+    if (ipamKey?.type !== 'Block') return [];
+    const value =
+      update.value === undefined ? undefined : blockInput(ipamKey.cidr, update.value as BlockValue);
+    return [{ type: 'block', cidr: ipamKey.cidr, value }];
+  }
+
+  /** What the key says, its name and namespace, wins over what the value says of itself. */
+  private resourceInputs(key: ResourceKey, update: DatastoreUpdate): CalcInput[] {
+    const { value, revision } = update;
+    const policyKind = POLICY_KINDS.find((kind) => kind === key.kind);
+    if (policyKind !== undefined) {
+      const id: PolicyId = { kind: policyKind, namespace: key.namespace ?? '', name: key.name };
+      return [{ type: 'policy', id, value: policyInput(id, value as PolicyResource | undefined, revision) }];
+    }
+    switch (key.kind) {
+      case 'WorkloadEndpoint':
+        return workloadEndpointInputs(key, value as WorkloadEndpoint | undefined, revision);
+      case 'HostEndpoint':
+        return this.hostEndpointInputs(key, value as HostEndpoint | undefined, revision);
+      case 'NetworkSet':
+      case 'GlobalNetworkSet': {
+        const name = key.namespace === undefined ? key.name : `${key.namespace}/${key.name}`;
+        return [
+          {
+            type: 'networkSet',
+            name,
+            value: networkSetInput(value as NetworkSet | GlobalNetworkSet | undefined),
+          },
+        ];
+      }
+      case 'Tier':
+        return [tierInput(key.name, value as Tier | undefined)];
+      case 'Profile':
+        return profileInputs(key.name, value as Profile | undefined);
+      case 'IPPool':
+        return [{ type: 'pool', key: key.name, value: poolInput(value as IPPool | undefined) }];
+      case 'Node':
+        return nodeInputs(key.name, value as CalicoNode | undefined);
+      case 'FelixConfiguration':
+        return this.configInputs(key.name, value as FelixConfiguration | undefined);
+      default:
+        return [];
+    }
+  }
+
+  private hostEndpointInputs(
+    key: ResourceKey,
+    value: HostEndpoint | undefined,
+    revision: number,
+  ): CalcInput[] {
+    const inputs: CalcInput[] = [];
+    const input = hostEndpointInput(value, revision);
+    const previousHost = this.hostByHostEndpoint.get(key.name);
+    const host = value?.spec?.node;
+    if (previousHost !== undefined && previousHost !== host) {
+      inputs.push({ type: 'hostEndpoint', id: { host: previousHost, endpoint: key.name }, value: undefined });
+      this.hostByHostEndpoint.delete(key.name);
+    }
+    if (input !== undefined && host !== undefined) {
+      this.hostByHostEndpoint.set(key.name, host);
+      inputs.push({ type: 'hostEndpoint', id: { host, endpoint: key.name }, value: input });
+    }
+    return inputs;
+  }
+
+  private configInputs(name: string, value: FelixConfiguration | undefined): CalcInput[] {
+    if (name === 'default') return [{ type: 'config', layer: 'global', value: settingsOf(value) }];
+    if (name === `node.${this.hostname}`)
+      return [{ type: 'config', layer: 'host', value: settingsOf(value) }];
+    return [];
+  }
+}
+
+function workloadEndpointInputs(
+  key: ResourceKey,
+  value: WorkloadEndpoint | undefined,
+  revision: number,
+): CalcInput[] {
+  const id = workloadEndpointId(key.namespace ?? '', key.name);
+  if (id === undefined) {
+    if (value === undefined) return [];
+    throw new InvalidInputError('metadata.name', `not the name of a WorkloadEndpoint: ${key.name}`);
+  }
+  return [{ type: 'workloadEndpoint', id, value: workloadEndpointInput(value, revision) }];
+}
+
+function tierInput(name: string, value: Tier | undefined): CalcInput {
+  if (value === undefined) return { type: 'tier', name, value: undefined };
+  const { order, defaultAction } = value.spec ?? {};
+  return {
+    type: 'tier',
+    name,
+    value: { order: order ?? undefined, defaultAction: defaultAction === 'Pass' ? 'pass' : 'deny' },
+  };
+}
+
+function profileInputs(name: string, value: Profile | undefined): CalcInput[] {
+  if (value === undefined) {
+    return [
+      { type: 'profileLabels', name, value: undefined },
+      { type: 'profileRules', name, value: undefined },
+    ];
+  }
+  const compiled = compileProfile({ ...value, metadata: { ...value.metadata, name } });
+  return [
+    { type: 'profileLabels', name, value: compiled.labelsToApply },
+    { type: 'profileRules', name, value: compiled },
+  ];
+}
