@@ -7,7 +7,6 @@ export type HostKind = 'node' | 'external';
 const FIRST_NODE = 11;
 const FIRST_EXTERNAL = 200;
 const AFTER_LAST = 255;
-export const MAX_FABRIC = 255;
 
 /** Addresses and names of one fabric; several labs can exist side by side, one fabric each. */
 export interface Fabric {

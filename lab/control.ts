@@ -10,7 +10,7 @@ import { z } from 'zod';
 const CALL_TIMEOUT_MS = 60_000;
 const MAX_REQUEST_BYTES = 64 * 1024;
 
-export const controlRequestSchema = z.discriminatedUnion('op', [
+const controlRequestSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('status') }),
   z.strictObject({ op: z.literal('addHost'), name: z.string(), kind: z.enum(['node', 'external']) }),
   z.strictObject({ op: z.literal('removeHost'), name: z.string(), how: z.enum(['shut-down', 'power-off']) }),
@@ -18,7 +18,7 @@ export const controlRequestSchema = z.discriminatedUnion('op', [
 ]);
 export type ControlRequest = z.infer<typeof controlRequestSchema>;
 
-export const labStatusSchema = z.strictObject({
+const labStatusSchema = z.strictObject({
   etcdEndpoint: z.string(),
   hosts: z.array(
     z.strictObject({
@@ -46,7 +46,7 @@ type Answer = z.infer<typeof answerSchema>;
 /** Does what a request asks for and answers the status after it; throws a sentence for the user. */
 export type ControlHandler = (request: ControlRequest) => Promise<LabStatus>;
 
-export function controlSocketPath(stateDir: string): string {
+function controlSocketPath(stateDir: string): string {
   return join(stateDir, 'control.sock');
 }
 

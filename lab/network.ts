@@ -16,7 +16,7 @@ const HOST_SYSCTLS = [
 ] as const;
 
 /** Renders the fabric: its bridge with the lab's own addresses. */
-export function renderFabric(fabric: Fabric): string {
+function renderFabric(fabric: Fabric): string {
   const { bridge } = fabric;
   return [
     `link add ${bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
@@ -30,7 +30,7 @@ export function renderFabric(fabric: Fabric): string {
 }
 
 /** Renders a host's namespace and cable, as seen from the lab's own namespace. */
-export function renderCable(fabric: Fabric, place: HostPlace): string {
+function renderCable(fabric: Fabric, place: HostPlace): string {
   return [
     `netns add ${place.netns}`,
     `link add ${place.port} type veth peer name eth0 netns ${place.netns}`,
@@ -40,7 +40,7 @@ export function renderCable(fabric: Fabric, place: HostPlace): string {
 }
 
 /** Renders the host's end: loopback, eth0 with its addresses, default routes through the fabric's gateway. */
-export function renderHostEnd(fabric: Fabric, place: HostPlace): string {
+function renderHostEnd(fabric: Fabric, place: HostPlace): string {
   return [
     'link set lo up',
     `addr add ${place.address}/${fabric.prefixLength} dev eth0`,
