@@ -13,7 +13,11 @@ const DEFAULT_TIER = 'default';
 
 /** The object as its key's value holds it: without resourceVersion, with the labels and annotations that are forced. */
 export function toStoredResource<R extends Resource>(resource: R): R {
-  const { resourceVersion: _version, ...metadata } = resource.metadata;
+  const {
+    resourceVersion: _version,
+    selfLink: _link,
+    ...metadata
+  } = resource.metadata as ObjectMeta & { selfLink?: string };
   const stored: Resource = {
     kind: resource.kind,
     apiVersion: kindInfo(resource.kind).apiVersion,
