@@ -1,0 +1,332 @@
+// The CNI server's request handling (CNI 1.1.0; design of Calico's CNI plugin): ADD assigns, wires, writes the endpoint and
+// waits until its policy is in the kernel; whatever fails on the way is undone. Deny until programmed.
+
+import type { EventSink } from '../../lib/events/event.ts';
+import type { Logger } from '../../lib/logging/logger.ts';
+import type { WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
+import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
+import type { Resource } from '../../lib/model/metadata.ts';
+import {
+  CNI_SPEC_VERSIONS,
+  type CniAnswer,
+  CniErrorCode,
+  type CniRequest,
+  type NetworkConfiguration,
+  networkConfigurationSchema,
+} from '../../lib/protocol/cni.ts';
+import type {
+  AddressAllocator,
+  EndpointStore,
+  PodSource,
+  Programming,
+  WorkloadInterfaces,
+} from './dependencies.ts';
+import { CniFailure, toCniError } from './failure.ts';
+import { podRequests } from './pod-annotations.ts';
+import { buildResult } from './result.ts';
+import { buildEndpoint, identifyWorkload, type Workload } from './workload.ts';
+
+export interface CniHandlerOptions {
+  readonly node: string;
+  readonly defaultMtu: number;
+  readonly addresses: AddressAllocator;
+  readonly interfaces: WorkloadInterfaces;
+  readonly endpoints: EndpointStore;
+  readonly programming: Programming;
+  /** Undefined where no orchestrator's API is configured: then pods are refused, containers served. */
+  readonly pods: PodSource | undefined;
+  /** Throws with a reason while the node must not take work (datastore away, not in sync). */
+  readonly requireReady: () => void;
+  readonly events: EventSink;
+  readonly logger: Logger;
+  readonly now: () => Date;
+  /** How long ADD waits for a condition before it answers "try again later". */
+  readonly waitMs: number;
+}
+
+interface PodContext {
+  readonly pod: Pod;
+  readonly namespace: Resource;
+}
+/** What has been done so far by an ADD, undone in reverse when it fails. */
+type Undo = () => Promise<void>;
+/** Enough for a pair of kernel batches and a datastore call. */
+const UNDO_MS = 10_000;
+
+export class CniHandler {
+  readonly #options: CniHandlerOptions;
+  /** One command per container at a time: a DEL behind a cancelled ADD must see all of it. */
+  readonly #busy = new Map<string, Promise<unknown>>();
+
+  constructor(options: CniHandlerOptions) {
+    this.#options = options;
+  }
+
+  async handle(request: CniRequest, signal: AbortSignal): Promise<CniAnswer> {
+    const previous = this.#busy.get(request.containerId) ?? Promise.resolve();
+    const current = previous.then(() => this.#answer(request, signal));
+    this.#busy.set(request.containerId, current);
+    try {
+      return await current;
+    } finally {
+      if (this.#busy.get(request.containerId) === current) this.#busy.delete(request.containerId);
+    }
+  }
+
+  async #answer(request: CniRequest, signal: AbortSignal): Promise<CniAnswer> {
+    let cniVersion = '1.0.0';
+    try {
+      const config = parseConfiguration(request.config);
+      cniVersion = config.cniVersion;
+      return { version: 1, result: await this.#run(request, config, signal) };
+    } catch (error) {
+      const failure = toCniError(error, cniVersion);
+      this.#options.logger.warn('cni command failed', {
+        command: request.command,
+        container: request.containerId,
+        error,
+      });
+      return { version: 1, error: failure };
+    }
+  }
+
+  async #run(request: CniRequest, config: NetworkConfiguration, signal: AbortSignal) {
+    switch (request.command) {
+      case 'ADD':
+        return buildResult(await this.#add(request, config, signal), config.cniVersion);
+      case 'DEL':
+        await this.#del(request, config, signal);
+        return undefined;
+      case 'CHECK':
+        await this.#check(request, config, signal);
+        return undefined;
+      case 'GC':
+        await this.#collect(config, signal);
+        return undefined;
+      case 'STATUS':
+        this.#options.requireReady();
+        return undefined;
+      case 'VERSION':
+        throw new CniFailure(CniErrorCode.internal, 'VERSION is answered by the plugin itself');
+    }
+  }
+
+  async #add(request: CniRequest, config: NetworkConfiguration, signal: AbortSignal) {
+    const { node, events, logger, now } = this.#options;
+    const started = performance.now();
+    if (request.netns === '') throw new CniFailure(CniErrorCode.invalidEnvironment, 'CNI_NETNS is empty');
+    this.#options.requireReady();
+    const workload = identifyWorkload(request, config.name, node);
+    const object = `${workload.orchestrator === 'k8s' ? 'Pod' : 'Container'}/${workload.namespace}/${workload.name}`;
+    const undo: Undo[] = [];
+    try {
+      const pod = await this.#readPod(workload, signal);
+      const addresses = await this.#assign(config, workload, pod, undo, signal);
+      const { mac, mtu } = await this.#wire(request, config, workload, pod, addresses, undo, signal);
+      events.emit({ component: 'agent', kind: 'vethCreated', object, cause: workload.hostInterface });
+      const endpoint = buildEndpoint({
+        request,
+        workload,
+        node,
+        network: config.name,
+        pod: pod?.pod,
+        addresses,
+        mac,
+      });
+      undo.push(() => this.#options.endpoints.remove(endpoint, AbortSignal.timeout(UNDO_MS)));
+      const revision = await this.#options.endpoints.write(endpoint, signal);
+      events.emit({ component: 'agent', kind: 'endpointWritten', object, revision });
+      await this.#waitProgrammed(endpoint, revision, signal);
+      events.emit({
+        component: 'agent',
+        kind: 'cniAdd',
+        object,
+        revision,
+        durationMs: performance.now() - started,
+      });
+      logger.info('workload added', {
+        workload: object,
+        addresses,
+        interface: workload.hostInterface,
+        at: now().toISOString(),
+      });
+      return { request, workload, addresses, mac, mtu };
+    } catch (error) {
+      await this.#undo(undo);
+      throw error;
+    }
+  }
+
+  async #undo(undo: Undo[]): Promise<void> {
+    for (const step of undo.reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        // The garbage collector finds what stays: the handle names the container.
+        this.#options.logger.warn('undoing part of a failed ADD failed', { error });
+      }
+    }
+  }
+
+  async #readPod(workload: Workload, signal: AbortSignal) {
+    if (workload.orchestrator !== 'k8s') return undefined;
+    const { pods, events } = this.#options;
+    if (pods === undefined)
+      throw new CniFailure(
+        CniErrorCode.pluginNotAvailable,
+        'no Kubernetes API is configured for this node, so pods cannot be served',
+      );
+    const pod = await pods.readPod(workload.namespace, workload.name, signal);
+    const namespace = await pods.readNamespace(workload.namespace, signal);
+    const revision = Number(pod.metadata.resourceVersion);
+    const object = `Pod/${workload.namespace}/${workload.name}`;
+    const waitStarted = performance.now();
+    await this.#bounded(signal, (limited) => pods.waitMirrored(revision, limited));
+    events.emit({
+      component: 'agent',
+      kind: 'cniWait',
+      object,
+      revision,
+      durationMs: performance.now() - waitStarted,
+      cause: 'kubernetes plugin',
+    });
+    return { pod, namespace };
+  }
+
+  async #assign(
+    config: NetworkConfiguration,
+    workload: Workload,
+    pod: PodContext | undefined,
+    undo: Undo[],
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const { addresses, node, now } = this.#options;
+    const wanted = podRequests(pod?.pod, pod?.namespace);
+    const identity =
+      workload.orchestrator === 'k8s' ? { pod: workload.name, namespace: workload.namespace } : {};
+    // A handle left by an ADD that was cut off belongs to the same container: give it back first.
+    await addresses.releaseByHandle(workload.handle, signal);
+    undo.push(() => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS)));
+    return addresses.assign(
+      {
+        handle: workload.handle,
+        attributes: { node, ...identity, timestamp: now().toISOString() },
+        ipv4: config.ipam?.assign_ipv4 !== 'false',
+        ipv6: config.ipam?.assign_ipv6 === 'true',
+        pools4: wanted.pools4 ?? config.ipam?.ipv4_pools ?? [],
+        pools6: wanted.pools6 ?? config.ipam?.ipv6_pools ?? [],
+        addresses: wanted.addresses,
+        namespace: pod?.namespace,
+      },
+      signal,
+    );
+  }
+
+  async #wire(
+    request: CniRequest,
+    config: NetworkConfiguration,
+    workload: Workload,
+    pod: PodContext | undefined,
+    addresses: readonly string[],
+    undo: Undo[],
+    signal: AbortSignal,
+  ) {
+    const { interfaces, defaultMtu } = this.#options;
+    undo.push(() => interfaces.remove(workload.hostInterface, AbortSignal.timeout(UNDO_MS)));
+    return interfaces.create(
+      {
+        hostName: workload.hostInterface,
+        netns: request.netns,
+        containerName: request.ifName,
+        addresses,
+        mtu: config.mtu === undefined || config.mtu === 0 ? defaultMtu : config.mtu,
+        mac: podRequests(pod?.pod, pod?.namespace).mac,
+      },
+      signal,
+    );
+  }
+
+  async #waitProgrammed(endpoint: WorkloadEndpoint, revision: number, signal: AbortSignal): Promise<void> {
+    const { programming } = this.#options;
+    try {
+      await this.#bounded(signal, (limited) => programming.waitProgrammed(endpoint, revision, limited));
+    } catch (error) {
+      if (error instanceof CniFailure) throw error;
+      throw new CniFailure(
+        CniErrorCode.tryAgainLater,
+        `the dataplane has not programmed the endpoint: ${programming.describe()}`,
+        error,
+      );
+    }
+  }
+
+  async #bounded<T>(signal: AbortSignal, wait: (limited: AbortSignal) => Promise<T>): Promise<T> {
+    return wait(AbortSignal.any([signal, AbortSignal.timeout(this.#options.waitMs)]));
+  }
+
+  async #del(request: CniRequest, config: NetworkConfiguration, signal: AbortSignal): Promise<void> {
+    const { node, endpoints, interfaces, addresses, events } = this.#options;
+    const workload = identifyWorkload(request, config.name, node);
+    const endpoint = await endpoints.find(workload.namespace, workload.endpointName, signal);
+    const owner = endpoint?.spec?.containerID;
+    // A newer sandbox of the same pod owns endpoint and interface; the address of the old one still goes back.
+    const isOurs = owner === undefined || owner === '' || owner === request.containerId;
+    if (endpoint !== undefined && isOurs) await endpoints.remove(endpoint, signal);
+    if (isOurs) await interfaces.remove(workload.hostInterface, signal);
+    await addresses.releaseByHandle(workload.handle, signal);
+    events.emit({ component: 'agent', kind: 'cniDel', object: `${workload.namespace}/${workload.name}` });
+  }
+
+  async #check(request: CniRequest, config: NetworkConfiguration, signal: AbortSignal): Promise<void> {
+    const { node, endpoints, interfaces } = this.#options;
+    const workload = identifyWorkload(request, config.name, node);
+    const endpoint = await endpoints.find(workload.namespace, workload.endpointName, signal);
+    if (endpoint?.spec === undefined || endpoint.spec.containerID !== request.containerId)
+      throw new CniFailure(
+        CniErrorCode.unknownContainer,
+        `there is no endpoint of container ${request.containerId}`,
+      );
+    const problems = await interfaces.check(
+      {
+        hostName: workload.hostInterface,
+        netns: request.netns,
+        containerName: request.ifName,
+        addresses: (endpoint.spec.ipNetworks ?? []).map((net) => net.split('/')[0] ?? net),
+      },
+      signal,
+    );
+    if (problems.length > 0) throw new CniFailure(CniErrorCode.internal, problems.join('; '));
+  }
+
+  /** GC: everything of this network on this host that is not among the valid attachments goes. */
+  async #collect(config: NetworkConfiguration, signal: AbortSignal): Promise<void> {
+    const { endpoints, interfaces, addresses } = this.#options;
+    const valid = new Set((config['cni.dev/valid-attachments'] ?? []).map((entry) => entry.containerID));
+    for (const endpoint of await endpoints.onHost(signal)) {
+      const container = endpoint.spec?.containerID ?? '';
+      if (container === '' || valid.has(container)) continue;
+      await endpoints.remove(endpoint, signal);
+      if (endpoint.spec?.interfaceName !== undefined)
+        await interfaces.remove(endpoint.spec.interfaceName, signal);
+    }
+    for (const handle of await addresses.handlesOnHost(config.name, signal))
+      if (!valid.has(handle.slice(config.name.length + 1))) await addresses.releaseByHandle(handle, signal);
+  }
+}
+
+function parseConfiguration(config: unknown): NetworkConfiguration {
+  const parsed = networkConfigurationSchema.safeParse(config);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    throw new CniFailure(
+      CniErrorCode.invalidConfiguration,
+      `the network configuration is invalid: ${problems.join('; ')}`,
+    );
+  }
+  if (!(CNI_SPEC_VERSIONS as readonly string[]).includes(parsed.data.cniVersion))
+    throw new CniFailure(
+      CniErrorCode.incompatibleVersion,
+      `cniVersion ${parsed.data.cniVersion} is not among ${CNI_SPEC_VERSIONS.join(', ')}`,
+    );
+  return parsed.data;
+}

@@ -1,0 +1,111 @@
+// Listens on the agent's CNI socket: one request line, one answer line, then closed. The socket's folder is root's alone.
+
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Startable } from '../../lib/lifecycle/startable.ts';
+import type { Logger } from '../../lib/logging/logger.ts';
+import {
+  CNI_MAX_MESSAGE_BYTES,
+  CNI_TIMEOUT_MS,
+  type CniAnswer,
+  CniErrorCode,
+  cniRequestSchema,
+} from '../../lib/protocol/cni.ts';
+import type { CniHandler } from './handler.ts';
+
+export interface CniServerOptions {
+  readonly socketPath: string;
+  readonly handler: CniHandler;
+  readonly logger: Logger;
+  /** Requests at a time; the rest is told to try again. */
+  readonly maxConcurrent?: number;
+}
+
+export class CniServer implements Startable {
+  readonly #options: CniServerOptions;
+  readonly #server: Server;
+  readonly #sockets = new Map<Socket, AbortController>();
+
+  constructor(options: CniServerOptions) {
+    this.#options = options;
+    this.#server = createServer((socket) => this.#serve(socket));
+  }
+
+  async start(): Promise<void> {
+    const { socketPath } = this.#options;
+    await rm(socketPath, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(socketPath, resolve);
+    });
+    await chmod(socketPath, 0o600);
+  }
+
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const [socket, aborting] of this.#sockets) {
+      aborting.abort();
+      socket.destroy();
+    }
+    await closed;
+  }
+
+  #serve(socket: Socket): void {
+    const aborting = new AbortController();
+    this.#sockets.set(socket, aborting);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      // The plugin went away (its runtime lost patience): what is under way is undone.
+      aborting.abort();
+      this.#sockets.delete(socket);
+    });
+    if (this.#sockets.size > (this.#options.maxConcurrent ?? 256)) {
+      answer(socket, failure(CniErrorCode.tryAgainLater, 'too many CNI requests at a time'));
+      return;
+    }
+    let text = '';
+    socket.setEncoding('utf8');
+    const onData = (chunk: string): void => {
+      text += chunk;
+      if (text.length > CNI_MAX_MESSAGE_BYTES)
+        answer(socket, failure(CniErrorCode.decodeFailure, 'the request is too large'));
+      const end = text.indexOf('\n');
+      if (end < 0) return;
+      socket.off('data', onData);
+      void this.#answer(socket, text.slice(0, end), aborting.signal);
+    };
+    socket.on('data', onData);
+  }
+
+  async #answer(socket: Socket, line: string, closed: AbortSignal): Promise<void> {
+    const request = cniRequestSchema.safeParse(parse(line));
+    if (!request.success) {
+      answer(
+        socket,
+        failure(
+          CniErrorCode.invalidEnvironment,
+          `the request is invalid: ${request.error.issues[0]?.message ?? ''}`,
+        ),
+      );
+      return;
+    }
+    const signal = AbortSignal.any([closed, AbortSignal.timeout(CNI_TIMEOUT_MS)]);
+    answer(socket, await this.#options.handler.handle(request.data, signal));
+  }
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+function failure(code: number, msg: string): CniAnswer {
+  return { version: 1, error: { cniVersion: '1.0.0', code, msg } };
+}
+
+function answer(socket: Socket, value: CniAnswer): void {
+  if (!socket.destroyed) socket.end(`${JSON.stringify(value)}\n`);
+}
