@@ -10,7 +10,7 @@ import { type ControlRequest, callControl, type LabStatus } from '../lab/control
 import { assertNamespaces, enterArgv, insideArgv, onHostArgv } from '../lab/inside.ts';
 import { LabError } from '../lab/lab-error.ts';
 import { type LabRecord, labStateDir, readLabRecord, resetStateDir, writeLabRecord } from '../lab/state.ts';
-import { buildIfChanged } from './build.ts';
+import { BuildError, buildIfChanged } from './build.ts';
 import { InstallError } from './debian/install.ts';
 import { runInherited } from './inside.ts';
 import { ensurePackages } from './packages.ts';
@@ -268,8 +268,8 @@ function logFile(context: Context): string {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof UsageError || error instanceof LabError || error instanceof InstallError))
-    throw error;
+  const isForTheUser = [UsageError, LabError, InstallError, BuildError].some((kind) => error instanceof kind);
+  if (!(isForTheUser && error instanceof Error)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

@@ -71,6 +71,7 @@ export async function unpackIntoCache(missing: readonly DebianPackage[], cacheDi
     const wanted = plan.installs.map((each) => `${each.name}=${each.version}`);
     await step(`downloading ${wanted.length} packages into ${cacheDir}`, async (at) => {
       const progress = new AptProgress(wanted.length);
+      at.note(`0 of ${wanted.length}`);
       const download = ['apt-get', ...options, 'download', ...wanted] as const;
       await runWatched([...download], (line) => at.note(progress.onLine(line)), archives);
       for (const file of readdirSync(archives)) {
