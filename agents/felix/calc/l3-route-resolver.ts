@@ -95,8 +95,9 @@ export class L3RouteResolver {
     for (const { kind, address } of previous?.tunnels ?? []) {
       this.table.removeReference(hostCidr(address), name, kind);
     }
-    for (const cidr of addressesOf(node)) this.table.addHost(cidr, name);
+    // Hosts are not counted: the old addresses go first.
     for (const cidr of addressesOf(previous)) this.table.removeHost(cidr, name);
+    for (const cidr of addressesOf(node)) this.table.addHost(cidr, name);
     this.dirtyNodes.add(name);
   }
 

@@ -1,0 +1,88 @@
+// What Calico's own calculation graph made of recorded datastore states and sequences of them, against ours: every order,
+// every way there and every rhythm of flushing must lead to the same dataplane (docs/felix.md "Calculation graph").
+
+import { describe, expect, it } from '@jest/globals';
+import {
+  EMPTY_STATE,
+  type FelixState,
+  FLUSH_STRATEGIES,
+  type Form,
+  hasEqualV3Form,
+  play,
+  SEQUENCES,
+  STATES,
+  stateNamed,
+  WAITING,
+} from './felix-cases.ts';
+
+const waitingStates = new Set(WAITING.map(({ state }) => state));
+const isReady = ({ state }: FelixState): boolean => !waitingStates.has(state);
+const readyStates = STATES.filter(isReady);
+const readySequences = SEQUENCES.map(({ id, states }) => ({ id, states: states.map(stateNamed) })).filter(
+  ({ states }) => states.every(isReady),
+);
+const formsOf = (states: readonly FelixState[]): Form[] =>
+  states.every(hasEqualV3Form) ? ['model', 'v3'] : ['model'];
+
+const withEmptyBetween = (states: readonly FelixState[]): FelixState[] =>
+  states.flatMap((state) => [state, { ...EMPTY_STATE, config: state.config }]);
+
+/** The ways in which one sequence is played. */
+const EXPANSIONS: readonly {
+  readonly name: string;
+  readonly states?: (states: readonly FelixState[]) => readonly FelixState[];
+  readonly options?: { readonly reverseKeys?: boolean; readonly squash?: boolean };
+}[] = [
+  { name: 'as recorded' },
+  { name: 'with keys reversed', options: { reverseKeys: true } },
+  { name: 'with states reversed', states: (states) => states.toReversed() },
+  { name: 'with empty states between', states: withEmptyBetween },
+  {
+    name: 'with empty states between and keys reversed',
+    states: withEmptyBetween,
+    options: { reverseKeys: true },
+  },
+  { name: 'squashed into one', options: { squash: true } },
+];
+
+describe('recorded states', () => {
+  it('wait only where the list says so', () => {
+    expect(WAITING).toHaveLength(1);
+    for (const { state, reason } of WAITING) {
+      expect(STATES.map((candidate) => candidate.state)).toContain(state);
+      expect(reason).not.toBe('');
+    }
+    expect(readyStates).toHaveLength(STATES.length - WAITING.length);
+  });
+
+  describe.each(FLUSH_STRATEGIES)('$name', (strategy) => {
+    it.each(readyStates)('$state comes out as recorded', (state) => {
+      for (const form of formsOf([state])) {
+        play([state], form, strategy);
+        play([state], form, strategy, { reverseKeys: true });
+        play([state, { ...EMPTY_STATE, config: state.config }], form, strategy);
+      }
+    });
+  });
+});
+
+describe('recorded sequences', () => {
+  it.each(readySequences)('$id comes out as recorded, however it is played', ({ states }) => {
+    for (const form of formsOf(states)) {
+      for (const strategy of FLUSH_STRATEGIES) {
+        for (const expansion of EXPANSIONS) {
+          play(expansion.states?.(states) ?? states, form, strategy, expansion.options);
+        }
+      }
+    }
+  });
+
+  it('any state can follow any other', () => {
+    for (const form of ['model', 'v3'] as const) {
+      const usable = form === 'model' ? readyStates : readyStates.filter(hasEqualV3Form);
+      const sameHost = usable.filter(({ config }) => config.routeSource === 'CalicoIPAM');
+      const walk = sameHost.flatMap((state, index) => [state, ...sameHost.slice(index + 1)].slice(0, 6));
+      for (const strategy of FLUSH_STRATEGIES) play(walk, form, strategy);
+    }
+  });
+});
