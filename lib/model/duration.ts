@@ -35,12 +35,14 @@ export function parseDurationNanoseconds(text: string): bigint | undefined {
 /** Milliseconds of a Go duration, fractions included, or undefined if the text is none. */
 export function parseDurationMs(text: string): number | undefined {
   const nanoseconds = parseDurationNanoseconds(text);
-  return nanoseconds === undefined ? undefined : Number(nanoseconds) / 1e6;
+  if (nanoseconds === undefined) return undefined;
+  return Number(nanoseconds / 1_000_000n) + Number(nanoseconds % 1_000_000n) / 1e6;
 }
 
 /** As Go prints a duration: `1h2m3.5s`, `1m0s`, `1.5ms`, `0s`. Milliseconds in, rounded to nanoseconds. */
 export function formatDurationMs(durationMs: number): string {
-  const nanoseconds = BigInt(Math.round(durationMs * 1e6));
+  const wholeMs = Math.trunc(durationMs);
+  const nanoseconds = BigInt(wholeMs) * 1_000_000n + BigInt(Math.round((durationMs - wholeMs) * 1e6));
   const sign = nanoseconds < 0n ? '-' : '';
   const total = nanoseconds < 0n ? -nanoseconds : nanoseconds;
   if (total === 0n) return '0s';

@@ -1,0 +1,15 @@
+// Fields that a kind does not have: what strict reading (kubectl's and calicoctl's) refuses as a likely slip of the pen.
+
+import type { Resource } from '../metadata.ts';
+import { unknownPaths } from './check-schema.ts';
+import { schemaOfKind } from './kind-schemas.ts';
+import { METADATA_SCHEMA } from './metadata.ts';
+import { object, text } from './schema.ts';
+
+/** Paths of fields that the kind does not have (`spec.ingres`), in the object's order; empty for an unknown kind. */
+export function unknownFields(resource: Resource): string[] {
+  const schema = schemaOfKind(resource.kind);
+  if (schema === undefined) return [];
+  const whole = object({ apiVersion: text(), kind: text(), metadata: METADATA_SCHEMA, ...schema.fields });
+  return unknownPaths(whole, resource, '');
+}
