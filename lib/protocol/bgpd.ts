@@ -146,6 +146,8 @@ export const bgpdConfigurationSchema = z
       .max(100_000)
       .default([]),
     kernel: kernel.prefault({}),
+    /** After a restart: how long peers that do not come back are waited for before routes are chosen (RFC 4724 §4.1). */
+    selectionDeferralSeconds: z.number().int().min(1).max(3600).default(30),
     /** Prefixes whose every change is an event of its own. */
     watch: z.array(prefix).max(1000).default([]),
   })

@@ -1,0 +1,185 @@
+// Unix socket of bgpd: JSON lines, any number of clients (docs/interfaces.md "agent → bgpd"). A client that does not
+// read loses events, which it is told; it never holds up the speaker.
+
+import { rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { CalicoEvent } from '../../../lib/events/event.ts';
+import type { EventLog } from '../../../lib/events/event-log.ts';
+import type { Logger } from '../../../lib/logging/logger.ts';
+import {
+  BGPD_MAX_LINE,
+  BGPD_PROTOCOL_VERSION,
+  type BgpdEvent,
+  type BgpdRequest,
+  type BgpdResponse,
+  bgpdRequestSchema,
+  fieldPath,
+} from '../../../lib/protocol/bgpd.ts';
+
+export interface ControlOptions {
+  readonly path: string;
+  readonly host: string;
+  readonly log: Logger;
+  readonly events: EventLog;
+  readonly configurationNumber: () => number | undefined;
+  /** Answers everything but `events`, in the order of arrival. */
+  readonly handle: (request: Exclude<BgpdRequest, { type: 'events' }>) => Promise<BgpdResponse>;
+}
+
+export class AlreadyRunningError extends Error {
+  readonly type: { readonly code: 'alreadyRunning'; readonly path: string };
+
+  constructor(path: string) {
+    super(`another bgpd answers on ${path}`);
+    this.name = 'AlreadyRunningError';
+    this.type = { code: 'alreadyRunning', path };
+  }
+}
+
+/** Unsent octets beyond which a client gets no more events until it has read. */
+const MAX_UNSENT = 8 * 1024 * 1024;
+
+export class ControlServer {
+  readonly #options: ControlOptions;
+  readonly #server: Server;
+  readonly #clients = new Set<Socket>();
+  #eventsLost = 0;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    this.#server = createServer((socket) => this.#serve(socket));
+  }
+
+  /** Events that slow clients have missed. */
+  get eventsLost(): number {
+    return this.#eventsLost;
+  }
+
+  /** Takes the path over from a process that is gone; throws AlreadyRunningError if somebody answers there. */
+  async start(): Promise<void> {
+    const { path } = this.#options;
+    if (await answers(path)) throw new AlreadyRunningError(path);
+    await rm(path, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ path }, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  /** Lets answers under way reach their clients. */
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#clients) {
+      socket.end();
+      setTimeout(() => socket.destroy(), 500).unref();
+    }
+    await closed;
+  }
+
+  #serve(socket: Socket): void {
+    this.#clients.add(socket);
+    let unfollow = (): void => undefined;
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      unfollow();
+      this.#clients.delete(socket);
+    });
+    const { host } = this.#options;
+    const number = this.#options.configurationNumber();
+    send(socket, {
+      type: 'hello',
+      version: BGPD_PROTOCOL_VERSION,
+      host,
+      ...(number === undefined ? {} : { configurationNumber: number }),
+    });
+    let queue = Promise.resolve();
+    const answer = async (line: string): Promise<void> => {
+      const request = parseRequest(line);
+      if ('error' in request) return send(socket, request.error);
+      if (request.type === 'events') {
+        unfollow();
+        unfollow = this.#follow(socket, request);
+        return;
+      }
+      send(socket, { ...(await this.#options.handle(request)), id: request.id });
+    };
+    readLines(socket, (line) => {
+      queue = queue
+        .then(() => answer(line))
+        .catch((error: unknown) => {
+          this.#options.log.error('request failed', { error });
+          socket.destroy();
+        });
+    });
+  }
+
+  #follow(socket: Socket, request: Extract<BgpdRequest, { type: 'events' }>): () => void {
+    const { events: past, lost } = this.#options.events.read(request.afterSeq);
+    if (lost > 0) send(socket, { type: 'eventsLost', count: lost, id: request.id });
+    let missed = 0;
+    const deliver = (event: CalicoEvent): void => {
+      if (socket.writableLength > MAX_UNSENT) {
+        missed++;
+        this.#eventsLost++;
+        return;
+      }
+      if (missed > 0) send(socket, { type: 'eventsLost', count: missed, id: request.id });
+      missed = 0;
+      send(socket, { type: 'event', event: event as BgpdEvent, id: request.id });
+    };
+    for (const event of past) deliver(event);
+    return this.#options.events.follow(deliver);
+  }
+}
+
+function send(socket: Socket, response: BgpdResponse): void {
+  if (!socket.writableEnded && !socket.destroyed) socket.write(`${JSON.stringify(response)}\n`);
+}
+
+function parseRequest(line: string): BgpdRequest | { readonly error: BgpdResponse } {
+  let document: unknown;
+  try {
+    document = JSON.parse(line);
+  } catch {
+    return { error: { type: 'error', code: 'badRequest', message: 'not a line of JSON' } };
+  }
+  const result = bgpdRequestSchema.safeParse(document);
+  if (result.success) return result.data;
+  const message = result.error.issues
+    .map(({ path, message: text }) => `${fieldPath(path)}: ${text}`)
+    .join('; ');
+  return { error: { type: 'error', code: 'badRequest', message } };
+}
+
+/** A line longer than the limit ends the connection. */
+function readLines(socket: Socket, onLine: (line: string) => void): void {
+  let chunks: Buffer[] = [];
+  let size = 0;
+  socket.on('data', (data: Buffer) => {
+    let chunk = data;
+    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a)) {
+      onLine(Buffer.concat([...chunks, chunk.subarray(0, end)]).toString('utf8'));
+      chunks = [];
+      size = 0;
+      chunk = chunk.subarray(end + 1);
+    }
+    if (chunk.length > 0) chunks.push(chunk);
+    size += chunk.length;
+    if (size > BGPD_MAX_LINE) socket.destroy();
+  });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    const finish = (isAlive: boolean): void => {
+      socket.destroy();
+      resolve(isAlive);
+    };
+    socket.once('connect', () => finish(true));
+    socket.once('error', () => finish(false));
+  });
+}

@@ -1,0 +1,232 @@
+// Desired and actual routes of our protocol number in the kernel. Desired comes from the RIB (learned) and from the
+// configuration (blackholes); the difference goes out in batches. What stands there at start stays until sweep().
+
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import type { Logger } from '../../../lib/logging/logger.ts';
+import { type Cidr, cidrCovers, formatCidr } from '../../../lib/net/ip.ts';
+import type { KernelConfig } from '../config.ts';
+import type { ForwardingChange } from '../rib/loc-rib.ts';
+import { IpBatch } from './ip-batch.ts';
+import { type KernelRoute, parseRoutes, routeCommand, routeKey } from './route.ts';
+
+/** What a batch did. */
+export interface KernelResult {
+  readonly installed: readonly Cidr[];
+  readonly withdrawn: readonly Cidr[];
+  readonly durationMs: number;
+}
+
+const RECONCILE_MS = 10_000;
+const RETRY_MS = 1000;
+const LIST_TIMEOUT_MS = 10_000;
+const LIST_MAX_BYTES = 256 * 1024 * 1024;
+const run = promisify(execFile);
+
+interface Work {
+  readonly action: 'add' | 'replace' | 'del';
+  readonly key: string;
+  readonly route: KernelRoute;
+}
+
+export class KernelRoutes {
+  readonly #log: Logger;
+  readonly #batch = new IpBatch();
+  #config: KernelConfig;
+  readonly #learned = new Map<string, KernelRoute>();
+  /** What is there, as far as we know. */
+  #actual = new Map<string, KernelRoute>();
+  readonly #failures = new Map<string, string>();
+  #maySweep = false;
+  #timer: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(config: KernelConfig, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+  }
+
+  /** Reads what an earlier run has left. Returns how many routes that is. */
+  async start(): Promise<number> {
+    if (!this.#config.enabled) return 0;
+    await this.#list();
+    this.#timer = setInterval(() => void this.#reconcile(), RECONCILE_MS);
+    return this.#actual.size;
+  }
+
+  get installed(): number {
+    return this.#actual.size;
+  }
+
+  get failures(): readonly { readonly prefix: string; readonly error: string }[] {
+    return [...this.#failures].map(([prefix, error]) => ({ prefix, error }));
+  }
+
+  configure(config: KernelConfig): Promise<KernelResult> {
+    this.#config = config;
+    return this.#apply(() => this.#difference());
+  }
+
+  /** Installs what has a way and withdraws what has none any more. */
+  apply(changes: readonly ForwardingChange[]): Promise<KernelResult> {
+    for (const { prefix, nextHops } of changes) {
+      const key = formatCidr(prefix);
+      if (nextHops.length === 0) this.#learned.delete(key);
+      else this.#learned.set(key, { prefix, nextHops });
+    }
+    const keys = changes.map(({ prefix }) => formatCidr(prefix));
+    return this.#apply(() => this.#difference(keys));
+  }
+
+  /** From now on what is there and not desired is removed: the tables of the peers are in. */
+  sweep(): Promise<KernelResult> {
+    this.#maySweep = true;
+    return this.#apply(() => this.#difference());
+  }
+
+  /** `withdraw`: nothing of ours stays. Otherwise the kernel goes on forwarding. */
+  async stop(withdraw: boolean): Promise<number> {
+    clearInterval(this.#timer);
+    clearTimeout(this.#retry);
+    let withdrawn = 0;
+    if (withdraw && this.#config.enabled) {
+      this.#learned.clear();
+      this.#config = { ...this.#config, blackholes: [] };
+      this.#maySweep = true;
+      withdrawn = (await this.#apply(() => this.#difference())).withdrawn.length;
+    }
+    await this.#queue;
+    this.#isStopped = true;
+    await this.#batch.stop();
+    return withdrawn;
+  }
+
+  #desired(key: string): KernelRoute | undefined {
+    const blackhole = this.#config.blackholes.find((prefix) => formatCidr(prefix) === key);
+    if (blackhole !== undefined) return { prefix: blackhole, nextHops: [] };
+    const learned = this.#learned.get(key);
+    return learned !== undefined && this.#isAllowed(learned.prefix) ? learned : undefined;
+  }
+
+  #isAllowed(prefix: Cidr): boolean {
+    return this.#config.onlyPrefixes?.some((allowed) => cidrCovers(allowed, prefix)) ?? true;
+  }
+
+  /** What has to be done for these prefixes, or for all. */
+  #difference(keys?: readonly string[]): Work[] {
+    if (!this.#config.enabled) return [];
+    const all = keys ?? [
+      ...this.#actual.keys(),
+      ...this.#learned.keys(),
+      ...this.#config.blackholes.map((prefix) => formatCidr(prefix)),
+    ];
+    const work: Work[] = [];
+    for (const key of new Set(all)) {
+      const desired = this.#desired(key);
+      const actual = this.#actual.get(key);
+      if (desired === undefined) {
+        this.#failures.delete(key);
+        if (actual !== undefined && this.#maySweep) work.push({ action: 'del', key, route: actual });
+      } else if (actual === undefined) {
+        work.push({ action: 'add', key, route: desired });
+      } else if (routeKey(actual) !== routeKey(desired)) {
+        work.push({ action: 'replace', key, route: desired });
+      }
+    }
+    return work;
+  }
+
+  /** One batch after the other; each is planned when its turn comes, from what the one before has left. */
+  #apply(plan: () => Work[]): Promise<KernelResult> {
+    const next = this.#queue.then(() => (this.#isStopped ? NOTHING : this.#execute(plan())));
+    this.#queue = next.catch(() => undefined);
+    return next;
+  }
+
+  async #execute(work: readonly Work[]): Promise<KernelResult> {
+    if (work.length === 0) return NOTHING;
+    const started = performance.now();
+    const commands = work.map(({ action, route }) => routeCommand(action, route, this.#config.protocol));
+    let failed: ReadonlyMap<number, string>;
+    try {
+      failed = new Map((await this.#batch.run(commands)).map(({ index, message }) => [index, message]));
+    } catch (error) {
+      // How much of the batch was done is unknown: look, and let the next reconciliation do the rest.
+      this.#log.error('kernel routes could not be written', { error });
+      await this.#read();
+      this.#retryLater();
+      return NOTHING;
+    }
+    const result = this.#record(work, failed);
+    return { ...result, durationMs: performance.now() - started };
+  }
+
+  #record(work: readonly Work[], failed: ReadonlyMap<number, string>): Omit<KernelResult, 'durationMs'> {
+    const installed: Cidr[] = [];
+    const withdrawn: Cidr[] = [];
+    for (const [index, { action, key, route }] of work.entries()) {
+      const error = failed.get(index);
+      if (error !== undefined && action !== 'del') {
+        if (this.#failures.get(key) !== error) {
+          this.#log.warn('route refused by the kernel', { prefix: key, error });
+        }
+        this.#failures.set(key, error);
+        this.#retryLater();
+        continue;
+      }
+      this.#failures.delete(key);
+      if (action === 'del') {
+        // A route that was gone already is gone.
+        this.#actual.delete(key);
+        withdrawn.push(route.prefix);
+      } else {
+        this.#actual.set(key, route);
+        installed.push(route.prefix);
+      }
+    }
+    return { installed, withdrawn };
+  }
+
+  /** A next hop may become reachable, a foreign route may go. */
+  #retryLater(): void {
+    if (this.#retry !== undefined) return;
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      void this.#reconcile();
+    }, RETRY_MS);
+  }
+
+  /** Puts right what somebody else, or an interface going down, has changed. */
+  async #reconcile(): Promise<void> {
+    try {
+      await this.#apply(() => []);
+      await this.#list();
+      await this.#apply(() => this.#difference());
+    } catch (error) {
+      this.#log.warn('kernel routes could not be compared', { error });
+    }
+  }
+
+  async #list(): Promise<void> {
+    const listing = this.#queue.then(() => this.#read());
+    this.#queue = listing.catch(() => undefined);
+    await listing;
+  }
+
+  async #read(): Promise<void> {
+    const found = new Map<string, KernelRoute>();
+    for (const family of ['-4', '-6']) {
+      const { stdout } = await run(
+        'ip',
+        [family, '-N', '-j', 'route', 'show', 'table', 'main', 'proto', String(this.#config.protocol)],
+        { timeout: LIST_TIMEOUT_MS, maxBuffer: LIST_MAX_BYTES },
+      );
+      for (const route of parseRoutes(stdout)) found.set(formatCidr(route.prefix), route);
+    }
+    this.#actual = found;
+  }
+}
+
+const NOTHING: KernelResult = { installed: [], withdrawn: [], durationMs: 0 };

@@ -1,0 +1,55 @@
+// bgpd: the BGP speaker as a program (docs/bgp.md). TERM and INT mean leaving, `restart` over the socket a graceful
+// restart, and so does any other end of the process.
+
+import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
+import { EventLog } from '../../lib/events/event-log.ts';
+import { createLogger, type LogLevel } from '../../lib/logging/logger.ts';
+import { Daemon } from './daemon.ts';
+
+const LEVELS: readonly string[] = ['error', 'warn', 'info', 'debug'];
+const USAGE = 'usage: bgpd --state-dir DIR [--host NAME] [--log-level error|warn|info|debug]\n';
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      'state-dir': { type: 'string' },
+      host: { type: 'string', default: hostname() },
+      'log-level': { type: 'string', default: 'info' },
+    },
+  });
+  const stateDir = values['state-dir'];
+  const level = values['log-level'];
+  if (stateDir === undefined || !LEVELS.includes(level)) {
+    process.stderr.write(USAGE);
+    process.exitCode = 2;
+    return;
+  }
+  const { host } = values;
+  const log = createLogger({ component: 'bgpd', host, level: level as LogLevel });
+  let isEnding = false;
+  const end = (kind: 'shutdown' | 'restart'): void => {
+    if (isEnding) return;
+    isEnding = true;
+    log.info('stopping', { kind });
+    daemon.stop(kind).then(
+      () => log.info('stopped', { kind }),
+      (error: unknown) => {
+        log.error('stopping failed', { error });
+        process.exitCode = 1;
+      },
+    );
+    // Whatever hangs must not keep the process: its routes are withdrawn, or meant to stay.
+    setTimeout(() => process.exit(), 5000).unref();
+  };
+  const daemon = new Daemon({ stateDir, host, log, events: new EventLog({ host }), onEnd: end });
+  process.on('SIGTERM', () => end('shutdown'));
+  process.on('SIGINT', () => end('shutdown'));
+  await daemon.start();
+  log.info('ready', { stateDir });
+}
+
+await main().catch((error: unknown) => {
+  process.stderr.write(`bgpd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,332 @@
+// One TCP connection with a peer: runs the state machine of fsm/fsm.ts, owns socket and timers, frames and decodes.
+// Events go through one inbox, so that an action's consequences never interleave with its transition.
+
+import type { Socket } from 'node:net';
+import { isNativeError } from 'node:util/types';
+import {
+  type Action,
+  type CloseCause,
+  type Event,
+  type FsmPeer,
+  type State,
+  step,
+  type Timer,
+} from '../fsm/fsm.ts';
+import { localOpen, type NegotiatedSession } from '../fsm/negotiate.ts';
+import type { CodecContext } from '../packet/context.ts';
+import { DecodeError } from '../packet/errors.ts';
+import { MAX_MESSAGE_LENGTH } from '../packet/header.ts';
+import { decodeMessage, encodeMessage, type Message } from '../packet/message.ts';
+import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
+import { type RouteChanges, routeChanges } from '../packet/validate.ts';
+import { MessageFramer } from './framing.ts';
+
+export interface ConnectionHandlers {
+  readonly stateChanged: (connection: Connection) => void;
+  /** The peer's OPEN was acceptable: the place for collision detection. */
+  readonly opened: (connection: Connection, session: NegotiatedSession) => void;
+  readonly up: (connection: Connection, session: NegotiatedSession) => void;
+  readonly down: (connection: Connection, session: NegotiatedSession, cause: CloseCause) => void;
+  readonly update: (connection: Connection, changes: RouteChanges) => void;
+  readonly routeRefresh: (connection: Connection, message: RouteRefreshMessage) => void;
+  readonly closed: (connection: Connection, cause: CloseCause) => void;
+}
+
+export interface ConnectionOptions {
+  readonly initiatedBy: 'local' | 'peer';
+  readonly fsm: FsmPeer;
+  /** Starts connecting; may throw where a source address or a key cannot be set. */
+  readonly dial: () => Socket;
+  readonly handlers: ConnectionHandlers;
+  /** 0 to 1, for jitter (RFC 4271 §10). */
+  readonly random: () => number;
+}
+
+/** Octets that may wait for a peer that does not read; beyond them the session ends as if send hold had expired. */
+const MAX_UNSENT = 8 * 1024 * 1024;
+/** RFC 9687 §4: at least eight minutes. */
+const MIN_SEND_HOLD_MS = 480_000;
+/** How long a socket lives after a NOTIFICATION for the peer to read it. */
+const LINGER_MS = 1000;
+/** Octets of one peer handled in one turn of the event loop. */
+const MAX_TURN = 256 * 1024;
+
+const UNNEGOTIATED: CodecContext = {
+  peerType: 'external',
+  peerAsn: 0,
+  fourOctetAs: true,
+  families: new Set(),
+  maxMessageLength: MAX_MESSAGE_LENGTH,
+};
+
+export class Connection {
+  readonly initiatedBy: 'local' | 'peer';
+  readonly counters = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
+  readonly #options: ConnectionOptions;
+  readonly #timers = new Map<Timer, NodeJS.Timeout>();
+  readonly #inbox: { readonly event: Event; readonly message: Message | RouteChanges | undefined }[] = [];
+  #framer = new MessageFramer();
+  #state: State = { name: 'Idle' };
+  #socket: Socket | undefined;
+  #isStepping = false;
+  #notified = false;
+  #turnOctets = 0;
+  #lastReceived = 0;
+  #taken = 0;
+  #takenAt = 0;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.initiatedBy = options.initiatedBy;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get localAddress(): string | undefined {
+    return this.#socket?.localAddress;
+  }
+
+  /** Takes an accepted connection: the machine starts as a passive one. */
+  accept(socket: Socket): void {
+    this.dispatch({ type: 'ManualStart' });
+    this.#adopt(socket);
+    this.dispatch({ type: 'TcpConnectionConfirmed' });
+  }
+
+  dispatch(event: Event, message?: Message | RouteChanges): void {
+    this.#inbox.push({ event, message });
+    if (this.#isStepping) return;
+    this.#isStepping = true;
+    try {
+      for (let next = this.#inbox.shift(); next !== undefined; next = this.#inbox.shift()) {
+        this.#step(next.event, next.message);
+      }
+    } finally {
+      this.#isStepping = false;
+    }
+  }
+
+  /** Sends whole messages; silently nothing if the session is gone. */
+  send(messages: readonly Uint8Array[], areUpdates: boolean): void {
+    const socket = this.#socket;
+    if (socket === undefined || messages.length === 0) return;
+    socket.cork();
+    for (const message of messages) socket.write(message);
+    socket.uncork();
+    this.counters.sent += messages.length;
+    if (areUpdates) this.counters.updatesSent += messages.length;
+    if (socket.writableLength > MAX_UNSENT) this.dispatch({ type: 'SendHoldTimerExpires' });
+  }
+
+  #step(event: Event, message: Message | RouteChanges | undefined): void {
+    const before = this.#state.name;
+    const { next, actions } = step(this.#state, event, this.#options.fsm);
+    this.#state = next;
+    for (const action of actions) this.#perform(action, message);
+    if (before !== next.name) this.#options.handlers.stateChanged(this);
+  }
+
+  #perform(action: Action, message: Message | RouteChanges | undefined): void {
+    const { handlers } = this.#options;
+    switch (action.do) {
+      case 'connect':
+        this.#connect();
+        return;
+      case 'sendOpen':
+        this.#sendMessage(localOpen(this.#options.fsm.local));
+        return;
+      case 'sendKeepalive':
+        this.#checkSendHold();
+        this.#sendMessage({ type: 'keepalive' });
+        return;
+      case 'sendNotification':
+        this.#sendMessage({ type: 'notification', ...action.notification });
+        this.#notified = true;
+        return;
+      case 'drop':
+        this.#drop();
+        return;
+      case 'startTimer':
+        this.#startTimer(action.timer, action.seconds);
+        return;
+      case 'stopTimer':
+        this.#stopTimer(action.timer);
+        return;
+      case 'opened':
+        handlers.opened(this, action.session);
+        return;
+      case 'announceUp':
+        handlers.up(this, action.session);
+        return;
+      case 'announceDown':
+        handlers.down(this, action.session, action.cause);
+        return;
+      case 'closed':
+        handlers.closed(this, action.cause);
+        return;
+      case 'deliver':
+        this.#deliver(message);
+        return;
+    }
+  }
+
+  #deliver(message: Message | RouteChanges | undefined): void {
+    if (message === undefined) return;
+    if ('announced' in message) this.#options.handlers.update(this, message);
+    else if (message.type === 'routeRefresh') this.#options.handlers.routeRefresh(this, message);
+  }
+
+  #connect(): void {
+    try {
+      const socket = this.#options.dial();
+      this.#adopt(socket);
+      socket.once('connect', () => {
+        if (socket === this.#socket) this.dispatch({ type: 'TcpConnectionConfirmed' });
+      });
+    } catch (error) {
+      const reason = isNativeError(error) ? error.message : String(error);
+      this.dispatch({ type: 'TcpConnectionFails', reason });
+    }
+  }
+
+  #adopt(socket: Socket): void {
+    this.#socket = socket;
+    this.#framer = new MessageFramer();
+    this.#notified = false;
+    this.#taken = 0;
+    this.#takenAt = performance.now();
+    let reason = 'closed by the peer';
+    socket.on('error', (error) => {
+      reason = error.message;
+    });
+    socket.on('data', (chunk: Buffer) => this.#receive(socket, chunk));
+    socket.on('close', () => {
+      if (socket !== this.#socket) return;
+      this.#socket = undefined;
+      this.dispatch({ type: 'TcpConnectionFails', reason });
+    });
+  }
+
+  #receive(socket: Socket, chunk: Uint8Array): void {
+    if (socket !== this.#socket) return; // after a NOTIFICATION: read and thrown away
+    this.#lastReceived = performance.now();
+    this.#limitTurn(socket, chunk.length);
+    try {
+      for (const octets of this.#framer.push(chunk, () => socket === this.#socket))
+        this.#receiveMessage(octets);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.dispatch({ type: 'BgpMsgErr', error });
+    }
+  }
+
+  #receiveMessage(octets: Uint8Array): void {
+    this.counters.received++;
+    const isEstablished = this.#state.name === 'Established';
+    const context = 'session' in this.#state ? this.#state.session.context : UNNEGOTIATED;
+    if (octets[18] === 2 && !isEstablished) {
+      this.dispatch({ type: 'UpdateMsg' });
+      return;
+    }
+    const message = decodeMessage(octets, context);
+    switch (message.type) {
+      case 'open':
+        this.dispatch({ type: 'BgpOpen', open: message });
+        return;
+      case 'update':
+        this.counters.updatesReceived++;
+        this.dispatch({ type: 'UpdateMsg' }, routeChanges(message, context));
+        return;
+      case 'notification':
+        this.dispatch({ type: 'NotifMsg', notification: message });
+        return;
+      case 'keepalive':
+        this.dispatch({ type: 'KeepAliveMsg' });
+        return;
+      case 'routeRefresh':
+        this.dispatch({ type: 'RouteRefreshMsg' }, message);
+        return;
+    }
+  }
+
+  /** One peer must not keep the others waiting: its window closes until the next turn. */
+  #limitTurn(socket: Socket, octets: number): void {
+    if (this.#turnOctets === 0) setImmediate(() => this.#endTurn(socket));
+    this.#turnOctets += octets;
+    if (this.#turnOctets > MAX_TURN) socket.pause();
+  }
+
+  #endTurn(socket: Socket): void {
+    this.#turnOctets = 0;
+    if (socket.isPaused() && !socket.destroyed) socket.resume();
+  }
+
+  #sendMessage(message: Message): void {
+    this.send([encodeMessage(message, UNNEGOTIATED)], false);
+  }
+
+  #drop(): void {
+    for (const timer of this.#timers.keys()) this.#stopTimer(timer);
+    const socket = this.#socket;
+    this.#socket = undefined;
+    if (socket === undefined) return;
+    if (!this.#notified) {
+      socket.destroy();
+      return;
+    }
+    // Closing with unread data would send a RST and the peer would never see the reason.
+    socket.end();
+    socket.resume();
+    const linger = setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.once('close', () => clearTimeout(linger));
+  }
+
+  #startTimer(timer: Timer, seconds: number): void {
+    this.#stopTimer(timer);
+    const started = performance.now();
+    const fire = (): void => {
+      this.#timers.delete(timer);
+      this.dispatch({ type: 'TimerExpires', timer });
+    };
+    const run = (): void => {
+      if (timer !== 'hold') {
+        fire();
+        return;
+      }
+      // If the loop was behind, what has arrived meanwhile is read first: it may be the peer's KEEPALIVE.
+      const check = setTimeout(() => {
+        if (this.#lastReceived > started) this.#startTimer(timer, seconds);
+        else fire();
+      }, 0);
+      this.#timers.set(timer, check);
+    };
+    this.#timers.set(timer, setTimeout(run, seconds * 1000 * this.#jitter(timer)));
+  }
+
+  /** RFC 4271 §10: 0.75 to 1 of the time, but not for the hold time. */
+  #jitter(timer: Timer): number {
+    return timer === 'hold' ? 1 : 0.75 + 0.25 * this.#options.random();
+  }
+
+  #stopTimer(timer: Timer): void {
+    clearTimeout(this.#timers.get(timer));
+    this.#timers.delete(timer);
+  }
+
+  /** RFC 9687: looks at each KEEPALIVE whether the kernel has taken any octet since the last one. */
+  #checkSendHold(): void {
+    const socket = this.#socket;
+    if (socket === undefined || !('session' in this.#state)) return;
+    const taken = socket.bytesWritten - socket.writableLength;
+    const now = performance.now();
+    if (taken !== this.#taken || socket.writableLength === 0) {
+      this.#taken = taken;
+      this.#takenAt = now;
+      return;
+    }
+    const limitMs = Math.max(MIN_SEND_HOLD_MS, 2000 * this.#state.session.holdTimeSeconds);
+    if (now - this.#takenAt > limitMs) this.dispatch({ type: 'SendHoldTimerExpires' });
+  }
+}

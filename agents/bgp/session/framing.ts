@@ -1,0 +1,26 @@
+// Cuts a TCP stream into BGP messages; any split is possible, one octet at a time or hundreds of messages in one read.
+
+import { readHeader } from '../packet/header.ts';
+
+/** We always offer extended messages, so they may come (RFC 8654 §4). */
+const LIMITS = { extendedMessage: true };
+
+export class MessageFramer {
+  #tail: Uint8Array = new Uint8Array();
+
+  /**
+   * Whole messages, header included, views of the chunk where possible. Ends early when `isOpen` says that the
+   * connection has been closed meanwhile. Throws DecodeError for a header that cannot be.
+   */
+  *push(chunk: Uint8Array, isOpen: () => boolean): IterableIterator<Uint8Array> {
+    const octets = this.#tail.length === 0 ? chunk : Buffer.concat([this.#tail, chunk]);
+    let offset = 0;
+    while (isOpen()) {
+      const header = readHeader(octets, offset, LIMITS);
+      if (header === undefined || octets.length - offset < header.length) break;
+      yield octets.subarray(offset, offset + header.length);
+      offset += header.length;
+    }
+    this.#tail = octets.slice(offset);
+  }
+}

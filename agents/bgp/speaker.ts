@@ -1,0 +1,364 @@
+// The speaker: puts peers, routing tables and kernel together. Whatever happens in one turn of the event loop is decided
+// in one flush, which goes out in this order: kernel routes in, messages to peers, kernel routes out.
+//
+//   sockets ─► PeerSession ─► Rib ─► flush ─┬─► KernelRoutes
+//                                           └─► PeerSession ─► sockets
+
+import type { Socket } from 'node:net';
+import type { EventSink } from '../../lib/events/event.ts';
+import type { Logger } from '../../lib/logging/logger.ts';
+import { formatCidr, formatIp, type IpAddress, parseIp } from '../../lib/net/ip.ts';
+import { type PeerConfig, peerChange, type SpeakerConfig } from './config.ts';
+import type { NegotiatedSession } from './fsm/negotiate.ts';
+import { KernelRoutes } from './kernel/kernel-routes.ts';
+import { type AddressFamily, CeaseSubcode, FAMILIES, familyOf } from './packet/iana.ts';
+import type { RouteRefreshMessage } from './packet/route-refresh.ts';
+import type { RouteChanges } from './packet/validate.ts';
+import type { PeerUpdates } from './rib/adj-rib-out.ts';
+import { Rib } from './rib/rib.ts';
+import { BgpListener } from './session/listener.ts';
+import { cease, type PeerHandlers, PeerSession, type PeerStop } from './session/peer-session.ts';
+import { SpeakerEvents } from './speaker-events.ts';
+
+export interface SpeakerOptions {
+  readonly log: Logger;
+  readonly events: EventSink;
+  /** The process before this one did not leave: peers may still hold our routes, the kernel theirs. */
+  readonly isRestart: boolean;
+  /** 0 to 1, for jitter. */
+  readonly random: () => number;
+}
+
+/** How long stale routes of a peer that is back may wait for their End-of-RIB. */
+const STALE_MS = 360_000;
+
+export class Speaker {
+  readonly kernel: KernelRoutes;
+  readonly listener: BgpListener;
+  readonly rib: Rib;
+  readonly #log: Logger;
+  readonly #events: SpeakerEvents;
+  readonly #random: () => number;
+  readonly #peers = new Map<string, PeerSession>();
+  readonly #peerByAddress = new Map<string, PeerSession>();
+  readonly #graceTimers = new Map<string, NodeJS.Timeout>();
+  readonly #isRestart: boolean;
+  #deferralTimer: NodeJS.Timeout | undefined;
+  #config: SpeakerConfig;
+  #isRestarting = false;
+  #hasSwept = false;
+  #flushing: Promise<void> | undefined;
+  #flushWanted = false;
+  #isStopped = false;
+
+  constructor(config: SpeakerConfig, options: SpeakerOptions) {
+    this.#config = config;
+    this.#log = options.log;
+    this.#random = options.random;
+    this.#isRestart = options.isRestart;
+    this.#events = new SpeakerEvents(options.events, config.watch);
+    this.kernel = new KernelRoutes(config.kernel, options.log);
+    this.listener = new BgpListener({
+      log: options.log,
+      accept: (socket, address) => this.#accept(socket, address),
+    });
+    this.rib = new Rib({
+      localAsn: config.asn,
+      bgpIdentifier: config.routerId,
+      maxPaths: config.kernel.maxPaths,
+      localAddresses: localAddresses(config),
+    });
+  }
+
+  get config(): SpeakerConfig {
+    return this.#config;
+  }
+
+  get peers(): Iterable<PeerSession> {
+    return this.#peers.values();
+  }
+
+  /** R bit of our OPENs: until the peers' tables are in. */
+  get isRestarting(): boolean {
+    return this.#isRestarting;
+  }
+
+  peer(name: string): PeerSession | undefined {
+    return this.#peers.get(name);
+  }
+
+  /** Begins, with what the kernel still holds of an earlier run. */
+  async start(): Promise<void> {
+    const left = await this.kernel.start();
+    this.#isRestarting = this.#isRestart || left > 0;
+    if (this.#isRestarting) {
+      this.#log.info('restarting gracefully', { kernelRoutes: left });
+      this.rib.deferSelection(this.#config.peers.map((peer) => peer.name));
+      this.#deferralTimer = setTimeout(() => {
+        this.rib.endDeferral();
+        this.#scheduleFlush();
+      }, 1000 * this.#config.selectionDeferralSeconds);
+    }
+    this.rib.setOriginated(this.#config.originate);
+    await this.kernel.configure(this.#config.kernel);
+    this.#configureListener();
+    for (const peer of this.#config.peers) this.#addPeer(peer);
+    this.#scheduleFlush();
+  }
+
+  /**
+   * Takes a whole new configuration. Router id, AS number and the kernel's switch, protocol and path count are the
+   * speaker's own: for those the caller starts a new one. Returns what was done to which peer.
+   */
+  async reconfigure(config: SpeakerConfig): Promise<void> {
+    this.#config = config;
+    this.#events.watch = config.watch;
+    const wanted = new Map(config.peers.map((peer) => [peer.name, peer]));
+    for (const peer of [...this.#peers.values()]) if (!wanted.has(peer.name)) this.#removePeer(peer);
+    for (const peer of config.peers) this.#changePeer(peer);
+    this.#configureListener();
+    this.rib.setOriginated(config.originate);
+    const result = await this.kernel.configure(config.kernel);
+    this.#events.kernel(result);
+    this.#scheduleFlush();
+  }
+
+  /** Leaves for good: peers drop our routes at once (RFC 8538 hard reset where spoken), the kernel's are withdrawn. */
+  async leave(subcode: number = CeaseSubcode.administrativeShutdown): Promise<void> {
+    await this.#close({ cease: cease(subcode), hard: true });
+    await this.kernel.stop(true);
+  }
+
+  /** Goes for a restart: connections close without a word, routes stay here and at the peers. */
+  async pause(): Promise<void> {
+    await this.#close({});
+    await this.kernel.stop(false);
+  }
+
+  resetPeer(name: string): boolean {
+    const peer = this.#peers.get(name);
+    peer?.reset(CeaseSubcode.administrativeReset);
+    return peer !== undefined;
+  }
+
+  async #close(stop: PeerStop): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#deferralTimer);
+    for (const timer of this.#graceTimers.values()) clearTimeout(timer);
+    this.listener.stop();
+    for (const peer of this.#peers.values()) peer.stop(stop);
+    await this.#flushing;
+  }
+
+  #accept(socket: Socket, address: string): boolean {
+    const peer = this.#peerByAddress.get(address);
+    if (peer === undefined || this.#isStopped) return false;
+    if (!peer.accept(socket)) {
+      // Configured, but one connection of its own is there already.
+      socket.on('error', () => undefined);
+      socket.destroy();
+    }
+    return true;
+  }
+
+  #configureListener(): void {
+    const keyed = this.#config.peers.flatMap(({ addressText, address, password }) =>
+      password === undefined ? [] : [[addressText, { peer: address, password }] as const],
+    );
+    this.listener.setKeys(new Map(keyed));
+    this.listener.configure(this.#config.listen);
+  }
+
+  #addPeer(config: PeerConfig): void {
+    const identity = {
+      routerId: this.#config.routerId,
+      isRestarting: () => this.#isRestarting,
+      keepsForwarding: this.#config.kernel.enabled,
+    };
+    const peer = new PeerSession(config, identity, this.#peerHandlers(), this.#random);
+    this.#peers.set(config.name, peer);
+    this.#peerByAddress.set(config.addressText, peer);
+    peer.start();
+  }
+
+  #removePeer(peer: PeerSession): void {
+    peer.stop({ cease: cease(CeaseSubcode.peerDeconfigured), hard: true });
+    this.#clearGrace(peer.name);
+    this.#peers.delete(peer.name);
+    this.#forgetAddress(peer);
+    this.rib.peerRemoved(peer.name);
+  }
+
+  /** A change that needs a new session: routes stay meanwhile where it is still the same speaker at the other end. */
+  #replacePeer(peer: PeerSession, config: PeerConfig): void {
+    const isSame = peer.config.addressText === config.addressText && peer.config.asn === config.asn;
+    peer.stop({ cease: cease(CeaseSubcode.otherConfigurationChange), hard: !isSame, keepRoutes: isSame });
+    if (!isSame) this.rib.peerRemoved(peer.name);
+    this.#forgetAddress(peer);
+    this.#addPeer(config);
+  }
+
+  /** Another peer may have taken the address over already. */
+  #forgetAddress(peer: PeerSession): void {
+    const { addressText } = peer.config;
+    if (this.#peerByAddress.get(addressText) === peer) this.#peerByAddress.delete(addressText);
+  }
+
+  #changePeer(config: PeerConfig): void {
+    const peer = this.#peers.get(config.name);
+    if (peer === undefined) {
+      this.#addPeer(config);
+      return;
+    }
+    switch (peerChange(peer.config, config)) {
+      case 'session':
+        this.#replacePeer(peer, config);
+        return;
+      case 'rib':
+        peer.reconfigure(config);
+        this.rib.reconfigure(config.name, config.rib);
+        return;
+      case 'timers':
+        peer.reconfigure(config);
+        return;
+      case 'none':
+        return;
+    }
+  }
+
+  #peerHandlers(): PeerHandlers {
+    return {
+      up: (peer, session, localAddress) => this.#up(peer, session, localAddress),
+      down: (peer, session, graceful, reason) => this.#down(peer, session, graceful, reason),
+      update: (peer, changes) => this.#update(peer, changes),
+      routeRefresh: (peer, message) => this.#routeRefresh(peer, message),
+      stateChanged: (peer, state) => this.#log.debug('session state', { peer: peer.name, state }),
+    };
+  }
+
+  #up(peer: PeerSession, session: NegotiatedSession, localAddress: string): void {
+    const { name, config } = peer;
+    this.#log.info('session established', { peer: name, address: config.addressText });
+    this.#events.peerUp(config.addressText, name);
+    this.#clearGrace(name);
+    this.rib.peerUp({
+      name,
+      address: config.address,
+      localAsn: config.localAsn,
+      session,
+      nextHopSelf: this.#nextHops(parseIp(localAddress)),
+      config: config.rib,
+    });
+    if (this.rib.staleCount(name) > 0) this.#startGrace(name, STALE_MS);
+    this.#scheduleFlush();
+  }
+
+  #down(peer: PeerSession, session: NegotiatedSession, graceful: boolean, reason: string): void {
+    const { name, config } = peer;
+    this.#log.info('session down', { peer: name, address: config.addressText, reason, graceful });
+    this.#events.peerDown(config.addressText, reason);
+    const restartSeconds = session.gracefulRestart?.restartTimeSeconds ?? 0;
+    this.rib.peerDown(name, graceful);
+    if (graceful && this.rib.staleCount(name) > 0) this.#startGrace(name, 1000 * restartSeconds);
+    this.#scheduleFlush();
+  }
+
+  #update(peer: PeerSession, changes: RouteChanges): void {
+    const [fault] = changes.faults;
+    if (fault !== undefined) {
+      peer.noteError(`malformed UPDATE: ${fault.reason}`);
+      this.#log.warn('malformed update', { peer: peer.name, reaction: fault.reaction, reason: fault.reason });
+    }
+    this.rib.update(peer.name, changes);
+    this.#events.received(peer.config.addressText, changes);
+    this.#scheduleFlush();
+  }
+
+  #routeRefresh(peer: PeerSession, message: RouteRefreshMessage): void {
+    const family = familyOf(message.afi, message.safi);
+    if (family === undefined || message.subtype !== 0) return;
+    this.rib.refresh(peer.name, family);
+    this.#scheduleFlush();
+  }
+
+  /** Stale routes go when the peer does not come back, or does not finish, in time. */
+  #startGrace(name: string, milliseconds: number): void {
+    this.#clearGrace(name);
+    const expire = (): void => {
+      this.#graceTimers.delete(name);
+      this.rib.sweepStale(name);
+      this.#scheduleFlush();
+    };
+    this.#graceTimers.set(name, setTimeout(expire, milliseconds));
+  }
+
+  #clearGrace(name: string): void {
+    clearTimeout(this.#graceTimers.get(name));
+    this.#graceTimers.delete(name);
+  }
+
+  /** Our address in the session for its own family, the configured one for the other. */
+  #nextHops(local: IpAddress | undefined): ReadonlyMap<AddressFamily, IpAddress> {
+    const nextHops = new Map(this.#config.nextHops);
+    if (local === undefined) return nextHops;
+    for (const family of ['ipv4Unicast', 'ipv6Unicast'] as const) {
+      if (FAMILIES[family].ip === local.family) nextHops.set(family, local);
+    }
+    return nextHops;
+  }
+
+  /** At most one flush at a time; what comes up meanwhile is the next one. */
+  #scheduleFlush(): void {
+    this.#flushWanted = true;
+    if (this.#flushing !== undefined || this.#isStopped) return;
+    this.#flushing = this.#flushAll().finally(() => {
+      this.#flushing = undefined;
+      if (this.#flushWanted && !this.#isStopped) this.#scheduleFlush();
+    });
+  }
+
+  async #flushAll(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#flushWanted = false;
+    if (this.#isStopped) return;
+    this.#events.flushReceived();
+    const sessions = new Map([...this.#peers].map(([name, peer]) => [name, peer.session]));
+    const { updatesByPeer, forwarding } = this.rib.flush();
+    const installs = forwarding.filter((change) => change.nextHops.length > 0);
+    const removals = forwarding.filter((change) => change.nextHops.length === 0);
+    this.#events.kernel(await this.kernel.apply(installs));
+    for (const [name, updates] of updatesByPeer) this.#send(name, sessions.get(name), updates);
+    this.#events.kernel(await this.kernel.apply(removals));
+    if (!this.rib.isDeferring) await this.#endRestart();
+  }
+
+  /** The tables are in and selected: what the kernel holds beyond them is stale. */
+  async #endRestart(): Promise<void> {
+    if (this.#hasSwept) return;
+    this.#hasSwept = true;
+    this.#isRestarting = false;
+    clearTimeout(this.#deferralTimer);
+    this.#events.kernel(await this.kernel.sweep());
+  }
+
+  #send(name: string, session: NegotiatedSession | undefined, updates: PeerUpdates): void {
+    const peer = this.#peers.get(name);
+    // A session that began while the kernel was busy knows nothing of these; it gets the whole table anyway.
+    if (peer?.session === undefined || peer.session !== session) return;
+    peer.send(updates.messages);
+    this.#events.sent(peer.config.addressText, updates);
+    if (updates.tooLarge.length > 0) {
+      const prefixes = updates.tooLarge.slice(0, 5).map(formatCidr);
+      this.#log.warn('attributes too large for the peer, withdrawn instead', { peer: name, prefixes });
+    }
+  }
+}
+
+function localAddresses(config: SpeakerConfig): ReadonlySet<string> {
+  const texts = [
+    ...config.listen.map(({ address }) => address),
+    ...config.peers.flatMap(({ localAddress }) => (localAddress === undefined ? [] : [localAddress])),
+    ...[...config.nextHops.values()].map(formatIp),
+  ];
+  return new Set(texts);
+}
