@@ -1,0 +1,153 @@
+// Life of namespaces: the ones that a cluster has from the start, their default ServiceAccount and CA bundle, and emptying
+// a namespace that is being deleted before its finalizer goes.
+
+import {
+  isStatus,
+  type KindPath,
+  type KubeClient,
+  NAMESPACES,
+  SERVICE_ACCOUNTS,
+} from '../../lib/kube-client/client.ts';
+import { Informer } from '../../lib/kube-client/informer.ts';
+import type { Startable } from '../../lib/lifecycle/startable.ts';
+import type { Logger } from '../../lib/logging/logger.ts';
+import type { Resource } from '../../lib/model/metadata.ts';
+import { KeyQueue } from '../key-queue.ts';
+
+const INITIAL = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
+const CONFIG_MAPS: KindPath = { group: '', version: 'v1', plural: 'configmaps' };
+const CHECK_AGAIN_MS = 250;
+
+export interface NamespacesOptions {
+  readonly client: KubeClient;
+  /** PEM of the CA, for `kube-root-ca.crt`. */
+  readonly ca: string;
+  readonly logger: Logger;
+}
+
+interface NamespaceView extends Resource {
+  readonly spec?: { readonly finalizers?: readonly string[] };
+}
+
+export class Namespaces implements Startable {
+  readonly #options: NamespacesOptions;
+  readonly #queue: KeyQueue;
+  readonly #informer: Informer;
+
+  constructor(options: NamespacesOptions) {
+    const { client, logger } = options;
+    this.#options = options;
+    this.#queue = new KeyQueue({ reconcile: (key, signal) => this.#reconcile(key, signal), logger });
+    this.#informer = new Informer({
+      client,
+      kind: NAMESPACES,
+      logger,
+      callbacks: { onObject: (key) => this.#queue.add(key) },
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#queue.start();
+    this.#informer.start();
+    for (const name of INITIAL) this.#queue.add(name);
+  }
+
+  async stop(): Promise<void> {
+    await this.#informer.stop();
+    await this.#queue.stop();
+  }
+
+  async #reconcile(name: string, signal: AbortSignal): Promise<void> {
+    const { client } = this.#options;
+    let namespace = (await client.find(NAMESPACES, undefined, name, { signal })) as NamespaceView | undefined;
+    if (namespace === undefined && INITIAL.includes(name))
+      namespace = (await this.#createIfAbsent(NAMESPACES, undefined, name, {}, signal)) as
+        | NamespaceView
+        | undefined;
+    if (namespace === undefined) return;
+    if (namespace.metadata.deletionTimestamp !== undefined) return this.#empty(namespace, signal);
+    await this.#createIfAbsent(SERVICE_ACCOUNTS, name, 'default', {}, signal);
+    await this.#createIfAbsent(
+      CONFIG_MAPS,
+      name,
+      'kube-root-ca.crt',
+      { data: { 'ca.crt': this.#options.ca } },
+      signal,
+    );
+  }
+
+  async #createIfAbsent(
+    kind: KindPath,
+    namespace: string | undefined,
+    name: string,
+    body: object,
+    signal: AbortSignal,
+  ): Promise<Resource | undefined> {
+    const { client } = this.#options;
+    const found = await client.find(kind, namespace, name, { signal });
+    if (found !== undefined) return found;
+    try {
+      return await client.create(kind, namespace, { metadata: { name }, ...body }, { signal });
+    } catch (error) {
+      if (isStatus(error, 409) || isStatus(error, 403)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Deletes what is in it; when nothing is left, the namespace's own finalizer. */
+  async #empty(namespace: NamespaceView, signal: AbortSignal): Promise<void> {
+    const { client } = this.#options;
+    const { name } = namespace.metadata;
+    let remaining = 0;
+    for (const kind of await this.#namespacedKinds(signal)) {
+      const { items } = await client.list(kind, name, { signal });
+      remaining += items.length;
+      for (const item of items)
+        if (item.metadata.deletionTimestamp === undefined) await this.#delete(kind, item, signal);
+    }
+    if (remaining > 0) {
+      this.#queue.addAfter(name, CHECK_AGAIN_MS);
+      return;
+    }
+    const finalized = { ...namespace, spec: { finalizers: [] } };
+    try {
+      await client.replace(NAMESPACES, finalized, { subresource: 'finalize', signal });
+    } catch (error) {
+      if (!isStatus(error, 404)) throw error;
+    }
+  }
+
+  async #delete(kind: KindPath, item: Resource, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#options.client.delete(kind, item.metadata.namespace, item.metadata.name, {}, { signal });
+    } catch (error) {
+      if (!isStatus(error, 404)) throw error;
+    }
+  }
+
+  /** By discovery, so that a kind added to the API is emptied too. */
+  async #namespacedKinds(signal: AbortSignal): Promise<KindPath[]> {
+    const { client } = this.#options;
+    const groups = (await client.call('GET', '/apis', undefined, { signal })) as {
+      groups: { name: string; preferredVersion: { version: string } }[];
+    };
+    const versions = [
+      { group: '', version: 'v1' },
+      ...groups.groups.map(({ name, preferredVersion }) => ({
+        group: name,
+        version: preferredVersion.version,
+      })),
+    ];
+    const kinds: KindPath[] = [];
+    for (const { group, version } of versions) {
+      const path = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
+      const list = (await client.call('GET', path, undefined, { signal })) as {
+        resources: { name: string; namespaced: boolean; verbs: string[] }[];
+      };
+      for (const { name, namespaced, verbs } of list.resources)
+        if (namespaced && !name.includes('/') && verbs.includes('delete'))
+          kinds.push({ group, version, plural: name });
+    }
+    return kinds;
+  }
+}
