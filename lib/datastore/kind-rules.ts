@@ -1,0 +1,75 @@
+// What Calico's client does for single kinds beyond the generic (libcalico-go/lib/clientv3/<kind>.go): the profile that is
+// never stored, names of workload endpoints, tiers and their policies, the first node.
+
+import type { ResourceKey } from '../model/keys.ts';
+import { CALICO_API_VERSION, isTieredPolicyKind, TIERED_POLICY_KINDS } from '../model/kinds.ts';
+import type { Resource } from '../model/metadata.ts';
+import type { Profile } from '../model/policy-types.ts';
+import type { Problem } from '../model/validation/problem.ts';
+import { type WorkloadEndpointIds, workloadEndpointName } from '../model/workload-endpoint-name.ts';
+import { ensureInitialized } from './initialize.ts';
+import type { ResourceAccess } from './resource-access.ts';
+import { ResourceError } from './resource-error.ts';
+import { tierOf } from './stored-form.ts';
+
+/** Allows everything; exists always, and only in what is read. */
+export const DEFAULT_ALLOW_PROFILE: Profile = {
+  apiVersion: CALICO_API_VERSION,
+  kind: 'Profile',
+  metadata: { name: 'projectcalico-default-allow', resourceVersion: '1' },
+  spec: { ingress: [{ action: 'Allow' }], egress: [{ action: 'Allow' }] },
+};
+
+const BUILT_IN_TIERS: readonly string[] = ['default', 'kube-admin', 'kube-baseline'];
+
+export function isDefaultAllowProfile(ref: ResourceKey): boolean {
+  return ref.kind === 'Profile' && ref.name === DEFAULT_ALLOW_PROFILE.metadata.name;
+}
+
+/** Fills the name of a workload endpoint, which its spec determines; a problem where another name was given. */
+export function applyNameRule(resource: Resource): readonly Problem[] {
+  if (resource.kind !== 'WorkloadEndpoint') return [];
+  const result = workloadEndpointName((resource.spec ?? {}) as WorkloadEndpointIds);
+  if (!result.ok) {
+    const { field } = result.error.type;
+    return [{ path: `spec.${field ?? ''}`, rule: 'required', message: result.error.message }];
+  }
+  resource.metadata.name ||= result.name;
+  if (resource.metadata.name === result.name) return [];
+  return [{ path: 'metadata.name', rule: 'crossField', message: `must be ${result.name}, as the spec says` }];
+}
+
+/** What must be there before an object of the kind. */
+export async function beforeCreate(
+  access: ResourceAccess,
+  resource: Resource,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (isTieredPolicyKind(resource.kind)) {
+    await access.get({ kind: 'Tier', name: tierOf(resource) }, signal);
+  }
+  if (resource.kind === 'Node') await ensureInitialized(access, {}, signal);
+}
+
+/** Throws `operationNotSupported` for tiers that are built in or still hold policies. */
+export async function beforeDelete(
+  access: ResourceAccess,
+  ref: ResourceKey,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (ref.kind !== 'Tier') return;
+  if (BUILT_IN_TIERS.includes(ref.name)) {
+    throw new ResourceError({
+      code: 'operationNotSupported',
+      ref,
+      reason: 'a built-in tier cannot be deleted',
+    });
+  }
+  for (const kind of TIERED_POLICY_KINDS) {
+    const { items } = await access.list(kind, signal === undefined ? {} : { signal });
+    const held = items.find((policy) => tierOf(policy) === ref.name);
+    if (held === undefined) continue;
+    const reason = `a tier that is not empty cannot be deleted: it holds ${kind} ${held.metadata.name}`;
+    throw new ResourceError({ code: 'operationNotSupported', ref, reason });
+  }
+}
