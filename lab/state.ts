@@ -2,18 +2,15 @@
 
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import {
+  identifyProcess,
+  isSameProcessAlive,
+  type ProcessIdentity,
+  processIdentitySchema,
+} from '../lib/process/identity.ts';
 
 /** Unix socket paths end at 107 characters; the longest name below a host's state directory must still fit. */
 const MAX_STATE_DIR_LENGTH = 60;
-
-const recordSchema = z.strictObject({
-  /** The lab's first process, seen from outside. */
-  pid: z.number().int().positive(),
-  /** Its start time in clock ticks since boot (proc_pid_stat(5) field 22): tells it from a later process of that id. */
-  startTime: z.string(),
-});
-export type LabRecord = z.infer<typeof recordSchema>;
 
 /** CALICO_TS_LAB_DIR, else a folder in XDG_RUNTIME_DIR, in the repository, or (where that is too long) in /tmp. */
 export function labStateDir(env: NodeJS.ProcessEnv, packageRoot: string, uid: number): string {
@@ -36,37 +33,27 @@ export function resetStateDir(stateDir: string, uid: number): void {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
 }
 
+/** Writes down the lab's first process, as seen from outside. */
 export function writeLabRecord(stateDir: string, pid: number): void {
-  const startTime = startTimeOf(pid);
-  if (startTime === undefined) throw new Error('the lab ended as soon as it was started');
-  writeFileSync(recordFile(stateDir), `${JSON.stringify({ pid, startTime })}\n`);
+  const identity = identifyProcess(pid);
+  if (identity === undefined) throw new Error('the lab ended as soon as it was started');
+  writeFileSync(recordFile(stateDir), `${JSON.stringify(identity)}\n`);
 }
 
-/** The record of a lab that is alive, or undefined. */
-export function readLabRecord(stateDir: string): LabRecord | undefined {
+/** The first process of a lab that is alive, or undefined. */
+export function readLabRecord(stateDir: string): ProcessIdentity | undefined {
   let text: string;
   try {
     text = readFileSync(recordFile(stateDir), 'utf8');
   } catch {
     return undefined;
   }
-  const record = recordSchema.parse(JSON.parse(text));
-  return startTimeOf(record.pid) === record.startTime ? record : undefined;
+  const record = processIdentitySchema.parse(JSON.parse(text));
+  return isSameProcessAlive(record) ? record : undefined;
 }
 
 function recordFile(stateDir: string): string {
   return join(stateDir, 'lab.json');
-}
-
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The program's name, field 2, may itself hold blanks and brackets.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
 }
 
 function ownerOf(path: string): number {

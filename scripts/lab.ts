@@ -9,7 +9,8 @@ import { parseArgs } from 'node:util';
 import { type ControlRequest, callControl, type LabStatus } from '../lab/control.ts';
 import { assertNamespaces, enterArgv, insideArgv, onHostArgv } from '../lab/inside.ts';
 import { LabError } from '../lab/lab-error.ts';
-import { type LabRecord, labStateDir, readLabRecord, resetStateDir, writeLabRecord } from '../lab/state.ts';
+import { labStateDir, readLabRecord, resetStateDir, writeLabRecord } from '../lab/state.ts';
+import type { ProcessIdentity } from '../lib/process/identity.ts';
 import { BuildError, buildIfChanged } from './build.ts';
 import { InstallError } from './debian/install.ts';
 import { runInherited } from './inside.ts';
@@ -193,7 +194,7 @@ async function hasEndedWithin(context: Context, timeoutMs: number): Promise<bool
   return true;
 }
 
-function mustRun(context: Context): LabRecord {
+function mustRun(context: Context): ProcessIdentity {
   const record = readLabRecord(context.stateDir);
   if (record === undefined) throw new UsageError('no lab is running: start one with npm run lab');
   return record;

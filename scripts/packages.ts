@@ -21,7 +21,7 @@ import {
 } from './debian/install.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const GROUPS: readonly PackageGroup[] = ['lab', 'integration', 'interop', 'containers'];
+const GROUPS: readonly PackageGroup[] = ['lab', 'integration', 'interop', 'containers', 'base-image'];
 const SYSTEM_LIBRARIES = [
   '/usr/lib/x86_64-linux-gnu',
   '/usr/lib/aarch64-linux-gnu',
@@ -102,12 +102,12 @@ async function isThere(evidence: Evidence, env: NodeJS.ProcessEnv): Promise<bool
       return folders.some((folder) => existsSync(join(folder, evidence.file)));
     }
     case 'engine':
-      return await succeeds('docker', ['info'], env);
+      // Installed but not running is a matter of starting it (see engine.ts).
+      return (await succeeds('docker', ['info'], env)) || isInPath('dockerd', env);
     case 'compose':
       return await succeeds('docker', ['compose', 'version'], env);
     case 'program': {
-      const folders = (env['PATH'] ?? '').split(delimiter);
-      if (!folders.some((folder) => existsSync(join(folder, evidence.name)))) return false;
+      if (!isInPath(evidence.name, env)) return false;
       if (evidence.atLeast === undefined) return true;
       const result = await run(evidence.name, evidence.atLeast.args, { env, timeoutMs: 10_000 }).catch(
         () => undefined,
@@ -115,6 +115,11 @@ async function isThere(evidence: Evidence, env: NodeJS.ProcessEnv): Promise<bool
       return result !== undefined && isVersionAtLeast(`${result.stdout}${result.stderr}`, evidence.atLeast);
     }
   }
+}
+
+function isInPath(program: string, env: NodeJS.ProcessEnv): boolean {
+  const folders = (env['PATH'] ?? '').split(delimiter);
+  return folders.some((folder) => existsSync(join(folder, program)));
 }
 
 async function succeeds(program: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<boolean> {

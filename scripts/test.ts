@@ -9,6 +9,7 @@ import { LabError } from '../lab/lab-error.ts';
 import { run } from '../lib/process/run.ts';
 import { BuildError, buildIfChanged } from './build.ts';
 import { InstallError } from './debian/install.ts';
+import { ensureEngine, stopOwnEngine } from './engine.ts';
 import { runInherited } from './inside.ts';
 import { ensurePackages } from './packages.ts';
 import { step } from './progress.ts';
@@ -35,6 +36,9 @@ const CHECKS: readonly { readonly what: string; readonly argv: readonly [string,
   { what: 'dead code (knip)', argv: ['knip'] },
 ];
 
+/** Whether this run started the Docker engine and has to stop it again. */
+const ownEngine = { isRunning: false };
+
 type SuiteResult = Outcome['result'];
 
 async function main(args: readonly string[]): Promise<number> {
@@ -56,7 +60,7 @@ async function main(args: readonly string[]): Promise<number> {
     let result: SuiteResult = 'passed';
     for (const { suite, isEmpty } of suites) {
       if (isEmpty) continue;
-      const env = await reported(`${suite.name}: cannot run`, () => ensurePackages(suite.groups, plan));
+      const env = await reported(`${suite.name}: cannot run`, () => environmentFor(suite, plan));
       if (env === undefined) result = 'failed';
       else envBySuite.set(suite, env);
     }
@@ -70,6 +74,7 @@ async function main(args: readonly string[]): Promise<number> {
       return env === undefined ? 'failed' : await runSuite(suite, plan, env);
     });
   }
+  if (ownEngine.isRunning) await stopOwnEngine();
   for (const name of plan.leftOut) outcomes.push({ name, result: 'left out', seconds: 0 });
   console.log(`\n${formatOutcomes(outcomes)}`);
   return outcomes.some((each) => each.result === 'failed') ? 1 : 0;
@@ -85,6 +90,13 @@ async function reported<T>(prefix: string, work: () => Promise<T>): Promise<T | 
     console.error(`${prefix}: ${error.message}`);
     return undefined;
   }
+}
+
+async function environmentFor(suite: Suite, plan: TestPlan): Promise<NodeJS.ProcessEnv> {
+  if (!suite.groups.includes('containers')) return await ensurePackages(suite.groups, plan);
+  const engine = await ensureEngine(plan);
+  ownEngine.isRunning ||= engine.isStartedHere;
+  return engine.env;
 }
 
 async function runSuite(suite: Suite, plan: TestPlan, env: NodeJS.ProcessEnv): Promise<SuiteResult> {

@@ -1,8 +1,8 @@
 // Which Debian packages each part of the project needs, and how one sees that they (or their like) are there already.
 // docs/limits.md says why etcd comes from trixie: bookworm's 3.4 is end of life.
 
-/** What a package is needed for; a test suite, the lab or the container cluster. */
-export type PackageGroup = 'lab' | 'integration' | 'interop' | 'containers';
+/** What a package is needed for: a test suite, the lab, the container cluster, or a base image where none can be pulled. */
+export type PackageGroup = 'lab' | 'integration' | 'interop' | 'containers' | 'base-image';
 
 /** How one sees that nothing has to be installed. */
 export type Evidence =
@@ -79,7 +79,7 @@ export const PACKAGES: readonly DebianPackage[] = [
     withRecommended: true,
     evidence: [{ kind: 'compose' }],
   },
-  { name: 'mmdebstrap', groups: ['containers'], evidence: program('mmdebstrap') },
+  { name: 'mmdebstrap', groups: ['base-image'], evidence: program('mmdebstrap') },
 ];
 
 /** Systemd units that these packages would start at the next boot; they are switched off after an installation. */
