@@ -14,8 +14,12 @@ export type WriteOutcome =
   /** The key was not at the expected revision; `current` is what it holds. */
   | { readonly written: false; readonly current: KeyValue | undefined };
 
-/** What is found when an answer was lost. */
-type AfterLoss = { readonly known: true; readonly outcome: WriteOutcome } | { readonly known: false };
+/** Of one key: what it shall hold (undefined: nothing), and the revision it must have been written at. */
+interface Write {
+  readonly key: string;
+  readonly value: string | undefined;
+  readonly modRevision: number;
+}
 
 const ATTEMPTS = 3;
 
@@ -30,47 +34,48 @@ export async function compareAndWrite(
   modRevision: number,
   signal?: AbortSignal,
 ): Promise<WriteOutcome> {
-  const operation: Operation = value === undefined ? { type: 'delete', key } : { type: 'put', key, value };
-  const transaction: Transaction = {
-    compare: [{ key, modRevision }],
-    success: [operation],
-    failure: [{ type: 'get', key }],
-  };
+  const write: Write = { key, value, modRevision };
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const { succeeded, revision, results } = await datastore.transact(transaction, signal);
+      const { succeeded, revision, results } = await datastore.transact(toTransaction(write), signal);
       if (succeeded) return { written: true, revision };
       const current = results[0]?.type === 'get' ? results[0].kv : undefined;
       // Changed since an attempt whose answer was lost: was it that attempt?
       return attempt === 1 ? { written: false, current } : changedSince(value, current, revision);
     } catch (error) {
-      if (!(error instanceof DatastoreError) || error.type.code !== 'outcomeUnknown') throw error;
-      const found = await lookAgain(datastore, transaction, value, signal, error);
-      if (found.known) return found.outcome;
+      if (!isOutcomeUnknown(error)) throw error;
+      const found = await lookAgain(datastore, write, error, signal);
+      if (found !== undefined) return found;
       if (attempt === ATTEMPTS) throw error;
     }
   }
 }
 
-/** Not known: the key is as it was, so the attempt was lost, or is still to come. */
+function toTransaction({ key, value, modRevision }: Write): Transaction {
+  const operation: Operation = value === undefined ? { type: 'delete', key } : { type: 'put', key, value };
+  return { compare: [{ key, modRevision }], success: [operation], failure: [{ type: 'get', key }] };
+}
+
+function isOutcomeUnknown(error: unknown): error is DatastoreError {
+  return error instanceof DatastoreError && error.type.code === 'outcomeUnknown';
+}
+
+/** Undefined: the key is as it was, so the attempt was lost, or is still to come. */
 async function lookAgain(
   datastore: Datastore,
-  transaction: Transaction,
-  value: string | undefined,
-  signal: AbortSignal | undefined,
+  { key, value, modRevision }: Write,
   unknown: DatastoreError,
-): Promise<AfterLoss> {
-  const [compare] = transaction.compare;
-  if (compare === undefined || !('modRevision' in compare)) throw new Error('nothing to compare');
+  signal: AbortSignal | undefined,
+): Promise<WriteOutcome | undefined> {
   let read: Awaited<ReturnType<Datastore['get']>>;
   try {
-    read = await datastore.get(compare.key, signal === undefined ? {} : { signal });
+    read = await datastore.get(key, signal === undefined ? {} : { signal });
   } catch {
     // A store that does not answer this either leaves the outcome as unknown as it was.
     throw unknown;
   }
-  if ((read.kv?.modRevision ?? 0) === compare.modRevision) return { known: false };
-  return { known: true, outcome: changedSince(value, read.kv, read.revision) };
+  if ((read.kv?.modRevision ?? 0) === modRevision) return undefined;
+  return changedSince(value, read.kv, read.revision);
 }
 
 function changedSince(
