@@ -1,0 +1,313 @@
+// Batch resolver: a set of v3 resources to the compiled form of the whole cluster, all at once. The evaluator reads it;
+// the incremental calculation graph is tested against it, so it is kept as plain as can be.
+
+import type { BGPPeer } from '../model/bgp-types.ts';
+import type {
+  CalicoNode,
+  FelixConfiguration,
+  HostEndpoint,
+  WorkloadEndpoint,
+} from '../model/endpoint-types.ts';
+import type { Resource } from '../model/metadata.ts';
+import type { GlobalNetworkSet, NetworkSet, Profile, Tier } from '../model/policy-types.ts';
+import { type IpAddress, parseIp } from '../net/ip.ts';
+import type { Labels } from '../selector/expression.ts';
+import { parseSelector } from '../selector/parser.ts';
+import type { Selector } from '../selector/selector.ts';
+import { SelectorError } from '../selector/selector-error.ts';
+import {
+  compilePolicy,
+  compileProfile,
+  isStagedDeletion,
+  missingProfile,
+  type PolicyCompilation,
+  type PolicyResource,
+  type ProfileCompilation,
+  type RuleSelector,
+} from './compile.ts';
+import {
+  type CompiledHostEndpoint,
+  type CompiledPolicy,
+  type CompiledProfile,
+  type CompiledWorkloadEndpoint,
+  type Identity,
+  type IdentityId,
+  policyKey,
+  type SelectorId,
+  workloadEndpointKey,
+} from './compiled.ts';
+import { hostTiers, type TierDefinition, workloadTiers } from './endpoint-tiers.ts';
+import { canonicalNets, expectedNets, workloadEndpointIdOf } from './endpoints.ts';
+import { IdentityTable } from './identity-table.ts';
+import {
+  effectiveLabels,
+  hostEndpointLabels,
+  type LabelSource,
+  networkSetLabels,
+  workloadEndpointLabels,
+} from './labels.ts';
+import { PolicyError } from './policy-error.ts';
+
+export interface ResolvedSelector {
+  readonly canonical: string;
+  readonly identities: ReadonlySet<IdentityId>;
+}
+
+/** A resource that was left out, and why. */
+export interface ClusterProblem {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly error: PolicyError;
+}
+
+/** The compiled form of a whole cluster. Keys: `policyKey`, `workloadEndpointKey`, `host/endpoint` of host endpoints. */
+export interface PolicyCluster {
+  readonly identities: IdentityTable;
+  readonly selectors: ReadonlyMap<SelectorId, ResolvedSelector>;
+  readonly policies: ReadonlyMap<string, CompiledPolicy>;
+  /** Those that exist, and those that some endpoint names. */
+  readonly profiles: ReadonlyMap<string, CompiledProfile>;
+  readonly workloadEndpoints: ReadonlyMap<string, CompiledWorkloadEndpoint>;
+  readonly hostEndpoints: ReadonlyMap<string, CompiledHostEndpoint>;
+  /** Addresses of the hosts themselves. */
+  readonly hostAddresses: ReadonlyMap<string, readonly IpAddress[]>;
+  readonly felixConfigurations: readonly FelixConfiguration[];
+  /** Workloads that a BGPPeer makes peers of their hosts. */
+  readonly bgpPeerSelectors: readonly Selector[];
+  readonly problems: readonly ClusterProblem[];
+}
+
+/** Never stored, and always there: allows everything. */
+export const DEFAULT_ALLOW_PROFILE: Profile = {
+  apiVersion: 'projectcalico.org/v3',
+  kind: 'Profile',
+  metadata: { name: 'projectcalico-default-allow' },
+  spec: { ingress: [{ action: 'Allow' }], egress: [{ action: 'Allow' }] },
+};
+
+const POLICY_KINDS: ReadonlySet<string> = new Set([
+  'NetworkPolicy',
+  'GlobalNetworkPolicy',
+  'StagedNetworkPolicy',
+  'StagedGlobalNetworkPolicy',
+]);
+
+/** Resolves the resources; kinds that have no part in policy are passed over. Revisions come from `resourceVersion`. */
+export function resolveCluster(resources: readonly Resource[]): PolicyCluster {
+  const problems: ClusterProblem[] = [];
+  const policies = compileEach(resources.filter(isPolicy), problems, (resource) =>
+    compilePolicy(resource, revisionOf(resource)),
+  );
+  const profiles = compileEach(
+    [DEFAULT_ALLOW_PROFILE, ...ofKind<Profile>(resources, 'Profile')],
+    problems,
+    compileProfile,
+  );
+  const labelsByProfile = new Map(
+    profiles.map(({ profile, labelsToApply }) => [profile.name, labelsToApply]),
+  );
+  const identities = new IdentityTable();
+  const context: Context = {
+    identities,
+    policies,
+    labelsByProfile,
+    tierByName: new Map(
+      ofKind<Tier>(resources, 'Tier').map((tier) => [tier.metadata.name, tierDefinition(tier)]),
+    ),
+  };
+  const workloadEndpoints = resolveWorkloadEndpoints(
+    ofKind<WorkloadEndpoint>(resources, 'WorkloadEndpoint'),
+    context,
+  );
+  const hostEndpoints = resolveHostEndpoints(ofKind<HostEndpoint>(resources, 'HostEndpoint'), context);
+  for (const set of ofKind<NetworkSet>(resources, 'NetworkSet')) addNetworkSet(set, context);
+  for (const set of ofKind<GlobalNetworkSet>(resources, 'GlobalNetworkSet')) addNetworkSet(set, context);
+  return {
+    identities,
+    selectors: resolveSelectors(
+      [...policies, ...profiles].flatMap(({ selectors }) => selectors),
+      identities,
+    ),
+    policies: new Map(policies.map(({ policy }) => [policyKey(policy.id), policy])),
+    profiles: withMissing(profiles, [...workloadEndpoints.values(), ...hostEndpoints.values()]),
+    workloadEndpoints,
+    hostEndpoints,
+    hostAddresses: new Map(
+      ofKind<CalicoNode>(resources, 'Node').map((node) => [node.metadata.name, nodeAddresses(node)]),
+    ),
+    felixConfigurations: ofKind<FelixConfiguration>(resources, 'FelixConfiguration'),
+    bgpPeerSelectors: ofKind<BGPPeer>(resources, 'BGPPeer').flatMap(workloadSelector),
+    problems,
+  };
+}
+
+interface Context {
+  readonly identities: IdentityTable;
+  readonly policies: readonly PolicyCompilation[];
+  readonly labelsByProfile: ReadonlyMap<string, Labels>;
+  readonly tierByName: ReadonlyMap<string, TierDefinition>;
+}
+
+/** The kind decides the type: resources come from the datastore, which holds nothing else under it. */
+function ofKind<Kind extends Resource>(resources: readonly Resource[], kind: Kind['kind']): Kind[] {
+  return resources.filter((resource): resource is Kind => resource.kind === kind);
+}
+
+/** Kubernetes' policies have the same kind in another group. */
+function isPolicy(resource: Resource): resource is PolicyResource {
+  if (!POLICY_KINDS.has(resource.kind) || !resource.apiVersion.startsWith('projectcalico.org/')) return false;
+  return !isStagedDeletion(resource as PolicyResource);
+}
+
+function compileEach<Source extends Resource, Compiled>(
+  resources: readonly Source[],
+  problems: ClusterProblem[],
+  compile: (resource: Source) => Compiled,
+): Compiled[] {
+  return resources.flatMap((resource) => {
+    try {
+      return [compile(resource)];
+    } catch (error) {
+      if (!(error instanceof PolicyError)) throw error;
+      const { name, namespace = '' } = resource.metadata;
+      problems.push({ kind: resource.kind, namespace, name, error });
+      return [];
+    }
+  });
+}
+
+function revisionOf(resource: Resource): number {
+  return Number(resource.metadata.resourceVersion ?? 0);
+}
+
+function tierDefinition(tier: Tier): TierDefinition {
+  return {
+    name: tier.metadata.name,
+    order: tier.spec?.order ?? undefined,
+    exists: true,
+    defaultAction: tier.spec?.defaultAction === 'Pass' ? 'pass' : 'deny',
+  };
+}
+
+function internSource(source: LabelSource, { identities, labelsByProfile }: Context): Identity {
+  const inherited = source.profiles.map((profile) => labelsByProfile.get(profile));
+  return identities.intern(effectiveLabels(source.labels, inherited), source.ports);
+}
+
+/** Endpoints without interface or addresses are not complete yet: nobody polices or sees them. */
+function resolveWorkloadEndpoints(
+  resources: readonly WorkloadEndpoint[],
+  context: Context,
+): Map<string, CompiledWorkloadEndpoint> {
+  const endpoints = new Map<string, CompiledWorkloadEndpoint>();
+  for (const resource of resources) {
+    const id = workloadEndpointIdOf(resource);
+    const nets = canonicalNets(resource.spec?.ipNetworks ?? []);
+    const interfaceName = resource.spec?.interfaceName;
+    if (id === undefined || nets.length === 0 || !interfaceName) continue;
+    const identity = internSource(workloadEndpointLabels(resource), context);
+    for (const net of nets) context.identities.addMember(net, identity.id);
+    endpoints.set(workloadEndpointKey(id), {
+      id,
+      interfaceName,
+      mac: resource.spec?.mac,
+      nets4: nets.filter((net) => !net.includes(':')),
+      nets6: nets.filter((net) => net.includes(':')),
+      allowSpoofedSourcePrefixes: resource.spec?.allowSpoofedSourcePrefixes ?? [],
+      profiles: resource.spec?.profiles ?? [],
+      tiers: workloadTiers(applyingTo(identity.labels, context), context.tierByName),
+      identity: identity.id,
+      revision: revisionOf(resource),
+    });
+  }
+  return endpoints;
+}
+
+function resolveHostEndpoints(
+  resources: readonly HostEndpoint[],
+  context: Context,
+): Map<string, CompiledHostEndpoint> {
+  const endpoints = new Map<string, CompiledHostEndpoint>();
+  for (const resource of resources) {
+    if (!resource.spec?.node) continue;
+    const identity = internSource(hostEndpointLabels(resource), context);
+    const expectedIps = expectedNets(resource);
+    for (const net of expectedIps) context.identities.addMember(net, identity.id);
+    const id = { host: resource.spec.node, endpoint: resource.metadata.name };
+    endpoints.set(`${id.host}/${id.endpoint}`, {
+      id,
+      interfaceName: resource.spec.interfaceName || undefined,
+      expectedIps,
+      profiles: resource.spec.profiles ?? [],
+      ...hostTiers(applyingTo(identity.labels, context), context.tierByName),
+      revision: revisionOf(resource),
+    });
+  }
+  return endpoints;
+}
+
+function applyingTo(labels: Labels, { policies }: Context): PolicyCompilation[] {
+  return policies.filter(({ appliesTo }) => appliesTo.matches(labels));
+}
+
+function addNetworkSet(set: NetworkSet | GlobalNetworkSet, context: Context): void {
+  const nets = canonicalNets(set.spec?.nets ?? []);
+  if (nets.length === 0) return;
+  const identity = internSource(networkSetLabels(set), context);
+  for (const net of nets) context.identities.addMember(net, identity.id);
+}
+
+function resolveSelectors(
+  used: readonly RuleSelector[],
+  identities: IdentityTable,
+): Map<SelectorId, ResolvedSelector> {
+  const selectorById = new Map<SelectorId, Selector>(used.map(({ id, selector }) => [id, selector]));
+  const all = [...identities.identities.values()];
+  const resolved = new Map<SelectorId, ResolvedSelector>();
+  for (const [id, selector] of selectorById) {
+    const matching = all.filter(({ labels }) => selector.matches(labels));
+    resolved.set(id, {
+      canonical: selector.canonical,
+      identities: new Set(matching.map((identity) => identity.id)),
+    });
+  }
+  return resolved;
+}
+
+function withMissing(
+  profiles: readonly ProfileCompilation[],
+  endpoints: readonly { readonly profiles: readonly string[] }[],
+): Map<string, CompiledProfile> {
+  const byName = new Map(profiles.map(({ profile }) => [profile.name, profile]));
+  for (const name of endpoints.flatMap((endpoint) => endpoint.profiles)) {
+    if (!byName.has(name)) byName.set(name, missingProfile(name));
+  }
+  return byName;
+}
+
+function nodeAddresses({ spec }: CalicoNode): IpAddress[] {
+  const texts = [
+    spec?.bgp?.ipv4Address,
+    spec?.bgp?.ipv6Address,
+    spec?.bgp?.ipv4IPIPTunnelAddr,
+    spec?.ipv4VXLANTunnelAddr,
+    spec?.ipv6VXLANTunnelAddr,
+    spec?.wireguard?.interfaceIPv4Address,
+    spec?.wireguard?.interfaceIPv6Address,
+    ...(spec?.addresses ?? []).map(({ address }) => address),
+  ];
+  // With the length of the subnet, in some of the fields.
+  return texts.flatMap((text) => (text === undefined ? [] : (parseIp(text.split('/')[0] ?? '') ?? [])));
+}
+
+/** An unreadable selector opens nothing. */
+function workloadSelector({ spec }: BGPPeer): Selector[] {
+  if (!spec?.localWorkloadSelector) return [];
+  try {
+    return [parseSelector(spec.localWorkloadSelector)];
+  } catch (error) {
+    if (error instanceof SelectorError) return [];
+    throw error;
+  }
+}

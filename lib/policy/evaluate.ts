@@ -1,0 +1,242 @@
+// What becomes of a packet, without a kernel: every place on its way where policy is asked, what each says and why
+// (docs/policy.md "The way of a packet"). The nftables renderer reads the same compiled form.
+
+import { cidrContains } from '../net/ip.ts';
+import type { PolicyCluster } from './cluster.ts';
+import type { CompiledHostEndpoint, CompiledWorkloadEndpoint, Direction } from './compiled.ts';
+import {
+  type DecideOptions,
+  type Decision,
+  decideByProfiles,
+  decideByTiers,
+  type ProfileTrace,
+  type TierTrace,
+} from './evaluation/decide.ts';
+import { type EndpointToHostAction, type FailsafePort, hostSettings } from './evaluation/host-settings.ts';
+import { type Location, locate, networkHostEndpoint } from './evaluation/locate.ts';
+import { type Packet, type PacketView, viewPacket } from './evaluation/packet.ts';
+
+/** Where policy is asked. `host` is the one it is asked on. */
+export type CheckpointPlace =
+  | { readonly type: 'workload'; readonly host: string; readonly endpoint: CompiledWorkloadEndpoint['id'] }
+  | { readonly type: 'endpointToHost'; readonly host: string }
+  | {
+      readonly type: 'hostEndpoint';
+      readonly host: string;
+      readonly endpoint: string;
+      readonly stage: 'untracked' | 'preDnat' | 'forward' | 'normal';
+    };
+
+/** What decided at a checkpoint. */
+export type CheckpointDecision =
+  | Decision
+  /** A workload to its own host: `return` leaves it to the host's own rules, which are taken to allow. */
+  | { readonly type: 'endpointToHost'; readonly isAllowed: boolean; readonly action: EndpointToHostAction }
+  /** BGP of a host, which no workload may reach unless it is a BGP peer itself. */
+  | { readonly type: 'bgpPort'; readonly isAllowed: false }
+  /** A workload must not build tunnels past its policy. */
+  | { readonly type: 'tunnelFromWorkload'; readonly isAllowed: false }
+  | { readonly type: 'failsafePort'; readonly isAllowed: true; readonly port: number }
+  /** No policy of this stage decides, which lets the packet go on. */
+  | { readonly type: 'stageEnd'; readonly isAllowed: true };
+
+export interface CheckpointTrace {
+  readonly place: CheckpointPlace;
+  readonly direction: Direction;
+  readonly tiers: readonly TierTrace[];
+  readonly profiles: readonly ProfileTrace[];
+  readonly decision: CheckpointDecision;
+}
+
+export interface Verdict {
+  readonly isAllowed: boolean;
+  readonly source: Location;
+  readonly destination: Location;
+  /**
+   * In the order of the packet's way, up to the first that denies. Empty: nothing on the way is policed, as for a host
+   * to its own workload, or for a workload to itself.
+   */
+  readonly checkpoints: readonly CheckpointTrace[];
+}
+
+const TCP = 6;
+const UDP = 17;
+const IPIP = 4;
+const BGP_PORT = 179;
+const VXLAN_PORT = 4789;
+
+/** The verdict on the first packet of a flow. Throws PacketError. */
+export function evaluate(cluster: PolicyCluster, packet: Packet, options: DecideOptions = {}): Verdict {
+  const view = viewPacket(packet, cluster.identities);
+  const source = locate(cluster, view.source.address);
+  const destination = locate(cluster, view.destination.address);
+  const way = new Way(cluster, view, options);
+  const isAllowed = way.leave(source, destination) && way.arrive(source, destination);
+  return { isAllowed, source, destination, checkpoints: way.checkpoints };
+}
+
+/** Walks the checkpoints; each step says whether the packet goes on. */
+class Way {
+  readonly checkpoints: CheckpointTrace[] = [];
+  private readonly cluster: PolicyCluster;
+  private readonly packet: PacketView;
+  private readonly options: DecideOptions;
+
+  constructor(cluster: PolicyCluster, packet: PacketView, options: DecideOptions) {
+    this.cluster = cluster;
+    this.packet = packet;
+    this.options = options;
+  }
+
+  leave(source: Location, destination: Location): boolean {
+    if (source.type === 'external' || isSameWorkload(source, destination)) return true;
+    if (source.type === 'workload' && !this.leaveWorkload(source.endpoint, destination)) return false;
+    if (isSameHost(source, destination)) return true;
+    return this.passHostEndpoint(source.host, 'egress', source.type === 'workload');
+  }
+
+  arrive(source: Location, destination: Location): boolean {
+    if (destination.type === 'external' || isSameWorkload(source, destination)) return true;
+    if (!isSameHost(source, destination)) {
+      if (!this.passHostEndpoint(destination.host, 'ingress', destination.type === 'workload')) return false;
+    } else if (source.type === 'host') {
+      // A host's own traffic to its workloads is never policed.
+      return true;
+    }
+    if (destination.type === 'workload') return this.askWorkload(destination.endpoint, 'ingress');
+    return (
+      !(source.type === 'workload' && isSameHost(source, destination)) || this.reachOwnHost(destination.host)
+    );
+  }
+
+  private leaveWorkload(endpoint: CompiledWorkloadEndpoint, destination: Location): boolean {
+    const guard = this.workloadGuard(endpoint, destination);
+    if (guard !== undefined) return this.note(workloadPlace(endpoint), 'egress', guard);
+    return this.askWorkload(endpoint, 'egress');
+  }
+
+  /** What no policy can open. */
+  private workloadGuard(
+    endpoint: CompiledWorkloadEndpoint,
+    destination: Location,
+  ): CheckpointDecision | undefined {
+    const { protocol, destination: end } = this.packet;
+    const labels = this.cluster.identities.identities.get(endpoint.identity)?.labels ?? {};
+    const isBgp = protocol === TCP && end.port === BGP_PORT && destination.type === 'host';
+    if (isBgp && !this.cluster.bgpPeerSelectors.some((selector) => selector.matches(labels))) {
+      return { type: 'bgpPort', isAllowed: false };
+    }
+    if (protocol === IPIP || (protocol === UDP && end.port === VXLAN_PORT)) {
+      return { type: 'tunnelFromWorkload', isAllowed: false };
+    }
+    return undefined;
+  }
+
+  private askWorkload(endpoint: CompiledWorkloadEndpoint, direction: Direction): boolean {
+    return this.askTiersAndProfiles(workloadPlace(endpoint), endpoint, direction);
+  }
+
+  private reachOwnHost(host: string): boolean {
+    const action = hostSettings(host, this.cluster.felixConfigurations).endpointToHostAction;
+    return this.note({ type: 'endpointToHost', host }, 'ingress', {
+      type: 'endpointToHost',
+      isAllowed: action !== 'drop',
+      action,
+    });
+  }
+
+  private passHostEndpoint(host: string, direction: Direction, isForwarded: boolean): boolean {
+    const endpoint = networkHostEndpoint(this.cluster, host);
+    if (endpoint === undefined) return true;
+    const failsafe = isForwarded ? undefined : this.failsafePort(host, direction);
+    if (failsafe !== undefined) {
+      const port = failsafe.port;
+      return this.note(hostPlace(endpoint, 'normal'), direction, {
+        type: 'failsafePort',
+        isAllowed: true,
+        port,
+      });
+    }
+    const untracked = this.askStage(endpoint, 'untracked', endpoint.untrackedTiers, direction);
+    if (untracked.type !== 'stageEnd') return untracked.isAllowed;
+    if (direction === 'ingress') {
+      const preDnat = this.askStage(endpoint, 'preDnat', endpoint.preDnatTiers, direction);
+      if (preDnat.type !== 'stageEnd' && !preDnat.isAllowed) return false;
+    }
+    if (isForwarded) return this.askStage(endpoint, 'forward', endpoint.forwardTiers, direction).isAllowed;
+    return this.askTiersAndProfiles(hostPlace(endpoint, 'normal'), endpoint, direction);
+  }
+
+  private failsafePort(host: string, direction: Direction): FailsafePort | undefined {
+    const settings = hostSettings(host, this.cluster.felixConfigurations);
+    const ports = direction === 'ingress' ? settings.failsafeInbound : settings.failsafeOutbound;
+    const other = direction === 'ingress' ? this.packet.source : this.packet.destination;
+    return ports.find(
+      ({ protocol, port, net }) =>
+        protocol === this.packet.protocol &&
+        port === this.packet.destination.port &&
+        (net === undefined || cidrContains(net, other.address)),
+    );
+  }
+
+  /** A stage that has no profiles and does not deny at its end; one without policies leaves no trace. */
+  private askStage(
+    endpoint: CompiledHostEndpoint,
+    stage: 'untracked' | 'preDnat' | 'forward',
+    stageTiers: CompiledHostEndpoint['tiers'],
+    direction: Direction,
+  ): CheckpointDecision {
+    const { tiers, decision } = decideByTiers(this.cluster, stageTiers, direction, this.packet, this.options);
+    const outcome: CheckpointDecision = decision ?? { type: 'stageEnd', isAllowed: true };
+    if (tiers.length > 0) {
+      this.checkpoints.push({
+        place: hostPlace(endpoint, stage),
+        direction,
+        tiers,
+        profiles: [],
+        decision: outcome,
+      });
+    }
+    return outcome;
+  }
+
+  private askTiersAndProfiles(
+    place: CheckpointPlace,
+    endpoint: Pick<CompiledWorkloadEndpoint, 'tiers' | 'profiles'>,
+    direction: Direction,
+  ): boolean {
+    const byTiers = decideByTiers(this.cluster, endpoint.tiers, direction, this.packet, this.options);
+    const byProfiles =
+      byTiers.decision === undefined
+        ? decideByProfiles(this.cluster, endpoint.profiles, direction, this.packet)
+        : { profiles: [], decision: byTiers.decision };
+    const { profiles, decision } = byProfiles;
+    this.checkpoints.push({ place, direction, tiers: byTiers.tiers, profiles, decision });
+    return decision.isAllowed;
+  }
+
+  private note(place: CheckpointPlace, direction: Direction, decision: CheckpointDecision): boolean {
+    this.checkpoints.push({ place, direction, tiers: [], profiles: [], decision });
+    return decision.isAllowed;
+  }
+}
+
+function workloadPlace(endpoint: CompiledWorkloadEndpoint): CheckpointPlace {
+  return { type: 'workload', host: endpoint.id.host, endpoint: endpoint.id };
+}
+
+function hostPlace(
+  endpoint: CompiledHostEndpoint,
+  stage: 'untracked' | 'preDnat' | 'forward' | 'normal',
+): CheckpointPlace {
+  return { type: 'hostEndpoint', host: endpoint.id.host, endpoint: endpoint.id.endpoint, stage };
+}
+
+function isSameHost(a: Location, b: Location): boolean {
+  return a.type !== 'external' && b.type !== 'external' && a.host === b.host;
+}
+
+/** A workload's traffic to its own address never leaves it. */
+function isSameWorkload(a: Location, b: Location): boolean {
+  return a.type === 'workload' && b.type === 'workload' && a.endpoint === b.endpoint;
+}
