@@ -116,7 +116,13 @@ const bgpConfiguration = object(
         serviceExternalIPs: serviceBlocks,
         serviceLoadBalancerIPs: serviceBlocks,
         serviceLoadBalancerAggregation: text({ enum: ['Enabled', 'Disabled'], default: 'Enabled' }),
-        communities: list(object({ name: text(), value: checkedText(communityValue) }), { isSet: true }),
+        communities: list(
+          object(
+            { name: checkedText(resourceName), value: checkedText(communityValue) },
+            { required: ['name', 'value'] },
+          ),
+          { isSet: true },
+        ),
         prefixAdvertisements: list(
           object(
             { cidr: checkedText(looseCidr), communities: list(text()) },

@@ -95,10 +95,10 @@ export const CLUSTER_SCHEMAS: Readonly<Record<string, ObjectSchema>> = {
       spec: object(
         {
           node: checkedText(resourceName),
-          classes: list(oneOf('Agent', 'BGP', 'Routes')),
+          classes: list(oneOf('Agent', 'BGP', 'Routes'), { minItems: 1, maxItems: 3, isSet: true }),
           updatePeriodSeconds: integer(0, 86_400),
         },
-        { required: ['updatePeriodSeconds'] },
+        { required: ['node', 'classes', 'updatePeriodSeconds'] },
       ),
       status: object({ lastUpdated: any, agent: any, bgp: any, routes: any }),
     },

@@ -74,15 +74,28 @@ const intervals = all(
 );
 
 const numbers = all(
-  `bpfExportBufferSizeMB bpfExtToServiceConnmark bpfKubeProxyHealthzPort bpfMaglevMaxEndpointsPerService
+  `bpfExportBufferSizeMB bpfKubeProxyHealthzPort bpfMaglevMaxEndpointsPerService
    bpfMaglevMaxServices bpfMapSizeConntrack bpfMapSizeIPSets bpfMapSizeIfState bpfMapSizeNATAffinity
-   bpfMapSizeNATBackend bpfMapSizeNATFrontend bpfMapSizePerCpuConntrack bpfMapSizeRoute debugPort
-   deviceRouteProtocol goGCThreshold goMaxProcs goMemoryLimitMB healthPort ipipMTU ipv4ElevatedRoutePriority
-   ipv4NormalRoutePriority ipv6ElevatedRoutePriority ipv6NormalRoutePriority maxIpsetSize metadataPort
-   prometheusMetricsPort vxlanMTU vxlanMTUV6 vxlanPort vxlanVNI wireguardListeningPort wireguardListeningPortV6
-   wireguardMTU wireguardMTUV6 wireguardRoutingRulePriority`,
+   bpfMapSizeNATBackend bpfMapSizeNATFrontend bpfMapSizePerCpuConntrack bpfMapSizeRoute
+   deviceRouteProtocol healthPort ipipMTU maxIpsetSize metadataPort prometheusMetricsPort vxlanMTU vxlanMTUV6 vxlanPort
+   vxlanVNI wireguardMTU wireguardMTUV6`,
   integer(),
 );
+
+const MAX_UINT32 = 4_294_967_295;
+
+const limitedNumbers: Record<string, Schema> = {
+  bpfExtToServiceConnmark: integer(0, MAX_UINT32),
+  debugPort: integer(0, 65535),
+  // -1 leaves the choice to the runtime.
+  ...all('goGCThreshold goMaxProcs goMemoryLimitMB', integer(-1)),
+  ...all('ipv4ElevatedRoutePriority ipv4NormalRoutePriority', integer(1, 2_147_483_646)),
+  ...all('ipv6ElevatedRoutePriority ipv6NormalRoutePriority', integer(1, 2_147_483_646)),
+  ...all('iptablesMarkMask nftablesMarkMask', integer(0, MAX_UINT32)),
+  ...all('wireguardListeningPort wireguardListeningPortV6', integer(1, 65535)),
+  // Below the rules of the main and default tables.
+  wireguardRoutingRulePriority: integer(1, 32_765),
+};
 
 const texts = all(
   `bpfCTLBLogFilter cgroupV2Path dataplaneDriver debugHost debugMemoryProfilePath deviceRouteSourceAddress
@@ -146,8 +159,6 @@ const failsafePorts = list(
 );
 
 const conntrackTimeout = text({ pattern: /^(([0-9]*(\.[0-9]*)?(ms|s|h|m|us)+)+|Auto)$/ });
-const markMask = integer(0, 4_294_967_295);
-const MAX_ROUTE_TABLE = 4_294_967_295;
 
 const tableRange = object(
   { min: integer(), max: integer() },
@@ -170,8 +181,8 @@ const tableRanges = list(
       checks: [
         (value, report) => {
           const [min, max] = rangeOf(value);
-          if (min < 1 || max < min || max > MAX_ROUTE_TABLE) {
-            report('', `must be a range of route tables within 1 to ${MAX_ROUTE_TABLE}`);
+          if (min < 1 || max < min || max > MAX_UINT32) {
+            report('', `must be a range of route tables within 1 to ${MAX_UINT32}`);
           }
         },
       ],
@@ -222,6 +233,7 @@ const fields: Record<string, Schema> = {
   ...switches,
   ...intervals,
   ...numbers,
+  ...limitedNumbers,
   ...texts,
   ...regularExpressions,
   ...enabledOrDisabled,
@@ -253,7 +265,6 @@ const fields: Record<string, Schema> = {
       { required: ['name', 'timeout'] },
     ),
   ),
-  iptablesMarkMask: markMask,
   iptablesNATOutgoingInterfaceFilter: checkedText(interfaceFilter),
   istioDSCPMark: numberOrText((value) => {
     const dscp = protocolOf(value);
@@ -266,7 +277,6 @@ const fields: Record<string, Schema> = {
   logActionRateLimitBurst: integer(0, 9_999),
   logPrefix: text({ pattern: /^([a-zA-Z0-9%: /_-])*$/ }),
   natPortRange: numberOrText(checkNumericPort),
-  nftablesMarkMask: markMask,
   nodeSelector: text({ check: selector, maxLength: 1024 }),
   openstackRegion,
   prometheusMetricsHost: checkedText(matching(/^[a-zA-Z0-9:._+-]{1,64}$/, 'must be an address or host name')),

@@ -6,9 +6,11 @@ import { checkLabel } from './metadata.ts';
 import { conditions } from './policy-schemas.ts';
 import { RULE_SCHEMA } from './rule-schema.ts';
 import {
+  any,
   boolean,
   checkedText,
   integer,
+  isAbsent,
   type JsonObject,
   list,
   listField,
@@ -98,6 +100,11 @@ function checkPoolUses(spec: JsonObject, report: Report): void {
     report('nodeSelector', 'must be all() on a pool for load balancers');
 }
 
+function checkOldPoolFields(spec: JsonObject, report: Report): void {
+  if (!isAbsent(spec['ipip'])) report('ipip', 'must not be set: say ipipMode', 'forbidden');
+  if (spec['nat-outgoing'] === true) report('nat-outgoing', 'must not be set: say natOutgoing', 'forbidden');
+}
+
 function checkDeletedMark(spec: JsonObject, report: Report): void {
   if (spec['deleted'] === true || spec['deleted'] === 'true')
     report('deleted', 'must not be set by hand', 'forbidden');
@@ -127,8 +134,11 @@ export const NETWORK_SCHEMAS: Readonly<Record<string, ObjectSchema>> = {
           namespaceSelector: checkedText(selector),
           allowedUses: list(oneOf('Workload', 'Tunnel', 'LoadBalancer'), { maxItems: 10, isSet: true }),
           assignmentMode: text({ enum: ['Automatic', 'Manual'], default: 'Automatic' }),
+          // Names of the first API, known so that they can be refused with a reason.
+          ipip: any,
+          'nat-outgoing': boolean,
         },
-        { required: ['cidr'], checks: [checkPoolCidr, checkPoolModes, checkPoolUses] },
+        { required: ['cidr'], checks: [checkPoolCidr, checkPoolModes, checkPoolUses, checkOldPoolFields] },
       ),
       status: object({ conditions }),
     },

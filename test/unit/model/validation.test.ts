@@ -167,6 +167,78 @@ describe('problems', () => {
   });
 });
 
+function problemPaths(kind: string, spec: object, name = 'thing'): string[] {
+  const resource: Resource = { apiVersion: 'projectcalico.org/v3', kind, metadata: { name }, spec };
+  return validateResource(applyDefaults(resource)).map((problem) => problem.path);
+}
+
+describe('rules that no recorded case shows', () => {
+  it.each([
+    [
+      'GlobalNetworkPolicy',
+      { ingress: [{ action: 'Allow', source: { notNets: ['0.0.0.0/0'] } }] },
+      'spec.ingress[0].source.notNets[0]',
+    ],
+    [
+      'GlobalNetworkPolicy',
+      { ingress: [{ action: 'Allow', source: { nets: ['10.0.0.1'] } }] },
+      'spec.ingress[0].source.nets[0]',
+    ],
+    [
+      'GlobalNetworkPolicy',
+      { ingress: [{ action: 'Allow', destination: { ports: [80] } }] },
+      'spec.ingress[0].destination.ports',
+    ],
+    ['GlobalNetworkPolicy', { ingress: [{ action: 'Allow', protocol: 'tcp' }] }, 'spec.ingress[0].protocol'],
+    [
+      'GlobalNetworkPolicy',
+      { egress: [{ action: 'Allow', destination: { services: { name: 's' } } }] },
+      'spec.egress[0].destination.services.namespace',
+    ],
+    [
+      'GlobalNetworkPolicy',
+      { ingress: [{ action: 'Allow', http: { paths: [{ exact: '/a?b' }] } }] },
+      'spec.ingress[0].http.paths[0].exact',
+    ],
+    ['FelixConfiguration', { wireguardListeningPort: 99_999 }, 'spec.wireguardListeningPort'],
+    ['FelixConfiguration', { routeTableRanges: [{ min: 1, max: 65_536 }] }, 'spec.routeTableRanges'],
+    [
+      'FelixConfiguration',
+      { openstackRegion: 'my-region-has-a-very-long-and-extremely-interesting-name' },
+      'spec.openstackRegion',
+    ],
+    ['IPPool', { cidr: '10.0.0.0/16', ipip: { enabled: true } }, 'spec.ipip'],
+    ['IPPool', { cidr: '10.0.0.0/16', blockSize: 33 }, 'spec.blockSize'],
+    ['Node', { bgp: {} }, 'spec.bgp'],
+    [
+      'BGPFilter',
+      { exportV4: [{ action: 'Reject', operations: [{ setPriority: { value: 1 } }] }] },
+      'spec.exportV4[0].operations',
+    ],
+    [
+      'CalicoNodeStatus',
+      { node: 'n', classes: ['BGP'], updatePeriodSeconds: 86_401 },
+      'spec.updatePeriodSeconds',
+    ],
+  ])('%s %j', (kind, spec, path) => expect(problemPaths(kind, spec)).toEqual([path]));
+
+  it("keeps settings of the whole cluster out of a node's BGPConfiguration", () => {
+    expect(problemPaths('BGPConfiguration', { asNumber: 64512, listenPort: 178 }, 'node.a')).toEqual([
+      'spec.asNumber',
+    ]);
+    expect(problemPaths('BGPConfiguration', { asNumber: 64512 }, 'default')).toEqual([]);
+  });
+
+  it('refuses a second object of a kind that has one only', () => {
+    expect(problemPaths('ClusterInformation', {}, 'other')).toEqual(['metadata.name']);
+  });
+
+  it('takes named ports without a protocol, as some do not know it', () => {
+    const spec = { ingress: [{ action: 'Allow', destination: { ports: ['http'] } }] };
+    expect(problemPaths('GlobalNetworkPolicy', spec)).toEqual([]);
+  });
+});
+
 describe('unknown fields', () => {
   it('names each one, at any depth', () => {
     const resource = policy({ ingres: [], ingress: [{ action: 'Allow', source: { net: ['10.0.0.0/8'] } }] });
