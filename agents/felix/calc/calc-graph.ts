@@ -2,6 +2,8 @@
 // needs, change by change. Pure and synchronous; what goes out depends on the datastore's state alone, not on the way there.
 
 import { formatCidr } from '../../../lib/net/ip.ts';
+import { DEFAULT_ALLOW_PROFILE } from '../../../lib/policy/cluster.ts';
+import { compileProfile } from '../../../lib/policy/compile.ts';
 import { type WorkloadEndpointId, workloadEndpointKey } from '../../../lib/policy/compiled.ts';
 import { ActiveRules } from './active-rules.ts';
 import { ConfigBatcher } from './config-batcher.ts';
@@ -28,7 +30,7 @@ export interface CalcGraphOptions {
   readonly programClusterRoutes?: ProgramClusterRoutes;
 }
 
-/** Beyond this many the oldest reasons are dropped; `invalidDropped` counts them. */
+/** How many unusable values one flush tells of; older ones give way. */
 const INVALID_LIMIT = 1000;
 
 export class CalcGraph {
@@ -113,6 +115,8 @@ export class CalcGraph {
     this.vxlan = new VxlanResolver(sequencer);
     this.encapsulation = new EncapsulationResolver(options.programClusterRoutes ?? 'EnabledIPIPOnly');
     this.pools = this.createPoolRegistry();
+    const { name } = DEFAULT_ALLOW_PROFILE.metadata;
+    this.activeRules.updateProfileRules(name, compileProfile(DEFAULT_ALLOW_PROFILE));
   }
 
   /** One key's new state. May repeat, and may go back in time. */

@@ -1,46 +1,33 @@
 // Workload endpoints, host endpoints and network sets to the graph's inputs (libcalico-go's update processors of them).
+// An endpoint that is not complete yet, without addresses or interface, counts as absent.
 
 import type { HostEndpoint, WorkloadEndpoint } from '../../../lib/model/endpoint-types.ts';
-import { ScalarError } from '../../../lib/model/numbers.ts';
 import type { GlobalNetworkSet, NetworkSet } from '../../../lib/model/policy-types.ts';
 import {
   parseWorkloadEndpointName,
   WorkloadEndpointNameError,
 } from '../../../lib/model/workload-endpoint-name.ts';
-import { canonicalCidr } from '../../../lib/net/ip.ts';
 import type { WorkloadEndpointId } from '../../../lib/policy/compiled.ts';
-import {
-  hostEndpointLabels,
-  type LabelSource,
-  networkSetLabels,
-  workloadEndpointLabels,
-} from '../../../lib/policy/labels.ts';
+import { canonicalNets, expectedNets } from '../../../lib/policy/endpoints.ts';
+import { hostEndpointLabels, networkSetLabels, workloadEndpointLabels } from '../../../lib/policy/labels.ts';
 import type { HostEndpointInput, NetworkSetInput, WorkloadEndpointInput } from './inputs.ts';
-import { InvalidInputError } from './invalid-input-error.ts';
 
 /** From the resource's name; undefined if it is not one. */
 export function workloadEndpointId(namespace: string, name: string): WorkloadEndpointId | undefined {
   try {
     const ids = parseWorkloadEndpointName(name);
-    const third =
-      ids.pod ??
-      ids.containerID ??
-      ids.workload ??
-      (ids.orchestrator === 'libnetwork' ? 'libnetwork' : undefined);
+    const isLibnetwork = ids.orchestrator === 'libnetwork';
+    const workload = ids.pod ?? ids.containerID ?? ids.workload ?? (isLibnetwork ? 'libnetwork' : undefined);
+    const { node: host, orchestrator, endpoint } = ids;
     if (
-      ids.node === undefined ||
-      ids.orchestrator === undefined ||
-      third === undefined ||
-      ids.endpoint === undefined
+      host === undefined ||
+      orchestrator === undefined ||
+      workload === undefined ||
+      endpoint === undefined
     ) {
       return undefined;
     }
-    return {
-      host: ids.node,
-      orchestrator: ids.orchestrator,
-      workload: `${namespace}/${third}`,
-      endpoint: ids.endpoint,
-    };
+    return { host, orchestrator, workload: `${namespace}/${workload}`, endpoint };
   } catch (error) {
     if (error instanceof WorkloadEndpointNameError) return undefined;
     throw error;
@@ -51,20 +38,16 @@ export function workloadEndpointInput(
   resource: WorkloadEndpoint | undefined,
   revision: number,
 ): WorkloadEndpointInput | undefined {
-  if (resource === undefined) return undefined;
-  const { spec } = resource;
-  if (!spec?.interfaceName) throw new InvalidInputError('spec.interfaceName', 'must be set');
-  const nets = canonicalNets(spec.ipNetworks, 'spec.ipNetworks');
+  const { interfaceName, mac, ipNetworks, allowSpoofedSourcePrefixes } = resource?.spec ?? {};
+  const nets = canonicalNets(ipNetworks ?? []);
+  if (resource === undefined || !interfaceName || nets.length === 0) return undefined;
   return {
-    ...labelSource(() => workloadEndpointLabels(resource)),
-    interfaceName: spec.interfaceName,
-    mac: spec.mac || undefined,
-    nets4: nets.filter((net) => !isV6(net)),
-    nets6: nets.filter(isV6),
-    allowSpoofedSourcePrefixes: canonicalNets(
-      spec.allowSpoofedSourcePrefixes,
-      'spec.allowSpoofedSourcePrefixes',
-    ),
+    ...workloadEndpointLabels(resource),
+    interfaceName,
+    mac: mac || undefined,
+    nets4: nets.filter((net) => !net.includes(':')),
+    nets6: nets.filter((net) => net.includes(':')),
+    allowSpoofedSourcePrefixes: canonicalNets(allowSpoofedSourcePrefixes ?? []),
     revision,
   };
 }
@@ -73,12 +56,11 @@ export function hostEndpointInput(
   resource: HostEndpoint | undefined,
   revision: number,
 ): HostEndpointInput | undefined {
-  if (resource === undefined) return undefined;
-  if (!resource.spec?.node) throw new InvalidInputError('spec.node', 'must be set');
+  if (!resource?.spec?.node) return undefined;
   return {
-    ...labelSource(() => hostEndpointLabels(resource)),
+    ...hostEndpointLabels(resource),
     interfaceName: resource.spec.interfaceName || undefined,
-    expectedIps: canonicalNets(resource.spec.expectedIPs, 'spec.expectedIPs'),
+    expectedIps: expectedNets(resource),
     revision,
   };
 }
@@ -88,29 +70,5 @@ export function networkSetInput(
 ): NetworkSetInput | undefined {
   if (resource === undefined) return undefined;
   const { labels, profiles } = networkSetLabels(resource);
-  return { labels, profiles, nets: canonicalNets(resource.spec?.nets, 'spec.nets') };
-}
-
-function labelSource(read: () => LabelSource): LabelSource {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof ScalarError) throw new InvalidInputError('spec.ports', error.message);
-    throw error;
-  }
-}
-
-/** Each once. */
-function canonicalNets(nets: readonly string[] | undefined, field: string): string[] {
-  const canonical = new Set<string>();
-  for (const [index, net] of (nets ?? []).entries()) {
-    const cidr = canonicalCidr(net);
-    if (cidr === undefined) throw new InvalidInputError(`${field}[${index}]`, `not a network: ${net}`);
-    canonical.add(cidr);
-  }
-  return [...canonical];
-}
-
-function isV6(net: string): boolean {
-  return net.includes(':');
+  return { labels, profiles, nets: canonicalNets(resource.spec?.nets ?? []) };
 }

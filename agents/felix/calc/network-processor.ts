@@ -12,7 +12,6 @@ import type {
   VxlanTunnelInput,
   WireguardInput,
 } from './inputs.ts';
-import { InvalidInputError } from './invalid-input-error.ts';
 
 /** The fields of a stored block that routes are made from. */
 export interface BlockValue {
@@ -26,10 +25,9 @@ export interface BlockValue {
 }
 
 export function poolInput(resource: IPPool | undefined): PoolInput | undefined {
-  if (resource === undefined) return undefined;
-  const { cidr: text = '', vxlanMode, ipipMode, natOutgoing } = resource.spec ?? {};
+  const { cidr: text = '', vxlanMode, ipipMode, natOutgoing } = resource?.spec ?? {};
   const cidr = parseCidr(text);
-  if (cidr === undefined) throw new InvalidInputError('spec.cidr', `not a network: ${text}`);
+  if (cidr === undefined) return undefined;
   return {
     cidr,
     encapsulation: isMode(vxlanMode) ? 'vxlan' : isMode(ipipMode) ? 'ipip' : 'no-encap',
@@ -42,9 +40,10 @@ function isMode(mode: string | undefined): boolean {
   return mode === 'Always' || mode === 'CrossSubnet';
 }
 
-export function blockInput(cidrText: string, block: BlockValue): BlockInput {
+/** `cidrText` is the block's own, as its key says. */
+export function blockInput(cidrText: string, block: BlockValue): BlockInput | undefined {
   const cidr = parseCidr(cidrText);
-  if (cidr === undefined) throw new InvalidInputError('cidr', `not a network: ${cidrText}`);
+  if (cidr === undefined) return undefined;
   const affinity = block.affinity ?? (block.hostAffinity ? `host:${block.hostAffinity}` : '');
   const host = affinity.startsWith('host:') ? affinity.slice('host:'.length) : '';
   const routes = new Map<string, { dst: Cidr; node: string }>();

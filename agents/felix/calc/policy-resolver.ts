@@ -7,6 +7,7 @@ import type {
   IdentityId,
   WorkloadEndpointId,
 } from '../../../lib/policy/compiled.ts';
+import { hostTiers, type TierDefinition, workloadTiers } from '../../../lib/policy/endpoint-tiers.ts';
 import type {
   HostEndpointId,
   HostEndpointInput,
@@ -14,7 +15,6 @@ import type {
   TierInput,
   WorkloadEndpointInput,
 } from './inputs.ts';
-import { sortPolicies } from './policy-sorter.ts';
 
 export interface PolicyResolverSources {
   policiesOf(endpoint: string): readonly PolicyInput[];
@@ -40,7 +40,7 @@ export class PolicyResolver {
   private readonly sources: PolicyResolverSources;
   private readonly callbacks: PolicyResolverCallbacks;
   private readonly endpoints = new Map<string, LocalEndpoint>();
-  private readonly tiers = new Map<string, TierInput>();
+  private readonly tiers = new Map<string, TierDefinition>();
   private readonly dirtyEndpoints = new Set<string>();
 
   constructor(sources: PolicyResolverSources, callbacks: PolicyResolverCallbacks) {
@@ -57,7 +57,7 @@ export class PolicyResolver {
   /** Whoever calls this also marks the endpoints that have policies of the tier. */
   updateTier(name: string, tier: TierInput | undefined): void {
     if (tier === undefined) this.tiers.delete(name);
-    else this.tiers.set(name, tier);
+    else this.tiers.set(name, { name, exists: true, ...tier });
   }
 
   /** Its policies, their order, or its identity may have changed. Others' endpoints are passed over. */
@@ -89,7 +89,6 @@ export class PolicyResolver {
     }
     const identity = this.sources.identityOf(key);
     if (identity === undefined) throw new Error(`workload endpoint ${key} has no identity`);
-    const { normal } = sortPolicies(this.sources.policiesOf(key), this.tiers);
     this.callbacks.onWorkloadEndpointUpdate({
       id,
       interfaceName: input.interfaceName,
@@ -98,7 +97,7 @@ export class PolicyResolver {
       nets6: input.nets6,
       allowSpoofedSourcePrefixes: input.allowSpoofedSourcePrefixes,
       profiles: input.profiles,
-      tiers: normal,
+      tiers: workloadTiers(this.sources.policiesOf(key), this.tiers),
       identity,
       revision: input.revision,
     });
@@ -109,16 +108,12 @@ export class PolicyResolver {
       this.callbacks.onHostEndpointRemove(id);
       return;
     }
-    const tiers = sortPolicies(this.sources.policiesOf(key), this.tiers);
     this.callbacks.onHostEndpointUpdate({
       id,
       interfaceName: input.interfaceName,
       expectedIps: input.expectedIps,
       profiles: input.profiles,
-      tiers: tiers.normal,
-      untrackedTiers: tiers.untracked,
-      preDnatTiers: tiers.preDnat,
-      forwardTiers: tiers.forward,
+      ...hostTiers(this.sources.policiesOf(key), this.tiers),
       revision: input.revision,
     });
   }

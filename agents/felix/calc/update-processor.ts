@@ -11,6 +11,7 @@ import type {
 import { parseIpamKey } from '../../../lib/model/ipam-keys.ts';
 import { parseResourceKey, type ResourceKey } from '../../../lib/model/keys.ts';
 import type { GlobalNetworkSet, NetworkSet, Profile, Tier } from '../../../lib/model/policy-types.ts';
+import { DEFAULT_ALLOW_PROFILE } from '../../../lib/policy/cluster.ts';
 import { compileProfile, type PolicyResource } from '../../../lib/policy/compile.ts';
 import type { PolicyId, PolicyKind } from '../../../lib/policy/compiled.ts';
 import { PolicyError } from '../../../lib/policy/policy-error.ts';
@@ -22,10 +23,10 @@ import {
   workloadEndpointInput,
 } from './endpoint-processor.ts';
 import type { CalcInput } from './inputs.ts';
-import { InvalidInputError } from './invalid-input-error.ts';
 import type { InvalidValue } from './messages.ts';
-import { type BlockValue, blockInput, nodeInputs, poolInput } from './network-processor.ts';
+import { blockInput, nodeInputs, poolInput } from './network-processor.ts';
 import { policyInput } from './policy-processor.ts';
+import { asBlock, invalidResource } from './validation-filter.ts';
 
 /** "This key is now X", or without a value "is now absent", as a syncer reports it. */
 export interface DatastoreUpdate {
@@ -49,6 +50,20 @@ const POLICY_KINDS: readonly PolicyKind[] = [
   'StagedGlobalNetworkPolicy',
 ];
 
+/** Kinds that some node of the graph reads. */
+const READ_KINDS: ReadonlySet<string> = new Set([
+  ...POLICY_KINDS,
+  'WorkloadEndpoint',
+  'HostEndpoint',
+  'NetworkSet',
+  'GlobalNetworkSet',
+  'Tier',
+  'Profile',
+  'IPPool',
+  'Node',
+  'FelixConfiguration',
+]);
+
 export class UpdateProcessor {
   private readonly hostname: string;
   /** A deletion does not say which host the endpoint was of. */
@@ -59,26 +74,35 @@ export class UpdateProcessor {
   }
 
   process(update: DatastoreUpdate): ProcessedUpdate {
+    const resourceKey = parseResourceKey(update.key);
+    if (resourceKey !== undefined) return this.processResource(resourceKey, update);
+    const ipamKey = parseIpamKey(update.key);
+    if (ipamKey?.type !== 'Block') return { inputs: [], invalid: undefined };
+    const { cidr } = ipamKey;
+    const block = asBlock(update.value);
+    const value = block === undefined ? undefined : blockInput(cidr, block);
+    const isInvalid = update.value !== undefined && block === undefined;
+    return {
+      inputs: [{ type: 'block', cidr, value }],
+      invalid: isInvalid ? invalidValue(update, 'not an IPAM block') : undefined,
+    };
+  }
+
+  private processResource(key: ResourceKey, update: DatastoreUpdate): ProcessedUpdate {
+    if (!READ_KINDS.has(key.kind) || isStaticProfile(key)) return { inputs: [], invalid: undefined };
+    const reason = update.value === undefined ? undefined : invalidResource(key, update.value);
+    if (reason !== undefined) return this.processInvalid(key, update, reason);
     try {
-      return { inputs: this.inputsOf(update), invalid: undefined };
+      return { inputs: this.resourceInputs(key, update), invalid: undefined };
     } catch (error) {
-      if (!(error instanceof InvalidInputError) && !(error instanceof PolicyError)) throw error;
-      const { key, revision } = update;
-      return {
-        inputs: this.inputsOf({ key, revision, value: undefined }),
-        invalid: { key, revision, reason: error.message },
-      };
+      if (error instanceof PolicyError) return this.processInvalid(key, update, error.message);
+      throw error;
     }
   }
 
-  private inputsOf(update: DatastoreUpdate): CalcInput[] {
-    const resourceKey = parseResourceKey(update.key);
-    if (resourceKey !== undefined) return this.resourceInputs(resourceKey, update);
-    const ipamKey = parseIpamKey(update.key);
-    if (ipamKey?.type !== 'Block') return [];
-    const value =
-      update.value === undefined ? undefined : blockInput(ipamKey.cidr, update.value as BlockValue);
-    return [{ type: 'block', cidr: ipamKey.cidr, value }];
+  private processInvalid(key: ResourceKey, update: DatastoreUpdate, reason: string): ProcessedUpdate {
+    const inputs = this.resourceInputs(key, { ...update, value: undefined });
+    return { inputs, invalid: invalidValue(update, reason) };
   }
 
   /** What the key says, its name and namespace, wins over what the value says of itself. */
@@ -148,17 +172,24 @@ export class UpdateProcessor {
   }
 }
 
+/** The profile that allows everything is always there and never stored. */
+function isStaticProfile(key: ResourceKey): boolean {
+  return key.kind === 'Profile' && key.name === DEFAULT_ALLOW_PROFILE.metadata.name;
+}
+
+function invalidValue({ key, revision }: DatastoreUpdate, reason: string): InvalidValue {
+  return { key, revision, reason };
+}
+
 function workloadEndpointInputs(
   key: ResourceKey,
   value: WorkloadEndpoint | undefined,
   revision: number,
 ): CalcInput[] {
   const id = workloadEndpointId(key.namespace ?? '', key.name);
-  if (id === undefined) {
-    if (value === undefined) return [];
-    throw new InvalidInputError('metadata.name', `not the name of a WorkloadEndpoint: ${key.name}`);
-  }
-  return [{ type: 'workloadEndpoint', id, value: workloadEndpointInput(value, revision) }];
+  return id === undefined
+    ? []
+    : [{ type: 'workloadEndpoint', id, value: workloadEndpointInput(value, revision) }];
 }
 
 function tierInput(name: string, value: Tier | undefined): CalcInput {

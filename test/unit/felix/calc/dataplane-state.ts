@@ -155,6 +155,7 @@ function selectorMembers(dataplane: FakeDataplane, id: SelectorId): string[] {
 }
 
 function covers(outer: string, inner: string): boolean {
+  if (outer.endsWith('/32') || outer.endsWith('/128')) return false;
   const [outerCidr, innerCidr] = [parseCidr(outer), parseCidr(inner)];
   return outerCidr !== undefined && innerCidr !== undefined && cidrCovers(outerCidr, innerCidr);
 }
