@@ -49,7 +49,7 @@ export interface ApiServerOptions extends HandlerContext {
 }
 
 const NODE_SUBRESOURCES = new Set(['log', 'exec', 'attach', 'portforward']);
-const REVIEW = /^\/apis\/(authentication|authorization)\.k8s\.io\/v1\/(selfsubject\w+reviews)$/;
+const REVIEW = /^\/apis\/(authentication|authorization)\.k8s\.io\/v1\/(selfsubject\w*reviews)$/;
 const REVIEW_KINDS: Readonly<Record<string, string>> = {
   selfsubjectreviews: 'SelfSubjectReview',
   selfsubjectaccessreviews: 'SelfSubjectAccessReview',

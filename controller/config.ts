@@ -1,0 +1,93 @@
+// Settings of the controller process.
+
+import type { Settings, SettingsTable } from '../lib/config/settings.ts';
+
+export const CONTROLLER_SETTINGS = {
+  name: {
+    type: 'text',
+    env: 'CONTROLLER_NAME',
+    default: 'controller',
+    description: 'Name of this controller in logs, events and the election',
+  },
+  logLevel: {
+    type: 'text',
+    env: 'LOG_LEVEL',
+    default: 'info',
+    oneOf: ['error', 'warn', 'info', 'debug'],
+    description: 'Least level that is logged',
+  },
+  etcdEndpoints: {
+    type: 'list',
+    env: 'ETCD_ENDPOINTS',
+    description: 'etcd members, as https://host:port, separated by commas',
+  },
+  etcdCaCertFile: { type: 'text', env: 'ETCD_CA_CERT_FILE', description: 'CA of the etcd members (PEM)' },
+  etcdCertFile: { type: 'text', env: 'ETCD_CERT_FILE', description: 'Client certificate for etcd (PEM)' },
+  etcdKeyFile: { type: 'text', env: 'ETCD_KEY_FILE', description: 'Its key (PEM)' },
+  listenAddress: {
+    type: 'text',
+    env: 'API_LISTEN_ADDRESS',
+    default: '0.0.0.0',
+    description: 'Address that the API listens on',
+  },
+  port: {
+    type: 'number',
+    env: 'API_PORT',
+    default: 6443,
+    min: 0,
+    max: 65535,
+    description: 'Port of the API',
+  },
+  caFile: {
+    type: 'text',
+    env: 'API_CA_FILE',
+    description: 'CA of the cluster: clients and nodes are checked against it (PEM)',
+  },
+  certFile: {
+    type: 'text',
+    env: 'API_CERT_FILE',
+    description: 'Server certificate of the API, also shown to nodes (PEM)',
+  },
+  keyFile: { type: 'text', env: 'API_KEY_FILE', description: 'Its key (PEM)' },
+  clientCertFile: {
+    type: 'text',
+    env: 'API_CLIENT_CERT_FILE',
+    description: 'Certificate of this controller as a client of the API (PEM)',
+  },
+  clientKeyFile: { type: 'text', env: 'API_CLIENT_KEY_FILE', description: 'Its key (PEM)' },
+  redisUrl: {
+    type: 'text',
+    env: 'REDIS_URL',
+    description:
+      'Redis for the event stream: redis://, rediss:// or unix:///path; without it events stay on the hosts',
+  },
+  redisCaFile: { type: 'text', env: 'REDIS_CA_FILE', description: 'CA of Redis (PEM)' },
+  redisCertFile: { type: 'text', env: 'REDIS_CERT_FILE', description: 'Client certificate for Redis (PEM)' },
+  redisKeyFile: { type: 'text', env: 'REDIS_KEY_FILE', description: 'Its key (PEM)' },
+  nodeGraceSeconds: {
+    type: 'number',
+    env: 'NODE_GRACE_SECONDS',
+    default: 40,
+    min: 1,
+    max: 3600,
+    description: 'A node silent for so long is NotReady',
+  },
+  nodeRemovalSeconds: {
+    type: 'number',
+    env: 'NODE_REMOVAL_SECONDS',
+    default: 0,
+    min: 0,
+    max: 86400,
+    description: 'A node silent for so long leaves the cluster; 0: only when its Node is deleted by hand',
+  },
+  leaseSeconds: {
+    type: 'number',
+    env: 'LEADER_LEASE_SECONDS',
+    default: 5,
+    min: 3,
+    max: 60,
+    description: 'Lease of the elected controller',
+  },
+} as const satisfies SettingsTable;
+
+export type ControllerSettings = Settings<typeof CONTROLLER_SETTINGS>;

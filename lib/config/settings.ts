@@ -1,0 +1,138 @@
+// Settings of a process: one table gives names, types, defaults, ranges and descriptions; flags win over environment, that
+// over defaults. All problems are reported at once. docs/configuration.md is made from the same tables.
+
+import { parseArgs } from 'node:util';
+
+interface SettingBase {
+  /** Environment variable; the flag is the setting's own name in kebab-case. */
+  readonly env?: string;
+  readonly description: string;
+}
+export interface TextSetting extends SettingBase {
+  readonly type: 'text';
+  readonly default?: string;
+  /** One of these only. */
+  readonly oneOf?: readonly string[];
+}
+export interface NumberSetting extends SettingBase {
+  readonly type: 'number';
+  readonly default?: number;
+  readonly min: number;
+  readonly max: number;
+}
+export interface BooleanSetting extends SettingBase {
+  readonly type: 'boolean';
+  readonly default: boolean;
+}
+/** Separated by commas. */
+export interface ListSetting extends SettingBase {
+  readonly type: 'list';
+  readonly default?: readonly string[];
+}
+export type Setting = TextSetting | NumberSetting | BooleanSetting | ListSetting;
+export type SettingsTable = Readonly<Record<string, Setting>>;
+
+type ValueOf<S extends Setting> = S extends TextSetting
+  ? S extends { readonly default: string }
+    ? string
+    : string | undefined
+  : S extends NumberSetting
+    ? S extends { readonly default: number }
+      ? number
+      : number | undefined
+    : S extends BooleanSetting
+      ? boolean
+      : readonly string[];
+export type Settings<T extends SettingsTable> = { readonly [Name in keyof T]: ValueOf<T[Name]> };
+
+export interface SettingsSources {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+export type SettingsResult<T extends SettingsTable> =
+  | { readonly ok: true; readonly settings: Settings<T> }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** `etcdEndpoints` → `etcd-endpoints`. */
+export function flagName(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** Unknown flags are problems; unknown environment variables are somebody else's. */
+export function loadSettings<T extends SettingsTable>(table: T, sources: SettingsSources): SettingsResult<T> {
+  const problems: string[] = [];
+  const flags = parseFlags(table, sources.argv, problems);
+  const settings: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(table)) {
+    const flag = flags[flagName(name)];
+    const text = flag ?? (setting.env === undefined ? undefined : sources.env[setting.env]);
+    const source = flag !== undefined ? `--${flagName(name)}` : (setting.env ?? name);
+    const isUnset = text === undefined || text === '';
+    settings[name] = isUnset
+      ? (setting.default ?? (setting.type === 'list' ? [] : undefined))
+      : parseSetting(setting, text, source, problems);
+  }
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, settings: settings as Settings<T> };
+}
+
+function parseFlags(
+  table: SettingsTable,
+  argv: readonly string[],
+  problems: string[],
+): Record<string, string | undefined> {
+  const options = Object.fromEntries(
+    Object.entries(table).map(([name, { type }]) => [
+      flagName(name),
+      { type: type === 'boolean' ? 'boolean' : 'string' } as const,
+    ]),
+  );
+  try {
+    const { values } = parseArgs({ args: [...argv], options, allowNegative: true });
+    return Object.fromEntries(
+      Object.entries(values).map(([name, value]) => [name, value === undefined ? undefined : String(value)]),
+    );
+  } catch (error) {
+    problems.push(String((error as { message?: unknown }).message));
+    return {};
+  }
+}
+
+function parseSetting(setting: Setting, text: string, source: string, problems: string[]): unknown {
+  switch (setting.type) {
+    case 'text':
+      if (setting.oneOf !== undefined && !setting.oneOf.includes(text))
+        problems.push(`${source}: ${JSON.stringify(text)} is none of ${setting.oneOf.join(', ')}`);
+      return text;
+    case 'number': {
+      const value = Number(text);
+      if (!Number.isFinite(value) || value < setting.min || value > setting.max)
+        problems.push(
+          `${source}: ${JSON.stringify(text)} is no number from ${setting.min} to ${setting.max}`,
+        );
+      return value;
+    }
+    case 'boolean':
+      if (!/^(true|false|1|0)$/i.test(text))
+        problems.push(`${source}: ${JSON.stringify(text)} is neither true nor false`);
+      return /^(true|1)$/i.test(text);
+    case 'list':
+      return text
+        .split(',')
+        .map((entry) => entry.trim())
+        .filter((entry) => entry !== '');
+  }
+}
+
+/** For `--help`. */
+export function describeSettings(table: SettingsTable): string {
+  const rows = Object.entries(table).map(([name, setting]) => {
+    const flag =
+      setting.type === 'boolean'
+        ? `--[no-]${flagName(name)}`
+        : `--${flagName(name)} ${setting.type.toUpperCase()}`;
+    const fallback = setting.default === undefined ? '' : ` (default: ${String(setting.default)})`;
+    const env = setting.env === undefined ? '' : ` [${setting.env}]`;
+    return `  ${flag.padEnd(34)} ${setting.description}${fallback}${env}`;
+  });
+  return `${rows.join('\n')}\n`;
+}
