@@ -3,15 +3,24 @@
 
 import {
   blockAffinityKey,
+  blockAffinityListRoot,
   blockKey,
+  blockListRoot,
   handleKey,
   IPAM_CONFIG_KEY,
+  IPAM_HANDLE_ROOT,
   type IpamKey,
   ipamHostKey,
   parseIpamKey,
 } from './ipam-keys.ts';
-import { keyForResource, parseResourceKey } from './keys.ts';
-import { formatStatusKey, parseStatusKey, type StatusKey } from './status-keys.ts';
+import { keyForResource, listRoot, parseResourceKey } from './keys.ts';
+import {
+  formatStatusKey,
+  parseStatusKey,
+  type StatusKey,
+  type StatusListLimits,
+  statusListRoot,
+} from './status-keys.ts';
 import { formatV1Key, parseV1Key, type V1Key } from './v1-keys.ts';
 
 export type AnyKey =
@@ -54,5 +63,33 @@ export function formatAnyKey(key: AnyKey): string {
       return formatStatusKey(key);
     default:
       return formatV1Key(key);
+  }
+}
+
+export type ListLimits =
+  | { readonly type: 'Resource'; readonly kind: string; readonly namespace?: string; readonly name?: string }
+  | { readonly type: 'Block'; readonly ipVersion?: 4 | 6 }
+  | {
+      readonly type: 'BlockAffinity';
+      readonly host?: string;
+      readonly ipVersion?: 4 | 6;
+      readonly affinity?: 'host' | 'virtual';
+    }
+  | { readonly type: 'IPAMHandle' }
+  | StatusListLimits;
+
+/** The path that a list starts from, as Calico's client reads it: it stops at the first limit that is missing. */
+export function listRootOf(limits: ListLimits): string {
+  switch (limits.type) {
+    case 'Resource':
+      return listRoot(limits);
+    case 'Block':
+      return blockListRoot(limits.ipVersion);
+    case 'BlockAffinity':
+      return blockAffinityListRoot(limits);
+    case 'IPAMHandle':
+      return IPAM_HANDLE_ROOT;
+    default:
+      return statusListRoot(limits);
   }
 }

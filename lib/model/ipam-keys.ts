@@ -5,8 +5,8 @@ import { cidrToKeyPart, familySegment, keyPartToCidr } from './key-names.ts';
 
 export const IPAM_ROOT = '/calico/ipam/v2/';
 export const IPAM_CONFIG_KEY = '/calico/ipam/v2/config';
-export const IPAM_BLOCK_ROOT = '/calico/ipam/v2/assignment/';
-export const IPAM_HOST_ROOT = '/calico/ipam/v2/host/';
+const IPAM_BLOCK_ROOT = '/calico/ipam/v2/assignment/';
+const IPAM_HOST_ROOT = '/calico/ipam/v2/host/';
 export const IPAM_HANDLE_ROOT = '/calico/ipam/v2/handle/';
 const IPAM_VIRTUAL_ROOT = '/calico/ipam/v2/virtual/';
 

@@ -95,7 +95,7 @@ export function numberOrNameToJson(value: NumberOrName): number | string {
 
 const PROTOCOL_NAMES = ['UDP', 'TCP', 'ICMP', 'ICMPv6', 'SCTP', 'UDPLite', 'any'];
 /** IANA protocol numbers of the names that a policy may use. */
-export const PROTOCOL_NUMBERS: Readonly<Record<string, number>> = {
+const PROTOCOL_NUMBERS: Readonly<Record<string, number>> = {
   icmp: 1,
   tcp: 6,
   udp: 17,

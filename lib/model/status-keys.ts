@@ -3,8 +3,7 @@
 
 import { escapeName, unescapeName } from './key-names.ts';
 
-export const FELIX_STATUS_ROOT = '/calico/felix/v2/';
-export const NO_REGION = 'no-region';
+const FELIX_STATUS_ROOT = '/calico/felix/v2/';
 
 export type StatusKey =
   | { readonly type: 'ActiveStatusReport'; readonly host: string; readonly region: string }
@@ -19,11 +18,7 @@ export type StatusKey =
     }
   | { readonly type: 'HostEndpointStatus'; readonly host: string; readonly endpoint: string };
 
-/** `no-region`, or `region-<name>`. Throws if the name holds a slash. */
-export function regionSegment(openstackRegion: string): string {
-  return checkedRegion(openstackRegion === '' ? NO_REGION : `region-${openstackRegion}`);
-}
-
+/** `no-region`, or `region-<name>` (OpenStack); a slash would leave its segment. */
 function checkedRegion(region: string): string {
   if (region === '' || region.includes('/')) throw new Error(`not a region: ${JSON.stringify(region)}`);
   return region;
@@ -82,4 +77,37 @@ function parseV2(region: string, parts: readonly string[]): StatusKey | undefine
     workload: unescapeName(workload),
     endpoint: unescapeName(endpoint),
   };
+}
+
+export interface StatusListLimits {
+  readonly type: StatusKey['type'];
+  readonly region?: string;
+  readonly host?: string;
+  readonly orchestrator?: string;
+  readonly workload?: string;
+  readonly endpoint?: string;
+}
+
+/** The path that a list of status reports starts from: it stops at the first limit that is missing, the region first. */
+export function statusListRoot(limits: StatusListLimits): string {
+  if (limits.type === 'HostEndpointStatus') {
+    const root = '/calico/felix/v1/host';
+    if (!limits.host) return root;
+    return limits.endpoint
+      ? `${root}/${limits.host}/endpoint/${escapeName(limits.endpoint)}`
+      : `${root}/${limits.host}/endpoint`;
+  }
+  if (!limits.region) return FELIX_STATUS_ROOT;
+  const root = `${FELIX_STATUS_ROOT}${limits.region}/host`;
+  if (!limits.host) return root;
+  if (limits.type === 'ActiveStatusReport') return `${root}/${limits.host}/status`;
+  if (limits.type === 'LastStatusReport') return `${root}/${limits.host}/last_reported_status`;
+  return workloadStatusRoot(`${root}/${limits.host}/workload`, limits);
+}
+
+function workloadStatusRoot(root: string, limits: StatusListLimits): string {
+  if (!limits.orchestrator) return root;
+  if (!limits.workload) return `${root}/${escapeName(limits.orchestrator)}`;
+  const workload = `${root}/${escapeName(limits.orchestrator)}/${escapeName(limits.workload)}/endpoint`;
+  return limits.endpoint ? `${workload}/${escapeName(limits.endpoint)}` : workload;
 }

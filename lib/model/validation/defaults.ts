@@ -10,10 +10,10 @@ import { schemaOfKind } from './kind-schemas.ts';
 import { DEFAULT_BLOCK_SIZE } from './network-schemas.ts';
 import { isAbsent, isJsonObject, type JsonObject, listField, textField } from './schema.ts';
 
-export const TIER_LABEL = 'projectcalico.org/tier';
-export const DEFAULT_TIER = 'default';
+const TIER_LABEL = 'projectcalico.org/tier';
+const DEFAULT_TIER = 'default';
 /** The order that a tier without one is stored with. */
-export const DEFAULT_TIER_ORDER = 1_000_000;
+const DEFAULT_TIER_ORDER = 1_000_000;
 
 type Spec = Record<string, unknown>;
 
@@ -56,7 +56,7 @@ function applyPolicyDefaults(resource: Resource, spec: Spec): void {
 }
 
 /** Both directions if there are rules for both, Egress if only for that one, else Ingress. */
-export function defaultPolicyTypes(spec: JsonObject): ('Ingress' | 'Egress')[] {
+function defaultPolicyTypes(spec: JsonObject): ('Ingress' | 'Egress')[] {
   if (listField(spec, 'egress').length === 0) return ['Ingress'];
   return listField(spec, 'ingress').length === 0 ? ['Egress'] : ['Ingress', 'Egress'];
 }

@@ -232,7 +232,7 @@ const kubernetesPorts = list(
 );
 
 /** spec of Kubernetes' own NetworkPolicy (networking/v1), also what a StagedKubernetesNetworkPolicy holds. */
-export const kubernetesPolicyFields: Readonly<Record<string, Schema>> = {
+const kubernetesPolicyFields: Readonly<Record<string, Schema>> = {
   podSelector: labelSelector,
   ingress: list(object({ from: peers, ports: kubernetesPorts })),
   egress: list(object({ to: peers, ports: kubernetesPorts })),

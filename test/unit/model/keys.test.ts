@@ -1,9 +1,14 @@
 // Paths to keys and back, and the roots of lists, against recorded answers of Calico's own code.
 
 import { describe, expect, it } from '@jest/globals';
-import { type AnyKey, formatAnyKey, parseAnyKey } from '../../../lib/model/all-keys.ts';
-import { blockAffinityListRoot, blockListRoot } from '../../../lib/model/ipam-keys.ts';
-import { keyForResource, listPrefix, listRoot, parseResourceKey } from '../../../lib/model/keys.ts';
+import {
+  type AnyKey,
+  formatAnyKey,
+  type ListLimits,
+  listRootOf,
+  parseAnyKey,
+} from '../../../lib/model/all-keys.ts';
+import { keyForResource, listPrefix, parseResourceKey } from '../../../lib/model/keys.ts';
 import { CALICO_KINDS, findKindByAlias } from '../../../lib/model/kinds.ts';
 import { loadCases } from '../../support/conformance-cases.ts';
 
@@ -17,7 +22,7 @@ interface KeyCase {
 interface RootCase {
   id: string;
   why: string;
-  list: { type: string; kind?: string; namespace?: string; name?: string; ipVersion?: 4 | 6; host?: string };
+  list: ListLimits;
   root: string;
 }
 
@@ -84,8 +89,31 @@ describe('keys', () => {
 
 describe('list roots', () => {
   it.each(loadCases<RootCase>('model/key-roots.json'))('$root ($id)', ({ list, root }) => {
-    if (list.type === 'Block') expect(blockListRoot(list.ipVersion)).toBe(root);
-    else if (list.type === 'BlockAffinity') expect(blockAffinityListRoot(list)).toBe(root);
-    else expect(listRoot({ kind: '', ...list })).toBe(root);
+    expect(listRootOf(list)).toBe(root);
   });
+
+  it.each<[ListLimits, string]>([
+    [{ type: 'ActiveStatusReport', host: 'h' }, '/calico/felix/v2/'],
+    [{ type: 'ActiveStatusReport', region: 'no-region' }, '/calico/felix/v2/no-region/host'],
+    [
+      { type: 'LastStatusReport', region: 'no-region', host: 'h' },
+      '/calico/felix/v2/no-region/host/h/last_reported_status',
+    ],
+    [
+      {
+        type: 'WorkloadEndpointStatus',
+        region: 'no-region',
+        host: 'h',
+        orchestrator: 'k8s',
+        workload: 'a/b',
+      },
+      '/calico/felix/v2/no-region/host/h/workload/k8s/a%2fb/endpoint',
+    ],
+    [{ type: 'HostEndpointStatus', host: 'h' }, '/calico/felix/v1/host/h/endpoint'],
+    [{ type: 'BlockAffinity', host: 'h', ipVersion: 4 }, '/calico/ipam/v2/host/h/ipv4/block'],
+    [
+      { type: 'Resource', kind: 'WorkloadEndpoint', namespace: 'ns', name: 'node-k8s-' },
+      '/calico/resources/v3/projectcalico.org/workloadendpoints/ns/node-k8s-',
+    ],
+  ])('%j stops at the first limit that is missing', (limits, root) => expect(listRootOf(limits)).toBe(root));
 });
