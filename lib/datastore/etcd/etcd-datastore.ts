@@ -205,7 +205,7 @@ export class EtcdDatastore implements Datastore {
       onConnected: () => this.#note('connected'),
       onLost: () => this.#note('lost'),
       progressTimeoutMs: this.#options.progressTimeoutMs ?? 5_000,
-      reconnectMs: this.#options.watchReconnectMs ?? 10_000,
+      reconnectMs: this.#options.watchReconnectMs ?? 5_000,
     };
   }
 

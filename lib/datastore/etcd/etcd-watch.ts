@@ -86,6 +86,7 @@ async function openSession(
   return new WatchSession(stream, {
     prefix,
     next: state.next,
+    creationTimeoutMs: context.progressTimeoutMs,
     progressIntervalMs: Math.min(
       options.progressIntervalMs ?? DEFAULT_PROGRESS_INTERVAL_MS,
       MAX_PROGRESS_INTERVAL_MS,

@@ -25,7 +25,7 @@ export interface EtcdOptions {
   readonly auth?: { readonly username: string; readonly password: string };
   /** For each unary call; 5 s if left out. */
   readonly callTimeoutMs?: number;
-  /** How long a watch tries to reconnect before it throws `unavailable`; 10 s if left out. */
+  /** How long a watch tries to reconnect before it throws `unavailable`; 5 s if left out. */
   readonly watchReconnectMs?: number;
   /** How long a watch waits for the answer to a request for progress before it takes the stream for dead; 5 s if left out. */
   readonly progressTimeoutMs?: number;

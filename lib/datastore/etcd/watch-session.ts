@@ -33,6 +33,8 @@ export interface WatchSessionOptions {
   readonly prefix: string;
   /** First revision to deliver. */
   readonly next: number;
+  /** Within which the server must say that the watch is made. */
+  readonly creationTimeoutMs: number;
   readonly progressIntervalMs: number;
   readonly progressTimeoutMs: number;
   readonly onCreated: () => void;
@@ -74,7 +76,7 @@ export class WatchSession {
         progress_notify: true,
       },
     });
-    this.#timer = setTimeout(() => this.#onSilence(), options.progressTimeoutMs);
+    this.#timer = setTimeout(() => this.#onSilence(), options.creationTimeoutMs);
   }
 
   close(): void {
