@@ -128,6 +128,12 @@ export class LabHost {
     await supervised?.stop();
   }
 
+  /** Stops every program politely, the last one started first. */
+  async stopPrograms(): Promise<void> {
+    for (const name of this.processNames().toReversed()) await this.stopProcess(name);
+    await Promise.all([...this.#services].map((service) => service.stop()));
+  }
+
   /** Ends everything on the host and drops its namespaces. */
   async destroy(options: RemoveHostOptions = {}): Promise<void> {
     const fabric = this.#options.fabric.number;
@@ -136,8 +142,7 @@ export class LabHost {
       await destroyHost(this.#options.place);
       await killTagged(fabric, this.name);
     }
-    for (const name of this.processNames().toReversed()) await this.stopProcess(name);
-    await Promise.all([...this.#services].map((service) => service.stop()));
+    await this.stopPrograms();
     await killTagged(fabric, this.name);
     await destroyHost(this.#options.place);
     if (options.keepState !== true) rmSync(this.stateDir, { recursive: true, force: true });

@@ -157,12 +157,15 @@ export class Lab {
     return this.#fabricProcesses.find((each) => each.name === name);
   }
 
+  /** Ends everything in the lab at once; only the state directory stays. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#hosts.keys()].map((name) => this.removeHost(name)));
+    await Promise.all(this.hosts().map((host) => host.stopPrograms()));
     for (const each of this.#fabricProcesses.splice(0).toReversed()) await each.stop();
     await this.stopEtcd();
     await killTagged(this.fabric.number);
     await sweepFabric(this.fabric);
+    this.#hosts.clear();
+    this.#takenOctets.clear();
   }
 
   async #start(): Promise<void> {

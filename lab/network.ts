@@ -83,10 +83,10 @@ export async function sweepFabric(fabric: Fabric): Promise<void> {
   const hasFabric = (await run('ip', ['link', 'show', fabric.bridge])).code === 0;
   if (!hasFabric) return;
   const listed = await run('ip', ['-o', 'link', 'show', 'master', fabric.bridge]);
-  const script = 'umount -l "/run/uts/$0" 2>/dev/null; rm -f "/run/uts/$0"; ip netns del "$0" 2>/dev/null; :';
-  for (const netns of listed.stdout.matchAll(/link-netns (\S+)/g)) {
-    if (netns[1] !== undefined) await run('sh', ['-c', script, netns[1]]);
-  }
+  const names = [...listed.stdout.matchAll(/link-netns (\S+)/g)].flatMap((found) => found[1] ?? []);
+  const script =
+    'for n; do umount -l "/run/uts/$n"; rm -f "/run/uts/$n"; ip netns del "$n"; done 2>/dev/null; :';
+  await run('sh', ['-c', script, 'sweep', ...names]);
   await run('ip', ['link', 'del', fabric.bridge]);
 }
 

@@ -33,11 +33,12 @@ export function resetStateDir(stateDir: string, uid: number): void {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
 }
 
-/** Writes down the lab's first process, as seen from outside. */
-export function writeLabRecord(stateDir: string, pid: number): void {
+/** Writes down the lab's first process, as seen from outside; false when it has ended already. */
+export function writeLabRecord(stateDir: string, pid: number): boolean {
   const identity = identifyProcess(pid);
-  if (identity === undefined) throw new Error('the lab ended as soon as it was started');
+  if (identity === undefined) return false;
   writeFileSync(recordFile(stateDir), `${JSON.stringify(identity)}\n`);
+  return true;
 }
 
 /** The first process of a lab that is alive, or undefined. */

@@ -149,23 +149,30 @@ async function startDetached(
   });
   child.unref();
   const deadline = performance.now() + START_TIMEOUT_MS;
-  while (!existsSync(join(context.stateDir, 'ready'))) {
+  const isReady = () => existsSync(join(context.stateDir, 'ready'));
+  // Written down before it is ready: whoever interrupts this command can still end the lab with --down.
+  for (let isWritten = false; !(isWritten && isReady()); ) {
     if (hasEnded || performance.now() > deadline) {
       if (child.pid !== undefined && !hasEnded) process.kill(child.pid, 'SIGKILL');
       throw new UsageError(
         `the lab did not come up:\n${readFileSync(logFile(context), 'utf8').slice(-4_000)}`,
       );
     }
+    const first = onlyChildOf(child.pid ?? -1);
+    if (!isWritten && first !== undefined) isWritten = writeLabRecord(context.stateDir, first);
     onProgress(readFileSync(logFile(context), 'utf8').trimEnd().split('\n').at(-1) ?? '');
-    await delay(20);
+    await delay(10);
   }
-  writeLabRecord(context.stateDir, onlyChildOf(child.pid ?? -1));
 }
 
-/** `unshare --fork` has one child: the lab's first process. */
-function onlyChildOf(pid: number): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-  return Number(children.split(' ')[0]);
+/** `unshare --fork` has one child, the lab's first process; undefined before the fork and after its end. */
+function onlyChildOf(pid: number): number | undefined {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+    return children === '' ? undefined : Number(children.split(' ')[0]);
+  } catch {
+    return undefined;
+  }
 }
 
 async function down(context: Context): Promise<number> {
