@@ -64,9 +64,14 @@ export async function serveControl(stateDir: string, handle: ControlHandler): Pr
 
 async function serveConnection(socket: Socket, handle: ControlHandler): Promise<void> {
   socket.on('error', () => socket.destroy());
-  for await (const line of createInterface({ input: socket })) {
-    const answer: Answer = line.length > MAX_REQUEST_BYTES ? tooLong() : await answerTo(line, handle);
-    socket.write(`${JSON.stringify(answer)}\n`);
+  try {
+    for await (const line of createInterface({ input: socket })) {
+      const answer: Answer = line.length > MAX_REQUEST_BYTES ? tooLong() : await answerTo(line, handle);
+      socket.write(`${JSON.stringify(answer)}\n`);
+    }
+  } catch {
+    // The caller went away in the middle of a line: there is nobody left to tell.
+    socket.destroy();
   }
 }
 
@@ -91,6 +96,8 @@ export async function callControl(stateDir: string, request: ControlRequest): Pr
     socket.once('error', reject);
     socket.once('connect', () => socket.write(`${JSON.stringify(request)}\n`));
     const lines = createInterface({ input: socket });
+    // readline hands the socket's errors on.
+    lines.once('error', reject);
     lines.once('line', resolve);
     lines.once('close', () => reject(new Error('the lab closed the connection without an answer')));
   }).finally(() => socket.destroy());
