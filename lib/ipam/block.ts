@@ -114,7 +114,9 @@ export function assignNext(
   const hasReserved = reservations.touches(block.cidr);
   const assigned: number[] = [];
   const left: number[] = [];
-  for (const ordinal of block.unallocated) {
+  for (const ordinal of new Set(block.unallocated)) {
+    // A broken block may list an allocated ordinal as free; it must not be handed out a second time.
+    if ((block.allocations[ordinal] ?? null) !== null) continue;
     const usable =
       assigned.length < count && !(hasReserved && reservations.has(addressAt(block.cidr, ordinal)));
     (usable ? assigned : left).push(ordinal);
