@@ -64,6 +64,29 @@ export const CONTROLLER_SETTINGS = {
   redisCaFile: { type: 'text', env: 'REDIS_CA_FILE', description: 'CA of Redis (PEM)' },
   redisCertFile: { type: 'text', env: 'REDIS_CERT_FILE', description: 'Client certificate for Redis (PEM)' },
   redisKeyFile: { type: 'text', env: 'REDIS_KEY_FILE', description: 'Its key (PEM)' },
+  serveApi: {
+    type: 'boolean',
+    env: 'SERVE_API',
+    default: true,
+    description: 'Serve the Kubernetes-shaped API; without it another API server is used',
+  },
+  apiServer: {
+    type: 'text',
+    env: 'API_SERVER',
+    description: 'https://host:port of the API server to use when none is served here',
+  },
+  enabledControllers: {
+    type: 'list',
+    env: 'ENABLED_CONTROLLERS',
+    default: ['namespaces', 'scheduler', 'nodes', 'kubernetes'],
+    description: 'What the elected controller runs',
+  },
+  election: {
+    type: 'text',
+    env: 'ELECTION_NAME',
+    default: 'leader',
+    description: 'Controllers of one election never act at the same time',
+  },
   nodeGraceSeconds: {
     type: 'number',
     env: 'NODE_GRACE_SECONDS',

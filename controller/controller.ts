@@ -1,5 +1,7 @@
 // Wires the controller: datastore, API, election, and what the leader runs.
 
+import { createCalicoClient } from '../lib/datastore/calico-client.ts';
+import type { Datastore } from '../lib/datastore/datastore.ts';
 import { EtcdDatastore } from '../lib/datastore/etcd/etcd-datastore.ts';
 import { EventLog } from '../lib/events/event-log.ts';
 import { KubeClient } from '../lib/kube-client/client.ts';
@@ -12,6 +14,7 @@ import type { ControllerSettings } from './config.ts';
 import { LeaderElection } from './leader-election.ts';
 import { Namespaces } from './namespaces/namespaces.ts';
 import { NodeLifecycle } from './nodes/node-lifecycle.ts';
+import { KubernetesPlugin } from './plugins/kubernetes/plugin.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 
 export interface ControllerOptions {
@@ -40,35 +43,27 @@ export class Controller implements Startable {
 
   async start(): Promise<void> {
     const { settings, logger, readFile } = this.#options;
-    for (const name of REQUIRED)
+    for (const name of [...REQUIRED, ...(settings.serveApi ? REQUIRED_TO_SERVE : [])])
       if (settings[name] === undefined || settings[name].length === 0)
         throw new Error(`setting ${name} is required`);
     const file = (path: string | undefined): Buffer => readFile(path ?? '');
     const events = new EventLog({ host: settings.name });
     const datastore = this.#openDatastore(logger);
     this.#stack.push('datastore', () => datastore.close());
-    const tls = { ca: file(settings.caFile), cert: file(settings.certFile), key: file(settings.keyFile) };
-    const api = new Api({
-      datastore,
-      events,
-      logger: logger.child({ part: 'api' }),
-      address: settings.listenAddress,
-      port: settings.port,
-      tls,
-    });
-    await this.#startWhenDatastoreAnswers(api);
+    const ca = file(settings.caFile);
     const client = new KubeClient({
-      server: `https://127.0.0.1:${api.port}`,
-      ca: tls.ca,
+      server: settings.serveApi ? await this.#serveApi(datastore, events, ca) : this.#foreignApi(),
+      ca,
       cert: file(settings.clientCertFile),
       key: file(settings.clientKeyFile),
     });
     this.#stack.push('API client', () => client.close());
     const election = new LeaderElection({
       datastore,
+      name: settings.election,
       identity: `${settings.name}-${process.pid}`,
       ttlSeconds: settings.leaseSeconds,
-      lead: (signal) => this.#lead(client, events, tls.ca.toString(), signal),
+      lead: (signal) => this.#lead({ client, datastore, events, ca: ca.toString() }, signal),
       events,
       logger,
     });
@@ -101,6 +96,26 @@ export class Controller implements Startable {
     });
   }
 
+  async #serveApi(datastore: Datastore, events: EventLog, ca: Buffer): Promise<string> {
+    const { settings, logger, readFile } = this.#options;
+    const api = new Api({
+      datastore,
+      events,
+      logger: logger.child({ part: 'api' }),
+      address: settings.listenAddress,
+      port: settings.port,
+      tls: { ca, cert: readFile(settings.certFile ?? ''), key: readFile(settings.keyFile ?? '') },
+    });
+    await this.#startWhenDatastoreAnswers(api);
+    return `https://127.0.0.1:${api.port}`;
+  }
+
+  #foreignApi(): string {
+    const { apiServer } = this.#options.settings;
+    if (apiServer === undefined) throw new Error('without serveApi the setting apiServer is required');
+    return apiServer;
+  }
+
   /** etcd may come up after us: the API is there once it answers. */
   async #startWhenDatastoreAnswers(api: Api): Promise<void> {
     for (;;) {
@@ -118,42 +133,12 @@ export class Controller implements Startable {
   }
 
   /** Everything of which only one may run. */
-  async #lead(client: KubeClient, events: EventLog, ca: string, signal: AbortSignal): Promise<void> {
-    const { settings, logger } = this.#options;
-    const now = (): Date => new Date();
-    const recorder = (component: string): EventRecorder =>
-      new EventRecorder({ client, component, host: settings.name, logger, now });
-    const parts: readonly { readonly name: string; readonly part: Startable }[] = [
-      {
-        name: 'namespaces',
-        part: new Namespaces({ client, ca, logger: logger.child({ part: 'namespaces' }) }),
-      },
-      {
-        name: 'scheduler',
-        part: new Scheduler({
-          client,
-          events,
-          recorder: recorder('default-scheduler'),
-          logger: logger.child({ part: 'scheduler' }),
-        }),
-      },
-      {
-        name: 'node life cycle',
-        part: new NodeLifecycle({
-          client,
-          events,
-          recorder: recorder('node-controller'),
-          logger: logger.child({ part: 'nodes' }),
-          graceSeconds: settings.nodeGraceSeconds,
-          removalSeconds: settings.nodeRemovalSeconds,
-          isDatastoreHealthy: () => this.#isDatastoreHealthy,
-          now,
-        }),
-      },
-    ];
+  async #lead(shared: Shared, signal: AbortSignal): Promise<void> {
+    const { enabledControllers } = this.#options.settings;
     const stack = new StopStack();
     try {
-      for (const { name, part } of parts) {
+      for (const name of enabledControllers) {
+        const part = this.#part(name, shared);
         await part.start();
         stack.push(name, () => part.stop());
       }
@@ -163,6 +148,45 @@ export class Controller implements Startable {
       });
     } finally {
       await stack.stop();
+    }
+  }
+
+  #part(name: string, shared: Shared): Startable {
+    const { settings } = this.#options;
+    const { client, datastore, events, ca } = shared;
+    const logger = this.#options.logger.child({ part: name });
+    const now = (): Date => new Date();
+    const recorderOf = (component: string): EventRecorder =>
+      new EventRecorder({ client, component, host: settings.name, logger, now });
+    switch (name) {
+      case 'namespaces':
+        return new Namespaces({ client, ca, logger });
+      case 'scheduler':
+        return new Scheduler({ client, events, recorder: recorderOf('default-scheduler'), logger });
+      case 'nodes':
+        return new NodeLifecycle({
+          client,
+          events,
+          recorder: recorderOf('node-controller'),
+          logger,
+          graceSeconds: settings.nodeGraceSeconds,
+          removalSeconds: settings.nodeRemovalSeconds,
+          isDatastoreHealthy: () => this.#isDatastoreHealthy,
+          now,
+        });
+      case 'kubernetes': {
+        const identity = `${settings.name}-${process.pid}`;
+        return new KubernetesPlugin({
+          api: client,
+          calico: createCalicoClient(datastore),
+          datastore,
+          identity,
+          events,
+          logger,
+        });
+      }
+      default:
+        throw new Error(`setting enabledControllers: there is no controller called ${JSON.stringify(name)}`);
     }
   }
 }

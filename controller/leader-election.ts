@@ -1,4 +1,4 @@
-// Who acts: one controller at a time holds `/calico-ts/leader` under an etcd lease. The holder trusts its own clock, not the
+// Who acts: one controller at a time holds `/calico-ts/election/NAME` under an etcd lease. The holder trusts its own clock, not the
 // lease's word: it stops acting before the lease can have run out (the etcd3 package reports a loss up to one TTL late).
 
 import type { Datastore, Lease } from '../lib/datastore/datastore.ts';
@@ -6,14 +6,15 @@ import type { EventSink } from '../lib/events/event.ts';
 import { waitFor } from '../lib/lifecycle/backoff.ts';
 import type { Logger } from '../lib/logging/logger.ts';
 
-export const LEADER_KEY = '/calico-ts/leader';
+const ELECTION_ROOT = '/calico-ts/election/';
 const CHECK_MS = 500;
 /** Left of the lease when the holder stops acting, for what is under way to end. */
 const MARGIN_MS = 1000;
 
 export interface LeaderElectionOptions {
   readonly datastore: Datastore;
-  /** Name of this controller; unique per process start. */
+  readonly name: string;
+  /** Of this controller; unique per process start. */
   readonly identity: string;
   readonly ttlSeconds: number;
   /** Acts until the signal aborts; must return soon after. */
@@ -24,12 +25,14 @@ export interface LeaderElectionOptions {
 
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;
+  readonly #key: string;
   readonly #stopping = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #isLeader = false;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
+    this.#key = `${ELECTION_ROOT}${options.name}`;
   }
 
   get isLeader(): boolean {
@@ -60,13 +63,13 @@ export class LeaderElection {
 
   async #campaign(): Promise<void> {
     const { datastore, identity, ttlSeconds } = this.#options;
-    const { kv } = await datastore.get(LEADER_KEY);
+    const { kv } = await datastore.get(this.#key);
     if (kv !== undefined) return;
     const lease = await datastore.grantLease(ttlSeconds);
     try {
       const { succeeded } = await datastore.transact({
-        compare: [{ key: LEADER_KEY, modRevision: 0 }],
-        success: [{ type: 'put', key: LEADER_KEY, value: JSON.stringify({ identity }), lease: lease.id }],
+        compare: [{ key: this.#key, modRevision: 0 }],
+        success: [{ type: 'put', key: this.#key, value: JSON.stringify({ identity }), lease: lease.id }],
       });
       if (succeeded) await this.#lead(lease);
     } finally {

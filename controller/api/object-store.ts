@@ -3,9 +3,9 @@
 
 import type { Datastore, KeyValue } from '../../lib/datastore/datastore.ts';
 import type { EventSink } from '../../lib/events/event.ts';
+import { isSameJson } from '../../lib/model/json-equality.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError, alreadyExists, conflict, invalid, notFound } from './api-error.ts';
-import { isDeepStrictEqual } from './equality.ts';
 import { type ApiKind, apiVersionOf, storageKey } from './registry.ts';
 import { type FieldSelector, type LabelSelector, matchesFields, matchesLabels } from './selectors.ts';
 
@@ -151,7 +151,7 @@ export class ObjectStore {
         throw conflict(kind.group, kind.plural, name);
       const next = nextVersion(kind, current, wanted, options.subresource);
       check(kind, next, options.subresource === undefined ? current : undefined);
-      if (isDeepStrictEqual(next, current)) return current;
+      if (isSameJson(next, current)) return current;
       if (options.dryRun === true) return next;
       const written = await this.#swap(kind, kv, next);
       if (written !== undefined) return written;
@@ -316,7 +316,7 @@ function nextVersion(
   };
   const merged = mergeHalves(kind, current, body, subresource);
   const next = kind.withDefaults(merged);
-  if (!isDeepStrictEqual(next.spec, current.spec))
+  if (!isSameJson(next.spec, current.spec))
     next.metadata = { ...next.metadata, generation: (owned.generation ?? 0) + 1 };
   return next;
 }

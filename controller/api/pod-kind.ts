@@ -1,8 +1,8 @@
 // Defaults and checks of Pods (Kubernetes core/v1), for the fields that this cluster acts on.
 
+import { isSameJson } from '../../lib/model/json-equality.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import type { StatusCause } from './api-error.ts';
-import { isDeepStrictEqual } from './equality.ts';
 import { forbiddenValue, invalidValue, isDnsLabel, notSupportedValue, requiredValue } from './names.ts';
 
 type Json = Record<string, unknown>;
@@ -106,7 +106,7 @@ function validatePorts(ports: readonly Json[], path: string): StatusCause[] {
 
 /** Kubernetes lets an update change images, tolerations and deadlines; the binding subresource alone sets the node. */
 function validatePodUpdate(spec: Json, previous: Json): StatusCause[] {
-  if (isDeepStrictEqual(immutablePart(spec), immutablePart(previous))) return [];
+  if (isSameJson(immutablePart(spec), immutablePart(previous))) return [];
   return [
     forbiddenValue(
       'spec',
