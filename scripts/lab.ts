@@ -14,7 +14,7 @@ import type { ProcessIdentity } from '../lib/process/identity.ts';
 import { BuildError, buildIfChanged } from './build.ts';
 import { InstallError } from './debian/install.ts';
 import { runInherited } from './inside.ts';
-import { ensurePackages } from './packages.ts';
+import { ensurePackages, installedEnvironment } from './packages.ts';
 import { step } from './progress.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -239,7 +239,7 @@ async function shell(context: Context, args: readonly string[]): Promise<number>
   const command = rest[0] === '--' ? rest.slice(1) : rest;
   const prompt = `PS1=${host?.name ?? 'lab'}:\\w# `;
   const argv = command.length > 0 ? command : ['env', prompt, 'bash', '--norc', '--noprofile'];
-  const env = await ensurePackages(['lab'], { mayInstall: false });
+  const env = installedEnvironment();
   const inside = host === undefined ? argv : onHostArgv(argv, host.netns);
   return await runInherited(enterArgv(inside, { ...context, pid: record.pid, cwd: process.cwd() }), env);
 }
@@ -251,7 +251,7 @@ async function tool(
 ): Promise<number> {
   const record = mustRun(context);
   const { etcdEndpoint } = await callControl(context.stateDir, { op: 'status' });
-  const env = await ensurePackages(['lab'], { mayInstall: false });
+  const env = installedEnvironment();
   const kubeconfig = join(context.stateDir, 'kubeconfig');
   const calicoctl = [process.execPath, join(ROOT, 'cli/main.ts')];
   const argv = name === 'calicoctl' ? [...calicoctl, ...args] : [name, ...args];

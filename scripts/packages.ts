@@ -21,6 +21,8 @@ import {
 } from './debian/install.ts';
 
 const ROOT = join(import.meta.dirname, '..');
+/** Generous: on a busy machine a first start reads a large program from disk. */
+const PROBE_TIMEOUT_MS = 30_000;
 const GROUPS: readonly PackageGroup[] = ['lab', 'integration', 'interop', 'containers', 'base-image'];
 const SYSTEM_LIBRARIES = [
   '/usr/lib/x86_64-linux-gnu',
@@ -58,6 +60,11 @@ export async function ensurePackages(
   const still = await missingPackages(groups, newEnv);
   if (still.length === 0) return newEnv;
   throw new InstallError(`still missing after the installation: ${still.map((each) => each.name).join(' ')}`);
+}
+
+/** Environment in which what was installed before can be called; looks for nothing and installs nothing. */
+export function installedEnvironment(): NodeJS.ProcessEnv {
+  return packageEnvironment(process.env, packageCacheDir());
 }
 
 /** `env` with the unpacked cache, if there is one, and the system folders in its search paths. */
@@ -109,9 +116,10 @@ async function isThere(evidence: Evidence, env: NodeJS.ProcessEnv): Promise<bool
     case 'program': {
       if (!isInPath(evidence.name, env)) return false;
       if (evidence.atLeast === undefined) return true;
-      const result = await run(evidence.name, evidence.atLeast.args, { env, timeoutMs: 10_000 }).catch(
-        () => undefined,
-      );
+      const result = await run(evidence.name, evidence.atLeast.args, {
+        env,
+        timeoutMs: PROBE_TIMEOUT_MS,
+      }).catch(() => undefined);
       return result !== undefined && isVersionAtLeast(`${result.stdout}${result.stderr}`, evidence.atLeast);
     }
   }
@@ -123,7 +131,7 @@ function isInPath(program: string, env: NodeJS.ProcessEnv): boolean {
 }
 
 async function succeeds(program: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<boolean> {
-  const result = await run(program, args, { env, timeoutMs: 10_000 }).catch(() => undefined);
+  const result = await run(program, args, { env, timeoutMs: PROBE_TIMEOUT_MS }).catch(() => undefined);
   return result?.code === 0;
 }
 

@@ -56,7 +56,8 @@ describe('npm run lab, without root', () => {
     expect(ping).toMatchObject({ code: 0, stderr: '' });
     expect((await lab('shell', 'node-1', 'sh', '-c', 'exit 5')).code).toBe(5);
 
-    expect(await lab('etcdctl', 'put', '/lab/key', 'value')).toMatchObject({ code: 0, stdout: 'OK\n' });
+    const put = await lab('etcdctl', 'put', '/lab/key', 'value');
+    expect(put).toMatchObject({ code: 0, stdout: 'OK\n', stderr: '' });
     expect((await lab('etcdctl', 'get', '/lab/key', '--print-value-only')).stdout).toBe('value\n');
 
     expect((await lab('add', 'node-3')).stdout).toMatch(/^node-3 +172\.30\.0\.13 /m);
