@@ -23,14 +23,17 @@ export interface ControllerOptions {
   readonly readFile: (path: string) => Buffer;
 }
 
-const REQUIRED = [
-  'etcdEndpoints',
-  'caFile',
-  'certFile',
-  'keyFile',
-  'clientCertFile',
-  'clientKeyFile',
-] as const;
+const REQUIRED = ['etcdEndpoints', 'caFile', 'clientCertFile', 'clientKeyFile'] as const;
+const REQUIRED_TO_SERVE = ['certFile', 'keyFile'] as const;
+
+/** What the leader's parts are made of. */
+interface Shared {
+  readonly client: KubeClient;
+  readonly datastore: Datastore;
+  readonly events: EventLog;
+  /** PEM. */
+  readonly ca: string;
+}
 
 export class Controller implements Startable {
   readonly #options: ControllerOptions;

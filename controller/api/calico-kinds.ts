@@ -4,8 +4,9 @@ import { fromStoredResource, toStoredResource } from '../../lib/datastore/stored
 import { listPrefix } from '../../lib/model/keys.ts';
 import { CALICO_GROUP, CALICO_KINDS, type KindInfo } from '../../lib/model/kinds.ts';
 import { applyDefaults } from '../../lib/model/validation/defaults.ts';
+import { kubernetesCauseReason, type Problem } from '../../lib/model/validation/problem.ts';
 import { unknownFields } from '../../lib/model/validation/unknown-fields.ts';
-import { validateResource } from '../../lib/model/validation/validate.ts';
+import { validateResource, validateUpdate } from '../../lib/model/validation/validate.ts';
 import type { StatusCause } from './api-error.ts';
 import { ageColumn, column, nameColumn } from './columns.ts';
 import type { ApiKind, Column } from './registry.ts';
@@ -62,15 +63,18 @@ function calicoKind(info: KindInfo): ApiKind {
     columns: [nameColumn, ...(COLUMNS[info.kind] ?? [ageColumn])],
     schema: undefined,
     withDefaults: applyDefaults,
-    validate: (object) => validateResource(object).map(toCause),
+    validate: (object, previous) =>
+      [...validateResource(object), ...(previous === undefined ? [] : validateUpdate(previous, object))].map(
+        toCause,
+      ),
     unknownFields,
     toStored: toStoredResource,
     fromStored: fromStoredResource,
   };
 }
 
-function toCause(problem: { readonly path: string; readonly message: string }): StatusCause {
-  return { reason: 'FieldValueInvalid', field: problem.path, message: problem.message };
+function toCause(problem: Problem): StatusCause {
+  return { reason: kubernetesCauseReason(problem.rule), field: problem.path, message: problem.message };
 }
 
 /** BlockAffinity objects here are a view; live affinities are IPAM's own keys, so only reading makes sense of both. */
