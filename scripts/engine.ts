@@ -15,6 +15,7 @@ import { step } from './progress.ts';
 const CACHE = join(import.meta.dirname, '..', '.cache');
 const RECORD = join(CACHE, 'engine.json');
 const LOG = join(CACHE, 'dockerd.log');
+const DOCKERD = 'dockerd';
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 30_000;
 
@@ -81,7 +82,7 @@ async function startEngine(env: NodeJS.ProcessEnv): Promise<void> {
     mkdirSync(CACHE, { recursive: true });
     const log = openSync(LOG, 'w', 0o600);
     // With a session of its own it outlives this command, as an engine started by the system would.
-    const child = spawn('dockerd', [], { detached: true, stdio: ['ignore', log, log], env });
+    const child = spawn(DOCKERD, [], { detached: true, stdio: ['ignore', log, log], env });
     closeSync(log);
     let hasEnded = false;
     child.once('error', () => {
