@@ -17,7 +17,11 @@ module.exports = {
     rule('agents-apart', { path: '^agents/(?!node/)([^/]+)/' }, { path: '^agents/', pathNot: '^agents/$1/' }),
     rule('pure-core-no-io', { path: PURE }, { dependencyTypes: ['core'], pathNot: '^(node:)?crypto$' }),
     rule('pure-core-no-packages', { path: PURE }, { dependencyTypes: ['npm'], pathNot: 'node_modules/zod/' }),
-    rule('pure-core-only-pure', { path: PURE }, { path: '^lib/(datastore|events|config|logging|metrics|lifecycle|process)/' }),
+    rule(
+      'pure-core-only-pure',
+      { path: PURE },
+      { path: '^lib/(datastore|events|config|logging|metrics|lifecycle|process)/' },
+    ),
     rule('not-to-test', { path: '^(lib|agents|controller|cli|lab)/' }, { path: '^(test|bench)/' }),
   ],
   options: {
