@@ -28,7 +28,10 @@ const READ_ATTEMPTS = 3;
 const LIST_ATTEMPTS = 3;
 
 export class EtcdDatastore implements Datastore {
+  /** Unary calls. */
   readonly #etcd: Etcd3;
+  /** Streams: the package drops all channels of a client when one of its streams fails, calls about to start too. */
+  readonly #streams: Etcd3;
   readonly #options: EtcdOptions;
   readonly #closed = new AbortController();
   #state: ConnectionState | undefined;
@@ -37,6 +40,7 @@ export class EtcdDatastore implements Datastore {
   constructor(options: EtcdOptions) {
     this.#options = options;
     this.#etcd = new Etcd3(etcd3Options(options));
+    this.#streams = new Etcd3(etcd3Options(options));
   }
 
   /** Undefined before the first answer or failure. */
@@ -123,6 +127,7 @@ export class EtcdDatastore implements Datastore {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort();
     this.#etcd.close();
+    this.#streams.close();
   }
 
   async #listAll(prefix: string, options: ListOptions): Promise<ListResult> {
@@ -196,7 +201,7 @@ export class EtcdDatastore implements Datastore {
 
   #watchContext(): EtcdWatchContext {
     return {
-      openStream: () => this.#etcd.watchClient.watch(),
+      openStream: () => this.#streams.watchClient.watch(),
       probe: async (prefix) => {
         const range = { ...prefixRange(prefix), limit: 1, keys_only: true };
         const response = await this.#range('watch', range, {});
@@ -211,7 +216,7 @@ export class EtcdDatastore implements Datastore {
 
   #leaseContext(): EtcdLeaseContext {
     return {
-      openStream: () => this.#etcd.leaseClient.leaseKeepAlive(),
+      openStream: () => this.#streams.leaseClient.leaseKeepAlive(),
       revoke: async (id) => {
         try {
           await this.#call('leaseRevoke', undefined, () => this.#etcd.leaseClient.leaseRevoke({ ID: id }));

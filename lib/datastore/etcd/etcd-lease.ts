@@ -92,6 +92,8 @@ export class EtcdLease implements Lease {
         if (!(await waitFor(intervalMs, end))) return;
       }
     } finally {
+      // Ended first, for the reason in watch-session.ts.
+      stream.end();
       stream.cancel();
     }
   }

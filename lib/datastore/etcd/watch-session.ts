@@ -155,6 +155,9 @@ export class WatchSession {
     this.#isOver = true;
     clearTimeout(this.#timer);
     this.queue.fail(new SessionEnded(end));
+    // Ended first: the package takes the error of a cancelled stream that could still be written for the host's failure,
+    // and closes all its connections.
+    this.#stream.end();
     this.#stream.cancel();
   }
 }
