@@ -71,12 +71,24 @@ export async function createHost(fabric: Fabric, place: HostPlace, name: string)
   await orThrow(`setting up ${name}`, run('sh', [...args, script, name], { input }));
 }
 
-/** Unplugs a host and drops its namespaces. What does not exist is not an error. */
+/**
+ * Unplugs a host and drops its namespaces, and those of the pods that hang on its cables (a host of the lab at the other
+ * end stays: it has a UTS namespace of its own). What does not exist is not an error.
+ */
 export async function destroyHost(place: HostPlace): Promise<void> {
-  const uts = `/run/uts/${place.netns}`;
-  const script = `umount -l "$0" 2>/dev/null; rm -f "$0"; ip link del "$1" 2>/dev/null; ip netns del "$2" 2>/dev/null; :`;
-  await run('sh', ['-c', script, uts, place.port, place.netns]);
+  await run('sh', ['-c', DESTROY_HOST, place.netns, place.port]);
 }
+
+const DESTROY_HOST = `
+exec 2>/dev/null
+pods=$(ip -n "$0" -o link show type veth | sed -n 's/.*link-netns \\([^ ]*\\).*/\\1/p')
+umount -l "/run/uts/$0"
+rm -f "/run/uts/$0"
+ip link del "$1"
+for pod in $pods; do [ -e "/run/uts/$pod" ] || ip netns del "$pod"; done
+ip netns del "$0"
+:
+`;
 
 /** Removes what an earlier lab on the same fabric number left: bridge, ports, namespaces. */
 export async function sweepFabric(fabric: Fabric): Promise<void> {

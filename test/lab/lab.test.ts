@@ -100,7 +100,28 @@ describe('an empty lab', () => {
     const escaped = await host.execOk(['sh', '-c', 'setsid sleep 600 >/dev/null 2>&1 & echo $!']);
     const isAlive = async () => (await run('kill', ['-0', escaped.trim()])).code === 0;
     expect(await isAlive()).toBe(true);
+    await host.execOk([
+      'sh',
+      '-c',
+      'ip netns add pod-4; ip link add cali4 type veth peer name eth0 netns pod-4',
+    ]);
+    const neighbour = lab.host('node-3').netns;
+    await host.execOk([
+      'ip',
+      'link',
+      'add',
+      'cable',
+      'type',
+      'veth',
+      'peer',
+      'name',
+      'cable',
+      'netns',
+      neighbour,
+    ]);
     await lab.removeHost('node-4', { how: 'power-off' });
+    expect(existsSync('/run/netns/pod-4')).toBe(false);
+    expect(existsSync(join('/run/netns', neighbour))).toBe(true);
     expect(await isAlive()).toBe(false);
     expect(existsSync(join('/run/netns', netns))).toBe(false);
     expect(existsSync(stateDir)).toBe(false);
