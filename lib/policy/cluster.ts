@@ -16,12 +16,12 @@ import { parseSelector } from '../selector/parser.ts';
 import type { Selector } from '../selector/selector.ts';
 import { SelectorError } from '../selector/selector-error.ts';
 import {
+  type CompilableResource,
   compilePolicy,
   compileProfile,
   isStagedDeletion,
   missingProfile,
   type PolicyCompilation,
-  type PolicyResource,
   type ProfileCompilation,
   type RuleSelector,
 } from './compile.ts';
@@ -66,6 +66,10 @@ export interface PolicyCluster {
   readonly identities: IdentityTable;
   readonly selectors: ReadonlyMap<SelectorId, ResolvedSelector>;
   readonly policies: ReadonlyMap<string, CompiledPolicy>;
+  /** The hosts of the endpoints that a policy selects, whatever its directions. */
+  readonly hostsByPolicy: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Policies that every host programs. */
+  readonly alwaysActive: ReadonlySet<string>;
   /** Those that exist, and those that some endpoint names. */
   readonly profiles: ReadonlyMap<string, CompiledProfile>;
   readonly workloadEndpoints: ReadonlyMap<string, CompiledWorkloadEndpoint>;
@@ -91,6 +95,7 @@ const POLICY_KINDS: ReadonlySet<string> = new Set([
   'GlobalNetworkPolicy',
   'StagedNetworkPolicy',
   'StagedGlobalNetworkPolicy',
+  'StagedKubernetesNetworkPolicy',
 ]);
 
 /** Resolves the resources; kinds that have no part in policy are passed over. Revisions come from `resourceVersion`. */
@@ -112,6 +117,7 @@ export function resolveCluster(resources: readonly Resource[]): PolicyCluster {
     identities,
     policies,
     labelsByProfile,
+    hostsByPolicy: new Map(policies.map(({ policy }) => [policyKey(policy.id), new Set<string>()])),
     tierByName: new Map(
       ofKind<Tier>(resources, 'Tier').map((tier) => [tier.metadata.name, tierDefinition(tier)]),
     ),
@@ -130,6 +136,10 @@ export function resolveCluster(resources: readonly Resource[]): PolicyCluster {
       identities,
     ),
     policies: new Map(policies.map(({ policy }) => [policyKey(policy.id), policy])),
+    hostsByPolicy: context.hostsByPolicy,
+    alwaysActive: new Set(
+      policies.filter(({ alwaysActive }) => alwaysActive).map(({ policy }) => policyKey(policy.id)),
+    ),
     profiles: withMissing(profiles, [...workloadEndpoints.values(), ...hostEndpoints.values()]),
     workloadEndpoints,
     hostEndpoints,
@@ -146,6 +156,7 @@ interface Context {
   readonly identities: IdentityTable;
   readonly policies: readonly PolicyCompilation[];
   readonly labelsByProfile: ReadonlyMap<string, Labels>;
+  readonly hostsByPolicy: ReadonlyMap<string, Set<string>>;
   readonly tierByName: ReadonlyMap<string, TierDefinition>;
 }
 
@@ -155,9 +166,9 @@ function ofKind<Kind extends Resource>(resources: readonly Resource[], kind: Kin
 }
 
 /** Kubernetes' policies have the same kind in another group. */
-function isPolicy(resource: Resource): resource is PolicyResource {
+function isPolicy(resource: Resource): resource is CompilableResource {
   if (!POLICY_KINDS.has(resource.kind) || !resource.apiVersion.startsWith('projectcalico.org/')) return false;
-  return !isStagedDeletion(resource as PolicyResource);
+  return !isStagedDeletion(resource as CompilableResource);
 }
 
 function compileEach<Source extends Resource, Compiled>(
@@ -216,7 +227,7 @@ function resolveWorkloadEndpoints(
       nets6: nets.filter((net) => net.includes(':')),
       allowSpoofedSourcePrefixes: resource.spec?.allowSpoofedSourcePrefixes ?? [],
       profiles: resource.spec?.profiles ?? [],
-      tiers: workloadTiers(applyingTo(identity.labels, context), context.tierByName),
+      tiers: workloadTiers(applyingTo(identity.labels, id.host, context), context.tierByName),
       identity: identity.id,
       revision: revisionOf(resource),
     });
@@ -240,15 +251,18 @@ function resolveHostEndpoints(
       interfaceName: resource.spec.interfaceName || undefined,
       expectedIps,
       profiles: resource.spec.profiles ?? [],
-      ...hostTiers(applyingTo(identity.labels, context), context.tierByName),
+      ...hostTiers(applyingTo(identity.labels, id.host, context), context.tierByName),
       revision: revisionOf(resource),
     });
   }
   return endpoints;
 }
 
-function applyingTo(labels: Labels, { policies }: Context): PolicyCompilation[] {
-  return policies.filter(({ appliesTo }) => appliesTo.matches(labels));
+/** The policies that select an endpoint of the host, which it notes. */
+function applyingTo(labels: Labels, host: string, context: Context): PolicyCompilation[] {
+  const applying = context.policies.filter(({ appliesTo }) => appliesTo.matches(labels));
+  for (const { policy } of applying) context.hostsByPolicy.get(policyKey(policy.id))?.add(host);
+  return applying;
 }
 
 function addNetworkSet(set: NetworkSet | GlobalNetworkSet, context: Context): void {

@@ -1,6 +1,9 @@
 // v3 policies and profiles to the compiled form of compiled.ts. The calculation graph and the batch resolver both use
 // these functions, so that there is one meaning of a policy (docs/policy.md).
 
+import { convertNetworkPolicySpec } from '../conversion/network-policy.ts';
+import type { KubernetesNetworkPolicySpec } from '../model/kubernetes-types.ts';
+import type { Resource } from '../model/metadata.ts';
 import type {
   GlobalNetworkPolicy,
   GlobalNetworkPolicySpec,
@@ -9,6 +12,7 @@ import type {
   PolicyType,
   Profile,
   Rule,
+  StagedAction,
   StagedGlobalNetworkPolicy,
   StagedNetworkPolicy,
 } from '../model/policy-types.ts';
@@ -25,11 +29,17 @@ import type {
 } from './compiled.ts';
 
 export type { RuleSelector } from './compile-rule.ts';
+export type StagedKubernetesNetworkPolicy = Resource<
+  'StagedKubernetesNetworkPolicy',
+  KubernetesNetworkPolicySpec & { stagedAction?: StagedAction }
+>;
 export type PolicyResource =
   | NetworkPolicy
   | GlobalNetworkPolicy
   | StagedNetworkPolicy
   | StagedGlobalNetworkPolicy;
+/** Whatever compiles to a policy: Calico's own kinds, and the staged Kubernetes kind, which is converted first. */
+export type CompilableResource = PolicyResource | StagedKubernetesNetworkPolicy;
 
 const DEFAULT_TIER = 'default';
 
@@ -58,20 +68,20 @@ export interface ProfileCompilation extends Compilation {
 }
 
 /** The identity of a policy resource: kind, namespace (empty for global kinds) and name. */
-export function policyIdOf(resource: PolicyResource): PolicyId {
+export function policyIdOf(resource: CompilableResource): PolicyId {
   const { name, namespace } = resource.metadata;
   return { kind: resource.kind, namespace: isGlobal(resource) ? '' : (namespace ?? 'default'), name };
 }
 
 /** A staged policy with `stagedAction: Delete` stages the end of another one; it is never delivered as a policy. */
-export function isStagedDeletion(resource: PolicyResource): boolean {
+export function isStagedDeletion(resource: CompilableResource): boolean {
   return isStaged(resource) && resource.spec?.stagedAction === 'Delete';
 }
 
 /** The compiled policy. `revision` is the etcd revision of the resource. Throws PolicyError. */
-export function compilePolicy(resource: PolicyResource, revision: number): PolicyCompilation {
+export function compilePolicy(resource: CompilableResource, revision: number): PolicyCompilation {
   const id = policyIdOf(resource);
-  const spec: PolicySpecCommon = resource.spec ?? {};
+  const spec = commonSpec(resource);
   const namespace = isGlobal(resource) ? undefined : id.namespace;
   const toRef = (direction: Direction, index: number): RuleRef => ({
     type: 'policy',
@@ -131,12 +141,19 @@ export function missingProfile(name: string): CompiledProfile {
   return { name, ingress: [], egress: [], exists: false };
 }
 
-function isGlobal(resource: PolicyResource): resource is GlobalNetworkPolicy | StagedGlobalNetworkPolicy {
+function isGlobal(resource: CompilableResource): resource is GlobalNetworkPolicy | StagedGlobalNetworkPolicy {
   return resource.kind === 'GlobalNetworkPolicy' || resource.kind === 'StagedGlobalNetworkPolicy';
 }
 
-function isStaged(resource: PolicyResource): resource is StagedNetworkPolicy | StagedGlobalNetworkPolicy {
-  return resource.kind === 'StagedNetworkPolicy' || resource.kind === 'StagedGlobalNetworkPolicy';
+function isStaged(
+  resource: CompilableResource,
+): resource is Exclude<CompilableResource, NetworkPolicy | GlobalNetworkPolicy> {
+  return resource.kind.startsWith('Staged');
+}
+
+function commonSpec(resource: CompilableResource): PolicySpecCommon {
+  if (resource.kind !== 'StagedKubernetesNetworkPolicy') return resource.spec ?? {};
+  return convertNetworkPolicySpec(resource.spec ?? { podSelector: {} }).spec;
 }
 
 /** Directions governed; the default follows the rules that are present. */
