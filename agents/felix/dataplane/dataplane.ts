@@ -1,0 +1,319 @@
+// Felix's dataplane: takes the calculation graph's flushes and brings tables, links and routes to them, one change at a time;
+// what gathers meanwhile is the next one (docs/dataplane.md "Driver"). Untouched before the first in-sync, but for the empty table.
+
+import type { EventSink } from '../../../lib/events/event.ts';
+import type { Startable } from '../../../lib/lifecycle/startable.ts';
+import type { Logger } from '../../../lib/logging/logger.ts';
+import type { CompiledWorkloadEndpoint } from '../../../lib/policy/compiled.ts';
+import { workloadEndpointKey } from '../../../lib/policy/compiled.ts';
+import type { CalcFlush, CalcMessage } from '../calc/messages.ts';
+import { HOST_SYSCTLS } from '../interfaces/sysctls.ts';
+import type { KernelWriterClient } from '../kernel/writer-client.ts';
+import { DataplaneState } from '../nftables/render/dataplane-state.ts';
+import { TABLE } from '../nftables/render/layout.ts';
+import { TableDriver, type TableUpdate } from '../nftables/table-driver.ts';
+import { LocalRoutes } from '../routes/local-routes.ts';
+import { DataplaneError } from './dataplane-error.ts';
+
+export interface DataplaneOptions {
+  readonly writer: KernelWriterClient;
+  readonly events: EventSink;
+  readonly logger: Logger;
+  /** A monotonic clock; `performance.now` if left out. */
+  readonly nowMs?: () => number;
+  /** Milliseconds between looks for foreign writes and missing interfaces; 1000 if left out. */
+  readonly checkIntervalMs?: number;
+  /** Size of each number space; tests make it small. */
+  readonly numberLimit?: number;
+}
+
+/** The kernel holds everything up to `revision`: new and live flows get the new verdicts. */
+export interface FlushAck extends TableUpdate {
+  readonly revision: number;
+  /** From `apply` to the acknowledgement. */
+  readonly durationMs: number;
+}
+
+interface Waiter {
+  readonly revision: number;
+  readonly startedAtMs: number;
+  readonly resolve: (ack: FlushAck) => void;
+  readonly reject: (error: DataplaneError) => void;
+}
+
+interface EndpointWaiter {
+  readonly key: string;
+  readonly settle: () => void;
+}
+
+/** Flushes that may wait for their acknowledgement: far more than a graph that coalesces ever has. */
+const MOST_WAITERS = 10_000;
+const ROUTE_CHECK_INTERVAL_MS = 60_000;
+const RETRY_MS = 250;
+
+export class Dataplane implements Startable {
+  readonly #options: DataplaneOptions;
+  readonly #nowMs: () => number;
+  readonly #state = new DataplaneState();
+  readonly #table: TableDriver;
+  readonly #routes: LocalRoutes;
+  readonly #changedEndpoints = new Map<string, CompiledWorkloadEndpoint | undefined>();
+  readonly #endpointWaiters = new Set<EndpointWaiter>();
+  #waiters: Waiter[] = [];
+  #revision = 0;
+  #running: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isStarted = false;
+  #isStopped = false;
+  #hasSweptRoutes = false;
+  #nextCheckAtMs = 0;
+  #nextRouteCheckAtMs = 0;
+  #mustRetry = false;
+  #lastError: unknown;
+
+  constructor(options: DataplaneOptions) {
+    this.#options = options;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+    const { writer, events, logger, numberLimit } = options;
+    this.#table = new TableDriver({
+      writer,
+      events,
+      logger,
+      state: this.#state,
+      nowMs: this.#nowMs,
+      ...(numberLimit === undefined ? {} : { numberLimit }),
+    });
+    this.#routes = new LocalRoutes(writer, logger);
+  }
+
+  /** Host settings, and the empty table where there is none: from here on no unknown workload interface passes a packet. */
+  async start(): Promise<void> {
+    await this.#options.writer.sysctl(HOST_SYSCTLS);
+    await this.#table.start();
+    this.#isStarted = true;
+    this.#nextRouteCheckAtMs = this.#nowMs() + ROUTE_CHECK_INTERVAL_MS;
+    this.#wake();
+  }
+
+  /** Resolves when the kernel has it. Rejects with DataplaneError if the dataplane stops first. */
+  apply(flush: CalcFlush): Promise<FlushAck> {
+    if (this.#isStopped) return Promise.reject(new DataplaneError({ code: 'stopped' }));
+    if (this.#waiters.length >= MOST_WAITERS) {
+      return Promise.reject(new DataplaneError({ code: 'tooManyFlushes', limit: MOST_WAITERS }));
+    }
+    this.#state.applyAll(flush.messages);
+    for (const message of flush.messages) this.#noteEndpoint(message);
+    this.#revision = Math.max(this.#revision, flush.revision);
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ revision: flush.revision, startedAtMs: this.#nowMs(), resolve, reject });
+      this.#wake();
+    });
+  }
+
+  /** Why the kernel is behind, if it is. */
+  get lastError(): unknown {
+    return this.#lastError;
+  }
+
+  get table(): TableDriver {
+    return this.#table;
+  }
+
+  get state(): DataplaneState {
+    return this.#state;
+  }
+
+  /**
+   * What of an endpoint is not in the kernel, asked by key: its own elements, its link, its routes. Empty: it is all there.
+   * `minimumRevision`: the endpoint must be at least that of this etcd revision.
+   */
+  async missingOf(key: string, minimumRevision = 0): Promise<readonly string[]> {
+    const endpoint = this.#state.endpoints.get(key);
+    if (endpoint === undefined || endpoint.revision < minimumRevision) return ['endpoint not calculated'];
+    if (!this.#routes.isProgrammed(key)) return ['endpoint not programmed'];
+    const elements = this.#table.renderer?.endpointElements(key);
+    if (elements === undefined) return ['endpoint left out: the kernel refuses it'];
+    const text = elements.map(({ set, key: element }) => `get element ${TABLE} ${set} { ${element} }`).join('\n');
+    const found = await this.#options.writer.hasElements(text);
+    if (!found) return ['elements of the endpoint'];
+    return await this.#routes.missingFor(endpoint);
+  }
+
+  /** Resolves when nothing is missing of the endpoint. Throws DataplaneError `aborted` (with what is missing) or `stopped`. */
+  async waitForEndpoint(key: string, minimumRevision: number, signal: AbortSignal): Promise<void> {
+    let missing: readonly string[] = ['endpoint not calculated'];
+    while (!signal.aborted && !this.#isStopped) {
+      const changed = this.#nextEndpointChange(key, signal);
+      missing = await this.missingOf(key, minimumRevision);
+      if (missing.length === 0) {
+        changed.cancel();
+        return;
+      }
+      await changed.promise;
+    }
+    if (this.#isStopped) throw new DataplaneError({ code: 'stopped' });
+    throw new DataplaneError({ code: 'endpointMissing', endpoint: key, missing });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+    for (const waiter of this.#waiters) waiter.reject(new DataplaneError({ code: 'stopped' }));
+    this.#waiters = [];
+    for (const waiter of this.#endpointWaiters) waiter.settle();
+  }
+
+  #noteEndpoint(message: CalcMessage): void {
+    if (message.type === 'workloadEndpointUpdate') {
+      this.#changedEndpoints.set(workloadEndpointKey(message.endpoint.id), message.endpoint);
+    } else if (message.type === 'workloadEndpointRemove') {
+      this.#changedEndpoints.set(workloadEndpointKey(message.id), undefined);
+    }
+  }
+
+  #wake(): void {
+    if (!this.#isStarted || this.#isStopped || this.#running !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#running = this.#work().finally(() => {
+      this.#running = undefined;
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#isStopped) return;
+    if (this.#waiters.length > 0 && this.#state.isInSync && !this.#mustRetry) {
+      this.#wake();
+      return;
+    }
+    const intervalMs = this.#options.checkIntervalMs ?? 1_000;
+    const dueAtMs = Math.min(this.#table.dueAtMs ?? Number.POSITIVE_INFINITY, this.#nextCheckAtMs);
+    const leastMs = this.#mustRetry ? RETRY_MS : 1;
+    const delayMs = Math.max(leastMs, Math.min(intervalMs, dueAtMs - this.#nowMs()));
+    this.#timer = setTimeout(() => this.#wake(), delayMs);
+  }
+
+  /** One round: nothing in here throws, as the next round tries again. */
+  async #work(): Promise<void> {
+    try {
+      const mayUpdate = this.#state.isInSync;
+      const isCheckDue = this.#nowMs() >= this.#nextCheckAtMs;
+      if (isCheckDue) {
+        this.#nextCheckAtMs = this.#nowMs() + (this.#options.checkIntervalMs ?? 1_000);
+        if (await this.#table.checkForeignWrites()) this.#mustRetry = true;
+      }
+      if (mayUpdate && (this.#waiters.length > 0 || this.#mustRetry || this.#isCleanUpDue())) await this.#update();
+      else if (this.#mustRetry && !mayUpdate) await this.#table.update();
+      await this.#table.sweep();
+      if (mayUpdate && isCheckDue) await this.#syncRoutes();
+      // Whoever waits for an endpoint looks again: what it misses may have come by another hand.
+      if (isCheckDue) for (const waiter of this.#endpointWaiters) waiter.settle();
+      this.#mustRetry = false;
+      this.#lastError = undefined;
+    } catch (error) {
+      this.#lastError = error;
+      this.#mustRetry = true;
+      this.#options.logger.error('kernel is behind, trying again', { error });
+    }
+  }
+
+  #isCleanUpDue(): boolean {
+    const dueAtMs = this.#table.dueAtMs;
+    return dueAtMs !== undefined && dueAtMs <= this.#nowMs();
+  }
+
+  async #update(): Promise<void> {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    const revision = this.#revision;
+    const changed = new Map(this.#changedEndpoints);
+    this.#changedEndpoints.clear();
+    this.#refuseUnsupported();
+    const startedAtMs = this.#nowMs();
+    try {
+      const update = await this.#table.update();
+      this.#acknowledge(waiters, revision, update, startedAtMs);
+    } catch (error) {
+      // Whoever waits goes on waiting; endpoints are noted again unless something newer was said.
+      this.#waiters = [...waiters, ...this.#waiters];
+      for (const [key, endpoint] of changed) {
+        if (!this.#changedEndpoints.has(key)) this.#changedEndpoints.set(key, endpoint);
+      }
+      throw error;
+    }
+    for (const [key, endpoint] of changed) {
+      this.#routes.set(key, this.#table.leftOut.has(key) ? undefined : endpoint);
+    }
+    if (changed.size > 0) await this.#syncRoutes();
+  }
+
+  #acknowledge(waiters: readonly Waiter[], revision: number, update: TableUpdate, startedAtMs: number): void {
+    const now = this.#nowMs();
+    if (update.transactions > 0) {
+      this.#options.events.emit({
+        component: 'agent',
+        kind: 'kernelTransaction',
+        revision,
+        generation: update.generation,
+        count: update.operations,
+        durationMs: round(now - startedAtMs),
+      });
+    }
+    for (const waiter of waiters) {
+      waiter.resolve({ ...update, revision: waiter.revision, durationMs: round(now - waiter.startedAtMs) });
+    }
+  }
+
+  async #syncRoutes(): Promise<void> {
+    if (this.#nowMs() >= this.#nextRouteCheckAtMs) {
+      this.#nextRouteCheckAtMs = this.#nowMs() + ROUTE_CHECK_INTERVAL_MS;
+      const missing = await this.#routes.findMissing();
+      if (missing.length > 0) this.#options.logger.warn('routes were missing', { endpoints: missing.slice(0, 10) });
+    }
+    const startedAtMs = this.#nowMs();
+    const { programmed } = await this.#routes.sync();
+    for (const key of programmed) {
+      this.#options.events.emit({
+        component: 'agent',
+        kind: 'endpointProgrammed',
+        object: `WorkloadEndpoint/${key}`,
+        revision: this.#state.endpoints.get(key)?.revision ?? 0,
+        generation: this.#table.generation,
+        durationMs: round(this.#nowMs() - startedAtMs),
+      });
+    }
+    for (const waiter of this.#endpointWaiters) if (programmed.includes(waiter.key)) waiter.settle();
+    if (this.#hasSweptRoutes) return;
+    this.#hasSweptRoutes = true;
+    const swept = await this.#routes.sweep();
+    if (swept > 0) this.#options.logger.info('routes of an earlier agent taken away', { count: swept });
+  }
+
+  #refuseUnsupported(): void {
+    for (const { object, reason } of this.#state.takeUnsupported()) {
+      this.#options.logger.warn('not programmed', { object, reason });
+      this.#options.events.emit({ component: 'agent', kind: 'kernelRefused', object, cause: reason });
+    }
+  }
+
+  #nextEndpointChange(key: string, signal: AbortSignal): { promise: Promise<void>; cancel: () => void } {
+    let cancel = (): void => {};
+    const promise = new Promise<void>((resolve) => {
+      const waiter: EndpointWaiter = { key, settle: () => cancel() };
+      cancel = () => {
+        this.#endpointWaiters.delete(waiter);
+        signal.removeEventListener('abort', cancel);
+        resolve();
+      };
+      this.#endpointWaiters.add(waiter);
+      signal.addEventListener('abort', cancel, { once: true });
+    });
+    return { promise, cancel };
+  }
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}

@@ -1,0 +1,161 @@
+// The kernel writer: a small process, forked early by the agent, that does all of its kernel writes (docs/dataplane.md
+// "Kernel writer"). One request at a time, in order. It ends when its channel closes.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import {
+  type KernelAnswer,
+  type KernelErrorType,
+  type KernelRequest,
+  kernelRequestSchema,
+  type Sysctl,
+} from '../../../lib/protocol/kernel-writer.ts';
+import { run } from '../../../lib/process/run.ts';
+import { IpBatch } from './ip-batch.ts';
+import { Libnftables } from './libnftables.ts';
+import { RulesetGeneration } from './ruleset-generation.ts';
+
+type Outcome = { readonly output: string; readonly rulesetGeneration?: number } | { readonly error: KernelErrorType };
+
+/** Sysctls come as arguments `path=value`, `ip` lines on standard input: no text of ours is ever parsed by the shell. */
+const IN_NAMESPACE_SCRIPT =
+  'for entry; do echo "${entry#*=}" 2>/dev/null >"/proc/sys/${entry%%=*}" || true; done; exec ip -batch -';
+const COMMAND_TIMEOUT_MS = 20_000;
+
+class KernelWriter {
+  readonly #nftables = new Libnftables();
+  readonly #rulesetGeneration = new RulesetGeneration();
+  readonly #ip = new IpBatch();
+  #last: Promise<void> = Promise.resolve();
+
+  /** Requests are answered in the order in which they came. */
+  accept(message: unknown): void {
+    const request = kernelRequestSchema.parse(message);
+    this.#last = this.#last.then(() => this.#answer(request));
+  }
+
+  stop(): void {
+    this.#ip.stop();
+  }
+
+  async #answer(request: KernelRequest): Promise<void> {
+    const startedAt = performance.now();
+    const outcome = await this.#perform(request).catch(
+      (cause: Error): Outcome => ({
+        error: { code: 'commandFailed', command: request.op, message: String(cause.message) },
+      }),
+    );
+    const durationMs = Math.round((performance.now() - startedAt) * 100) / 100;
+    const answer: KernelAnswer =
+      'error' in outcome
+        ? { id: request.id, ok: false, error: outcome.error, durationMs }
+        : { id: request.id, ok: true, ...outcome, durationMs };
+    process.send?.(answer);
+  }
+
+  async #perform(request: KernelRequest): Promise<Outcome> {
+    switch (request.op) {
+      case 'nft':
+        return this.#nft(request);
+      case 'rulesetGeneration':
+        return this.#withGeneration('');
+      case 'ip':
+        return ipOutcome(await this.#ip.run(request.lines));
+      case 'ipQuery':
+        return await command('ip', request.args);
+      case 'sysctl':
+        return writeSysctls(request.entries);
+      case 'inNamespace':
+        return await inNamespace(request.netns, request.sysctls, request.lines);
+      case 'conntrackMarks':
+        return await conntrackMarks(request.mask);
+      case 'clearConntrackMarks':
+        return await clearConntrackMarks(request.mask, request.keep);
+    }
+  }
+
+  #nft(request: Extract<KernelRequest, { op: 'nft' }>): Outcome {
+    const result = this.#nftables.run(request.text, request);
+    if (!result.ok) return { error: { code: 'refused', message: result.error } };
+    return this.#withGeneration(result.output);
+  }
+
+  #withGeneration(output: string): Outcome {
+    const rulesetGeneration = this.#rulesetGeneration.read();
+    return rulesetGeneration === undefined ? { output } : { output, rulesetGeneration };
+  }
+}
+
+function ipOutcome(failures: Awaited<ReturnType<IpBatch['run']>>): Outcome {
+  if (failures.length === 0) return { output: '' };
+  return { error: { code: 'linesFailed', failures: [...failures] } };
+}
+
+async function command(name: string, args: readonly string[], input?: string): Promise<Outcome> {
+  const result = await run(name, args, {
+    timeoutMs: COMMAND_TIMEOUT_MS,
+    maxOutputBytes: 64 * 1024 * 1024,
+    ...(input === undefined ? {} : { input }),
+  });
+  if (result.code === 0) return { output: result.stdout };
+  return { error: { code: 'commandFailed', command: [name, ...args].join(' '), message: result.stderr } };
+}
+
+async function inNamespace(
+  netns: string,
+  sysctls: readonly Sysctl[],
+  lines: readonly string[],
+): Promise<Outcome> {
+  const entries = sysctls.map((entry) => `${entry.path}=${entry.value}`);
+  const args = [`--net=${netns}`, '--', 'sh', '-c', IN_NAMESPACE_SCRIPT, 'sh', ...entries];
+  return await command('nsenter', args, `${lines.join('\n')}\n`);
+}
+
+/** Writes only what differs: where /proc/sys is read-only, values that are right already are no fault. */
+function writeSysctls(entries: readonly Sysctl[]): Outcome {
+  for (const { path, value } of entries) {
+    const file = `/proc/sys/${path}`;
+    if (readFileSync(file, 'utf8').trim() !== value) writeFileSync(file, value);
+  }
+  return { output: '' };
+}
+
+const FAMILY_NAMES = ['ipv4', 'ipv6'] as const;
+
+async function conntrackMarks(mask: number): Promise<Outcome> {
+  const values = new Set<number>();
+  for (const family of FAMILY_NAMES) {
+    const dump = await command('conntrack', ['-L', '-f', family]);
+    if ('error' in dump) return dump;
+    for (const [, mark] of dump.output.matchAll(/ mark=(\d+)/g)) values.add((Number(mark) & mask) >>> 0);
+  }
+  return { output: [...values].join('\n') };
+}
+
+/** `conntrack -U` has no filter by mark: all entries lose these bits, and are judged anew with their next packet. */
+async function clearConntrackMarks(mask: number, keep: number): Promise<Outcome> {
+  const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
+  for (const family of FAMILY_NAMES) {
+    await run('conntrack', ['-U', '-f', family, '-m', `0x0/${hex(mask)}`], { timeoutMs: COMMAND_TIMEOUT_MS });
+  }
+  const left = await conntrackMarks(mask);
+  if ('error' in left) return left;
+  const carried = left.output.split('\n').map(Number);
+  const stale = carried.find((value) => value !== 0 && value !== keep >>> 0);
+  if (stale === undefined) return { output: '' };
+  const message = `an entry still carries mark ${hex(stale)}`;
+  return { error: { code: 'commandFailed', command: 'conntrack -U', message } };
+}
+
+function start(): void {
+  const writer = new KernelWriter();
+  process.on('message', (message) => writer.accept(message));
+  process.on('disconnect', () => {
+    writer.stop();
+    process.exit(0);
+  });
+  // A terminal's Ctrl-C goes to the whole process group: the agent, not the terminal, says when this ends.
+  process.on('SIGINT', () => undefined);
+  process.send?.({ ready: true, pid: process.pid, version: process.version });
+}
+
+start();

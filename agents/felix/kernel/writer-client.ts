@@ -1,0 +1,253 @@
+// The agent's end of the kernel writer: forks it, numbers the requests, starts it again when it ends. What was with it then
+// fails as `writerEnded`: its effect is unknown, so the caller replaces rather than repeats (docs/dataplane.md "Refusals").
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { EventSink } from '../../../lib/events/event.ts';
+import type { Startable } from '../../../lib/lifecycle/startable.ts';
+import type { Logger } from '../../../lib/logging/logger.ts';
+import {
+  type KernelRequest,
+  kernelAnswerSchema,
+  kernelReadySchema,
+  type Sysctl,
+} from '../../../lib/protocol/kernel-writer.ts';
+import { KernelWriteError } from './kernel-error.ts';
+
+/** What the writer did. */
+export interface KernelResult {
+  readonly output: string;
+  readonly rulesetGeneration: number | undefined;
+  /** In the writer; the way there and back is not in it. */
+  readonly durationMs: number;
+}
+
+export interface KernelWriterOptions {
+  readonly logger: Logger;
+  readonly events: EventSink;
+  /** Program and arguments put before Node's, such as `nsenter --net=…`: the writer acts in its own namespace. */
+  readonly commandPrefix?: readonly string[];
+  /** Milliseconds for one request; 30 s if left out. A writer that does not answer is killed. */
+  readonly timeoutMs?: number;
+  /** Requests that may wait; 1000 if left out. */
+  readonly queueLimit?: number;
+}
+
+type RequestBody = KernelRequest extends infer R ? (R extends KernelRequest ? Omit<R, 'id'> : never) : never;
+
+interface Pending {
+  readonly body: RequestBody;
+  readonly resolve: (result: KernelResult) => void;
+  readonly reject: (error: KernelWriteError) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+const RESTART_DELAY_MS = 100;
+const STOP_GRACE_MS = 2_000;
+
+export class KernelWriterClient implements Startable {
+  readonly #options: KernelWriterOptions;
+  readonly #timeoutMs: number;
+  readonly #queueLimit: number;
+  readonly #pending = new Map<number, Pending>();
+  #child: ChildProcess | undefined;
+  #isReady = false;
+  #waitingForReady: { readonly send: () => void }[] = [];
+  #nextId = 1;
+  #isStopped = false;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #starts = 0;
+
+  constructor(options: KernelWriterOptions) {
+    this.#options = options;
+    this.#timeoutMs = options.timeoutMs ?? 30_000;
+    this.#queueLimit = options.queueLimit ?? 1_000;
+  }
+
+  /** Resolves when the writer has its library. Throws KernelWriteError if it ends first. */
+  async start(): Promise<void> {
+    this.#fork();
+    await this.request({ op: 'rulesetGeneration' });
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** One transaction, all or nothing. Throws KernelWriteError. */
+  async nft(text: string): Promise<KernelResult> {
+    return await this.request({ op: 'nft', text, output: 'text', isCheck: false });
+  }
+
+  /** Whether the kernel would take this transaction; undefined if it would, else what it says. Nothing changes. */
+  async checkNft(text: string): Promise<string | undefined> {
+    try {
+      await this.request({ op: 'nft', text, output: 'text', isCheck: true });
+      return undefined;
+    } catch (error) {
+      if (error instanceof KernelWriteError && error.type.code === 'refused') return error.type.message;
+      throw error;
+    }
+  }
+
+  /** Whether the kernel has what these `get element` commands ask for, all of them. */
+  async hasElements(text: string): Promise<boolean> {
+    try {
+      await this.nft(text);
+      return true;
+    } catch (error) {
+      if (error instanceof KernelWriteError && error.type.code === 'refused') return false;
+      throw error;
+    }
+  }
+
+  /** JSON output of list or get commands; undefined where the kernel knows no such object. */
+  async nftQuery(text: string, output: 'json' | 'terseJson'): Promise<unknown> {
+    try {
+      const result = await this.request({ op: 'nft', text, output, isCheck: false });
+      return JSON.parse(result.output);
+    } catch (error) {
+      if (error instanceof KernelWriteError && error.type.code === 'refused') return undefined;
+      throw error;
+    }
+  }
+
+  /** Lines for `ip`; all are tried. Throws KernelWriteError `linesFailed` with those that failed. */
+  async ip(lines: readonly string[]): Promise<KernelResult> {
+    return await this.request({ op: 'ip', lines: [...lines] });
+  }
+
+  /** The output of one reading `ip` command. */
+  async ipQuery(args: readonly string[]): Promise<string> {
+    return (await this.request({ op: 'ipQuery', args: [...args] })).output;
+  }
+
+  async sysctl(entries: readonly Sysctl[]): Promise<void> {
+    await this.request({ op: 'sysctl', entries: [...entries] });
+  }
+
+  /** Sysctls that the namespace has, then `ip` lines up to the first that fails. `netns` is a path. */
+  async inNamespace(netns: string, sysctls: readonly Sysctl[], lines: readonly string[]): Promise<void> {
+    await this.request({ op: 'inNamespace', netns, sysctls: [...sysctls], lines: [...lines] });
+  }
+
+  async rulesetGeneration(): Promise<number | undefined> {
+    return (await this.request({ op: 'rulesetGeneration' })).rulesetGeneration;
+  }
+
+  /** Distinct values in these bits of all conntrack marks. */
+  async conntrackMarks(mask: number): Promise<readonly number[]> {
+    const { output } = await this.request({ op: 'conntrackMarks', mask });
+    return output === '' ? [] : output.split('\n').map(Number);
+  }
+
+  async clearConntrackMarks(mask: number, keep: number): Promise<void> {
+    await this.request({ op: 'clearConntrackMarks', mask, keep });
+  }
+
+  request(body: RequestBody): Promise<KernelResult> {
+    if (this.#isStopped) return Promise.reject(new KernelWriteError({ code: 'stopped' }));
+    if (this.#pending.size >= this.#queueLimit) {
+      return Promise.reject(new KernelWriteError({ code: 'queueFull', limit: this.#queueLimit }));
+    }
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#onTimeout(id), this.#timeoutMs);
+      this.#pending.set(id, { body, resolve, reject, timer });
+      const send = (): void => {
+        this.#child?.send({ ...body, id }, () => undefined);
+      };
+      if (this.#isReady) send();
+      else this.#waitingForReady.push({ send });
+    });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    clearTimeout(this.#restartTimer);
+    const child = this.#child;
+    this.#failAll({ code: 'stopped' });
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+      child.once('exit', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      if (child.connected) child.disconnect();
+      else child.kill('SIGKILL');
+    });
+  }
+
+  #fork(): void {
+    const argv = [...(this.#options.commandPrefix ?? []), process.execPath, mainPath()];
+    const [program = process.execPath, ...args] = argv;
+    const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.#child = child;
+    this.#isReady = false;
+    child.on('message', (message) => this.#onMessage(message));
+    child.on('error', (error) => this.#options.logger.error('kernel writer process failed', { error }));
+    child.once('exit', (code, signal) => this.#onExit(code, signal));
+  }
+
+  #onMessage(message: unknown): void {
+    if (kernelReadySchema.safeParse(message).success) {
+      this.#onReady();
+      return;
+    }
+    const answer = kernelAnswerSchema.parse(message);
+    const pending = this.#take(answer.id);
+    if (pending === undefined) return;
+    if (!answer.ok) pending.reject(new KernelWriteError(answer.error));
+    else {
+      const { output, rulesetGeneration, durationMs } = answer;
+      pending.resolve({ output, rulesetGeneration, durationMs });
+    }
+  }
+
+  #onReady(): void {
+    this.#isReady = true;
+    this.#starts++;
+    const waiting = this.#waitingForReady;
+    this.#waitingForReady = [];
+    for (const entry of waiting) entry.send();
+    const component = 'agent';
+    this.#options.events.emit({ component, kind: 'kernelWriterStarted', count: this.#starts });
+  }
+
+  #onExit(code: number | null, signal: NodeJS.Signals | null): void {
+    const wasReady = this.#isReady;
+    this.#isReady = false;
+    if (this.#isStopped) return;
+    this.#options.logger.warn('kernel writer ended', { code, signal, waiting: this.#pending.size });
+    this.#waitingForReady = [];
+    this.#failAll({ code: 'writerEnded' });
+    const delayMs = wasReady ? 0 : RESTART_DELAY_MS;
+    this.#restartTimer = setTimeout(() => this.#fork(), delayMs);
+  }
+
+  #onTimeout(id: number): void {
+    const pending = this.#take(id);
+    pending?.reject(new KernelWriteError({ code: 'timedOut', timeoutMs: this.#timeoutMs }));
+    this.#child?.kill('SIGKILL');
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(id);
+    clearTimeout(pending.timer);
+    return pending;
+  }
+
+  #failAll(type: { readonly code: 'writerEnded' } | { readonly code: 'stopped' }): void {
+    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(new KernelWriteError(type));
+  }
+}
+
+/** Beside this file, with this file's own extension: sources run as they are, `dist/` as compiled. */
+function mainPath(): string {
+  const here = import.meta.url;
+  return fileURLToPath(new URL(here.endsWith('.ts') ? './main.ts' : './main.js', here));
+}

@@ -1,0 +1,211 @@
+// What the calculation graph has said so far (agents/felix/calc/messages.ts), and what of it has changed since the renderer
+// last looked. No judgement is made here.
+
+import type {
+  CompiledPolicy,
+  CompiledProfile,
+  CompiledWorkloadEndpoint,
+  Identity,
+  IdentityId,
+  SelectorId,
+} from '../../../../lib/policy/compiled.ts';
+import { policyKey, workloadEndpointKey } from '../../../../lib/policy/compiled.ts';
+import type { CalcMessage, HostUpdate, PoolUpdate } from '../../calc/messages.ts';
+
+/** Keys of what changed. */
+export interface Changes {
+  readonly identities: ReadonlySet<IdentityId>;
+  readonly members: ReadonlySet<string>;
+  readonly selectors: ReadonlySet<SelectorId>;
+  readonly policies: ReadonlySet<string>;
+  readonly profiles: ReadonlySet<string>;
+  readonly endpoints: ReadonlySet<string>;
+  /** Hosts, pools or configuration: what the fixed chains and small sets are made from. */
+  readonly surroundings: boolean;
+}
+
+/** Said by the graph, but not programmed by this dataplane. */
+export interface Unsupported {
+  readonly object: string;
+  readonly reason: string;
+}
+
+export class DataplaneState {
+  readonly identities = new Map<IdentityId, Identity>();
+  readonly members = new Map<string, readonly IdentityId[]>();
+  readonly selectors = new Map<SelectorId, Set<IdentityId>>();
+  readonly policies = new Map<string, CompiledPolicy>();
+  readonly profiles = new Map<string, CompiledProfile>();
+  readonly endpoints = new Map<string, CompiledWorkloadEndpoint>();
+  readonly hosts = new Map<string, HostUpdate>();
+  readonly pools = new Map<string, PoolUpdate>();
+  config: Readonly<Record<string, string>> = {};
+  isInSync = false;
+  #changes = noChanges();
+  #unsupported: Unsupported[] = [];
+
+  applyAll(messages: readonly CalcMessage[]): void {
+    for (const message of messages) this.apply(message);
+  }
+
+  apply(message: CalcMessage): void {
+    switch (message.type) {
+      case 'identityUpdate':
+      case 'identityRemove':
+      case 'memberUpdate':
+      case 'memberRemove':
+      case 'selectorUpdate':
+      case 'selectorDelta':
+      case 'selectorRemove':
+        this.#applyPeers(message);
+        return;
+      case 'policyUpdate':
+        this.#put('policies', policyKey(message.policy.id), message.policy);
+        return;
+      case 'policyRemove':
+        this.#remove('policies', policyKey(message.id));
+        return;
+      case 'profileUpdate':
+        this.#put('profiles', message.profile.name, message.profile);
+        return;
+      case 'profileRemove':
+        this.#remove('profiles', message.name);
+        return;
+      case 'workloadEndpointUpdate':
+        this.#put('endpoints', workloadEndpointKey(message.endpoint.id), message.endpoint);
+        return;
+      case 'workloadEndpointRemove':
+        this.#remove('endpoints', workloadEndpointKey(message.id));
+        return;
+      default:
+        this.#applySurroundings(message);
+    }
+  }
+
+  /** What changed since the last call. */
+  takeChanges(): Changes {
+    const changes = this.#changes;
+    this.#changes = noChanges();
+    return changes;
+  }
+
+  /** Everything there is, as if it had just changed: for a renderer that starts anew. */
+  everything(): Changes {
+    return {
+      identities: new Set(this.identities.keys()),
+      members: new Set(this.members.keys()),
+      selectors: new Set(this.selectors.keys()),
+      policies: new Set(this.policies.keys()),
+      profiles: new Set(this.profiles.keys()),
+      endpoints: new Set(this.endpoints.keys()),
+      surroundings: true,
+    };
+  }
+
+  /** What was said since the last call and is not programmed here. */
+  takeUnsupported(): readonly Unsupported[] {
+    const unsupported = this.#unsupported;
+    this.#unsupported = [];
+    return unsupported;
+  }
+
+  #applyPeers(message: Extract<CalcMessage, { type: `identity${string}` | `member${string}` | `selector${string}` }>): void {
+    switch (message.type) {
+      case 'identityUpdate':
+        this.#put('identities', message.identity.id, message.identity);
+        return;
+      case 'identityRemove':
+        this.#remove('identities', message.id);
+        return;
+      case 'memberUpdate':
+        this.#put('members', message.net, message.identities);
+        return;
+      case 'memberRemove':
+        this.#remove('members', message.net);
+        return;
+      case 'selectorUpdate':
+        this.#put('selectors', message.selector.id, new Set(message.identities));
+        return;
+      case 'selectorDelta': {
+        const matched = this.selectors.get(message.id) ?? new Set();
+        for (const identity of message.removed) matched.delete(identity);
+        for (const identity of message.added) matched.add(identity);
+        this.#put('selectors', message.id, matched);
+        return;
+      }
+      case 'selectorRemove':
+        this.#remove('selectors', message.id);
+    }
+  }
+
+  #applySurroundings(message: CalcMessage): void {
+    switch (message.type) {
+      case 'configUpdate':
+        this.config = message.config;
+        break;
+      case 'inSync':
+        this.isInSync = true;
+        return;
+      case 'hostUpdate':
+        this.hosts.set(message.host.host, message.host);
+        break;
+      case 'hostRemove':
+        this.hosts.delete(message.host);
+        break;
+      case 'poolUpdate':
+        this.pools.set(message.pool.cidr, message.pool);
+        break;
+      case 'poolRemove':
+        this.pools.delete(message.cidr);
+        break;
+      case 'hostEndpointUpdate': {
+        const { host, endpoint } = message.endpoint.id;
+        this.#unsupported.push({
+          object: `HostEndpoint/${endpoint}`,
+          reason: `host endpoints are not programmed in this version: traffic of host ${host} itself is not policed`,
+        });
+        return;
+      }
+      default:
+        // Routes, tunnels and encapsulation belong to other consumers of the same messages.
+        return;
+    }
+    this.#changes.surroundings = true;
+  }
+
+  #put<Kind extends Keyed>(kind: Kind, key: KeyOf<Kind>, value: ValueOf<Kind>): void {
+    (this[kind] as Map<KeyOf<Kind>, ValueOf<Kind>>).set(key, value);
+    (this.#changes[kind] as Set<KeyOf<Kind>>).add(key);
+  }
+
+  #remove<Kind extends Keyed>(kind: Kind, key: KeyOf<Kind>): void {
+    (this[kind] as Map<KeyOf<Kind>, ValueOf<Kind>>).delete(key);
+    (this.#changes[kind] as Set<KeyOf<Kind>>).add(key);
+  }
+}
+
+type Keyed = 'identities' | 'members' | 'selectors' | 'policies' | 'profiles' | 'endpoints';
+type KeyOf<Kind extends Keyed> = DataplaneState[Kind] extends Map<infer Key, unknown> ? Key : never;
+type ValueOf<Kind extends Keyed> = DataplaneState[Kind] extends Map<unknown, infer Value> ? Value : never;
+
+interface MutableChanges {
+  identities: Set<IdentityId>;
+  members: Set<string>;
+  selectors: Set<SelectorId>;
+  policies: Set<string>;
+  profiles: Set<string>;
+  endpoints: Set<string>;
+  surroundings: boolean;
+}
+
+function noChanges(): MutableChanges {
+  return {
+    identities: new Set(),
+    members: new Set(),
+    selectors: new Set(),
+    policies: new Set(),
+    profiles: new Set(),
+    endpoints: new Set(),
+    surroundings: false,
+  };
+}

@@ -1,0 +1,264 @@
+// The fixed chains and their maps, and the base chains (docs/dataplane.md "Packet path"): one table, dispatch by interface,
+// the generation in the conntrack mark as the fast path. What knows the generation carries it in its name.
+
+import type { Family } from '../../../../lib/net/ip.ts';
+import { BuiltInReason, Mark, type Numbering } from './numbering.ts';
+import { commentClause, type NftChain, type SetDefinition } from './table.ts';
+
+/** What the fixed chains depend on. */
+export interface LayoutOptions {
+  readonly generation: number;
+  /** First letters of workload interfaces' names: `cali`. */
+  readonly interfacePrefix: string;
+  readonly endpointToHostAction: 'accept' | 'drop' | 'return';
+  readonly vxlanPort: number;
+  readonly hasNatOutgoing: boolean;
+  readonly hasSpoofedPrefixes: boolean;
+}
+
+export const TABLE = 'inet calico';
+export const BASE_CHAINS = {
+  forward: 'type filter hook forward priority filter; policy accept;',
+  input: 'type filter hook input priority filter; policy accept;',
+  prerouting: 'type filter hook prerouting priority raw; policy accept;',
+} as const;
+export const NAT_CHAIN = {
+  name: 'postrouting',
+  declaration: 'type nat hook postrouting priority srcnat; policy accept;',
+} as const;
+
+const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
+const deny = (reason: number): string => hex(Mark.deny | reason);
+const address = (family: Family): string => (family === 4 ? 'ipv4_addr' : 'ipv6_addr');
+const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
+const FAMILIES: readonly Family[] = [4, 6];
+
+/** Sets that are there from the first load on. */
+export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
+  const set = (name: string, declaration: string, more: Partial<SetDefinition> = {}): SetDefinition => ({
+    name: numbering.name(name),
+    kind: 'set',
+    declaration,
+    role: 'plain',
+    isInterval: false,
+    isKeyed: false,
+    onlyAllows: true,
+    ...more,
+  });
+  const map = { kind: 'map' } as const;
+  const endpoint = { ...map, role: 'endpoint' } as const;
+  const group = { ...map, role: 'group' } as const;
+  return [
+    set('ep_e', 'type ifname : mark; comment "interface to egress group";', endpoint),
+    set('ep_i', 'type ifname : mark; comment "interface to ingress group";', endpoint),
+    set('grp_e', 'type mark : verdict; comment "egress group to its chain";', group),
+    set('grp_i', 'type mark : verdict; comment "ingress group to its chain";', group),
+    ...FAMILIES.flatMap((family) => [
+      set(`src${family}`, `type ifname . ${address(family)}; comment "workloads' own addresses";`),
+      set(`own${family}`, `type ${address(family)}; comment "this host's workloads";`),
+      set(`nodes${family}`, `type ${address(family)}; comment "addresses of nodes";`),
+      ...denialSets(family).map(({ name, type }) =>
+        set(name, `type ${type}; size 65536; flags dynamic,timeout; timeout 60s; comment "what was denied";`),
+      ),
+    ]),
+  ];
+}
+
+/** Sets that are made when something asks for them. */
+export function optionalSet(numbering: Numbering, name: 'spoof' | 'pools' | 'masq', family: Family): SetDefinition {
+  const type = name === 'spoof' ? `ifname . ${address(family)}` : address(family);
+  const comment = { spoof: 'sources allowed besides', pools: 'IP pools', masq: 'pools with NAT outgoing' }[name];
+  return {
+    name: numbering.name(`${name}${family}`),
+    kind: 'set',
+    declaration: `type ${type}; flags interval; ${commentClause(comment)}`,
+    role: 'plain',
+    isInterval: true,
+    isKeyed: false,
+    onlyAllows: true,
+  };
+}
+
+/** Denials with ports and denials without: `th dport` of an ICMP packet is its checksum, an element per packet. */
+function denialSets(family: Family): readonly { readonly name: string; readonly type: string }[] {
+  const pair = `mark . ${address(family)} . ${address(family)} . inet_proto`;
+  return [
+    { name: `dlog${family}`, type: `${pair} . inet_service` },
+    { name: `dlogp${family}`, type: pair },
+  ];
+}
+
+export function fixedChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
+  return [
+    deniedChain(numbering),
+    ...dispatchChains(numbering, options),
+    ...generationChains(numbering, options),
+    ...baseChains(numbering, options),
+  ];
+}
+
+function deniedChain(numbering: Numbering): NftChain {
+  const rules = FAMILIES.flatMap((family) => {
+    const key = `meta mark . ${header(family)} saddr . ${header(family)} daddr . meta l4proto`;
+    const start = `meta nfproto ipv${family}`;
+    const withPort = [6, 17, 132].map(
+      (protocol) =>
+        `${start} meta l4proto ${protocol} update @${numbering.name(`dlog${family}`)} { ${key} . th dport counter }`,
+    );
+    const others = [6, 17, 132].map((protocol) => `meta l4proto != ${protocol}`).join(' ');
+    return [...withPort, `${start} ${others} update @${numbering.name(`dlogp${family}`)} { ${key} counter }`];
+  });
+  return {
+    name: numbering.name('denied'),
+    role: 'static',
+    declaration: commentClause('counts what is denied by reason, and drops'),
+    rules: [...rules, 'counter drop'],
+  };
+}
+
+/** Interface → group → chain in two small steps: data maps can grow without the kernel walking every jump again. */
+function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
+  const denied = numbering.name('denied');
+  const chain = (base: string, interfaceKey: string, map: string, before: readonly string[] = []): NftChain => ({
+    name: numbering.name(base),
+    role: 'static',
+    declaration: '',
+    rules: [
+      ...before,
+      `meta mark set ${interfaceKey} map @${numbering.name(`ep_${map}`)} meta mark vmap @${numbering.name(`grp_${map}`)}`,
+      `meta mark set ${deny(BuiltInReason.unknownInterface)} goto ${denied}`,
+    ],
+  });
+  const tunnels = [
+    `ct direction original udp dport ${options.vxlanPort} meta mark set ${deny(BuiltInReason.tunnelFromWorkload)} goto ${denied}`,
+    `meta l4proto 4 meta mark set ${deny(BuiltInReason.tunnelFromWorkload)} goto ${denied}`,
+  ];
+  // Also behind a DNAT: the raw hook has seen the address before it.
+  const bgp = FAMILIES.map(
+    (family) =>
+      `tcp dport 179 ${header(family)} daddr @${numbering.name(`nodes${family}`)} meta mark set ${deny(BuiltInReason.bgpFromWorkload)} goto ${denied}`,
+  );
+  return [
+    chain('from_o', 'iifname', 'e', [...tunnels, ...bgp]),
+    chain('to_o', 'oifname', 'i'),
+    chain('from_r', 'oifname', 'e'),
+    chain('to_r', 'iifname', 'i'),
+  ];
+}
+
+function generationChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
+  const { generation } = options;
+  const workload = `"${options.interfacePrefix}*"`;
+  const name = (base: string): string => numbering.name(`${base}_${generation}`);
+  const notAllowed = `meta mark & ${hex(Mark.verdictBits)} != ${hex(Mark.allow)} meta mark set ${deny(BuiltInReason.noVerdict)} goto ${numbering.name('denied')}`;
+  const chain = (base: string, rules: readonly string[]): NftChain => ({
+    name: name(base),
+    role: 'generation',
+    declaration: commentClause(`generation ${generation}`),
+    rules,
+  });
+  const bothSides = (from: string, to: string, fromInterface: string, toInterface: string): readonly string[] => [
+    `${fromInterface} ${workload} jump ${numbering.name(from)}`,
+    `${fromInterface} ${workload} ${notAllowed}`,
+    `${toInterface} ${workload} jump ${numbering.name(to)}`,
+    `${toInterface} ${workload} ${notAllowed}`,
+    `goto ${name('stamp')}`,
+  ];
+  const toHost = {
+    accept: `goto ${name('stamp')}`,
+    drop: `meta mark set ${deny(BuiltInReason.workloadToHost)} goto ${numbering.name('denied')}`,
+    return: 'meta mark set 0 return',
+  }[options.endpointToHostAction];
+  return [
+    chain('stamp', [
+      `ct mark set meta mark & ${hex(Mark.ruleAndVerdict)} | ${hex(generation << Mark.generationShift)}`,
+      'meta mark set 0',
+      'accept',
+    ]),
+    chain('slow_o', bothSides('from_o', 'to_o', 'iifname', 'oifname')),
+    chain('slow_r', bothSides('from_r', 'to_r', 'oifname', 'iifname')),
+    chain('in_w', [
+      ...invalidAndRelated(),
+      // Answers to what the host began: host to workload is never policed.
+      'ct direction reply accept',
+      'icmpv6 type nd-neighbor-solicit accept',
+      'icmpv6 type nd-neighbor-advert accept',
+      `jump ${numbering.name('from_o')}`,
+      notAllowed,
+      toHost,
+    ]),
+  ];
+}
+
+/** An ICMP error carries its flow's mark: of a judged flow it has passed already, and no other may stamp the flow. */
+function invalidAndRelated(): readonly string[] {
+  return ['ct state invalid drop', 'ct state related meta l4proto icmp drop', 'ct state related meta l4proto icmpv6 drop'];
+}
+
+/** The first rule of `forward` and `input`; the generation is read back from it when an agent starts. */
+function fastPath(generation: number): string {
+  return `ct mark & ${hex(Mark.generationMask)} == ${hex(generation << Mark.generationShift)} accept`;
+}
+
+function baseChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
+  const { generation } = options;
+  const workload = `"${options.interfacePrefix}*"`;
+  const base = (name: keyof typeof BASE_CHAINS, rules: readonly string[]): NftChain => ({
+    name,
+    role: 'base',
+    declaration: BASE_CHAINS[name],
+    rules,
+  });
+  const chains = [
+    base('forward', [
+      fastPath(generation),
+      `iifname != ${workload} oifname != ${workload} accept`,
+      ...invalidAndRelated(),
+      `ct direction reply goto ${numbering.name(`slow_r_${generation}`)}`,
+      // Nothing may fall off the end: that would accept.
+      `goto ${numbering.name(`slow_o_${generation}`)}`,
+    ]),
+    base('input', [fastPath(generation), `iifname ${workload} goto ${numbering.name(`in_w_${generation}`)}`]),
+    base('prerouting', preroutingRules(numbering, options)),
+  ];
+  return options.hasNatOutgoing ? [...chains, natChain(numbering, options)] : chains;
+}
+
+/** Per packet and ahead of conntrack: is this source allowed on this interface? */
+function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly string[] {
+  const workload = `"${options.interfacePrefix}*"`;
+  const named = (set: string): string => `@${numbering.name(set)}`;
+  const bgp = `meta mark set ${deny(BuiltInReason.bgpFromWorkload)} goto ${numbering.name('denied')}`;
+  return [
+    // Nobody outside may speak as one of this host's workloads.
+    ...FAMILIES.map((family) => `iifname != ${workload} ${header(family)} saddr ${named(`own${family}`)} counter drop`),
+    `iifname != ${workload} accept`,
+    // No workload reaches a node's BGP port: here, before NAT could make it look like its host.
+    ...FAMILIES.map((family) => `tcp dport 179 ${header(family)} daddr ${named(`nodes${family}`)} ${bgp}`),
+    `tcp dport 179 fib daddr type local ${bgp}`,
+    ...FAMILIES.map((family) => `iifname . ${header(family)} saddr ${named(`src${family}`)} accept`),
+    ...(options.hasSpoofedPrefixes
+      ? FAMILIES.map((family) => `iifname . ${header(family)} saddr ${named(`spoof${family}`)} accept`)
+      : []),
+    'ip6 saddr fe80::/10 icmpv6 type nd-neighbor-solicit accept',
+    'ip6 saddr fe80::/10 icmpv6 type nd-neighbor-advert accept',
+    ...(['ip', 'ip6'] as const).map(
+      (protocol) =>
+        `meta protocol ${protocol} meta mark set ${deny(BuiltInReason.spoofedSource)} goto ${numbering.name('denied')}`,
+    ),
+  ];
+}
+
+/** Written so that a miss leaves the source as it is: a wrong source lasts as long as its flow. */
+function natChain(numbering: Numbering, options: LayoutOptions): NftChain {
+  const rules = FAMILIES.flatMap((family) => [
+    `${header(family)} daddr @${numbering.name(`pools${family}`)} accept`,
+    `${header(family)} saddr @${numbering.name(`masq${family}`)} masquerade`,
+  ]);
+  return {
+    name: NAT_CHAIN.name,
+    role: 'base',
+    declaration: NAT_CHAIN.declaration,
+    rules: [`oifname "${options.interfacePrefix}*" accept`, ...rules],
+  };
+}

@@ -1,0 +1,143 @@
+// Numbers of one epoch (docs/dataplane.md "Numbers"): rule ids, groups, identities, CIDR classes, object names. Counted up,
+// never given out twice within the epoch; a meaning that is gone and comes back gets a new number.
+
+import type { RuleRef } from '../../../../lib/policy/compiled.ts';
+
+/** Bits of the packet mark while a packet is judged: the rule id below, the verdict above it. */
+export const Mark = {
+  ruleBits: 0x3ffff,
+  allow: 0x40000,
+  deny: 0x80000,
+  verdictBits: 0xc0000,
+  ruleAndVerdict: 0xfffff,
+  generationShift: 20,
+  generationMask: 0xfff00000,
+} as const;
+
+/** Reasons for a denial that no rule of a policy gives; ids below 16. */
+export const BuiltInReason = {
+  tunnelFromWorkload: 1,
+  profileMissing: 2,
+  unknownInterface: 3,
+  noVerdict: 4,
+  workloadToHost: 5,
+  bgpFromWorkload: 6,
+  spoofedSource: 7,
+  noProfileMatched: 8,
+} as const;
+export type BuiltInReasonName = keyof typeof BuiltInReason;
+
+/** What a rule id stands for. */
+export type RuleMeaning =
+  | { readonly type: 'rule'; readonly ref: RuleRef; readonly action: string }
+  | { readonly type: 'endOfTier'; readonly tier: string; readonly direction: string }
+  | { readonly type: 'builtIn'; readonly reason: BuiltInReasonName };
+
+const FIRST_RULE_ID = 16;
+const FIRST_CLASS = 0x100000;
+/** Bits 18 and 19 stay clear in every number, so that a number left in the mark is never a verdict. */
+const NUMBERS_PER_SPACE = 0x3ffff;
+
+/** Thrown when a number space is used up: the caller moves to a new epoch. */
+export class NumbersExhausted extends Error {
+  override readonly name = 'NumbersExhausted';
+  readonly space: string;
+
+  constructor(space: string) {
+    super(`all numbers for ${space} of this epoch are used`);
+    this.space = space;
+  }
+}
+
+class Space {
+  readonly #byMeaning = new Map<string, number>();
+  readonly #name: string;
+  readonly #limit: number;
+  #next: number;
+
+  constructor(name: string, first: number, limit: number) {
+    this.#name = name;
+    this.#next = first;
+    this.#limit = limit;
+  }
+
+  numberOf(meaning: string): number {
+    const known = this.#byMeaning.get(meaning);
+    if (known !== undefined) return known;
+    if (this.#next >= this.#limit) throw new NumbersExhausted(this.#name);
+    const made = this.#next++;
+    this.#byMeaning.set(meaning, made);
+    return made;
+  }
+
+  forget(meaning: string): void {
+    this.#byMeaning.delete(meaning);
+  }
+}
+
+export class Numbering {
+  readonly epoch: number;
+  /** Distinct lists of identities that one address carries. */
+  readonly identities: Space;
+  /** Distinct sets of networks and identities that an interval carries. */
+  readonly classes: Space;
+  readonly groups: Space;
+  readonly #lookups: Space;
+  readonly #meaningOfLookup = new Map<string, string>();
+  readonly #rules: Space;
+  readonly #meanings = new Map<number, RuleMeaning>();
+
+  /** `limit` is the size of each space; tests make it small. */
+  constructor(epoch: number, limit: number = NUMBERS_PER_SPACE) {
+    this.epoch = epoch;
+    this.identities = new Space('identities', 1, limit);
+    this.classes = new Space('CIDR classes', FIRST_CLASS, FIRST_CLASS + limit);
+    this.groups = new Space('groups', 1, limit);
+    this.#lookups = new Space('lookups', 1, Number.MAX_SAFE_INTEGER);
+    this.#rules = new Space('rules', FIRST_RULE_ID, limit);
+    for (const [reason, id] of Object.entries(BuiltInReason)) {
+      this.#meanings.set(id, { type: 'builtIn', reason: reason as BuiltInReasonName });
+    }
+  }
+
+  /** `text` says the meaning in full, the rule's content included. */
+  ruleId(text: string, meaning: RuleMeaning): number {
+    const id = this.#rules.numberOf(text);
+    if (!this.#meanings.has(id)) this.#meanings.set(id, meaning);
+    return id;
+  }
+
+  /** Meanings of every rule id given out in this epoch, whether still in use or not. */
+  get ruleMeanings(): ReadonlyMap<number, RuleMeaning> {
+    return this.#meanings;
+  }
+
+  /** The name of a set or map of a run; `meaning` tells it from every other. */
+  lookupName(meaning: string): string {
+    const name = this.name(`m${this.#lookups.numberOf(meaning)}`);
+    this.#meaningOfLookup.set(name, meaning);
+    return name;
+  }
+
+  forgetLookup(name: string): void {
+    const meaning = this.#meaningOfLookup.get(name);
+    if (meaning === undefined) return;
+    this.#meaningOfLookup.delete(name);
+    this.#lookups.forget(meaning);
+  }
+
+  /** The name of an object of this epoch. */
+  name(base: string): string {
+    return `${base}_${epochSuffix(this.epoch)}`;
+  }
+}
+
+export function epochSuffix(epoch: number): string {
+  return `v${epoch}`;
+}
+
+/** The epoch that an object's name ends in; undefined for base chains and names that are not ours. */
+export function epochOfName(name: string): number | undefined {
+  const digits = /_v(\d+)$/.exec(name)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}

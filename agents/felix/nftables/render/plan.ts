@@ -1,0 +1,248 @@
+// Desired against programmed: which transactions, in which order (docs/dataplane.md "One change, up to four transactions").
+//   prepare     objects and keys that nothing leads to yet
+//   change      what moves verdicts
+//   generation  the chains that stamp, under a new number; with `change` unless that touches an interval element
+//   clean up    what nothing has led to for a second
+// A packet under way keeps the old rules and sees the new elements: this order is what keeps its verdict right.
+
+import { inOrder, type Operation, splitPreparation } from './operations.ts';
+import { keyNumber, type NftChain, type NftSet, type NftTable, type Touched } from './table.ts';
+
+export type Phase = 'prepare' | 'change' | 'generation' | 'cleanUp';
+
+export interface PlannedTransaction {
+  /** More than one where phases are merged. */
+  readonly phases: readonly Phase[];
+  readonly operations: readonly Operation[];
+}
+
+export interface Plan {
+  readonly transactions: readonly PlannedTransaction[];
+  /** A live flow's verdict may turn to a denial: the caller moves the generation and plans again. */
+  readonly needsGeneration: boolean;
+  /** Milliseconds until the next clean-up is due; undefined if there is none to come. */
+  readonly cleanUpInMs: number | undefined;
+}
+
+/** Milliseconds after which no packet under way can hold what has been unreachable since. */
+export const UNREACHABLE_MS = 1_000;
+
+export interface PlanLimits {
+  /** Operations in one transaction: what the smallest socket buffer takes. */
+  readonly operationsPerTransaction: number;
+}
+const DEFAULT_LIMITS: PlanLimits = { operationsPerTransaction: 2_000 };
+
+interface Draft {
+  readonly prepare: Operation[];
+  readonly change: Operation[];
+  readonly generation: Operation[];
+  /** By an id that stays while the thing stays unreachable. */
+  readonly cleanUp: Map<string, Operation[]>;
+  needsGeneration: boolean;
+  changesInterval: boolean;
+}
+
+/** Keeps what is still to be looked at between plans; `programmed` is brought up to date by whoever performs the plan. */
+export class Planner {
+  readonly programmed: NftTable;
+  readonly #limits: PlanLimits;
+  readonly #touchedObjects = new Set<string>();
+  readonly #touchedElements = new Map<string, Set<string>>();
+  readonly #unreachableSince = new Map<string, number>();
+
+  constructor(programmed: NftTable, limits: PlanLimits = DEFAULT_LIMITS) {
+    this.programmed = programmed;
+    this.#limits = limits;
+  }
+
+  note(touched: Touched): void {
+    for (const name of touched.objects) this.#touchedObjects.add(name);
+    for (const [set, keys] of touched.elements) {
+      const noted = this.#touchedElements.get(set);
+      if (noted === undefined) this.#touchedElements.set(set, new Set(keys));
+      else for (const key of keys) noted.add(key);
+    }
+  }
+
+  /** `nowMs` is a monotonic clock's reading. */
+  plan(desired: NftTable, nowMs: number): Plan {
+    const draft: Draft = {
+      prepare: [],
+      change: [],
+      generation: [],
+      cleanUp: new Map(),
+      needsGeneration: false,
+      changesInterval: false,
+    };
+    for (const name of this.#touchedObjects) this.#planObject(desired, name, draft);
+    for (const [name, keys] of this.#touchedElements) this.#planElements(desired, name, keys, draft);
+    const due = this.#dueCleanUp(draft, nowMs);
+    return {
+      transactions: this.#transactions(draft, due.operations),
+      needsGeneration: draft.needsGeneration,
+      cleanUpInMs: due.nextInMs,
+    };
+  }
+
+  /** Called when a whole plan was performed: only what waits for its clean-up is looked at again. */
+  performed(): void {
+    const waiting = [...this.#unreachableSince.keys()];
+    this.#touchedObjects.clear();
+    this.#touchedElements.clear();
+    for (const id of waiting) {
+      const [name = '', key] = id.split('\n');
+      if (key === undefined) this.#touchedObjects.add(name);
+      else {
+        const keys = this.#touchedElements.get(name) ?? new Set();
+        this.#touchedElements.set(name, keys.add(key));
+      }
+    }
+  }
+
+  #planObject(desired: NftTable, name: string, draft: Draft): void {
+    const chain = desired.chains.get(name);
+    const programmedChain = this.programmed.chains.get(name);
+    if (chain !== undefined) planChain(chain, programmedChain, draft);
+    else if (programmedChain !== undefined) planChainAway(programmedChain, draft);
+    const set = desired.sets.get(name);
+    const programmedSet = this.programmed.sets.get(name);
+    if (set !== undefined && programmedSet === undefined) {
+      draft.prepare.push({ type: 'defineSet', set });
+      for (const [key, element] of set.elements) draft.prepare.push({ type: 'addElement', set, key, element });
+    } else if (set === undefined && programmedSet !== undefined) {
+      draft.cleanUp.set(name, [{ type: 'deleteObject', kind: programmedSet.kind, name }]);
+    }
+  }
+
+  #planElements(desired: NftTable, name: string, keys: ReadonlySet<string>, draft: Draft): void {
+    const set = desired.sets.get(name);
+    const programmed = this.programmed.sets.get(name);
+    // New sets are made with all they hold; sets that go take it with them.
+    if (set === undefined || programmed === undefined) return;
+    for (const key of keys) this.#planElement(desired, set, programmed, key, draft);
+  }
+
+  #planElement(desired: NftTable, set: NftSet, programmed: NftSet, key: string, draft: Draft): void {
+    const wanted = set.elements.get(key);
+    const there = programmed.elements.get(key);
+    if (wanted?.value === there?.value) return;
+    const away: Operation[] = there === undefined ? [] : [{ type: 'deleteElement', set, key }];
+    if (wanted === undefined) {
+      if (isReachable(set, key, desired)) this.#change(set, key, away, desired, draft);
+      else draft.cleanUp.set(`${set.name}\n${key}`, away);
+      return;
+    }
+    const operations: Operation[] = [...away, { type: 'addElement', set, key, element: wanted }];
+    if (isReachable(set, key, this.programmed)) this.#change(set, key, operations, desired, draft);
+    else draft.prepare.push(...operations);
+  }
+
+  #change(set: NftSet, key: string, operations: readonly Operation[], desired: NftTable, draft: Draft): void {
+    draft.change.push(...operations);
+    if (set.role === 'plain') return;
+    if (set.isInterval) draft.changesInterval = true;
+    const onlyAdds = operations.every((operation) => operation.type === 'addElement');
+    if (!onlyAdds || restricts(set, key, desired)) draft.needsGeneration = true;
+  }
+
+  #dueCleanUp(draft: Draft, nowMs: number): { operations: Operation[]; nextInMs: number | undefined } {
+    for (const id of this.#unreachableSince.keys()) if (!draft.cleanUp.has(id)) this.#unreachableSince.delete(id);
+    const operations: Operation[] = [];
+    let nextInMs: number | undefined;
+    for (const [id, deletions] of draft.cleanUp) {
+      const since = this.#unreachableSince.get(id) ?? nowMs;
+      this.#unreachableSince.set(id, since);
+      const leftMs = since + UNREACHABLE_MS - nowMs;
+      if (leftMs <= 0) operations.push(...deletions);
+      else nextInMs = Math.min(nextInMs ?? leftMs, leftMs);
+    }
+    return { operations, nextInMs };
+  }
+
+  #transactions(draft: Draft, cleanUp: readonly Operation[]): readonly PlannedTransaction[] {
+    const limit = this.#limits.operationsPerTransaction;
+    const transactions: PlannedTransaction[] = splitPreparation(draft.prepare, limit).map((operations) => ({
+      phases: ['prepare'],
+      operations,
+    }));
+    const mayMerge = !draft.changesInterval && draft.change.length + draft.generation.length <= limit;
+    if (mayMerge && draft.change.length > 0 && draft.generation.length > 0) {
+      const operations = inOrder([...draft.change, ...draft.generation]);
+      transactions.push({ phases: ['change', 'generation'], operations });
+    } else {
+      for (const operations of splitPreparation(draft.change, limit)) {
+        transactions.push({ phases: ['change'], operations });
+      }
+      if (draft.generation.length > 0) {
+        transactions.push({ phases: ['generation'], operations: inOrder(draft.generation) });
+      }
+    }
+    for (const operations of splitCleanUp(cleanUp, limit)) transactions.push({ phases: ['cleanUp'], operations });
+    return transactions;
+  }
+}
+
+function planChain(chain: NftChain, programmed: NftChain | undefined, draft: Draft): void {
+  if (programmed !== undefined && isSame(chain.rules, programmed.rules)) return;
+  const isNew = programmed === undefined;
+  const operations: Operation[] = [
+    // A base chain that is there already is left as it is by this.
+    ...(isNew || chain.role === 'base' ? [{ type: 'defineChain', chain } as const] : []),
+    { type: 'setRules', chain, isNew: isNew && chain.role !== 'base' },
+  ];
+  if (chain.role === 'base' || chain.role === 'generation') {
+    draft.generation.push(...operations);
+  } else if (isNew) {
+    draft.prepare.push(...operations);
+  } else {
+    draft.change.push(...operations);
+    draft.needsGeneration = true;
+  }
+}
+
+/** A deleted base chain goes on judging for a moment, its maps already empty: they are emptied, never deleted. */
+function planChainAway(chain: NftChain, draft: Draft): void {
+  const { name } = chain;
+  if (chain.role === 'base') {
+    if (chain.rules.length > 0) draft.generation.push({ type: 'emptyChain', name });
+    return;
+  }
+  draft.cleanUp.set(name, [
+    { type: 'emptyChain', name },
+    { type: 'deleteObject', kind: 'chain', name },
+  ]);
+}
+
+/** Whether a packet can come to this key with the table as it is. */
+function isReachable(set: NftSet, key: string, table: NftTable): boolean {
+  if (set.role === 'group') return table.isGroupLive(set.name.replace('grp_', 'ep_'), key);
+  if (set.role === 'lookup' && set.isKeyed) return table.isNumberLive(keyNumber(key));
+  return true;
+}
+
+/** Whether a new key may turn a live flow's verdict: a key that can deny or pass, an address that such a key names. */
+function restricts(set: NftSet, key: string, desired: NftTable): boolean {
+  if (set.role === 'lookup') return !set.onlyAllows;
+  if (set.role !== 'address') return false;
+  const number = set.elements.get(key)?.value;
+  return set.isInterval || (number !== undefined && desired.isNumberRestricted(Number(number)));
+}
+
+function splitCleanUp(operations: readonly Operation[], limit: number): readonly (readonly Operation[])[] {
+  const ordered = [...operations].sort((a, b) => cleanUpRank(a) - cleanUpRank(b));
+  const result: (readonly Operation[])[] = [];
+  for (let start = 0; start < ordered.length; start += limit) result.push(ordered.slice(start, start + limit));
+  return result;
+}
+
+/** Elements first (they hold chains), then rules (they hold chains and sets), then chains, then sets. */
+function cleanUpRank(operation: Operation): number {
+  if (operation.type === 'deleteElement') return 0;
+  if (operation.type === 'emptyChain') return 1;
+  return operation.type === 'deleteObject' && operation.kind === 'chain' ? 2 : 3;
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((rule, index) => rule === b[index]);
+}

@@ -1,0 +1,373 @@
+// From what the calculation graph has said to the desired table of one epoch, incrementally: a change renders anew the groups
+// that it touches, and the table remembers which elements that touched (docs/dataplane.md "Rendering").
+
+import { cidrCovers, type Family, formatCidr, formatIp, parseCidr } from '../../../../lib/net/ip.ts';
+import type { CompiledWorkloadEndpoint, Direction } from '../../../../lib/policy/compiled.ts';
+import type { Changes, DataplaneState } from './dataplane-state.ts';
+import { type GroupList, GroupRenderer, groupChainName, groupListOf } from './group.ts';
+import { fixedChains, fixedSets, type LayoutOptions, optionalSet } from './layout.ts';
+import { Numbering, type RuleMeaning } from './numbering.ts';
+import { Peers } from './peers.ts';
+import { RuleUses } from './rule-uses.ts';
+import { commentText, type NftSet, NftTable } from './table.ts';
+
+export interface RendererOptions {
+  readonly epoch: number;
+  readonly generation: number;
+  /** Keys of endpoints left out: the kernel refused them, so their interfaces stay unknown, and dropped. */
+  readonly leftOut?: ReadonlySet<string>;
+  /** Size of each number space; tests make it small. */
+  readonly numberLimit?: number;
+}
+
+interface Group {
+  readonly key: string;
+  readonly list: GroupList;
+  readonly number: number;
+  readonly endpoints: Set<string>;
+  chains: readonly string[];
+  sets: readonly string[];
+}
+
+interface ProgrammedEndpoint {
+  readonly groups: readonly Group[];
+  /** Set name and key of each element that is the endpoint's. */
+  readonly elements: readonly { readonly set: string; readonly key: string }[];
+}
+
+const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
+const FAMILIES: readonly Family[] = [4, 6];
+
+export class Renderer {
+  readonly table = new NftTable();
+  readonly numbering: Numbering;
+  readonly #state: DataplaneState;
+  readonly #peers: Peers;
+  readonly #uses = new RuleUses();
+  readonly #leftOut: ReadonlySet<string>;
+  readonly #groups = new Map<string, Group>();
+  readonly #groupsByOwner = new Map<string, Set<Group>>();
+  readonly #endpoints = new Map<string, ProgrammedEndpoint>();
+  /** Which endpoint an element belongs to: the last that claimed it. */
+  readonly #ownerOfElement = new Map<string, string>();
+  readonly #enforcement = new Map<string, string>();
+  #generation: number;
+  #layout: LayoutOptions | undefined;
+
+  constructor(state: DataplaneState, options: RendererOptions) {
+    this.#state = state;
+    this.#generation = options.generation;
+    this.#leftOut = options.leftOut ?? new Set();
+    this.numbering = new Numbering(options.epoch, options.numberLimit);
+    for (const definition of fixedSets(this.numbering)) this.table.defineSet(definition);
+    this.#peers = new Peers(this.table, this.numbering);
+    this.#renderSurroundings();
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Rule ids of this epoch and what they stand for. */
+  get ruleMeanings(): ReadonlyMap<number, RuleMeaning> {
+    return this.numbering.ruleMeanings;
+  }
+
+  /** The chains that know the generation are made anew under the new number. */
+  setGeneration(generation: number): void {
+    this.#generation = generation;
+    this.#renderSurroundings();
+  }
+
+  /** Throws NumbersExhausted; the renderer is then of no further use. */
+  update(changes: Changes): void {
+    const dirty = new Set<Group>();
+    const needsChanged = this.#updateUses(changes, dirty);
+    const peers = this.#peers.update(this.#state, changes, this.#uses.needs, needsChanged);
+    const isEverythingDirty = peers.netChanged || peers.allChanged;
+    for (const identities of peers.newIdentityLists) this.#markIdentities(identities, dirty);
+    for (const selector of changes.selectors) {
+      for (const owner of this.#uses.ownersOf(selector)) this.#markOwner(owner, dirty);
+    }
+    const endpoints = this.#enforcementChanged(changes) ? this.#state.endpoints.keys() : changes.endpoints;
+    for (const key of new Set([...endpoints, ...changes.endpoints])) this.#updateEndpoint(key, dirty);
+    for (const group of isEverythingDirty ? this.#groups.values() : dirty) this.#renderGroup(group);
+    this.#dropUnusedGroups();
+    if (changes.surroundings || changes.endpoints.size > 0) this.#renderSurroundings();
+  }
+
+  /** Chains and keys of an endpoint, as they are asked of the kernel by key; undefined: it is not programmed. */
+  endpointElements(key: string): readonly { readonly set: string; readonly key: string }[] | undefined {
+    const endpoint = this.#endpoints.get(key);
+    if (endpoint === undefined) return undefined;
+    const addresses = this.#state.endpoints.get(key);
+    const identities = [
+      ...(addresses?.nets4 ?? []).map((net) => ({ set: this.#peers.setName('id', 4), key: withoutLength(net) })),
+      ...(addresses?.nets6 ?? []).map((net) => ({ set: this.#peers.setName('id', 6), key: withoutLength(net) })),
+    ];
+    return [...endpoint.elements, ...identities.filter(({ set, key: k }) => this.table.sets.get(set)?.elements.has(k))];
+  }
+
+  /** The groups with their chains, lists and endpoints, for people. */
+  describeGroups(): readonly {
+    readonly chain: string;
+    readonly number: number;
+    readonly list: GroupList;
+    readonly endpoints: readonly string[];
+  }[] {
+    return [...this.#groups.values()].map((group) => ({
+      chain: groupChainName(this.numbering, group.list.direction, group.number),
+      number: group.number,
+      list: group.list,
+      endpoints: [...group.endpoints].sort(),
+    }));
+  }
+
+  #updateUses(changes: Changes, dirty: Set<Group>): boolean {
+    let needsChanged = false;
+    for (const key of changes.policies) {
+      const policy = this.#state.policies.get(key);
+      const rules = policy === undefined ? undefined : [...policy.ingress, ...policy.egress];
+      if (this.#uses.set(key, rules)) needsChanged = true;
+      this.#markOwner(key, dirty);
+    }
+    for (const name of changes.profiles) {
+      const profile = this.#state.profiles.get(name);
+      const rules = profile === undefined ? undefined : [...profile.ingress, ...profile.egress];
+      if (this.#uses.set(profileOwner(name), rules)) needsChanged = true;
+      this.#markOwner(profileOwner(name), dirty);
+    }
+    return needsChanged;
+  }
+
+  #markOwner(owner: string, dirty: Set<Group>): void {
+    for (const group of this.#groupsByOwner.get(owner) ?? []) dirty.add(group);
+  }
+
+  /** An identity that selectors matched before any address carried it. */
+  #markIdentities(identities: readonly number[], dirty: Set<Group>): void {
+    for (const [selector, matched] of this.#state.selectors) {
+      if (!identities.some((identity) => matched.has(identity))) continue;
+      for (const owner of this.#uses.ownersOf(selector)) this.#markOwner(owner, dirty);
+    }
+  }
+
+  /** Whether a policy began or ceased to be one that reaches the kernel, which changes endpoints' lists. */
+  #enforcementChanged(changes: Changes): boolean {
+    let changed = false;
+    for (const key of changes.policies) {
+      const policy = this.#state.policies.get(key);
+      const text =
+        policy === undefined
+          ? undefined
+          : [policy.staged, policy.untracked, policy.preDnat, policy.governs.ingress, policy.governs.egress].join();
+      if (this.#enforcement.get(key) !== text) changed = true;
+      if (text === undefined) this.#enforcement.delete(key);
+      else this.#enforcement.set(key, text);
+    }
+    return changed;
+  }
+
+  #updateEndpoint(key: string, dirty: Set<Group>): void {
+    const before = this.#endpoints.get(key);
+    const endpoint = this.#leftOut.has(key) ? undefined : this.#state.endpoints.get(key);
+    for (const group of before?.groups ?? []) group.endpoints.delete(key);
+    if (endpoint === undefined) this.#endpoints.delete(key);
+    else this.#endpoints.set(key, this.#placeEndpoint(key, endpoint, dirty));
+    const kept = new Set(this.#endpoints.get(key)?.elements.map(({ set, key: k }) => `${set} ${k}`));
+    for (const { set, key: elementKey } of before?.elements ?? []) {
+      const element = `${set} ${elementKey}`;
+      if (kept.has(element) || this.#ownerOfElement.get(element) !== key) continue;
+      this.#ownerOfElement.delete(element);
+      const nftSet = this.table.sets.get(set);
+      if (nftSet !== undefined) this.table.deleteElement(nftSet, elementKey);
+    }
+  }
+
+  #placeEndpoint(key: string, endpoint: CompiledWorkloadEndpoint, dirty: Set<Group>): ProgrammedEndpoint {
+    const elements: { set: string; key: string }[] = [];
+    const add = (set: NftSet, elementKey: string, value: string, comment?: string): void => {
+      this.table.setElement(set, elementKey, comment === undefined ? { value } : { value, comment });
+      this.#ownerOfElement.set(`${set.name} ${elementKey}`, key);
+      elements.push({ set: set.name, key: elementKey });
+    };
+    const interfaceKey = `"${endpoint.interfaceName}"`;
+    const groups = DIRECTIONS.map((direction) => this.#groupFor(endpoint, direction, dirty));
+    for (const group of groups) {
+      group.endpoints.add(key);
+      const map = this.#fixedSet(group.list.direction === 'egress' ? 'ep_e' : 'ep_i');
+      add(map, interfaceKey, String(group.number), commentText(endpoint.id.workload));
+    }
+    for (const family of FAMILIES) {
+      for (const net of family === 4 ? endpoint.nets4 : endpoint.nets6) {
+        const address = withoutLength(net);
+        add(this.#fixedSet(`src${family}`), `${interfaceKey} . ${address}`, '');
+        add(this.#fixedSet(`own${family}`), address, '');
+      }
+    }
+    return { groups, elements };
+  }
+
+  #groupFor(endpoint: CompiledWorkloadEndpoint, direction: Direction, dirty: Set<Group>): Group {
+    const list = groupListOf(endpoint, direction, this.#state);
+    const key = JSON.stringify(list);
+    const known = this.#groups.get(key);
+    if (known !== undefined) return known;
+    const number = this.numbering.groups.numberOf(key);
+    const group: Group = { key, list, number, endpoints: new Set(), chains: [], sets: [] };
+    this.#groups.set(key, group);
+    for (const owner of ownersOf(list)) {
+      const groups = this.#groupsByOwner.get(owner) ?? new Set();
+      this.#groupsByOwner.set(owner, groups.add(group));
+    }
+    const map = this.#fixedSet(direction === 'egress' ? 'grp_e' : 'grp_i');
+    const value = `goto ${groupChainName(this.numbering, direction, number)}`;
+    this.table.setElement(map, String(number), { value });
+    dirty.add(group);
+    return group;
+  }
+
+  #renderGroup(group: Group): void {
+    if (group.endpoints.size === 0) return;
+    const rendered = new GroupRenderer(
+      group.list,
+      group.number,
+      this.numbering,
+      this.#state,
+      this.#peers,
+    ).render();
+    for (const { definition, elements } of rendered.sets) {
+      this.table.replaceElements(this.table.defineSet(definition), elements);
+    }
+    for (const chain of rendered.chains) this.table.setChain(chain);
+    const sets = rendered.sets.map(({ definition }) => definition.name);
+    const chains = rendered.chains.map(({ name }) => name);
+    this.#dropObjects(group, new Set([...sets, ...chains]));
+    group.sets = sets;
+    group.chains = chains;
+  }
+
+  #dropObjects(group: Group, kept: ReadonlySet<string>): void {
+    for (const name of group.sets) {
+      if (kept.has(name)) continue;
+      this.table.deleteSet(name);
+      this.numbering.forgetLookup(name);
+    }
+    for (const name of group.chains) if (!kept.has(name)) this.table.deleteChain(name);
+  }
+
+  #dropUnusedGroups(): void {
+    for (const group of this.#groups.values()) {
+      if (group.endpoints.size > 0) continue;
+      const map = this.#fixedSet(group.list.direction === 'egress' ? 'grp_e' : 'grp_i');
+      this.table.deleteElement(map, String(group.number));
+      this.#dropObjects(group, new Set());
+      this.#groups.delete(group.key);
+      this.numbering.groups.forget(group.key);
+      for (const owner of ownersOf(group.list)) this.#groupsByOwner.get(owner)?.delete(group);
+    }
+  }
+
+  #renderSurroundings(): void {
+    const natOutgoing = [...this.#state.pools.values()].some((pool) => pool.natOutgoing);
+    const spoofed = this.#spoofedPrefixes();
+    const layout: LayoutOptions = {
+      generation: this.#generation,
+      interfacePrefix: 'cali',
+      endpointToHostAction: endpointToHostAction(this.#state.config['DefaultEndpointToHostAction']),
+      vxlanPort: Number(this.#state.config['VXLANPort'] ?? 4789),
+      hasNatOutgoing: natOutgoing,
+      hasSpoofedPrefixes: spoofed[4].size + spoofed[6].size > 0,
+    };
+    for (const family of FAMILIES) this.#renderNodesAndPools(family, layout, spoofed[family]);
+    if (this.#layout !== undefined && sameLayout(layout, this.#layout)) return;
+    if (this.#layout !== undefined) {
+      const chains = new Set(fixedChains(this.numbering, layout).map(({ name }) => name));
+      for (const { name } of fixedChains(this.numbering, this.#layout)) if (!chains.has(name)) this.table.deleteChain(name);
+    }
+    for (const chain of fixedChains(this.numbering, layout)) this.table.setChain(chain);
+    this.#layout = layout;
+  }
+
+  #renderNodesAndPools(family: Family, layout: LayoutOptions, spoofed: ReadonlySet<string>): void {
+    const nodes = [...this.#state.hosts.values()].flatMap((host) => {
+      const address = family === 4 ? host.ipv4 : host.ipv6;
+      return address === undefined ? [] : [withoutLength(address)];
+    });
+    this.table.replaceElements(this.#fixedSet(`nodes${family}`), plainElements(nodes));
+    const pools = [...this.#state.pools.values()].filter((pool) => parseCidr(pool.cidr)?.family === family);
+    const nets = (natOnly: boolean): readonly string[] =>
+      outermost(pools.filter((pool) => pool.natOutgoing || !natOnly).map((pool) => pool.cidr));
+    this.#optional('pools', family, layout.hasNatOutgoing, nets(false));
+    this.#optional('masq', family, layout.hasNatOutgoing, nets(true));
+    this.#optional('spoof', family, layout.hasSpoofedPrefixes, [...spoofed]);
+  }
+
+  #optional(name: 'spoof' | 'pools' | 'masq', family: Family, isThere: boolean, keys: readonly string[]): void {
+    const definition = optionalSet(this.numbering, name, family);
+    if (!isThere) this.table.deleteSet(definition.name);
+    else this.table.replaceElements(this.table.defineSet(definition), plainElements(keys));
+  }
+
+  /** `interface . first-last`: the form that every nft version can take away again. */
+  #spoofedPrefixes(): Record<Family, ReadonlySet<string>> {
+    const keys: Record<Family, Set<string>> = { 4: new Set(), 6: new Set() };
+    for (const key of this.#endpoints.keys()) {
+      const endpoint = this.#state.endpoints.get(key);
+      if (endpoint === undefined || endpoint.allowSpoofedSourcePrefixes.length === 0) continue;
+      for (const net of outermost(endpoint.allowSpoofedSourcePrefixes)) {
+        const cidr = parseCidr(net);
+        if (cidr === undefined) continue;
+        const last = cidr.base + (1n << BigInt((cidr.family === 4 ? 32 : 128) - cidr.length)) - 1n;
+        const from = formatIp({ family: cidr.family, value: cidr.base });
+        const to = formatIp({ family: cidr.family, value: last });
+        keys[cidr.family].add(`"${endpoint.interfaceName}" . ${from}-${to}`);
+      }
+    }
+    return keys;
+  }
+
+  #fixedSet(base: string): NftSet {
+    const set = this.table.sets.get(this.numbering.name(base));
+    if (set === undefined) throw new Error(`the fixed set ${base} is missing`);
+    return set;
+  }
+}
+
+function profileOwner(name: string): string {
+  return `Profile/${name}`;
+}
+
+function ownersOf(list: GroupList): readonly string[] {
+  return [...list.tiers.flatMap((tier) => tier.policies), ...list.profiles.map(profileOwner)];
+}
+
+function withoutLength(net: string): string {
+  return net.split('/')[0] ?? net;
+}
+
+function plainElements(keys: readonly string[]): ReadonlyMap<string, { readonly value: string }> {
+  return new Map(keys.map((key) => [key, { value: '' }]));
+}
+
+/** Networks without those inside another: an interval set refuses them. */
+function outermost(nets: readonly string[]): readonly string[] {
+  const cidrs = nets.flatMap((net) => parseCidr(net) ?? []);
+  const outer = cidrs.filter(
+    (cidr, index) =>
+      !cidrs.some(
+        (other, at) => at !== index && cidrCovers(other, cidr) && (other.length < cidr.length || at < index),
+      ),
+  );
+  return outer.map(formatCidr);
+}
+
+/** Calico writes it in any case; the product's default is Drop. */
+function endpointToHostAction(text: string | undefined): LayoutOptions['endpointToHostAction'] {
+  const lower = text?.toLowerCase();
+  return lower === 'accept' || lower === 'return' ? lower : 'drop';
+}
+
+function sameLayout(a: LayoutOptions, b: LayoutOptions): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

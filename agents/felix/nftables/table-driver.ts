@@ -1,0 +1,304 @@
+// Performs plans on the kernel's table through the kernel writer (docs/dataplane.md "Driver"): one plan at a time, from what was
+// programmed to what is desired; a refusal or an unknown outcome leads to a full replacement under the next epoch's names.
+
+import type { EventSink } from '../../../lib/events/event.ts';
+import type { Logger } from '../../../lib/logging/logger.ts';
+import { KernelWriteError } from '../kernel/kernel-error.ts';
+import type { KernelWriterClient } from '../kernel/writer-client.ts';
+import { Generations } from './generations.ts';
+import type { DataplaneState } from './render/dataplane-state.ts';
+import { TABLE } from './render/layout.ts';
+import { differences, type Listing, parseListing } from './render/listing.ts';
+import { epochOfName, NumbersExhausted } from './render/numbering.ts';
+import { type Operation, record, renderTransaction } from './render/operations.ts';
+import { type Plan, type PlannedTransaction, Planner, UNREACHABLE_MS } from './render/plan.ts';
+import { Renderer } from './render/renderer.ts';
+import { NftTable } from './render/table.ts';
+
+export interface TableDriverOptions {
+  readonly writer: KernelWriterClient;
+  readonly state: DataplaneState;
+  readonly events: EventSink;
+  readonly logger: Logger;
+  /** Milliseconds of a monotonic clock. */
+  readonly nowMs: () => number;
+  readonly numberLimit?: number;
+}
+
+/** What one bringing up to date took. */
+export interface TableUpdate {
+  readonly transactions: number;
+  readonly operations: number;
+  /** In the kernel writer, all transactions together. */
+  readonly kernelMs: number;
+  readonly generation: number;
+  readonly generationMoved: boolean;
+}
+
+const MOST_ATTEMPTS = 4;
+
+export class TableDriver {
+  readonly #options: TableDriverOptions;
+  readonly #writer: KernelWriterClient;
+  readonly #generations: Generations;
+  #renderer: Renderer | undefined;
+  #planner = new Planner(new NftTable());
+  #epoch = 0;
+  #generation = 0;
+  /** The table's objects are of other epochs, or unknown: all of them go, a second after the next switch. */
+  #hasForeignEpochs = false;
+  #sweepAtMs: number | undefined;
+  #cleanUpAtMs: number | undefined;
+  #rulesetGeneration: number | undefined;
+  /** Why the next update makes everything anew; undefined: it need not. */
+  #replaceBecause: string | undefined = 'start';
+  #leftOut = new Set<string>();
+
+  constructor(options: TableDriverOptions) {
+    this.#options = options;
+    this.#writer = options.writer;
+    this.#generations = new Generations(options.writer);
+  }
+
+  get renderer(): Renderer | undefined {
+    return this.#renderer;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Keys of endpoints that the kernel refuses. */
+  get leftOut(): ReadonlySet<string> {
+    return this.#leftOut;
+  }
+
+  /** Monotonic milliseconds at which `update` should be called even if nothing changes. */
+  get dueAtMs(): number | undefined {
+    const times = [this.#sweepAtMs, this.#cleanUpAtMs].filter((time) => time !== undefined);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  /**
+   * Finds what is there. A table of ours is left to work until the first update; where there is none, one that drops all
+   * workload traffic is loaded at once, whatever `state` holds.
+   */
+  async start(): Promise<void> {
+    await this.#generations.start();
+    const listing = await this.#list('terseJson');
+    if (listing !== undefined && listing.ruleCounts.has('forward')) {
+      this.#adopt(listing);
+      return;
+    }
+    await this.update();
+  }
+
+  /** The next update makes everything anew under the next epoch. */
+  replace(why: string): void {
+    this.#replaceBecause ??= why;
+  }
+
+  /** Brings the kernel to the state. Throws KernelWriteError when even a replacement without the faulty was refused. */
+  async update(): Promise<TableUpdate> {
+    let lastError: unknown;
+    for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
+      try {
+        return await this.#updateOnce();
+      } catch (error) {
+        lastError = error;
+        if (error instanceof NumbersExhausted) {
+          this.#options.logger.info('numbers of this epoch are used up', { space: error.space });
+          this.#replaceBecause = 'numbers used up';
+        } else if (error instanceof KernelWriteError) {
+          await this.#onWriteError(error, attempt);
+        } else {
+          throw error;
+        }
+      }
+    }
+    throw lastError;
+  }
+
+  /** Looks for changes by others; true if the table had to be marked for replacement. */
+  async checkForeignWrites(): Promise<boolean> {
+    const now = await this.#writer.rulesetGeneration();
+    if (now === this.#rulesetGeneration) return false;
+    if (this.#renderer === undefined) return await this.#checkAdopted(now);
+    const listing = await this.#list('json');
+    if (this.#sweepAtMs !== undefined && listing !== undefined) return false;
+    const different = listing === undefined ? ['the table'] : differences(this.#planner.programmed, listing);
+    if (different.length === 0) {
+      this.#rulesetGeneration = now;
+      return false;
+    }
+    this.#options.logger.warn('somebody else changed our table', { objects: different.slice(0, 10) });
+    this.replace(`foreign change of ${different.slice(0, 3).join(', ')}`);
+    return true;
+  }
+
+  /** Before the first in-sync an earlier agent's table is left as it is; but without any, the host would be open. */
+  async #checkAdopted(rulesetGeneration: number | undefined): Promise<boolean> {
+    this.#rulesetGeneration = rulesetGeneration;
+    return (await this.#list('terseJson')) === undefined;
+  }
+
+  async #updateOnce(): Promise<TableUpdate> {
+    const replacing = this.#replaceBecause;
+    const renderer = replacing === undefined ? this.#renderer : await this.#newEpoch();
+    if (renderer === undefined) throw new Error('an update without an epoch');
+    const changes = this.#options.state.takeChanges();
+    // One that was left out and has been written anew gets another chance.
+    for (const key of changes.endpoints) this.#leftOut.delete(key);
+    try {
+      renderer.update(replacing === undefined ? changes : this.#options.state.everything());
+    } catch (error) {
+      this.#replaceBecause ??= 'rendering failed';
+      throw error;
+    }
+    const { plan, generationMoved } = await this.#plan(renderer, replacing !== undefined);
+    const kernelMs = await this.#perform(plan.transactions);
+    this.#planner.performed();
+    this.#afterUpdate(plan, replacing, generationMoved);
+    const operations = plan.transactions.reduce((sum, transaction) => sum + transaction.operations.length, 0);
+    const transactions = plan.transactions.length;
+    return { transactions, operations, kernelMs, generation: this.#generation, generationMoved };
+  }
+
+  async #newEpoch(): Promise<Renderer> {
+    this.#hasForeignEpochs ||= this.#epoch > 0;
+    this.#epoch++;
+    const generation = await this.#generations.next(this.#generation);
+    const { state, numberLimit } = this.#options;
+    const renderer = new Renderer(state, {
+      epoch: this.#epoch,
+      generation,
+      leftOut: this.#leftOut,
+      ...(numberLimit === undefined ? {} : { numberLimit }),
+    });
+    this.#renderer = renderer;
+    this.#planner = new Planner(new NftTable());
+    this.#cleanUpAtMs = undefined;
+    return renderer;
+  }
+
+  async #plan(renderer: Renderer, isReplacement: boolean): Promise<{ plan: Plan; generationMoved: boolean }> {
+    this.#planner.note(renderer.table.takeTouched());
+    const plan = this.#planner.plan(renderer.table, this.#options.nowMs());
+    if (isReplacement || !plan.needsGeneration) return { plan, generationMoved: isReplacement };
+    renderer.setGeneration(await this.#generations.next(this.#generation));
+    this.#planner.note(renderer.table.takeTouched());
+    return { plan: this.#planner.plan(renderer.table, this.#options.nowMs()), generationMoved: true };
+  }
+
+  async #perform(transactions: readonly PlannedTransaction[]): Promise<number> {
+    let kernelMs = 0;
+    for (const transaction of transactions) {
+      const result = await this.#writer.nft(renderTransaction(transaction.operations));
+      record(this.#planner.programmed, transaction.operations);
+      this.#rulesetGeneration = result.rulesetGeneration;
+      kernelMs += result.durationMs;
+    }
+    return kernelMs;
+  }
+
+  #afterUpdate(plan: Plan, replaced: string | undefined, generationMoved: boolean): void {
+    const { events } = this.#options;
+    const now = this.#options.nowMs();
+    this.#generation = this.#renderer?.generation ?? this.#generation;
+    this.#cleanUpAtMs = plan.cleanUpInMs === undefined ? undefined : now + plan.cleanUpInMs;
+    if (replaced !== undefined) {
+      this.#replaceBecause = undefined;
+      if (this.#hasForeignEpochs) this.#sweepAtMs = now + UNREACHABLE_MS;
+      events.emit({ component: 'agent', kind: 'kernelResynced', generation: this.#generation, cause: replaced });
+    }
+    if (generationMoved) events.emit({ component: 'agent', kind: 'generationMoved', generation: this.#generation });
+  }
+
+  /** Deletes what other epochs have left, a second after nothing leads to it any more. */
+  async sweep(): Promise<void> {
+    if (this.#sweepAtMs === undefined || this.#options.nowMs() < this.#sweepAtMs) return;
+    this.#sweepAtMs = undefined;
+    const listing = await this.#list('terseJson');
+    if (listing === undefined) return;
+    const stale = listing.objects.filter(({ name }) => (epochOfName(name) ?? this.#epoch) !== this.#epoch);
+    if (stale.length > 0) {
+      const result = await this.#writer.nft(renderTransaction(sweepOperations(stale)));
+      this.#rulesetGeneration = result.rulesetGeneration;
+    }
+    this.#hasForeignEpochs = false;
+  }
+
+  async #onWriteError(error: KernelWriteError, attempt: number): Promise<void> {
+    if (error.type.code === 'stopped') throw error;
+    this.#options.logger.error('kernel write failed', { error, attempt });
+    this.#options.events.emit({ component: 'agent', kind: 'kernelRefused', cause: error.message.slice(0, 300) });
+    this.#replaceBecause = `kernel write failed: ${error.type.code}`;
+    this.#hasForeignEpochs = true;
+    if (error.type.code === 'refused' && attempt >= 2) await this.#leaveOutFaulty();
+  }
+
+  /** Halves the endpoints, asking the kernel without changing anything, until those that it refuses are known. */
+  async #leaveOutFaulty(): Promise<void> {
+    const all = [...this.#options.state.endpoints.keys()].filter((key) => !this.#leftOut.has(key));
+    const refuses = async (keys: readonly string[]): Promise<string | undefined> => {
+      const leftOut = new Set([...this.#options.state.endpoints.keys()].filter((key) => !keys.includes(key)));
+      const renderer = new Renderer(this.#options.state, { epoch: this.#epoch + 1, generation: 1, leftOut });
+      renderer.update(this.#options.state.everything());
+      const planner = new Planner(new NftTable(), { operationsPerTransaction: Number.MAX_SAFE_INTEGER });
+      planner.note(renderer.table.takeTouched());
+      const { transactions } = planner.plan(renderer.table, 0);
+      const operations = transactions.flatMap((transaction) => transaction.operations);
+      return await this.#writer.checkNft(renderTransaction(operations));
+    };
+    // Without any endpoint refused: the fault is in what all share, and leaving endpoints out cannot help.
+    if ((await refuses([])) !== undefined) return;
+    for (const { key, why } of await faultyOf(all, refuses)) {
+      this.#leftOut.add(key);
+      this.#options.logger.error('endpoint left out: the kernel refuses it', { endpoint: key, why });
+      const cause = why.slice(0, 300);
+      this.#options.events.emit({ component: 'agent', kind: 'kernelRefused', object: `WorkloadEndpoint/${key}`, cause });
+    }
+  }
+
+  #adopt(listing: Listing): void {
+    this.#epoch = Math.max(0, ...listing.epochs);
+    this.#generation = listing.generation ?? 0;
+    this.#hasForeignEpochs = true;
+    this.#options.logger.info('table of an earlier agent found', { epoch: this.#epoch, generation: this.#generation });
+  }
+
+  async #list(output: 'json' | 'terseJson'): Promise<Listing | undefined> {
+    return parseListing(await this.#writer.nftQuery(`list table ${TABLE}`, output));
+  }
+}
+
+async function faultyOf(
+  keys: readonly string[],
+  refuses: (keys: readonly string[]) => Promise<string | undefined>,
+): Promise<readonly { readonly key: string; readonly why: string }[]> {
+  const why = keys.length === 0 ? undefined : await refuses(keys);
+  if (why === undefined) return [];
+  const [only] = keys;
+  if (keys.length === 1 && only !== undefined) return [{ key: only, why }];
+  const middle = Math.ceil(keys.length / 2);
+  return [
+    ...(await faultyOf(keys.slice(0, middle), refuses)),
+    ...(await faultyOf(keys.slice(middle), refuses)),
+  ];
+}
+
+/** Rules first (they hold chains and sets), then elements (they hold chains), then chains, then sets. */
+function sweepOperations(stale: Listing['objects']): readonly Operation[] {
+  const chains = stale.filter(({ kind }) => kind === 'chain');
+  const sets = stale.filter(({ kind }) => kind !== 'chain');
+  return [
+    ...chains.map(({ name }): Operation => ({ type: 'emptyChain', name })),
+    ...sets.map(({ kind, name }): Operation => ({ type: 'emptySet', kind, name })),
+    ...chains.map(({ name }): Operation => ({ type: 'deleteObject', kind: 'chain', name })),
+    ...sets.map(({ kind, name }): Operation => ({ type: 'deleteObject', kind, name })),
+  ];
+}

@@ -1,0 +1,209 @@
+// Routes, permanent neighbours and links of this host's workloads (docs/dataplane.md "Routes"): /32 and /128 with protocol 80,
+// by which a restarted agent knows its own. A link is raised only after the endpoint's policy is in the kernel.
+
+import { z } from 'zod';
+import type { Logger } from '../../../lib/logging/logger.ts';
+import type { CompiledWorkloadEndpoint } from '../../../lib/policy/compiled.ts';
+import { KernelWriteError } from '../kernel/kernel-error.ts';
+import type { KernelWriterClient } from '../kernel/writer-client.ts';
+
+/** Felix's own number for the routes it owns. */
+export const ROUTE_PROTOCOL = 80;
+const WORKLOAD_INTERFACE = /^cali/;
+
+const routesSchema = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
+const linksSchema = z.array(z.object({ ifname: z.string(), flags: z.array(z.string()) }));
+
+interface ProgrammedRoutes {
+  readonly interfaceName: string;
+  readonly nets: readonly string[];
+}
+
+/** What one `sync` did. */
+export interface RouteSync {
+  /** Keys of endpoints whose link is up and whose routes are there. */
+  readonly programmed: readonly string[];
+  /** Keys of endpoints whose interface is not there, or not yet. */
+  readonly waiting: readonly string[];
+}
+
+export class LocalRoutes {
+  readonly #writer: KernelWriterClient;
+  readonly #logger: Logger;
+  readonly #desired = new Map<string, CompiledWorkloadEndpoint>();
+  readonly #programmed = new Map<string, ProgrammedRoutes>();
+  readonly #dirty = new Set<string>();
+
+  constructor(writer: KernelWriterClient, logger: Logger) {
+    this.#writer = writer;
+    this.#logger = logger;
+  }
+
+  /** Undefined: the endpoint is gone, or must not be reachable. Nothing is written until `sync`. */
+  set(key: string, endpoint: CompiledWorkloadEndpoint | undefined): void {
+    if (endpoint === undefined) this.#desired.delete(key);
+    else this.#desired.set(key, endpoint);
+    this.#dirty.add(key);
+  }
+
+  isProgrammed(key: string): boolean {
+    return this.#programmed.has(key) && !this.#dirty.has(key);
+  }
+
+  get waitingCount(): number {
+    return this.#dirty.size;
+  }
+
+  /** Writes what has changed, and tries again what failed before. */
+  async sync(): Promise<RouteSync> {
+    const keys = [...this.#dirty];
+    const lines: { readonly key: string; readonly line: string; readonly mayFail: boolean }[] = [];
+    for (const key of keys) lines.push(...this.#removals(key));
+    for (const key of keys) lines.push(...this.#additions(key));
+    const failed = await this.#run(lines);
+    const programmed: string[] = [];
+    const waiting: string[] = [];
+    for (const key of keys) {
+      const endpoint = this.#desired.get(key);
+      if (endpoint === undefined) {
+        this.#programmed.delete(key);
+        this.#dirty.delete(key);
+      } else if (failed.has(key)) {
+        waiting.push(key);
+      } else {
+        this.#programmed.set(key, { interfaceName: endpoint.interfaceName, nets: netsOf(endpoint) });
+        this.#dirty.delete(key);
+        programmed.push(key);
+      }
+    }
+    return { programmed, waiting };
+  }
+
+  /** Takes away what an earlier life left: routes of ours on workload interfaces that no endpoint has now. */
+  async sweep(): Promise<number> {
+    const wanted = new Set<string>();
+    for (const endpoint of this.#desired.values()) {
+      for (const net of netsOf(endpoint)) wanted.add(`${net} ${endpoint.interfaceName}`);
+    }
+    const stale: string[] = [];
+    for (const { dst, dev } of await this.#list()) {
+      if (dev === undefined || !WORKLOAD_INTERFACE.test(dev)) continue;
+      const net = dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`;
+      if (!wanted.has(`${net} ${dev}`)) stale.push(`route del ${net} dev ${dev} proto ${ROUTE_PROTOCOL}`);
+    }
+    await this.#run(stale.map((line) => ({ key: '', line, mayFail: true })));
+    return stale.length;
+  }
+
+  /** Routes that should be there and are not, by a look at the kernel; their endpoints are written anew by the next `sync`. */
+  async findMissing(): Promise<readonly string[]> {
+    const there = new Set((await this.#list()).map(({ dst, dev }) => `${dst} ${dev}`));
+    const missing: string[] = [];
+    for (const [key, { interfaceName, nets }] of this.#programmed) {
+      if (nets.every((net) => there.has(`${withoutLength(net)} ${interfaceName}`))) continue;
+      missing.push(key);
+      this.#dirty.add(key);
+    }
+    return missing;
+  }
+
+  /** What of an endpoint's link and routes is not there, asked of the kernel for this interface alone. */
+  async missingFor(endpoint: CompiledWorkloadEndpoint): Promise<readonly string[]> {
+    const { interfaceName } = endpoint;
+    const link = await this.#query(['-j', 'link', 'show', 'dev', interfaceName]);
+    const [found] = linksSchema.safeParse(link).data ?? [];
+    if (found === undefined) return [`interface ${interfaceName}`];
+    const missing = found.flags.includes('UP') ? [] : [`link ${interfaceName} up`];
+    const there = new Set<string>();
+    for (const family of familiesOf(endpoint)) {
+      const args = [family, '-j', 'route', 'show', 'dev', interfaceName, 'proto', String(ROUTE_PROTOCOL)];
+      for (const { dst } of routesSchema.safeParse(await this.#query(args)).data ?? []) there.add(dst);
+    }
+    for (const net of netsOf(endpoint)) if (!there.has(withoutLength(net))) missing.push(`route ${net}`);
+    return missing;
+  }
+
+  #additions(key: string): { key: string; line: string; mayFail: boolean }[] {
+    const endpoint = this.#desired.get(key);
+    if (endpoint === undefined) return [];
+    const { interfaceName, mac } = endpoint;
+    const lines = [`link set dev ${interfaceName} up`];
+    for (const net of netsOf(endpoint)) {
+      const scope = net.includes(':') ? '' : ' scope link';
+      lines.push(`route replace ${net} dev ${interfaceName}${scope} proto ${ROUTE_PROTOCOL}`);
+      if (mac === undefined) continue;
+      lines.push(`neigh replace ${withoutLength(net)} lladdr ${mac} dev ${interfaceName} nud permanent`);
+    }
+    return lines.map((line) => ({ key, line, mayFail: false }));
+  }
+
+  /** What was programmed and is no longer wanted. The interface, and the route with it, may be gone already. */
+  #removals(key: string): { key: string; line: string; mayFail: boolean }[] {
+    const before = this.#programmed.get(key);
+    if (before === undefined) return [];
+    const endpoint = this.#desired.get(key);
+    const kept = new Set(endpoint?.interfaceName === before.interfaceName ? netsOf(endpoint) : []);
+    return before.nets
+      .filter((net) => !kept.has(net))
+      .flatMap((net) => [
+        `route del ${net} dev ${before.interfaceName} proto ${ROUTE_PROTOCOL}`,
+        `neigh del ${withoutLength(net)} dev ${before.interfaceName}`,
+      ])
+      .map((line) => ({ key, line, mayFail: true }));
+  }
+
+  async #run(
+    lines: readonly { readonly key: string; readonly line: string; readonly mayFail: boolean }[],
+  ): Promise<ReadonlySet<string>> {
+    const failed = new Set<string>();
+    if (lines.length === 0) return failed;
+    try {
+      await this.#writer.ip(lines.map(({ line }) => line));
+    } catch (error) {
+      if (!(error instanceof KernelWriteError)) throw error;
+      if (error.type.code !== 'linesFailed') {
+        this.#logger.warn('routes could not be written', { error });
+        return new Set(lines.map(({ key }) => key));
+      }
+      for (const { line, message } of error.type.failures) {
+        const entry = lines[line];
+        if (entry === undefined || entry.mayFail) continue;
+        failed.add(entry.key);
+        this.#logger.debug('ip line failed', { line: entry.line, message });
+      }
+    }
+    return failed;
+  }
+
+  async #list(): Promise<z.infer<typeof routesSchema>> {
+    const both = await Promise.all(
+      ['-4', '-6'].map((family) =>
+        this.#query([family, '-j', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)]),
+      ),
+    );
+    return both.flatMap((routes) => routesSchema.parse(routes));
+  }
+
+  /** Parsed JSON; undefined where `ip` says that there is no such thing. */
+  async #query(args: readonly string[]): Promise<unknown> {
+    try {
+      const output = await this.#writer.ipQuery(args);
+      return output.trim() === '' ? [] : JSON.parse(output);
+    } catch (error) {
+      if (error instanceof KernelWriteError && error.type.code === 'commandFailed') return undefined;
+      throw error;
+    }
+  }
+}
+
+function netsOf(endpoint: CompiledWorkloadEndpoint): readonly string[] {
+  return [...endpoint.nets4, ...endpoint.nets6];
+}
+
+function familiesOf(endpoint: CompiledWorkloadEndpoint): readonly string[] {
+  return [...(endpoint.nets4.length > 0 ? ['-4'] : []), ...(endpoint.nets6.length > 0 ? ['-6'] : [])];
+}
+
+function withoutLength(net: string): string {
+  return net.split('/')[0] ?? net;
+}

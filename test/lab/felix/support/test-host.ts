@@ -1,0 +1,177 @@
+// A host for kernel tests: a network namespace with the dataplane's own kernel writer in it, joined to others by a switch in a
+// namespace of its own; pods are namespaces made by the same code that the CNI server uses.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { Dataplane } from '../../../../agents/felix/dataplane/dataplane.ts';
+import { createWorkloadInterface, podInterfaceName } from '../../../../agents/felix/interfaces/workload-interface.ts';
+import { KernelWriterClient } from '../../../../agents/felix/kernel/writer-client.ts';
+import type { EventInput } from '../../../../lib/events/event.ts';
+import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
+import { Namespace } from './namespaces.ts';
+import type { DenialCount } from './probes.ts';
+
+export const FABRIC_LENGTH = 24;
+
+/** The switch between hosts: a bridge in a namespace that is no host's. */
+export class Fabric {
+  readonly namespace: Namespace;
+  #ports = 0;
+
+  private constructor(namespace: Namespace) {
+    this.namespace = namespace;
+  }
+
+  static async create(): Promise<Fabric> {
+    const namespace = await Namespace.create('fabric');
+    await namespace.ip('link add br0 type bridge', 'link set br0 up', 'link set lo up');
+    return new Fabric(namespace);
+  }
+
+  /** `eth0` in the given namespace, with this address. */
+  async connect(namespace: Namespace, address: string): Promise<void> {
+    const port = `p${++this.#ports}`;
+    await this.namespace.ip(
+      `link add ${port} type veth peer name eth0 netns ${namespace.path}`,
+      `link set ${port} master br0 up`,
+    );
+    await namespace.ip('link set lo up', `addr add ${address}/${FABRIC_LENGTH} dev eth0`, 'link set eth0 up');
+  }
+
+  close(): void {
+    this.namespace.close();
+  }
+}
+
+export interface TestPod {
+  readonly namespace: Namespace;
+  readonly interfaceName: string;
+  readonly mac: string;
+  readonly addresses: readonly string[];
+}
+
+export class TestHost {
+  readonly name: string;
+  readonly address: string;
+  readonly namespace: Namespace;
+  readonly events: EventInput[] = [];
+  readonly pods: TestPod[] = [];
+  readonly #logger: Logger;
+  writer: KernelWriterClient;
+  dataplane: Dataplane;
+
+  private constructor(name: string, address: string, namespace: Namespace, logger: Logger) {
+    this.name = name;
+    this.address = address;
+    this.namespace = namespace;
+    this.#logger = logger;
+    this.writer = this.#newWriter();
+    this.dataplane = this.#newDataplane();
+  }
+
+  static async create(fabric: Fabric, name: string, address: string, logger = silentLogger()): Promise<TestHost> {
+    const namespace = await Namespace.create(name);
+    await fabric.connect(namespace, address);
+    const host = new TestHost(name, address, namespace, logger);
+    await host.writer.start();
+    return host;
+  }
+
+  /** As after an agent's end: writer and dataplane are new, the kernel's state is what it was. */
+  async restartAgent(options: { readonly numberLimit?: number } = {}): Promise<void> {
+    await this.dataplane.stop();
+    await this.writer.stop();
+    this.writer = this.#newWriter();
+    await this.writer.start();
+    this.dataplane = this.#newDataplane(options);
+  }
+
+  useDataplane(options: { readonly numberLimit?: number }): void {
+    this.dataplane = this.#newDataplane(options);
+  }
+
+  /** A pod's namespace and veth, host side down. */
+  async addPod(namespace: string, name: string, addresses: readonly string[]): Promise<TestPod> {
+    const podNamespace = await Namespace.create(`${namespace}/${name}`);
+    const interfaceName = podInterfaceName(namespace, name);
+    const made = await createWorkloadInterface(this.writer, {
+      hostName: interfaceName,
+      netns: podNamespace.path,
+      podName: 'eth0',
+      mtu: 1500,
+      addresses4: addresses.filter((address) => !address.includes(':')),
+      addresses6: addresses.filter((address) => address.includes(':')),
+    });
+    const pod: TestPod = { namespace: podNamespace, interfaceName, mac: made.mac, addresses };
+    this.pods.push(pod);
+    return pod;
+  }
+
+  /** What the kernel has denied, of this host. */
+  async readDenials(): Promise<ReadonlyMap<string, number>> {
+    const json = await this.writer.nftQuery('list table inet calico', 'json');
+    return denialsOf(json);
+  }
+
+  async close(): Promise<void> {
+    await this.dataplane.stop();
+    await this.writer.stop();
+    for (const pod of this.pods) pod.namespace.close();
+    this.namespace.close();
+  }
+
+  #newWriter(): KernelWriterClient {
+    return new KernelWriterClient({
+      logger: this.#logger,
+      events: { emit: (event) => void this.events.push(event) },
+      commandPrefix: this.namespace.commandPrefix,
+    });
+  }
+
+  #newDataplane(options: { readonly numberLimit?: number } = {}): Dataplane {
+    return new Dataplane({
+      writer: this.writer,
+      logger: this.#logger,
+      events: { emit: (event) => void this.events.push(event) },
+      checkIntervalMs: 200,
+      ...options,
+    });
+  }
+}
+
+/** Denials of several hosts as one count. */
+export async function countDenials(hosts: readonly TestHost[]): Promise<DenialCount> {
+  const perHost = await Promise.all(hosts.map((host) => host.readDenials()));
+  return (source, destination, protocol, port) =>
+    perHost.reduce((sum, denials) => sum + (denials.get(`${source} ${destination} ${protocol} ${port}`) ?? 0), 0);
+}
+
+/** Waits for a condition, never for a time. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>, timeoutMs = 5_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await delay(10);
+  }
+}
+
+interface DenialElement {
+  readonly elem?: {
+    readonly val?: { readonly concat?: readonly (string | number)[] };
+    readonly counter?: { readonly packets: number };
+  };
+}
+
+function denialsOf(json: unknown): ReadonlyMap<string, number> {
+  const result = new Map<string, number>();
+  const entries = (json as { readonly nftables?: readonly unknown[] } | undefined)?.nftables ?? [];
+  for (const entry of entries) {
+    const set = (entry as { readonly set?: { readonly name: string; readonly elem?: readonly DenialElement[] } }).set;
+    if (set === undefined || !/^dlogp?[46]_/.test(set.name)) continue;
+    for (const { elem } of set.elem ?? []) {
+      const [, source, destination, protocol, port = 0] = elem?.val?.concat ?? [];
+      const key = `${source} ${destination} ${protocol} ${port}`;
+      result.set(key, (result.get(key) ?? 0) + (elem?.counter?.packets ?? 0));
+    }
+  }
+  return result;
+}
