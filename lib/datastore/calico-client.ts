@@ -1,10 +1,8 @@
-// The resource client with Calico's own defaults and validation: what every process of ours uses.
+// The resource client as every process of ours uses it: with the defaults and the validation of the model.
 
-import { applyDefaults } from '../model/validation/defaults.ts';
-import { validateResource } from '../model/validation/validate.ts';
 import type { Datastore } from './datastore.ts';
 import { ResourceClient } from './resource-client.ts';
 
 export function createCalicoClient(datastore: Datastore): ResourceClient {
-  return new ResourceClient({ datastore, rules: { applyDefaults, validate: validateResource } });
+  return new ResourceClient({ datastore });
 }

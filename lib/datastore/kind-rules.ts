@@ -1,12 +1,10 @@
 // What Calico's client does for single kinds beyond the generic (libcalico-go/lib/clientv3/<kind>.go): the profile that is
-// never stored, names of workload endpoints, tiers and their policies, the first node.
+// never stored, tiers and their policies, fields that may not change, the first node.
 
 import type { ResourceKey } from '../model/keys.ts';
 import { CALICO_API_VERSION, isTieredPolicyKind, TIERED_POLICY_KINDS } from '../model/kinds.ts';
 import type { Resource } from '../model/metadata.ts';
 import type { Profile } from '../model/policy-types.ts';
-import type { Problem } from '../model/validation/problem.ts';
-import { type WorkloadEndpointIds, workloadEndpointName } from '../model/workload-endpoint-name.ts';
 import { ensureInitialized } from './initialize.ts';
 import type { ResourceAccess } from './resource-access.ts';
 import { ResourceError } from './resource-error.ts';
@@ -26,17 +24,9 @@ export function isDefaultAllowProfile(ref: ResourceKey): boolean {
   return ref.kind === 'Profile' && ref.name === DEFAULT_ALLOW_PROFILE.metadata.name;
 }
 
-/** Fills the name of a workload endpoint, which its spec determines; a problem where another name was given. */
-export function applyNameRule(resource: Resource): readonly Problem[] {
-  if (resource.kind !== 'WorkloadEndpoint') return [];
-  const result = workloadEndpointName((resource.spec ?? {}) as WorkloadEndpointIds);
-  if (!result.ok) {
-    const { field } = result.error.type;
-    return [{ path: `spec.${field ?? ''}`, rule: 'required', message: result.error.message }];
-  }
-  resource.metadata.name ||= result.name;
-  if (resource.metadata.name === result.name) return [];
-  return [{ path: 'metadata.name', rule: 'crossField', message: `must be ${result.name}, as the spec says` }];
+/** Whether an update has to be compared with what is stored. */
+export function hasImmutableFields(kind: string): boolean {
+  return kind === 'IPPool';
 }
 
 /** What must be there before an object of the kind. */

@@ -2,7 +2,6 @@
 
 import type { ResourceKey } from '../model/keys.ts';
 import type { Resource } from '../model/metadata.ts';
-import type { Problem } from '../model/validation/problem.ts';
 
 export interface ResourceList<R extends Resource = Resource> {
   /** In key order. Values that are no objects of the kind are left out. */
@@ -59,11 +58,4 @@ export interface ResourceAccess {
   update<R extends Resource>(resource: R, signal?: AbortSignal): Promise<R>;
   get<R extends Resource = Resource>(ref: ResourceKey, signal?: AbortSignal): Promise<R>;
   list<R extends Resource = Resource>(kind: string, options?: ListOptions): Promise<ResourceList<R>>;
-}
-
-/** Defaults and validation of all kinds. */
-export interface ResourceRules {
-  /** Returns the object with what is left out filled in. */
-  applyDefaults<R extends Resource>(resource: R): R;
-  validate(resource: Resource): readonly Problem[];
 }

@@ -5,14 +5,16 @@ import { randomUUID } from 'node:crypto';
 import { keyForResource, listPrefix, parseResourceKey, type ResourceKey } from '../model/keys.ts';
 import { findKind, kindInfo } from '../model/kinds.ts';
 import type { Resource } from '../model/metadata.ts';
+import { applyDefaults } from '../model/validation/defaults.ts';
 import type { Problem } from '../model/validation/problem.ts';
+import { validateResource, validateUpdate } from '../model/validation/validate.ts';
 import { compareAndWrite } from './compare-and-write.ts';
 import type { Datastore, KeyValue } from './datastore.ts';
 import {
-  applyNameRule,
   beforeCreate,
   beforeDelete,
   DEFAULT_ALLOW_PROFILE,
+  hasImmutableFields,
   isDefaultAllowProfile,
 } from './kind-rules.ts';
 import type {
@@ -21,7 +23,6 @@ import type {
   ResourceAccess,
   ResourceEvent,
   ResourceList,
-  ResourceRules,
   WatchOptions,
 } from './resource-access.ts';
 import { isResourceError, ResourceError } from './resource-error.ts';
@@ -30,7 +31,6 @@ import { decodeStored, encodeStored } from './stored-form.ts';
 
 export interface ResourceClientOptions {
   readonly datastore: Datastore;
-  readonly rules: ResourceRules;
   /** The time of day, for creation timestamps. */
   readonly now?: () => Date;
   readonly newUid?: () => string;
@@ -46,19 +46,17 @@ const CONFLICT_ATTEMPTS = 5;
 
 export class ResourceClient implements ResourceAccess {
   readonly #datastore: Datastore;
-  readonly #rules: ResourceRules;
   readonly #now: () => Date;
   readonly #newUid: () => string;
 
   constructor(options: ResourceClientOptions) {
     this.#datastore = options.datastore;
-    this.#rules = options.rules;
     this.#now = options.now ?? (() => new Date());
     this.#newUid = options.newUid ?? randomUUID;
   }
 
   async create<R extends Resource>(resource: R, signal?: AbortSignal): Promise<R> {
-    const { object, ref } = this.#prepare(resource, createProblems);
+    const { object, ref } = prepare(resource, createProblems);
     if (isDefaultAllowProfile(ref)) {
       throw new ResourceError({ code: 'alreadyExists', ref, existing: DEFAULT_ALLOW_PROFILE });
     }
@@ -73,8 +71,9 @@ export class ResourceClient implements ResourceAccess {
   }
 
   async update<R extends Resource>(resource: R, signal?: AbortSignal): Promise<R> {
-    const { object, ref } = this.#prepare(resource, updateProblems);
+    const { object, ref } = prepare(resource, updateProblems);
     refuseDefaultAllow(ref, 'updated');
+    await this.#checkUpdate(ref, object, signal);
     const value = encodeStored(object);
     const modRevision = Number(object.metadata.resourceVersion);
     const outcome = await compareAndWrite(this.#datastore, keyOf(ref), value, modRevision, signal);
@@ -159,7 +158,7 @@ export class ResourceClient implements ResourceAccess {
     resource: R,
     signal: AbortSignal | undefined,
   ): Promise<ApplyResult<R>> {
-    const { object, ref } = this.#prepare(resource, () => []);
+    const { object, ref } = prepare(resource, () => []);
     refuseDefaultAllow(ref, 'updated');
     const { kv } = await this.#datastore.get(keyOf(ref), withSignal(signal));
     const current = decodedOrUndefined<R>(ref, kv);
@@ -179,26 +178,34 @@ export class ResourceClient implements ResourceAccess {
     return { resource: await this.update(object, signal), outcome: 'configured' };
   }
 
-  /** A copy with defaults, and every problem of it at once. */
-  #prepare<R extends Resource>(
-    resource: R,
-    check: (resource: Resource) => readonly Problem[],
-  ): { readonly object: R; readonly ref: ResourceKey } {
-    const info = findKind(resource.kind);
-    if (info === undefined) {
-      const ref = { kind: resource.kind, name: resource.metadata.name };
-      const problem = { path: 'kind', rule: 'enum', message: "is not a kind of Calico's" } as const;
-      throw new ResourceError({ code: 'invalid', ref, problems: [problem] });
-    }
-    let object = structuredClone(resource);
-    object.apiVersion = info.apiVersion;
-    const problems = [...check(object), ...applyNameRule(object)];
-    object = this.#rules.applyDefaults(object);
-    problems.push(...this.#rules.validate(object));
-    const ref = refOf(object);
-    if (problems.length > 0) throw new ResourceError({ code: 'invalid', ref, problems: unique(problems) });
-    return { object, ref };
+  /** What may not change. Another version than the one looked at here is refused by the compare of the write. */
+  async #checkUpdate(ref: ResourceKey, object: Resource, signal: AbortSignal | undefined): Promise<void> {
+    if (!hasImmutableFields(ref.kind)) return;
+    const { kv } = await this.#datastore.get(keyOf(ref), withSignal(signal));
+    const stored = decodedOrUndefined(ref, kv);
+    const problems = stored === undefined ? [] : validateUpdate(stored, object);
+    if (problems.length > 0) throw new ResourceError({ code: 'invalid', ref, problems });
   }
+}
+
+/** A copy with defaults, and every problem of it at once. */
+function prepare<R extends Resource>(
+  resource: R,
+  check: (resource: Resource) => readonly Problem[],
+): { readonly object: R; readonly ref: ResourceKey } {
+  const info = findKind(resource.kind);
+  if (info === undefined) {
+    const ref = { kind: resource.kind, name: resource.metadata.name };
+    throw new ResourceError({ code: 'invalid', ref, problems: validateResource(resource) });
+  }
+  let object = structuredClone(resource);
+  object.apiVersion = info.apiVersion;
+  const problems = [...check(object)];
+  object = applyDefaults(object);
+  problems.push(...validateResource(object));
+  const ref = refOf(object);
+  if (problems.length > 0) throw new ResourceError({ code: 'invalid', ref, problems });
+  return { object, ref };
 }
 
 function createProblems(resource: Resource): Problem[] {
@@ -227,12 +234,6 @@ function updateProblems(resource: Resource): Problem[] {
   if (creationTimestamp === '' || creationTimestamp === null) missing('creationTimestamp');
   if (uid === '') missing('uid');
   return problems;
-}
-
-/** One problem a path and message, where two checks see the same. */
-function unique(problems: readonly Problem[]): Problem[] {
-  const seen = new Map(problems.map((problem) => [`${problem.path}\0${problem.message}`, problem]));
-  return [...seen.values()];
 }
 
 function refOf(resource: Resource): ResourceKey {

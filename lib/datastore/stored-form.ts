@@ -5,10 +5,10 @@ import { isTieredPolicyKind, kindInfo } from '../model/kinds.ts';
 import type { ObjectMeta, Resource } from '../model/metadata.ts';
 
 /** Keeps a policy's name as it was given; the keys of Calico up to v3.31 held another. */
-export const METADATA_ANNOTATION = 'projectcalico.org/metadata';
-export const TIER_LABEL = 'projectcalico.org/tier';
-export const NAMESPACE_LABEL = 'projectcalico.org/namespace';
-export const ORCHESTRATOR_LABEL = 'projectcalico.org/orchestrator';
+const METADATA_ANNOTATION = 'projectcalico.org/metadata';
+const TIER_LABEL = 'projectcalico.org/tier';
+const NAMESPACE_LABEL = 'projectcalico.org/namespace';
+const ORCHESTRATOR_LABEL = 'projectcalico.org/orchestrator';
 const DEFAULT_TIER = 'default';
 
 /** The object as its key's value holds it: without resourceVersion, with the labels and annotations that are forced. */

@@ -50,8 +50,7 @@ describe('a write whose answer is lost', () => {
   });
 
   it('is known to be ours when a resource was created by it', async () => {
-    const rules = { applyDefaults: <R>(resource: R): R => resource, validate: () => [] };
-    const client = new ResourceClient({ datastore: store, rules });
+    const client = new ResourceClient({ datastore: store });
     const key = '/calico/resources/v3/projectcalico.org/ippools/once';
     await store.get('/');
     proxy.swallowAnswers();

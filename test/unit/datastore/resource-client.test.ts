@@ -1,7 +1,7 @@
 // Calico's resources on the in-memory twin: identity and versions, single kinds' rules, watches.
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { MemoryDatastore } from '../../../lib/datastore/memory/memory-datastore.ts';
-import type { ResourceEvent, ResourceRules } from '../../../lib/datastore/resource-access.ts';
+import type { ResourceEvent } from '../../../lib/datastore/resource-access.ts';
 import { ResourceClient } from '../../../lib/datastore/resource-client.ts';
 import { ResourceError } from '../../../lib/datastore/resource-error.ts';
 import type {
@@ -15,24 +15,11 @@ import type { GlobalNetworkPolicy, NetworkPolicy, Tier } from '../../../lib/mode
 import { put } from '../../support/datastore-compliance.ts';
 import { type Loss, lossyDatastore } from '../../support/lossy-datastore.ts';
 
-/** Stands for the model's rules: what is under test here is when they are asked and what becomes of the answer. */
-const RULES: ResourceRules = {
-  applyDefaults: (resource) =>
-    resource.kind === 'IPPool'
-      ? { ...resource, spec: { blockSize: 26, ...(resource.spec as object) } }
-      : resource,
-  validate: (resource) =>
-    resource.metadata.name.includes('_')
-      ? [{ path: 'metadata.name', rule: 'pattern', message: 'must hold no _' }]
-      : [],
-};
-
 let store: MemoryDatastore;
 let client: ResourceClient;
 const newClient = (losses: Loss[] = []): ResourceClient =>
   new ResourceClient({
     datastore: lossyDatastore(store, losses),
-    rules: RULES,
     now: () => new Date('2026-03-04T05:06:07.890Z'),
   });
 beforeEach(() => {
@@ -82,7 +69,15 @@ describe('create', () => {
         creationTimestamp: '2026-03-04T05:06:07Z',
         resourceVersion: '2',
       },
-      spec: { cidr: '10.0.0.0/16', blockSize: 26 },
+      spec: {
+        cidr: '10.0.0.0/16',
+        blockSize: 26,
+        ipipMode: 'Never',
+        vxlanMode: 'Never',
+        nodeSelector: 'all()',
+        allowedUses: ['Workload', 'Tunnel'],
+        assignmentMode: 'Automatic',
+      },
     });
     const { kv } = await store.get('/calico/resources/v3/projectcalico.org/ippools/p');
     expect(kv?.value).not.toContain('resourceVersion');
@@ -147,6 +142,16 @@ describe('update', () => {
     ]);
   });
 
+  it('refuses to change what may not change', async () => {
+    const created = await client.create(pool());
+    const type = await errorOf(client.update({ ...created, spec: { ...created.spec, cidr: '10.1.0.0/16' } }));
+    expect(type).toMatchObject({ code: 'invalid', problems: [{ path: 'spec.cidr', rule: 'immutable' }] });
+    const applied = client.apply({ ...pool(), spec: { cidr: '10.0.0.0/16', blockSize: 28 } });
+    expect(await errorOf(applied)).toMatchObject({
+      problems: [{ path: 'spec.blockSize', rule: 'immutable' }],
+    });
+  });
+
   it('refuses what is gone, and a version that is no revision', async () => {
     const created = await client.create(pool());
     await client.delete(poolRef);
@@ -184,7 +189,7 @@ describe('apply', () => {
         return typeof value === 'function' ? value.bind(target) : value;
       },
     });
-    const contender = new ResourceClient({ datastore: racing, rules: RULES });
+    const contender = new ResourceClient({ datastore: racing });
     const changed = { ...pool(), spec: { cidr: '10.0.0.0/16', disabled: true } };
     expect((await contender.apply(changed)).outcome).toBe('configured');
     expect(races).toBe(0);
@@ -306,7 +311,7 @@ describe('workload endpoints', () => {
     apiVersion: '',
     kind: 'WorkloadEndpoint',
     metadata: { name, namespace: 'prod' },
-    spec: { orchestrator: 'k8s', node: 'node-a', pod, endpoint: 'eth0' },
+    spec: { orchestrator: 'k8s', node: 'node-a', pod, endpoint: 'eth0', interfaceName: 'cali1' },
   });
 
   it('get their name from their spec, and the labels that are forced', async () => {
@@ -323,7 +328,7 @@ describe('workload endpoints', () => {
       problems: [{ path: 'metadata.name' }],
     });
     expect(await errorOf(client.create(endpoint('', '')))).toMatchObject({
-      problems: [{ path: 'spec.pod' }],
+      problems: [{ path: 'metadata.name' }, { path: 'spec.pod' }],
     });
   });
 });
