@@ -12,7 +12,7 @@ import { parseIpamKey } from '../../../lib/model/ipam-keys.ts';
 import { parseResourceKey, type ResourceKey } from '../../../lib/model/keys.ts';
 import type { GlobalNetworkSet, NetworkSet, Profile, Tier } from '../../../lib/model/policy-types.ts';
 import { DEFAULT_ALLOW_PROFILE } from '../../../lib/policy/cluster.ts';
-import { compileProfile, type PolicyResource } from '../../../lib/policy/compile.ts';
+import { type CompilableResource, compileProfile } from '../../../lib/policy/compile.ts';
 import type { PolicyId, PolicyKind } from '../../../lib/policy/compiled.ts';
 import { PolicyError } from '../../../lib/policy/policy-error.ts';
 import { settingsOf } from './config-processor.ts';
@@ -48,6 +48,7 @@ const POLICY_KINDS: readonly PolicyKind[] = [
   'GlobalNetworkPolicy',
   'StagedNetworkPolicy',
   'StagedGlobalNetworkPolicy',
+  'StagedKubernetesNetworkPolicy',
 ];
 
 /** Kinds that some node of the graph reads. */
@@ -111,7 +112,9 @@ export class UpdateProcessor {
     const policyKind = POLICY_KINDS.find((kind) => kind === key.kind);
     if (policyKind !== undefined) {
       const id: PolicyId = { kind: policyKind, namespace: key.namespace ?? '', name: key.name };
-      return [{ type: 'policy', id, value: policyInput(id, value as PolicyResource | undefined, revision) }];
+      return [
+        { type: 'policy', id, value: policyInput(id, value as CompilableResource | undefined, revision) },
+      ];
     }
     switch (key.kind) {
       case 'WorkloadEndpoint':

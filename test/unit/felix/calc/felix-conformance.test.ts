@@ -66,7 +66,8 @@ describe('recorded states', () => {
 describe('recorded sequences', () => {
   it.each(readySequences)('$id comes out as recorded, however it is played', ({ states }) => {
     for (const form of formsOf(states)) {
-      for (const strategy of FLUSH_STRATEGIES) {
+      // What differs between the forms comes before the graph, so one of them is played in every rhythm.
+      for (const strategy of form === 'model' ? FLUSH_STRATEGIES : FLUSH_STRATEGIES.slice(0, 1)) {
         for (const expansion of EXPANSIONS) {
           play(expansion.states?.(states) ?? states, form, strategy, expansion.options);
         }
@@ -75,13 +76,10 @@ describe('recorded sequences', () => {
   });
 
   it('any state can follow any other', () => {
-    for (const form of ['model', 'v3'] as const) {
-      const usable = form === 'model' ? readyStates : readyStates.filter(hasEqualV3Form);
-      for (const states of Map.groupBy(usable, ({ config }) => JSON.stringify(config)).values()) {
-        // Every ordered pair once: each state is followed by every other.
-        const walk = states.flatMap((from) => states.flatMap((to) => (from === to ? [] : [from, to])));
-        for (const strategy of FLUSH_STRATEGIES.slice(2, 3)) play(walk, form, strategy);
-      }
+    const rhythm = { name: 'flushed after each state', flush: 'eachState', inSync: 'atStart' } as const;
+    for (const states of Map.groupBy(readyStates, ({ config }) => JSON.stringify(config)).values()) {
+      const walk = states.flatMap((from) => states.flatMap((to) => (from === to ? [] : [from, to])));
+      play(walk, 'model', rhythm);
     }
   });
 });
