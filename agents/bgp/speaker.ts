@@ -169,13 +169,13 @@ export class Speaker {
     this.listener.configure(this.#config.listen);
   }
 
-  #addPeer(config: PeerConfig): void {
+  #addPeer(config: PeerConfig, hadSession = false): void {
     const identity = {
       routerId: this.#config.routerId,
       isRestarting: () => this.#isRestarting,
-      keepsForwarding: this.#config.kernel.enabled,
+      hasKeptForwarding: (had: boolean) => this.#config.kernel.enabled && (had || this.#isRestarting),
     };
-    const peer = new PeerSession(config, identity, this.#peerHandlers(), this.#random);
+    const peer = new PeerSession(config, identity, this.#peerHandlers(), this.#random, hadSession);
     this.#peers.set(config.name, peer);
     this.#peerByAddress.set(config.addressText, peer);
     peer.start();
@@ -195,7 +195,7 @@ export class Speaker {
     peer.stop({ cease: cease(CeaseSubcode.otherConfigurationChange), hard: !isSame, keepRoutes: isSame });
     if (!isSame) this.rib.peerRemoved(peer.name);
     this.#forgetAddress(peer);
-    this.#addPeer(config);
+    this.#addPeer(config, isSame && peer.hadSession);
   }
 
   /** Another peer may have taken the address over already. */

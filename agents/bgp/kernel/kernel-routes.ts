@@ -1,10 +1,9 @@
 // Desired and actual routes of our protocol number in the kernel. Desired comes from the RIB (learned) and from the
 // configuration (blackholes); the difference goes out in batches. What stands there at start stays until sweep().
 
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import { type Cidr, cidrCovers, formatCidr } from '../../../lib/net/ip.ts';
+import { runOk } from '../../../lib/process/run.ts';
 import type { KernelConfig } from '../config.ts';
 import type { ForwardingChange } from '../rib/loc-rib.ts';
 import { IpBatch } from './ip-batch.ts';
@@ -21,7 +20,6 @@ const RECONCILE_MS = 10_000;
 const RETRY_MS = 1000;
 const LIST_TIMEOUT_MS = 10_000;
 const LIST_MAX_BYTES = 256 * 1024 * 1024;
-const run = promisify(execFile);
 
 interface Work {
   readonly action: 'add' | 'replace' | 'del';
@@ -178,7 +176,8 @@ export class KernelRoutes {
       }
       this.#failures.delete(key);
       if (action === 'del') {
-        // A route that was gone already is gone.
+        // Refused: somebody else has taken it away, or has one of his own there. The next comparison tells.
+        if (error !== undefined) this.#retryLater();
         this.#actual.delete(key);
         withdrawn.push(route.prefix);
       } else {
@@ -218,10 +217,10 @@ export class KernelRoutes {
   async #read(): Promise<void> {
     const found = new Map<string, KernelRoute>();
     for (const family of ['-4', '-6']) {
-      const { stdout } = await run(
+      const { stdout } = await runOk(
         'ip',
         [family, '-N', '-j', 'route', 'show', 'table', 'main', 'proto', String(this.#config.protocol)],
-        { timeout: LIST_TIMEOUT_MS, maxBuffer: LIST_MAX_BYTES },
+        { timeoutMs: LIST_TIMEOUT_MS, maxOutputBytes: LIST_MAX_BYTES },
       );
       for (const route of parseRoutes(stdout)) found.set(formatCidr(route.prefix), route);
     }

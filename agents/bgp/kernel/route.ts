@@ -23,8 +23,9 @@ export function routeCommand(
   protocol: number,
 ): string {
   const prefix = formatCidr(route.prefix);
-  if (action === 'del') return `route del ${prefix} proto ${protocol}`;
   const [first, ...others] = route.nextHops;
+  if (action === 'del')
+    return `route del ${first === undefined ? 'blackhole ' : ''}${prefix} proto ${protocol}`;
   if (first === undefined) return `route ${action} blackhole ${prefix} proto ${protocol}`;
   if (others.length === 0) return `route ${action} ${prefix} via ${formatIp(first)} proto ${protocol}`;
   const hops = route.nextHops.map((hop) => `nexthop via ${formatIp(hop)}`).join(' ');

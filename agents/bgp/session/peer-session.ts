@@ -38,8 +38,11 @@ export interface SpeakerIdentity {
   readonly routerId: number;
   /** R bit: we are coming back from a restart. */
   readonly isRestarting: () => boolean;
-  /** F bit: learned routes stay in the kernel while we are away. */
-  readonly keepsForwarding: boolean;
+  /**
+   * F bit: what we had learned is still in the kernel. Not so after a fresh start: a peer that still holds routes of an
+   * earlier life of ours must drop them.
+   */
+  readonly hasKeptForwarding: (hadSession: boolean) => boolean;
 }
 
 const ORDER: readonly StateName[] = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established'];
@@ -61,6 +64,7 @@ export class PeerSession {
   #restart: NodeJS.Timeout | undefined;
   #backoffSeconds = MIN_BACKOFF_SECONDS;
   #isRunning = false;
+  #hadSession: boolean;
   #keepsRoutes = false;
   #shown: StateName = 'Idle';
   #since = new Date();
@@ -69,8 +73,16 @@ export class PeerSession {
   /** Messages of connections that are gone. */
   readonly #past = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
 
-  constructor(config: PeerConfig, identity: SpeakerIdentity, handlers: PeerHandlers, random: () => number) {
+  /** `hadSession`: under an earlier configuration of this process there was a session with the same speaker. */
+  constructor(
+    config: PeerConfig,
+    identity: SpeakerIdentity,
+    handlers: PeerHandlers,
+    random: () => number,
+    hadSession: boolean,
+  ) {
     this.#config = config;
+    this.#hadSession = hadSession;
     this.#identity = identity;
     this.#handlers = handlers;
     this.#random = random;
@@ -82,6 +94,10 @@ export class PeerSession {
 
   get config(): PeerConfig {
     return this.#config;
+  }
+
+  get hadSession(): boolean {
+    return this.#hadSession;
   }
 
   get session(): NegotiatedSession | undefined {
@@ -201,7 +217,7 @@ export class PeerSession {
     const gracefulRestart = {
       restartTimeSeconds: gracefulRestartSeconds,
       restarted: this.#identity.isRestarting(),
-      forwardingKept: this.#identity.keepsForwarding,
+      forwardingKept: this.#identity.hasKeptForwarding(this.#hadSession),
     };
     return {
       asn: localAsn,
@@ -248,6 +264,7 @@ export class PeerSession {
 
   #up(connection: Connection, session: NegotiatedSession): void {
     this.#established = { connection, session, at: performance.now() };
+    this.#hadSession = true;
     clearTimeout(this.#restart);
     const other = connection === this.#outgoing ? this.#incoming : this.#outgoing;
     other?.dispatch({ type: 'OpenCollisionDump' });
