@@ -10,7 +10,15 @@ import { AGAIN, type IpamContext, retry } from './context.ts';
 import { IpamError } from './errors.ts';
 import { NOTHING_RESERVED } from './filter.ts';
 import { type Pool, poolOfAddress } from './pools.ts';
-import { type Change, putAffinity, putBlock, readBlockState, remove, type Stored } from './store.ts';
+import {
+  type Change,
+  putAffinity,
+  putBlock,
+  readBlockState,
+  remove,
+  requireReadable,
+  type Stored,
+} from './store.ts';
 import type { AffinityOwner, ClaimResult } from './types.ts';
 
 /** Blocks that one claim may cover. */
@@ -35,6 +43,7 @@ export async function releaseBlockAffinity(
   return retry(context, 'release affinity', signal, async () => {
     const state = await readBlockState(context.store, { cidr, owner }, signal);
     const { block: stored, affinity } = state;
+    requireReadable(stored);
     const block = stored.value;
     const removal = existing(affinity).map(remove);
     if (block === undefined || block.affinity !== formatAffinity(owner)) {
@@ -102,6 +111,7 @@ async function claimBlock(
 ): Promise<boolean> {
   return retry(context, 'claim block', signal, async () => {
     const { block: stored, affinity } = await readBlockState(context.store, { cidr, owner }, signal);
+    requireReadable(stored);
     const block = stored.value;
     if (block !== undefined && block.affinity !== formatAffinity(owner)) {
       if (affinity.revision === 0) return false;

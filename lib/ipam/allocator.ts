@@ -4,6 +4,7 @@
 import type { Datastore } from '../datastore/datastore.ts';
 import { waitFor } from '../lifecycle/backoff.ts';
 import { type Logger, silentLogger } from '../logging/logger.ts';
+import { parseIpamKey } from '../model/ipam-keys.ts';
 import { type Cidr, canonicalCidr, cidrContains, formatIp, parseCidr } from '../net/ip.ts';
 import {
   claimAffinity,
@@ -16,6 +17,7 @@ import {
 } from './affinities.ts';
 import { blockOfAddress, ordinalOf } from './arithmetic.ts';
 import { assignIp, parseAddress } from './assign-ip.ts';
+import { type AddressUser, type Audit, auditAddresses } from './audit.ts';
 import { autoAssign } from './auto-assign.ts';
 import { type Block, cleanHandle, handleOf } from './block.ts';
 import { checkSettings, DEFAULT_SETTINGS } from './block-json.ts';
@@ -40,7 +42,7 @@ import type {
 } from './types.ts';
 import { computeUsage, type Usage } from './usage.ts';
 
-/** Assignments that may wait for their turn in this process. */
+/** Assignments that may wait for their turn in this process, unless said otherwise. */
 const MAX_WAITING = 1_000;
 
 export interface IpamOptions {
@@ -52,6 +54,8 @@ export interface IpamOptions {
   readonly now?: () => number;
   /** In [0, 1); Math.random if left out. */
   readonly random?: () => number;
+  /** Assignments that may wait for their turn; 1,000 if left out. */
+  readonly maxWaiting?: number;
   /** Waits between attempts; false as soon as the signal aborts. */
   readonly wait?: (delayMs: number, signal?: AbortSignal) => Promise<boolean>;
 }
@@ -92,7 +96,7 @@ export class Ipam {
       logger: options.logger ?? silentLogger(),
       stats: this.stats,
     };
-    this.#turns = new Turns(MAX_WAITING, this.stats);
+    this.#turns = new Turns(options.maxWaiting ?? MAX_WAITING, this.stats);
   }
 
   /**
@@ -232,6 +236,40 @@ export class Ipam {
         ? {}
         : { wanted: wanted.map((text) => canonicalCidr(text) ?? text) }),
     });
+  }
+
+  /** All that is stored against the users given and the names of the Nodes there are. Reads only. */
+  async audit(
+    users: readonly AddressUser[],
+    nodes: ReadonlySet<string>,
+    signal?: AbortSignal,
+  ): Promise<Audit> {
+    const { catalog, now } = this.#context;
+    // Users were read before: an address assigned meanwhile shows as a candidate, which the grace period clears.
+    const [blocks, affinities, handles, pools, settings] = await Promise.all([
+      this.store.listBlocks(undefined, signal),
+      this.store.listAllAffinities(signal),
+      this.store.listHandles(signal),
+      catalog.pools(signal),
+      this.settings(signal),
+    ]);
+    const audit = auditAddresses({
+      blocks: blocks.flatMap(({ value }) => value ?? []),
+      affinities,
+      handles,
+      pools,
+      nodes,
+      users,
+      nowMs: now(),
+      cooldownSeconds: settings.ipCooldownSeconds,
+    });
+    const unreadable = blocks.flatMap(({ key, unreadable: error }) => {
+      const parsed = parseIpamKey(key);
+      return error === undefined || parsed?.type !== 'Block'
+        ? []
+        : [{ block: parsed.cidr, problems: [error.message] }];
+    });
+    return { ...audit, brokenBlocks: [...audit.brokenBlocks, ...unreadable] };
   }
 
   /** What applies; the defaults while nothing is stored. Reading stores nothing. */

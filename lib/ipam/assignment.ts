@@ -145,10 +145,16 @@ interface BlockEntry {
 async function enterBlock(
   context: IpamContext,
   assignment: Assignment,
-  { block: { value: block }, affinity }: BlockState,
+  { block: stored, affinity }: BlockState,
   signal: AbortSignal | undefined,
 ): Promise<BlockEntry | undefined> {
   const { owner, mode, settings, cidr } = assignment;
+  const block = stored.value;
+  if (stored.unreadable !== undefined) {
+    if (mode === 'any') throw stored.unreadable;
+    context.logger.warn('skipped an unreadable block', { key: stored.key, error: stored.unreadable });
+    return undefined;
+  }
   const nowMs = context.now();
   const confirm = affinity.value === 'confirmed' ? [] : [putAffinity(affinity, 'confirmed')];
   if (block === undefined) {

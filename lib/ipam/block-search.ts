@@ -1,6 +1,7 @@
 // Finding a block for a host that needs one: one that nobody has made yet, else an empty one of somebody else; and blocks
 // to borrow from (Calico's libcalico-go lib/ipam/ipam_block_reader_writer.go findUsableBlock).
 
+import { parseIpamKey } from '../model/ipam-keys.ts';
 import { type Cidr, cidrCovers, familyBits, formatCidr } from '../net/ip.ts';
 import { countBlocks, walkBlocks } from './arithmetic.ts';
 import { type AssignmentMode, isReclaimable } from './assignment.ts';
@@ -35,7 +36,8 @@ async function probe(run: AssignmentRun): Promise<FoundBlock | undefined> {
   }
   const { blocks } = await run.context.store.read({ blocks: candidates }, run.signal);
   for (const [index, cidr] of candidates.entries()) {
-    const found = useOf(run, cidr, blocks[index]?.value);
+    const stored = blocks[index];
+    const found = stored?.unreadable === undefined ? useOf(run, cidr, stored?.value) : undefined;
     if (found !== undefined) return found;
   }
   return undefined;
@@ -48,9 +50,10 @@ async function search(run: AssignmentRun): Promise<FoundBlock | undefined> {
     // Ends at the first block that does not exist, so after as many steps as there are blocks at most.
     for (const cidr of walk(run, pool)) {
       const block = blockByCidr.get(formatCidr(cidr));
-      const found = useOf(run, cidr, block);
+      const found = block === 'unreadable' ? undefined : useOf(run, cidr, block);
       if (found !== undefined) return found;
-      if (block !== undefined && isWorthReclaiming(run, block)) reclaimable.push(cidr);
+      if (block !== undefined && block !== 'unreadable' && isWorthReclaiming(run, block))
+        reclaimable.push(cidr);
     }
   }
   const [cidr] = reclaimable;
@@ -74,7 +77,7 @@ function isWorthReclaiming(run: AssignmentRun, block: Block): boolean {
 
 /** Blocks of others, or of nobody, that have free addresses; in the order of the pools. */
 export async function findBorrowable(run: AssignmentRun): Promise<Cidr[]> {
-  const blocks = [...(await listByCidr(run)).values()];
+  const blocks = [...(await listByCidr(run)).values()].filter((block) => block !== 'unreadable');
   return run.pools.flatMap((pool) => {
     const own = blocks.filter((block) => {
       if (!cidrCovers(pool.cidr, block.cidr) || block.affinity === formatAffinity(run.owner)) return false;
@@ -86,10 +89,13 @@ export async function findBorrowable(run: AssignmentRun): Promise<Cidr[]> {
   });
 }
 
-async function listByCidr(run: AssignmentRun): Promise<Map<string, Block>> {
+async function listByCidr(run: AssignmentRun): Promise<Map<string, Block | 'unreadable'>> {
   const stored = await run.context.store.listBlocks(run.family, run.signal);
   return new Map(
-    stored.flatMap(({ value }) => (value === undefined ? [] : [[formatCidr(value.cidr), value]])),
+    stored.flatMap(({ key, value }) => {
+      const parsed = parseIpamKey(key);
+      return parsed?.type === 'Block' ? [[parsed.cidr, value ?? 'unreadable']] : [];
+    }),
   );
 }
 
@@ -99,6 +105,7 @@ function collect(run: AssignmentRun, block: Block): void {
 
 /** The pool's blocks from the host's place on, without those that cannot serve this request. */
 function* walk(run: AssignmentRun, pool: Pool): Generator<Cidr> {
+  if (run.reservations.coversWhole(pool.cidr)) return;
   let skipped = 0;
   for (const cidr of walkBlocks(pool.cidr, pool.blockSize, run.owner.host, run.context.now())) {
     if (!run.tried.has(formatCidr(cidr)) && !run.reservations.coversWhole(cidr)) yield cidr;

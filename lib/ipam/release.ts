@@ -23,7 +23,7 @@ import { AGAIN, type IpamContext, retry } from './context.ts';
 import { IpamError } from './errors.ts';
 import { addressesIn } from './handles.ts';
 import { poolOfAddress, selectsLabels } from './pools.ts';
-import { type Change, putBlock, putHandle, remove, type Stored } from './store.ts';
+import { type Change, putBlock, putHandle, remove, requireReadable, type Stored } from './store.ts';
 import type { IpamSettings, ReleaseRequest, ReleaseResult } from './types.ts';
 
 /** Addresses released by one transaction: each may bring a handle's write along, and etcd takes 128 operations. */
@@ -113,6 +113,7 @@ async function releaseFromBlock(
     const read = await context.store.read({ blocks: [cidr], handles: [...names], settings: true }, signal);
     const stored = read.blocks[0];
     const block = stored?.value;
+    if (stored !== undefined) requireReadable(stored);
     const done = [...uncertain].flatMap(([ordinal, number]) =>
       isEnded(block, ordinal, number) ? [ordinal] : [],
     );
@@ -242,6 +243,7 @@ export async function releaseByHandle(
 ): Promise<string[]> {
   const name = cleanHandle(handle);
   const { handles } = await context.store.read({ handles: [name] }, signal);
+  if (handles[0] !== undefined) requireReadable(handles[0]);
   const counts = handles[0]?.value;
   if (counts === undefined) throw new IpamError({ code: 'handleNotFound', handle: name });
   const released: string[] = [];
@@ -265,6 +267,7 @@ async function releaseHandleFromBlock(
     const read = await context.store.read({ blocks: [cidr], handles: [handle], settings: true }, signal);
     const stored = read.blocks[0];
     const block = stored?.value;
+    if (stored !== undefined) requireReadable(stored);
     // The count alone is left to the garbage collector: a peer that counts first may be about to write the block.
     if (stored === undefined || block === undefined) return uncertain;
     const clock = clockOf(context, read.settings);

@@ -35,6 +35,7 @@ import {
   encodeSettings,
   type HandleCounts,
 } from './block-json.ts';
+import { IpamError } from './errors.ts';
 import type { AffinityOwner, IpamSettings } from './types.ts';
 
 /** A key as it was read: `value` undefined and `revision` 0 if it does not exist. */
@@ -42,6 +43,8 @@ export interface Stored<T> {
   readonly key: string;
   readonly value: T | undefined;
   readonly revision: number;
+  /** The key exists, but its value makes no sense: nothing may be decided on it, and it is left alone. */
+  readonly unreadable?: IpamError;
 }
 
 export interface StoredAffinity extends Stored<AffinityState> {
@@ -110,7 +113,7 @@ export function createIpamStore(datastore: Datastore): IpamStore {
     commit: (changes, signal) => commit(datastore, changes, signal),
     readSettings: async (signal) => {
       const { kv } = await datastore.get(IPAM_CONFIG_KEY, signal === undefined ? {} : { signal });
-      return storedOf(IPAM_CONFIG_KEY, kv, decodeSettings);
+      return settingsOf(kv);
     },
     deleteHostMarker: async (host, signal) => {
       await datastore.transact(
@@ -212,9 +215,11 @@ async function listHandles(
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, HandleCounts>> {
   const countsByHandle = new Map<string, HandleCounts>();
-  for (const { key, value } of await listAll(datastore, IPAM_HANDLE_ROOT, signal)) {
-    const parsed = parseIpamKey(key);
-    if (parsed?.type === 'IPAMHandle') countsByHandle.set(parsed.handle, decodeHandle(key, value));
+  for (const kv of await listAll(datastore, IPAM_HANDLE_ROOT, signal)) {
+    const parsed = parseIpamKey(kv.key);
+    // An unreadable handle counts nothing: its addresses then show as without a handle.
+    const counts = decodeStored(kv, decodeHandle).value ?? new Map<string, number>();
+    if (parsed?.type === 'IPAMHandle') countsByHandle.set(parsed.handle, counts);
   }
   return countsByHandle;
 }
@@ -231,7 +236,19 @@ function affinitiesOf(items: readonly KeyValue[]): StoredAffinity[] {
 }
 
 function decodeStored<T>(kv: KeyValue, decode: (key: string, text: string) => T): Stored<T> {
-  return { key: kv.key, value: decode(kv.key, kv.value), revision: kv.modRevision };
+  const { key, modRevision: revision } = kv;
+  try {
+    return { key, value: decode(key, kv.value), revision };
+  } catch (error) {
+    // One broken record must not stop everything that merely lists it.
+    if (error instanceof IpamError) return { key, value: undefined, revision, unreadable: error };
+    throw error;
+  }
+}
+
+/** Throws what made a record unreadable. */
+export function requireReadable(stored: Stored<unknown>): void {
+  if (stored.unreadable !== undefined) throw stored.unreadable;
 }
 
 function storedOf<T>(
@@ -240,6 +257,13 @@ function storedOf<T>(
   decode: (key: string, text: string) => T,
 ): Stored<T> {
   return kv === undefined ? { key, value: undefined, revision: 0 } : decodeStored(kv, decode);
+}
+
+/** Throws if they cannot be read: the defaults would be wrong. */
+function settingsOf(kv: KeyValue | undefined): Stored<IpamSettings> {
+  const stored = storedOf(IPAM_CONFIG_KEY, kv, decodeSettings);
+  requireReadable(stored);
+  return stored;
 }
 
 function affinityKey(owner: AffinityOwner, cidr: Cidr): string {
@@ -274,7 +298,10 @@ export async function readBlockState(
   const [affinity] = read.affinities;
   if (block === undefined || affinity === undefined)
     throw new Error('the store answered less than it was asked');
-  return { block, affinity, handle: read.handles[0] ?? NO_HANDLE, settings: read.settings };
+  const counts = read.handles[0] ?? NO_HANDLE;
+  // What a broken handle counts is unknown, so it cannot be counted on.
+  requireReadable(counts);
+  return { block, affinity, handle: counts, settings: read.settings };
 }
 
 export const NO_HANDLE: Stored<HandleCounts> = { key: '', value: undefined, revision: 0 };
