@@ -17,6 +17,7 @@ const project = (displayName) => ({
   testEnvironment: 'node',
   transform,
   restoreMocks: true,
+  setupFilesAfterEnv: displayName === 'unit' ? [] : ['<rootDir>/test/support/long-test-timeout.ts'],
 });
 export default {
   // unit: pure code and conformance cases. integration: a real etcd or Redis. lab: real kernel, needs a network

@@ -18,7 +18,6 @@ export interface Suite {
   readonly isInside?: boolean;
   /** One test file after the other. */
   readonly isSerial?: boolean;
-  readonly testTimeoutMs?: number;
 }
 
 export const HARD_LIMIT = 4;
@@ -39,7 +38,6 @@ export const SUITES: readonly Suite[] = [
     groups: ['lab', 'integration'],
     jestProject: 'integration',
     isInside: true,
-    testTimeoutMs: 30_000,
   },
   {
     name: 'lab',
@@ -48,7 +46,6 @@ export const SUITES: readonly Suite[] = [
     groups: ['lab'],
     jestProject: 'lab',
     isInside: true,
-    testTimeoutMs: 60_000,
   },
   {
     name: 'interop',
@@ -57,7 +54,6 @@ export const SUITES: readonly Suite[] = [
     groups: ['lab', 'interop'],
     jestProject: 'interop',
     isInside: true,
-    testTimeoutMs: 60_000,
   },
   {
     name: 'containers',
@@ -66,7 +62,6 @@ export const SUITES: readonly Suite[] = [
     groups: ['containers'],
     jestProject: 'e2e',
     isSerial: true,
-    testTimeoutMs: 180_000,
   },
 ];
 

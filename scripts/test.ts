@@ -129,12 +129,10 @@ function testFilesOf(suite: Suite): number {
 
 function jestArgs(suite: Suite, plan: TestPlan): readonly string[] {
   const workers = suite.isSerial === true ? 1 : Math.min(MAX_WORKERS, availableParallelism());
-  const timeout = suite.testTimeoutMs === undefined ? [] : [`--testTimeout=${suite.testTimeoutMs}`];
   return [
     `--selectProjects=${suite.jestProject}`,
     `--maxWorkers=${workers}`,
     `--cacheDirectory=${jestCacheDir()}`,
-    ...timeout,
     ...(plan.jestArgs.length === 0 ? [] : ['--passWithNoTests', ...plan.jestArgs]),
   ];
 }
