@@ -97,7 +97,19 @@ function isSet(field: string, key: string): boolean {
 }
 
 function sortByText(values: readonly unknown[]): unknown[] {
-  return [...values].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+  return values
+    .map((value) => [canonicalText(value), value] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, value]) => value);
+}
+
+/** Equal for equal values, whatever the order of their fields. */
+function canonicalText(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
 }
 
 function policyJson({ kind, namespace, name }: PolicyId): Json {

@@ -130,12 +130,8 @@ function resourceInputs(kind: string, name: string, value: unknown): CalcInput[]
       ];
     case 'Profile':
       return [{ type: 'profileLabels', name, value: (value as Profile | undefined)?.spec?.labelsToApply }];
-    case 'KubernetesEndpointSlice':
-    case 'KubernetesService':
-    case 'BGPConfiguration':
-      return [];
     default:
-      throw new Error(`recorded state has an unknown kind of resource: ${kind}`);
+      return [];
   }
 }
 
@@ -272,7 +268,8 @@ function entityOf(rule: Json, side: 'src' | 'dst'): EntityRule {
   if (notSelector !== undefined) entity.notSelector = notSelector;
   entity.ports = (rule[`${side}_ports`] ?? []) as (number | string)[];
   entity.notPorts = (rule[`!${side}_ports`] ?? []) as (number | string)[];
-  if (rule[`original_${side}_service_account_names`] !== undefined) entity.serviceAccounts = { names: [] };
+  const accounts = ['names', 'selector'].map((field) => rule[`original_${side}_service_account_${field}`]);
+  if (accounts.some((given) => given !== undefined)) entity.serviceAccounts = { names: [] };
   if (service !== undefined) entity.services = { name: service };
   return entity;
 }
