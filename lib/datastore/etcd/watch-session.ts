@@ -66,9 +66,9 @@ export class WatchSession {
     stream.write({
       create_request: {
         ...prefixRange(options.prefix),
-        // One earlier than what is wanted, and that one is dropped below. A server before 3.5.18 misses a deletion at
-        // the compacted revision when a watch begins there; one that begins before it is told that it is too late.
-        // 0 would mean "from now on".
+        // One earlier than what is wanted, and that one is dropped below. A server before 3.5.18 can miss a deletion
+        // at the compacted revision when a watch begins there (etcd issue 19179), and none tells what was deleted; one
+        // that begins before it is told that it is too late. 0 would mean "from now on".
         start_revision: Math.max(1, options.next - 1),
         watch_id: WATCH_ID,
         prev_kv: true,
