@@ -117,6 +117,7 @@ export function resolveCluster(resources: readonly Resource[]): PolicyCluster {
     identities,
     policies,
     labelsByProfile,
+    applyingByIdentity: new Map(),
     hostsByPolicy: new Map(policies.map(({ policy }) => [policyKey(policy.id), new Set<string>()])),
     tierByName: new Map(
       ofKind<Tier>(resources, 'Tier').map((tier) => [tier.metadata.name, tierDefinition(tier)]),
@@ -157,6 +158,7 @@ interface Context {
   readonly policies: readonly PolicyCompilation[];
   readonly labelsByProfile: ReadonlyMap<string, Labels>;
   readonly hostsByPolicy: ReadonlyMap<string, Set<string>>;
+  readonly applyingByIdentity: Map<IdentityId, readonly PolicyCompilation[]>;
   readonly tierByName: ReadonlyMap<string, TierDefinition>;
 }
 
@@ -227,7 +229,7 @@ function resolveWorkloadEndpoints(
       nets6: nets.filter((net) => net.includes(':')),
       allowSpoofedSourcePrefixes: resource.spec?.allowSpoofedSourcePrefixes ?? [],
       profiles: resource.spec?.profiles ?? [],
-      tiers: workloadTiers(applyingTo(identity.labels, id.host, context), context.tierByName),
+      tiers: workloadTiers(applyingTo(identity, id.host, context), context.tierByName),
       identity: identity.id,
       revision: revisionOf(resource),
     });
@@ -251,16 +253,18 @@ function resolveHostEndpoints(
       interfaceName: resource.spec.interfaceName || undefined,
       expectedIps,
       profiles: resource.spec.profiles ?? [],
-      ...hostTiers(applyingTo(identity.labels, id.host, context), context.tierByName),
+      ...hostTiers(applyingTo(identity, id.host, context), context.tierByName),
       revision: revisionOf(resource),
     });
   }
   return endpoints;
 }
 
-/** The policies that select an endpoint of the host, which it notes. */
-function applyingTo(labels: Labels, host: string, context: Context): PolicyCompilation[] {
-  const applying = context.policies.filter(({ appliesTo }) => appliesTo.matches(labels));
+/** The policies that select an endpoint of the host, which it notes. Endpoints of one identity share the answer. */
+function applyingTo(identity: Identity, host: string, context: Context): readonly PolicyCompilation[] {
+  const known = context.applyingByIdentity.get(identity.id);
+  const applying = known ?? context.policies.filter(({ appliesTo }) => appliesTo.matches(identity.labels));
+  if (known === undefined) context.applyingByIdentity.set(identity.id, applying);
   for (const { policy } of applying) context.hostsByPolicy.get(policyKey(policy.id))?.add(host);
   return applying;
 }

@@ -68,7 +68,7 @@ export interface ProfileCompilation extends Compilation {
 }
 
 /** The identity of a policy resource: kind, namespace (empty for global kinds) and name. */
-export function policyIdOf(resource: CompilableResource): PolicyId {
+function policyIdOf(resource: CompilableResource): PolicyId {
   const { name, namespace } = resource.metadata;
   return { kind: resource.kind, namespace: isGlobal(resource) ? '' : (namespace ?? 'default'), name };
 }

@@ -42,7 +42,7 @@ export function hostView(cluster: PolicyCluster, host: string): HostView {
 }
 
 /** The selectors that a rule reads, those of named ports among them. */
-export function ruleSelectorIds({ source, destination }: CompiledRule): SelectorId[] {
+function ruleSelectorIds({ source, destination }: CompiledRule): SelectorId[] {
   return [source, destination].flatMap((entity) => [
     ...entity.selectors,
     ...entity.notSelectors,

@@ -19,18 +19,13 @@ export class Selector {
     return this.canonicalText;
   }
 
-  /** `s:` and 38 characters. */
+  /** `s:` and 38 characters: the unpadded base64url of SHA-224 over `s:` and the canonical text. */
   get id(): string {
-    this.idText ??= selectorId(this.canonical);
+    this.idText ??= uniqueId('s', this.canonical);
     return this.idText;
   }
 
   matches(labels: Labels): boolean {
     return evaluateExpression(this.expression, labels);
   }
-}
-
-/** The id of a selector's canonical text: `s:` + unpadded base64url of SHA-224 over `s:` + text. */
-export function selectorId(canonical: string): string {
-  return uniqueId('s', canonical);
 }

@@ -11,7 +11,7 @@ export function formatReason(verdict: Verdict): string {
 }
 
 /** `egress of workload shop/web: rule 1 of NetworkPolicy shop/p allows`. */
-export function formatCheckpoint(checkpoint: CheckpointTrace): string {
+function formatCheckpoint(checkpoint: CheckpointTrace): string {
   return `${checkpoint.direction} ${formatPlace(checkpoint.place)}: ${formatDecision(checkpoint)}`;
 }
 
