@@ -189,6 +189,37 @@ describe('tiers', () => {
   });
 });
 
+describe('what users trip over', () => {
+  // projectcalico/calico issues 6418 and 3801
+  it('a policy that only logs isolates all the same, and the reason names it', () => {
+    const logOnly = globalPolicy('audit', { selector: "app == 'db'", ingress: [{ action: 'Log' }] });
+    const verdict = judge([logOnly], WEB, DB);
+    expect(formatReason(verdict)).toBe(
+      'denied: ingress of workload shop/db: no rule matches in tier default, where GlobalNetworkPolicy audit applies',
+    );
+    expect(verdict.checkpoints.at(-1)?.tiers[0]?.policies[0]?.rules).toMatchObject([
+      { verdict: 'log', mismatch: undefined },
+    ]);
+  });
+
+  // projectcalico/calico issue 8723: which rule blocks this pod?
+  it('the reason of a denial by a rule names policy and rule', () => {
+    const rules: Rule[] = [
+      { action: 'Allow', protocol: 'UDP' },
+      { action: 'Deny', source: { selector: "app == 'web'" } },
+    ];
+    const policy = resource(
+      'NetworkPolicy',
+      'guard',
+      { selector: "app == 'db'", ingress: rules },
+      { namespace: 'shop' },
+    );
+    expect(formatReason(judge([policy], WEB, DB))).toBe(
+      'denied: ingress of workload shop/db: ingress rule 2 of NetworkPolicy shop/guard denies',
+    );
+  });
+});
+
 describe('staged policies', () => {
   const staged = globalPolicy(
     's',
