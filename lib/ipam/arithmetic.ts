@@ -73,7 +73,7 @@ function* walkFrom(cidr: Cidr, blockSize: number, start: bigint): Generator<Cidr
 }
 
 /** 32-bit FNV-1 of the text's UTF-8 octets. */
-export function fnv1(text: string): number {
+function fnv1(text: string): number {
   let hash = 0x811c9dc5;
   for (const octet of new TextEncoder().encode(text)) {
     hash = Math.imul(hash, 0x01000193) >>> 0;

@@ -37,7 +37,7 @@ import {
 import type { AffinityOwner, AssignedAddress, IpamSettings } from './types.ts';
 
 /** A block that its owner has had for less than this is not taken from it even if it is empty. */
-export const MIN_RECLAIM_AGE_MS = 60_000;
+const MIN_RECLAIM_AGE_MS = 60_000;
 
 /**
  * own: a block this owner has an affinity for (it is made if it is missing). claim: a block nobody has made yet.

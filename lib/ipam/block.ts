@@ -270,25 +270,28 @@ function free(block: Block, ordinals: readonly number[], clock: ReleaseClock): v
   dropUnreferenced(block, (attributes) => held.has(attributes));
 }
 
-/** Addresses whose cooldown is over go to the back of the queue, the longest released first. Returns whether any did. */
+/** Addresses whose cooldown is over go to the back of the queue, the longest released first. Returns whether it changed anything. */
 export function collectCooled(block: Block, clock: ReleaseClock): boolean {
-  const due: { ordinal: number; releasedAtMs: number }[] = [];
-  for (const ordinal of block.allocations.keys()) {
-    const releasedAt = attributesAt(block, ordinal)?.releasedAt;
-    if (releasedAt === undefined || releasedAt === null) continue;
-    // A time that cannot be read is over at once: the address would be lost otherwise.
-    const parsed = Date.parse(releasedAt);
-    const releasedAtMs = Number.isNaN(parsed) ? 0 : parsed;
-    if (clock.nowMs - releasedAtMs >= clock.cooldownSeconds * 1000) due.push({ ordinal, releasedAtMs });
-  }
-  due.sort((a, b) => a.releasedAtMs - b.releasedAtMs || a.ordinal - b.ordinal);
+  const isOver = (attributes: AllocationAttributes | undefined): boolean =>
+    isCooling(attributes) && clock.nowMs - releaseTimeMs(attributes) >= clock.cooldownSeconds * 1000;
+  if (!block.attributes.some(isOver)) return false;
+  const due = [...block.allocations.keys()]
+    .map((ordinal) => ({ ordinal, attributes: attributesAt(block, ordinal) }))
+    .filter(({ attributes }) => isOver(attributes))
+    .sort((a, b) => releaseTimeMs(a.attributes) - releaseTimeMs(b.attributes) || a.ordinal - b.ordinal);
   for (const { ordinal } of due) {
     block.allocations[ordinal] = null;
     block.sequenceNumberForAllocation.delete(ordinal);
     block.unallocated.push(ordinal);
   }
-  if (due.length > 0) dropUnreferenced(block, isCooling);
-  return due.length > 0;
+  dropUnreferenced(block, isOver);
+  return true;
+}
+
+/** A time that cannot be read is long past: the address would be lost otherwise. */
+function releaseTimeMs(attributes: AllocationAttributes | undefined): number {
+  const parsed = Date.parse(attributes?.releasedAt ?? '');
+  return Number.isNaN(parsed) ? 0 : parsed;
 }
 
 /** Removes attributes that no address points to, of those that `mayDrop` names, and renumbers the rest. */
@@ -314,21 +317,6 @@ export function ordinalsOfHandle(block: Block, handle: string): number[] {
     const attributes = attributesAt(block, ordinal);
     return attributes !== undefined && !isCooling(attributes) && handleOf(attributes) === wanted;
   });
-}
-
-/** Takes the addresses a Windows node keeps back at the ends of a new block out of the queue. */
-export function reserveEnds(
-  block: Block,
-  atStart: number,
-  atEnd: number,
-  attributes: AllocationAttributes,
-): void {
-  const capacity = block.allocations.length;
-  const reserved = block.unallocated.filter((ordinal) => ordinal < atStart || ordinal >= capacity - atEnd);
-  if (reserved.length === 0) return;
-  const index = findOrAddAttributes(block, attributes);
-  for (const ordinal of reserved) block.allocations[ordinal] = index;
-  block.unallocated = block.unallocated.filter((ordinal) => !reserved.includes(ordinal));
 }
 
 /** The address of an ordinal as text. */

@@ -36,8 +36,25 @@ export function createDatastoreCatalog(datastore: Datastore): IpamCatalog {
   };
 }
 
+/** What a process holds already, as of its latest update. */
+export interface HeldResources {
+  pools(): readonly IPPool[];
+  reservations(): readonly IPReservation[];
+  /** Undefined if there is no such node. */
+  nodeLabels(host: string): Labels | undefined;
+}
+
+/** For a process that follows these resources anyway: no reads. A change counts from when the process has heard of it. */
+export function createHeldCatalog(held: HeldResources): IpamCatalog {
+  return {
+    pools: async () => held.pools().flatMap((resource) => poolOf(resource) ?? []),
+    reservations: async () => reservationFilter(held.reservations()),
+    nodeLabels: async (host) => held.nodeLabels(host),
+  };
+}
+
 /** The addresses that the reservations keep out of assignment. */
-export function reservationFilter(reservations: readonly IPReservation[]): AddressFilter {
+function reservationFilter(reservations: readonly IPReservation[]): AddressFilter {
   const cidrs = reservations.flatMap((reservation) =>
     parseReservedCidrs(reservation.spec?.reservedCIDRs ?? []),
   );

@@ -4,6 +4,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { createBlock } from '../../../lib/ipam/block.ts';
 import { encodeAffinity, encodeBlock } from '../../../lib/ipam/block-json.ts';
+import { createHeldCatalog } from '../../../lib/ipam/catalog.ts';
 import { IpamError, type IpamErrorType } from '../../../lib/ipam/errors.ts';
 import { blockAffinityKey, blockKey, handleKey } from '../../../lib/model/ipam-keys.ts';
 import { parseCidr } from '../../../lib/net/ip.ts';
@@ -351,6 +352,33 @@ describe('cost and queue', () => {
       .autoAssign({ host: 'a', use: 'Workload', v4: 1, handle: 'second' });
     expect(v4.addresses).toHaveLength(1);
     expect(rounds()).toBe(3);
+  });
+
+  it('reads no pools, reservations or nodes when they are handed in', async () => {
+    const fixture = await IpamFixture.create({ pools: {} });
+    const pool = {
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'IPPool' as const,
+      metadata: { name: 'held' },
+      spec: { cidr: '10.3.0.0/29', blockSize: 29 },
+    };
+    const reservation = {
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'IPReservation' as const,
+      metadata: { name: 'r' },
+      spec: { reservedCIDRs: ['10.3.0.0/30'] },
+    };
+    const catalog = createHeldCatalog({
+      pools: () => [pool],
+      reservations: () => [reservation],
+      nodeLabels: (host) => (host === 'only-here' ? {} : undefined),
+    });
+    const ipam = fixture.ipam(fixture.datastore, { catalog });
+    const { v4 } = await ipam.autoAssign({ host: 'only-here', use: 'Workload', v4: 8 });
+    expect(v4.addresses.map(({ ip }) => ip)).toEqual(['10.3.0.4', '10.3.0.5', '10.3.0.6', '10.3.0.7']);
+    expect(await typeOf(ipam.autoAssign({ host: 'a', use: 'Workload', v4: 1 }))).toMatchObject({
+      code: 'nodeNotFound',
+    });
   });
 
   it('makes requests of one process wait for one another, and refuses when too many wait', async () => {
