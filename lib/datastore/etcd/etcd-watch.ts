@@ -125,19 +125,22 @@ async function reactTo(
     }
     case 'stalled':
       state.stalls += 1;
-      noteLoss(context, state, true);
+      noteLoss(context, state);
       return;
     case 'dropped':
     case undefined:
-      // A first drop may be a server's restart: lost is what cannot be had again at once.
-      noteLoss(context, state, state.lostSinceMs !== undefined);
+      noteLoss(context, state);
       return;
   }
 }
 
-function noteLoss(context: EtcdWatchContext, state: WatchState, isCertain: boolean): void {
+/**
+ * Lost is what cannot be had again at once: a first drop may be a server's restart, a first silence a proxy that does not
+ * pass questions for progress on.
+ */
+function noteLoss(context: EtcdWatchContext, state: WatchState): void {
   const nowMs = performance.now();
-  if (isCertain) context.onLost();
+  if (state.lostSinceMs !== undefined) context.onLost();
   state.lostSinceMs ??= nowMs;
   if (nowMs - state.lostSinceMs >= context.reconnectMs) {
     throw new DatastoreError({ code: 'unavailable', operation: 'watch' });
