@@ -30,6 +30,12 @@ export interface CalcGraphOptions {
   readonly programClusterRoutes?: ProgramClusterRoutes;
 }
 
+type ConfigInput = Extract<
+  CalcInput,
+  { type: 'nodeLabels' | 'globalConfig' | 'selectedConfig' | 'hostConfig' }
+>;
+type NetworkInput = Extract<CalcInput, { type: 'pool' | 'block' | 'node' | 'vxlanTunnel' | 'wireguard' }>;
+
 /** How many unusable values one flush tells of; older ones give way. */
 const INVALID_LIMIT = 1000;
 
@@ -194,9 +200,7 @@ export class CalcGraph {
     }
   }
 
-  private onNetworkInput(
-    input: Extract<CalcInput, { type: 'pool' | 'block' | 'node' | 'vxlanTunnel' | 'wireguard' | 'config' }>,
-  ): void {
+  private onNetworkInput(input: NetworkInput | ConfigInput): void {
     switch (input.type) {
       case 'pool':
         this.pools.update(input.key, input.value);
@@ -213,8 +217,25 @@ export class CalcGraph {
       case 'wireguard':
         this.sequencer.onWireguard(input.host, input.value && { host: input.host, ...input.value });
         break;
-      case 'config':
-        this.config.update(input.layer, input.value);
+      default:
+        this.onConfigInput(input);
+        break;
+    }
+  }
+
+  private onConfigInput(input: ConfigInput): void {
+    switch (input.type) {
+      case 'nodeLabels':
+        if (input.name === this.hostname) this.config.setNodeLabels(input.value);
+        break;
+      case 'globalConfig':
+        this.config.setGlobal(input.value);
+        break;
+      case 'selectedConfig':
+        this.config.setSelected(input.name, input.value);
+        break;
+      case 'hostConfig':
+        this.config.setHost(input.value);
         break;
     }
   }

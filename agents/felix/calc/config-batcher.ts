@@ -1,17 +1,55 @@
-// Felix's settings in the datastore, put together to one map (Felix's config batcher): the global ones, and over them
-// those of this host. Names and values as text; lib/config's table gives them types.
+// Felix's settings in the datastore, put together to one map (Felix's config batcher): the global ones, over them those of
+// the configuration whose selector matches this host's Node, over them this host's own. Names and values as text.
 
-export type ConfigLayer = 'global' | 'host';
-type Settings = Readonly<Record<string, string>>;
+import type { Labels } from '../../../lib/selector/expression.ts';
+import type { Selector } from '../../../lib/selector/selector.ts';
+
+export type Settings = Readonly<Record<string, string>>;
+
+/** Settings for the nodes that a selector matches. */
+export interface SelectedSettings {
+  readonly selector: Selector;
+  /** RFC 3339: of several that match the oldest counts, then the lower name. */
+  readonly createdAt: string;
+  readonly settings: Settings;
+}
 
 export class ConfigBatcher {
-  private readonly layers: Record<ConfigLayer, Settings> = { global: {}, host: {} };
+  private global: Settings = {};
+  private host: Settings = {};
+  private readonly selected = new Map<string, SelectedSettings>();
+  private nodeLabels: Labels | undefined;
 
-  update(layer: ConfigLayer, settings: Settings | undefined): void {
-    this.layers[layer] = settings ?? {};
+  setGlobal(settings: Settings | undefined): void {
+    this.global = settings ?? {};
+  }
+
+  setHost(settings: Settings | undefined): void {
+    this.host = settings ?? {};
+  }
+
+  setSelected(name: string, selected: SelectedSettings | undefined): void {
+    if (selected === undefined) this.selected.delete(name);
+    else this.selected.set(name, selected);
+  }
+
+  /** Labels of this host's Node; undefined while there is none, and then no selector matches. */
+  setNodeLabels(labels: Labels | undefined): void {
+    this.nodeLabels = labels;
   }
 
   merged(): Settings {
-    return { ...this.layers.global, ...this.layers.host };
+    return { ...this.global, ...this.oldestMatching(), ...this.host };
+  }
+
+  private oldestMatching(): Settings {
+    const labels = this.nodeLabels;
+    if (labels === undefined) return {};
+    const matching = [...this.selected].filter(([, { selector }]) => selector.matches(labels));
+    const [first] = matching.sort(([nameA, a], [nameB, b]) => {
+      if (a.createdAt !== b.createdAt) return a.createdAt < b.createdAt ? -1 : 1;
+      return nameA < nameB ? -1 : 1;
+    });
+    return first?.[1].settings ?? {};
   }
 }

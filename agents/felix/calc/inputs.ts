@@ -5,6 +5,7 @@ import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
 import type { PolicyCompilation, ProfileCompilation } from '../../../lib/policy/compile.ts';
 import type { IdentityPort, PolicyId, WorkloadEndpointId } from '../../../lib/policy/compiled.ts';
 import type { Labels } from '../../../lib/selector/expression.ts';
+import type { SelectedSettings, Settings } from './config-batcher.ts';
 
 export interface HostEndpointId {
   readonly host: string;
@@ -126,9 +127,8 @@ export type CalcInput =
   | { readonly type: 'node'; readonly name: string; readonly value: NodeInput | undefined }
   | { readonly type: 'vxlanTunnel'; readonly host: string; readonly value: VxlanTunnelInput | undefined }
   | { readonly type: 'wireguard'; readonly host: string; readonly value: WireguardInput | undefined }
-  /** Felix's settings by layer: those of this host override the global ones, name by name. */
-  | {
-      readonly type: 'config';
-      readonly layer: 'global' | 'host';
-      readonly value: Readonly<Record<string, string>> | undefined;
-    };
+  | { readonly type: 'nodeLabels'; readonly name: string; readonly value: Labels | undefined }
+  /** Felix's settings for all hosts, for some, and for this one. */
+  | { readonly type: 'globalConfig'; readonly value: Settings | undefined }
+  | { readonly type: 'selectedConfig'; readonly name: string; readonly value: SelectedSettings | undefined }
+  | { readonly type: 'hostConfig'; readonly value: Settings | undefined };

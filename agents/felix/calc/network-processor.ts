@@ -58,10 +58,11 @@ export function blockInput(cidrText: string, block: BlockValue): BlockInput | un
   return { routes: [...routes.values()] };
 }
 
-/** A Node is itself, its end of VXLAN tunnels, and its end of WireGuard tunnels. */
+/** A Node is itself, its labels, its end of VXLAN tunnels, and its end of WireGuard tunnels. */
 export function nodeInputs(name: string, resource: CalicoNode | undefined): CalcInput[] {
   return [
     { type: 'node', name, value: resource === undefined ? undefined : nodeInput(resource) },
+    { type: 'nodeLabels', name, value: resource && (resource.metadata.labels ?? {}) },
     {
       type: 'vxlanTunnel',
       host: name,

@@ -15,7 +15,7 @@ import { DEFAULT_ALLOW_PROFILE } from '../../../lib/policy/cluster.ts';
 import { type CompilableResource, compileProfile } from '../../../lib/policy/compile.ts';
 import type { PolicyId, PolicyKind } from '../../../lib/policy/compiled.ts';
 import { PolicyError } from '../../../lib/policy/policy-error.ts';
-import { settingsOf } from './config-processor.ts';
+import { configInputs } from './config-processor.ts';
 import {
   hostEndpointInput,
   networkSetInput,
@@ -141,7 +141,7 @@ export class UpdateProcessor {
       case 'Node':
         return nodeInputs(key.name, value as CalicoNode | undefined);
       case 'FelixConfiguration':
-        return this.configInputs(key.name, value as FelixConfiguration | undefined);
+        return configInputs(key.name, value as FelixConfiguration | undefined, this.hostname);
       default:
         return [];
     }
@@ -165,13 +165,6 @@ export class UpdateProcessor {
       inputs.push({ type: 'hostEndpoint', id: { host, endpoint: key.name }, value: input });
     }
     return inputs;
-  }
-
-  private configInputs(name: string, value: FelixConfiguration | undefined): CalcInput[] {
-    if (name === 'default') return [{ type: 'config', layer: 'global', value: settingsOf(value) }];
-    if (name === `node.${this.hostname}`)
-      return [{ type: 'config', layer: 'host', value: settingsOf(value) }];
-    return [];
   }
 }
 

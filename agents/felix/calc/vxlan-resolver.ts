@@ -109,7 +109,7 @@ function parentsOf(node: NodeInput | undefined, family?: 4 | 6): string[] {
 }
 
 /** `66` (the letter f) and the first five bytes of SHA-1 over the node's name, with `-v6` behind it for IPv6. */
-export function vtepMac(node: string, family: 4 | 6): string {
+function vtepMac(node: string, family: 4 | 6): string {
   const digest = createHash('sha1')
     .update(family === 4 ? node : `${node}-v6`)
     .digest('hex');

@@ -242,23 +242,37 @@ describe('CalcGraph', () => {
     expect(driver.put(bare).types()).toContain('workloadEndpointRemove');
   });
 
-  it('host settings override global ones, name by name', () => {
-    const felix = (name: string, spec: object): Resource => ({
+  it('settings of this host override those selected for it, and they the global ones, name by name', () => {
+    const felix = (name: string, spec: object, creationTimestamp = '2026-01-01T00:00:00Z'): Resource => ({
       apiVersion: API,
       kind: 'FelixConfiguration',
-      metadata: { name },
+      metadata: { name, creationTimestamp },
       spec,
     });
+    const node = (labels: Record<string, string>): Resource => ({
+      apiVersion: API,
+      kind: 'Node',
+      metadata: { name: HOST, labels },
+      spec: {},
+    });
+    const configOf = (messages: readonly CalcMessage[]): unknown[] =>
+      messages.flatMap((message) => (message.type === 'configUpdate' ? [message.config] : []));
     const driver = new Driver().put(
       felix(`node.${HOST}`, { logSeverityScreen: 'Debug' }),
       felix('default', { logSeverityScreen: 'Info', interfacePrefix: 'cali', floatingIPs: 'Disabled' }),
       felix('node.other', { interfacePrefix: 'tap' }),
+      felix('new', { nodeSelector: "rack == '1'", floatingIPs: 'Enabled' }, '2026-03-01T00:00:00Z'),
+      felix('old', { nodeSelector: 'has(rack)', interfacePrefix: 'cali,tap' }, '2026-02-01T00:00:00Z'),
     );
     driver.graph.onInSync();
-    expect(driver.flush()[0]).toEqual({
-      type: 'configUpdate',
-      config: { logSeverityScreen: 'Debug', interfacePrefix: 'cali', floatingIPs: 'Disabled' },
-    });
+    const withoutNode = { logSeverityScreen: 'Debug', interfacePrefix: 'cali', floatingIPs: 'Disabled' };
+    expect(configOf(driver.flush())).toEqual([withoutNode]);
+    driver.put(node({ rack: '1' }));
+    expect(configOf(driver.flush())).toEqual([{ ...withoutNode, interfacePrefix: 'cali,tap' }]);
+    driver.delete(felix('old', {}));
+    expect(configOf(driver.flush())).toEqual([{ ...withoutNode, floatingIPs: 'Enabled' }]);
+    driver.put(node({ rack: '2' }));
+    expect(configOf(driver.flush())).toEqual([withoutNode]);
   });
 });
 
