@@ -29,7 +29,7 @@ export function isResourceError(error: unknown, code: ResourceErrorType['code'])
 }
 
 /** `NetworkPolicy prod/web`, `IPPool default-pool`. */
-export function formatRef(ref: ResourceKey): string {
+function formatRef(ref: ResourceKey): string {
   return ref.namespace === undefined ? `${ref.kind} ${ref.name}` : `${ref.kind} ${ref.namespace}/${ref.name}`;
 }
 

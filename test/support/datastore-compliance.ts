@@ -55,7 +55,7 @@ export function eventsOf(batches: readonly WatchBatch[]): WatchEvent[] {
   return batches.flatMap((batch) => batch.events);
 }
 
-export function shortEvent(event: WatchEvent): string {
+function shortEvent(event: WatchEvent): string {
   return event.type === 'put' ? `put ${event.kv.key}=${event.kv.value}` : `delete ${event.key}`;
 }
 

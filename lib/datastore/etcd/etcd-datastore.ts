@@ -20,12 +20,11 @@ import { LIST_PAGE_SIZE } from '../limits.ts';
 import { isConnectionFailure, isOutOfRange, readError, writeError } from './errors.ts';
 import { EtcdLease, type EtcdLeaseContext } from './etcd-lease.ts';
 import { type EtcdWatchContext, etcdWatch } from './etcd-watch.ts';
+import { listWhole } from './list-whole.ts';
 import { type ConnectionState, type EtcdOptions, etcd3Options } from './options.ts';
 import { fromKeyValue, fromResponses, prefixRange, toTransaction } from './wire.ts';
 
 const READ_ATTEMPTS = 3;
-/** A whole list is begun again when its revision is compacted between two pages. */
-const LIST_ATTEMPTS = 3;
 
 export class EtcdDatastore implements Datastore {
   /** Unary calls. */
@@ -62,14 +61,7 @@ export class EtcdDatastore implements Datastore {
 
   async list(prefix: string, options: ListOptions = {}): Promise<ListResult> {
     if (options.limit !== undefined && options.limit > 0) return this.#page(prefix, options, options.limit);
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.#listAll(prefix, options);
-      } catch (error) {
-        const isOvertaken = error instanceof DatastoreError && error.type.code === 'compacted';
-        if (!isOvertaken || options.revision !== undefined || attempt === LIST_ATTEMPTS) throw error;
-      }
-    }
+    return listWhole((page) => this.#page(prefix, page, LIST_PAGE_SIZE), options);
   }
 
   async transact(transaction: Transaction, signal?: AbortSignal): Promise<TransactionResult> {
@@ -128,18 +120,6 @@ export class EtcdDatastore implements Datastore {
     this.#closed.abort();
     this.#etcd.close();
     this.#streams.close();
-  }
-
-  async #listAll(prefix: string, options: ListOptions): Promise<ListResult> {
-    const items: KeyValue[] = [];
-    let page = await this.#page(prefix, options, LIST_PAGE_SIZE);
-    const { revision } = page;
-    for (;;) {
-      for (const item of page.items) items.push(item);
-      const after = page.items.at(-1)?.key;
-      if (!page.hasMore || after === undefined) return { items, revision, hasMore: false };
-      page = await this.#page(prefix, { ...options, after, revision }, LIST_PAGE_SIZE);
-    }
   }
 
   async #page(prefix: string, options: ListOptions, limit: number): Promise<ListResult> {

@@ -33,7 +33,7 @@ export interface EtcdOptions {
   readonly onConnection?: (state: ConnectionState) => void;
 }
 
-export const DEFAULT_CALL_TIMEOUT_MS = 5_000;
+const DEFAULT_CALL_TIMEOUT_MS = 5_000;
 
 /** The options of the etcd3 package. Reads the PEM files: rotated certificates need a new client. */
 export function etcd3Options(options: EtcdOptions): IOptions {
