@@ -2,6 +2,7 @@
 // versions, forced labels, and the rules of single kinds.
 
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { keyForResource, listPrefix, parseResourceKey, type ResourceKey } from '../model/keys.ts';
 import { findKind, kindInfo } from '../model/kinds.ts';
 import type { Resource } from '../model/metadata.ts';
@@ -173,7 +174,8 @@ export class ResourceClient implements ResourceAccess {
       creationTimestamp,
       resourceVersion: object.metadata.resourceVersion ?? resourceVersion,
     });
-    const isSame = object.metadata.resourceVersion === resourceVersion && encodeStored(object) === kv.value;
+    const isSame =
+      object.metadata.resourceVersion === resourceVersion && isSameStored(encodeStored(object), kv.value);
     if (isSame) return { resource: current, outcome: 'unchanged' };
     return { resource: await this.update(object, signal), outcome: 'configured' };
   }
@@ -271,6 +273,11 @@ function refusal(ref: ResourceKey, kv: KeyValue | undefined): ResourceError {
   if (kv === undefined) return new ResourceError({ code: 'doesNotExist', ref });
   const current = decodedOrUndefined(ref, kv);
   return new ResourceError({ code: 'conflict', ref, ...(current === undefined ? {} : { current }) });
+}
+
+/** Whoever wrote it may have ordered its fields otherwise. Both are JSON: one was decoded before. */
+function isSameStored(value: string, stored: string): boolean {
+  return isDeepStrictEqual(JSON.parse(value), JSON.parse(stored));
 }
 
 function decoded<R extends Resource>(ref: ResourceKey, value: string, modRevision: number): R {

@@ -172,6 +172,14 @@ describe('apply', () => {
     expect(changed.resource.metadata).toEqual({ ...created.resource.metadata, resourceVersion: '3' });
   });
 
+  it('finds nothing to change where another wrote the fields in another order', async () => {
+    const key = '/calico/resources/v3/projectcalico.org/ippools/p';
+    await client.create(pool());
+    const { spec, metadata, ...rest } = JSON.parse((await store.get(key)).kv?.value ?? '');
+    await put(store, key, JSON.stringify({ spec, metadata, ...rest }));
+    expect((await client.apply(pool())).outcome).toBe('unchanged');
+  });
+
   it('goes on after losing a race, unless it is tied to a version', async () => {
     const created = await client.create(pool());
     let races = 2;
