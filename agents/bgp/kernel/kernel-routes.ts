@@ -219,7 +219,7 @@ export class KernelRoutes {
     for (const family of ['-4', '-6']) {
       const { stdout } = await runOk(
         'ip',
-        [family, '-N', '-j', 'route', 'show', 'table', 'main', 'proto', String(this.#config.protocol)],
+        [family, '-j', 'route', 'show', 'table', 'main', 'proto', String(this.#config.protocol)],
         { timeoutMs: LIST_TIMEOUT_MS, maxOutputBytes: LIST_MAX_BYTES },
       );
       for (const route of parseRoutes(stdout)) found.set(formatCidr(route.prefix), route);

@@ -1,0 +1,117 @@
+// bgpd beside Debian's bird2 as an external peer: TCP-MD5 right and wrong, policies, hold timer, wrong AS.
+
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { BgpdProcess } from './support/bgpd-process.ts';
+import { BirdProcess } from './support/bird-process.ts';
+import { configuration } from './support/configuration.ts';
+import { bgpRoutes, type TestHost, TestNetwork } from './support/network.ts';
+import { waitFor } from './support/wait.ts';
+
+jest.setTimeout(60_000);
+
+describe('an external session with bird2', () => {
+  let network: TestNetwork;
+  let local: TestHost;
+  let remote: TestHost;
+  let bgpd: BgpdProcess;
+  let bird: BirdProcess;
+
+  const acceptAll = { rules: [], otherwise: 'accept' as const };
+  const external = {
+    asn: 4200000001,
+    holdTimeSeconds: 3,
+    gracefulRestartSeconds: 0,
+    importPolicy: acceptAll,
+  };
+
+  beforeAll(async () => {
+    network = await TestNetwork.create();
+    [local, remote] = [await network.addHost(1), await network.addHost(2)];
+    bird = await BirdProcess.start(network, remote, {
+      asn: 4200000001,
+      peerAsn: 65000,
+      peer: local,
+      bgp: 'password "s3cret";',
+      ipv4Routes: ['10.2.0.0/26'],
+    });
+    bgpd = await BgpdProcess.start(network, local);
+  });
+  afterAll(() => network.close());
+
+  it('does not establish with a wrong TCP-MD5 key', async () => {
+    await bgpd.configure(configuration(local, remote, { ...external, password: 'wrong' }));
+    const reason = await waitFor(
+      'a failed connection',
+      async () => (await bgpd.peer('bird')).lastError?.reason,
+    );
+    expect(reason).toBe('connection: timed out');
+    const { state, flaps } = await bgpd.peer('bird');
+    expect([state, flaps]).toEqual([expect.stringMatching(/^(Active|Connect)$/), 0]);
+  });
+
+  it('establishes once the key is right', async () => {
+    await bgpd.configure(configuration(local, remote, { ...external, password: 's3cret' }));
+    const { md5, session } = await bgpd.established('bird');
+    expect([md5, session?.fourOctetAs]).toEqual([true, true]);
+  });
+
+  it('sends nothing to an external peer without an export policy (RFC 8212)', async () => {
+    await waitFor("bird's route", async () =>
+      (await bgpRoutes(local)).includes('10.2.0.0/26 via 10.9.0.2 dev eth0'),
+    );
+    expect((await bgpd.peer('bird')).prefixes.advertised).toBe(0);
+    expect(await bird.hasRoute('10.1.0.0/26')).toBe(false);
+  });
+
+  it('exports by policy, with communities and its own AS in front', async () => {
+    const exportPolicy = {
+      rules: [
+        {
+          prefix: '10.1.0.0/16',
+          action: 'accept' as const,
+          set: { addCommunities: ['65000:7', '65000:1:4200000000'], prependAsns: [65000, 65000] },
+        },
+      ],
+      otherwise: 'reject' as const,
+    };
+    await bgpd.configure(configuration(local, remote, { ...external, password: 's3cret', exportPolicy }));
+    await waitFor('route at bird', () => bird.hasRoute('10.1.0.0/26'));
+    const route = await bird.birdc('show route for 10.1.0.0/26 all');
+    expect(route).toContain('BGP.as_path: 65000 65000 65000');
+    expect(route).toContain('BGP.community: (65000,7)');
+    expect(route).toContain('BGP.large_community: (65000, 1, 4200000000)');
+    expect(await bird.hasRoute('fd01::/64')).toBe(false);
+    const [destination] = await bgpd.client.rib({ prefix: '10.2.0.0/26' });
+    expect(destination?.paths).toMatchObject([
+      { asPath: '4200000001', nextHop: '10.9.0.2', verdict: 'best' },
+    ]);
+  });
+
+  it('takes a silent peer down when the hold time is over, and comes back', async () => {
+    bird.signal('SIGSTOP');
+    const reason = await waitFor('hold timer', async () => {
+      const { state, lastError } = await bgpd.peer('bird');
+      return state !== 'Established' && lastError?.reason;
+    });
+    expect(reason).toContain('sent NOTIFICATION hold timer expired');
+    await waitFor(
+      'route withdrawn',
+      async () => !(await bgpRoutes(local)).some((route) => route.startsWith('10.2.')),
+    );
+    bird.signal('SIGCONT');
+    await bgpd.established('bird', 30_000);
+    await waitFor('route back', async () =>
+      (await bgpRoutes(local)).includes('10.2.0.0/26 via 10.9.0.2 dev eth0'),
+    );
+  });
+
+  it('answers with both AS numbers when the peer is another than configured', async () => {
+    await bgpd.configure(configuration(local, remote, { ...external, asn: 65077, password: 's3cret' }));
+    const reason = await waitFor('the reason', async () => {
+      const text = (await bgpd.peer('bird')).lastError?.reason ?? '';
+      return text.includes('bad peer AS') && text;
+    });
+    expect(reason).toContain('peer has AS 4200000001, 65077 is configured');
+    expect(await bird.birdc('show protocols all P')).toContain('Bad peer AS');
+  });
+});

@@ -1,0 +1,123 @@
+// Debian's bird2 in a host's namespace.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runOk } from '../../../lib/process/run.ts';
+import { type Service, spawnService } from '../../../lib/process/service.ts';
+import type { TestHost, TestNetwork } from './network.ts';
+import { waitFor } from './wait.ts';
+
+export interface BirdOptions {
+  readonly asn: number;
+  readonly peerAsn: number;
+  readonly peer: TestHost;
+  /** Statements inside `protocol bgp`. */
+  readonly bgp?: string;
+  /** Statements inside each static protocol. */
+  readonly ipv4Routes: readonly string[];
+  readonly ipv6Routes?: readonly string[];
+}
+
+export class BirdProcess {
+  readonly host: TestHost;
+  #service: Service;
+
+  private constructor(host: TestHost, service: Service) {
+    this.host = host;
+    this.#service = service;
+  }
+
+  static async start(network: TestNetwork, host: TestHost, options: BirdOptions): Promise<BirdProcess> {
+    writeFileSync(join(host.dir, 'bird.conf'), configuration(host, options));
+    const bird = new BirdProcess(host, await launch(host, []));
+    network.onClose(() => bird.kill());
+    return bird;
+  }
+
+  /** A birdc command's output. */
+  async birdc(command: string): Promise<string> {
+    const { stdout } = await runOk('birdc', ['-s', join(this.host.dir, 'bird.ctl'), ...command.split(' ')]);
+    return stdout;
+  }
+
+  /** Puts a new configuration in force without a restart. */
+  async configure(options: BirdOptions): Promise<void> {
+    writeFileSync(join(this.host.dir, 'bird.conf'), configuration(this.host, options));
+    await this.birdc('configure');
+  }
+
+  async hasRoute(prefix: string): Promise<boolean> {
+    const { stdout } = await runOk('birdc', [
+      '-s',
+      join(this.host.dir, 'bird.ctl'),
+      'show',
+      'route',
+      'for',
+      prefix,
+    ]).catch(() => ({ stdout: '' }));
+    return stdout.includes(`${prefix} `);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#service.kill(signal);
+  }
+
+  async kill(): Promise<void> {
+    this.#service.kill('SIGKILL');
+    await this.#service.exited;
+  }
+
+  /** Starts again as a restarting speaker (`-R`). */
+  async startAgain(): Promise<void> {
+    this.#service = await launch(this.host, ['-R']);
+  }
+}
+
+async function launch(host: TestHost, flags: readonly string[]): Promise<Service> {
+  const control = join(host.dir, 'bird.ctl');
+  return spawnService({
+    argv: [
+      'ip',
+      'netns',
+      'exec',
+      host.netns,
+      'bird',
+      '-f',
+      '-c',
+      join(host.dir, 'bird.conf'),
+      '-s',
+      control,
+      ...flags,
+    ],
+    readyWhen: {
+      kind: 'probe',
+      isReady: () =>
+        waitFor(
+          'birdc',
+          async () => (await runOk('birdc', ['-s', control, 'show', 'status'])).code === 0,
+          5000,
+        ),
+    },
+  });
+}
+
+function configuration(host: TestHost, options: BirdOptions): string {
+  const routes = (list: readonly string[]): string =>
+    list.map((prefix) => `route ${prefix} blackhole;`).join(' ');
+  return `log "${host.dir}/bird.log" all;
+router id ${host.ipv4};
+graceful restart wait 15;
+protocol device {}
+protocol static s4 { ipv4; ${routes(options.ipv4Routes)} }
+protocol static s6 { ipv6; ${routes(options.ipv6Routes ?? [])} }
+protocol bgp P {
+  local ${host.ipv4} as ${options.asn};
+  neighbor ${options.peer.ipv4} as ${options.peerAsn};
+  direct;
+  connect delay time 1; connect retry time 2; error wait time 1, 2; error forget time 1;
+  ${options.bgp ?? ''}
+  ipv4 { import all; export where source ~ [RTS_STATIC, RTS_BGP]; };
+  ipv6 { import all; export where source ~ [RTS_STATIC, RTS_BGP]; next hop address ${host.ipv6}; };
+}
+`;
+}
