@@ -30,6 +30,10 @@ export class TcpProxy {
     return `http://127.0.0.1:${address.port}`;
   }
 
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** Connections cut so far by `cut` or `cutAfter`. */
   get cuts(): number {
     return this.#cuts;
