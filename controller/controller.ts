@@ -110,7 +110,8 @@ export class Controller implements Startable {
       tls: { ca, cert: readFile(settings.certFile ?? ''), key: readFile(settings.keyFile ?? '') },
     });
     await this.#startWhenDatastoreAnswers(api);
-    return `https://127.0.0.1:${api.port}`;
+    const isWildcard = settings.listenAddress === '0.0.0.0' || settings.listenAddress === '::';
+    return `https://${isWildcard ? '127.0.0.1' : settings.listenAddress}:${api.port}`;
   }
 
   #foreignApi(): string {

@@ -1,8 +1,10 @@
 // A whole lab: the fabric, etcd, hosts and their programs, inside one `unshare` (see inside.ts). Used by `npm run lab`
 // through main.ts and by tests directly.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { clusterRoles, issueCertificates } from '../lib/certificates/certificates.ts';
+import { renderKubeconfig } from '../lib/certificates/kubeconfig.ts';
 import { type ExitStatus, formatExitStatus } from '../lib/process/process-error.ts';
 import type { Service } from '../lib/process/service.ts';
 import {
@@ -84,6 +86,16 @@ export class Lab {
     return `http://${this.fabric.services}:2379`;
   }
 
+  /** Where the controller's API is, once its row runs. */
+  get apiServer(): string {
+    return `https://${this.fabric.services}:6443`;
+  }
+
+  /** For kubectl and calicoctl; written when the lab starts. */
+  get kubeconfig(): string {
+    return join(this.stateDir, 'kubeconfig');
+  }
+
   hosts(): readonly LabHost[] {
     return [...this.#hosts.values()];
   }
@@ -131,6 +143,8 @@ export class Lab {
       address6: host.address6,
       stateDir: host.stateDir,
       etcdEndpoint: this.etcdEndpoint,
+      apiServer: this.apiServer,
+      certificates: join(this.stateDir, 'certificates'),
       program: programCommand(packageRoot, programs ?? 'source', process.execPath),
     };
   }
@@ -173,7 +187,7 @@ export class Lab {
     await killTagged(this.fabric.number);
     await sweepFabric(this.fabric);
     await createFabric(this.fabric);
-    await this.startEtcd();
+    await Promise.all([this.startEtcd(), this.#issueCertificates()]);
     const context = this.contextOf({
       name: 'fabric',
       address: this.fabric.services,
@@ -182,6 +196,26 @@ export class Lab {
     });
     for (const row of this.#options.fabricProcesses ?? FABRIC_PROCESSES)
       await this.#startOnFabric(row, context);
+  }
+
+  /** Bare labs have nobody to show a certificate to. */
+  async #issueCertificates(): Promise<void> {
+    const { fabricProcesses, nodeProcesses } = this.#options;
+    if (fabricProcesses?.length === 0 && nodeProcesses?.length === 0) return;
+    const directory = join(this.stateDir, 'certificates');
+    const addresses = [this.fabric.services];
+    await issueCertificates(
+      directory,
+      clusterRoles({ etcd: addresses, redis: addresses, controller: addresses }),
+    );
+    const read = (name: string): string => readFileSync(join(directory, 'admin', name), 'utf8');
+    const parts = {
+      server: this.apiServer,
+      ca: read('ca.pem'),
+      cert: read('cert.pem'),
+      key: read('key.pem'),
+    };
+    writeFileSync(this.kubeconfig, renderKubeconfig(parts), { mode: 0o600 });
   }
 
   async #startOnFabric(row: ProcessRow, context: ProcessContext): Promise<void> {

@@ -13,6 +13,10 @@ export interface ProcessContext {
   /** The host's state directory; all of a program's paths derive from it. */
   readonly stateDir: string;
   readonly etcdEndpoint: string;
+  /** `https://address:port` of the controller's API. */
+  readonly apiServer: string;
+  /** Folder of certificates, one folder a role (lib/certificates). */
+  readonly certificates: string;
   /** Command that runs one of the repository's programs, e.g. `program('agents/node/main')`. */
   readonly program: (path: string) => readonly [string, ...string[]];
 }
@@ -25,11 +29,80 @@ export interface ProcessRow {
   readonly readyTimeoutMs?: number;
 }
 
+function certificateFlags(context: ProcessContext, role: string): readonly string[] {
+  const folder = join(context.certificates, role);
+  return [
+    '--ca-file',
+    join(folder, 'ca.pem'),
+    '--cert-file',
+    join(folder, 'cert.pem'),
+    '--key-file',
+    join(folder, 'key.pem'),
+  ];
+}
+
+/** On a machine that is busy with something else; a quiet one needs a second. */
+const READY_MS = 60_000;
+
+/** Ready when it says so in its log. */
+function logs(message: string): ReadyWhen {
+  return { kind: 'line', matches: (line) => line.includes(`"message":"${message}"`) };
+}
+
+const BGPD: ProcessRow = {
+  name: 'bgpd',
+  argv: ({ program, stateDir, host }) => [
+    ...program('agents/bgp/main'),
+    '--state-dir',
+    stateDir,
+    '--host',
+    host,
+  ],
+  readyWhen: () => logs('ready'),
+  readyTimeoutMs: READY_MS,
+};
+
+const AGENT: ProcessRow = {
+  name: 'agent',
+  argv: (context) => [
+    ...context.program('agents/node/main'),
+    ...[
+      '--node-name',
+      context.host,
+      '--state-dir',
+      context.stateDir,
+      '--etcd-endpoints',
+      context.etcdEndpoint,
+    ],
+    ...['--api-server', context.apiServer, '--ipv4-pool-cidr', LAB_POOL],
+    ...certificateFlags(context, 'node'),
+  ],
+  readyWhen: () => logs('agent started'),
+  readyTimeoutMs: READY_MS,
+};
+
+const CONTROLLER: ProcessRow = {
+  name: 'controller',
+  argv: (context) => [
+    ...context.program('controller/main'),
+    ...['--etcd-endpoints', context.etcdEndpoint, '--listen-address', context.address],
+    ...['--node-grace-seconds', '10', '--node-removal-seconds', '60'],
+    ...certificateFlags(context, 'api'),
+    ...['--client-cert-file', join(context.certificates, 'controller/cert.pem')],
+    ...['--client-key-file', join(context.certificates, 'controller/key.pem')],
+  ],
+  readyWhen: () => logs('api listens'),
+  readyTimeoutMs: READY_MS,
+};
+
+/** The pool that the first node makes. */
+const LAB_POOL = '10.65.0.0/16';
+
 /** Run on every node, in this order; each is waited for before the next one starts. */
-export const NODE_PROCESSES: readonly ProcessRow[] = [];
+export const NODE_PROCESSES: readonly ProcessRow[] = [BGPD, AGENT];
 
 /** Run once, on the fabric's service address, after etcd. */
-export const FABRIC_PROCESSES: readonly ProcessRow[] = [];
+export const FABRIC_PROCESSES: readonly ProcessRow[] = [CONTROLLER];
 
 /** Whether the repository's programs run compiled (as in images) or straight from their sources. */
 export type ProgramForm = 'dist' | 'source';

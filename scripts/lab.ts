@@ -18,7 +18,7 @@ import { ensurePackages, installedEnvironment } from './packages.ts';
 import { step } from './progress.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 15_000;
 
 const HELP = `npm run lab [-- OPTIONS]            start a lab (3 hosts) in the background

@@ -5,7 +5,7 @@ import { unescapeName } from './key-names.ts';
 import { CALICO_GROUP, findKindByPlural, kindInfo } from './kinds.ts';
 import type { Resource } from './metadata.ts';
 
-const RESOURCE_ROOT = `/calico/resources/v3/${CALICO_GROUP}/`;
+export const RESOURCE_ROOT = `/calico/resources/v3/${CALICO_GROUP}/`;
 
 export interface ResourceKey {
   readonly kind: string;

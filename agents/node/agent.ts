@@ -1,0 +1,336 @@
+// The agent of a host: one datastore connection; Felix, IPAM, the CNI server and the BGP configuration are modules in it.
+// Order of start: kernel writer and empty table first (deny until programmed), then the datastore, then work is taken.
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
+import { type HostPaths, hostPaths } from '../../lib/config/paths.ts';
+import { createCalicoClient } from '../../lib/datastore/calico-client.ts';
+import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
+import { Syncer } from '../../lib/datastore/syncer.ts';
+import type { SyncerUpdate, SyncStatus } from '../../lib/datastore/syncer-contract.ts';
+import { EventLog } from '../../lib/events/event-log.ts';
+import { EventSocketServer } from '../../lib/events/event-socket.ts';
+import { EventStreamPublisher } from '../../lib/events/redis-stream.ts';
+import { Ipam } from '../../lib/ipam/allocator.ts';
+import { KubeClient } from '../../lib/kube-client/client.ts';
+import { waitFor } from '../../lib/lifecycle/backoff.ts';
+import { type Startable, StopStack } from '../../lib/lifecycle/startable.ts';
+import type { Logger } from '../../lib/logging/logger.ts';
+import { blockAffinityPrefix, IPAM_ROOT } from '../../lib/model/ipam-keys.ts';
+import { RESOURCE_ROOT } from '../../lib/model/keys.ts';
+import { CniErrorCode } from '../../lib/protocol/cni.ts';
+import { PLUGIN_ROOT } from '../../lib/protocol/plugin-revision.ts';
+import { CniFailure } from '../cni/failure.ts';
+import { CniHandler } from '../cni/handler.ts';
+import { CniServer } from '../cni/server.ts';
+import { Dataplane } from '../felix/dataplane/dataplane.ts';
+import { KernelWriterClient } from '../felix/kernel/writer-client.ts';
+import { chooseAddress, interfaceOf } from './address-detection.ts';
+import { BgpFeeder } from './bgp-feeder.ts';
+import { BgpdClient } from './bgpd-client.ts';
+import { addressAllocator, endpointStore, podSource, programming, workloadInterfaces } from './cni-wiring.ts';
+import type { AgentSettings } from './config.ts';
+import { Felix } from './felix.ts';
+import { HealthServer, NodeApi, type NodeApiSources } from './node-api.ts';
+import { nodeApiSources } from './node-status.ts';
+import { PluginMirror } from './plugin-mirror.ts';
+import { initializeCluster, registerNode } from './startup.ts';
+
+export interface AgentOptions {
+  readonly settings: AgentSettings;
+  readonly node: string;
+  readonly logger: Logger;
+  readonly readFile: (path: string) => Buffer;
+}
+
+const RETRY_MS = 500;
+const CALL_MS = 10_000;
+/** How often the node's own address is looked at again (calico-node's address monitor). */
+const ADDRESS_CHECK_MS = 2000;
+
+export class Agent implements Startable {
+  readonly #options: AgentOptions;
+  readonly #paths: HostPaths;
+  readonly #events: EventLog;
+  readonly #stack = new StopStack();
+  readonly #stopping = new AbortController();
+  readonly #mirror = new PluginMirror();
+  readonly #statuses = new Map<string, SyncStatus>();
+  #isRegistered = false;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#paths = hostPaths(options.settings.stateDir);
+    this.#events = new EventLog({ host: options.node });
+  }
+
+  async start(): Promise<void> {
+    const { node, logger } = this.#options;
+    await mkdir(this.#paths.stateDir, { recursive: true, mode: 0o755 });
+    await writeFile(this.#paths.nodeNameFile, node);
+    this.#events.emit({ component: 'agent', kind: 'agentStarted', object: `Node/${node}` });
+    const writer = new KernelWriterClient({ logger: logger.child({ part: 'kernel' }), events: this.#events });
+    await this.#begin('kernel writer', writer);
+    const dataplane = new Dataplane({
+      writer,
+      events: this.#events,
+      logger: logger.child({ part: 'dataplane' }),
+    });
+    await this.#begin('dataplane', dataplane);
+    await this.#startEvents();
+    const datastore = this.#openDatastore();
+    const felix = new Felix({
+      node,
+      dataplane,
+      events: this.#events,
+      logger: logger.child({ part: 'felix' }),
+    });
+    this.#stack.push('felix', () => felix.stop());
+    const bgpd = new BgpdClient(this.#paths.bgpdSocket, this.#events, logger.child({ part: 'bgpd' }));
+    await this.#begin('bgpd client', bgpd);
+    const feeder = new BgpFeeder(node, bgpd, logger.child({ part: 'bgp' }));
+    this.#stack.push('bgp feeder', () => feeder.stop());
+    const sources = nodeApiSources({
+      node,
+      events: this.#events,
+      dataplane,
+      felix,
+      bgpd,
+      feeder,
+      mirror: this.#mirror,
+      notReady: () => this.#notReady(dataplane),
+    });
+    await this.#startApis(sources);
+    await this.#startSyncers(datastore, felix, feeder);
+    await this.#startCni(datastore, writer, dataplane);
+    void this.#keepRegistered(datastore);
+  }
+
+  async stop(): Promise<void> {
+    this.#events.emit({ component: 'agent', kind: 'agentStopping' });
+    this.#stopping.abort();
+    await this.#stack.stop();
+  }
+
+  async #begin(name: string, part: Startable): Promise<void> {
+    await part.start();
+    this.#stack.push(name, () => part.stop());
+  }
+
+  async #startEvents(): Promise<void> {
+    const { settings, logger } = this.#options;
+    await this.#begin('event socket', new EventSocketServer(this.#paths.eventSocket, this.#events));
+    if (settings.redisUrl === undefined) return;
+    const { redisUrl: url, redisCaFile: caFile, redisCertFile: certFile, redisKeyFile: keyFile } = settings;
+    await this.#begin(
+      'event stream',
+      new EventStreamPublisher(this.#events, { url, caFile, certFile, keyFile }, logger),
+    );
+  }
+
+  #openDatastore(): EtcdDatastore {
+    const { settings, logger } = this.#options;
+    const { etcdCaCertFile: caFile, etcdCertFile: certFile, etcdKeyFile: keyFile } = settings;
+    const tls =
+      caFile === undefined
+        ? undefined
+        : {
+            caFile,
+            ...(certFile === undefined ? {} : { certFile }),
+            ...(keyFile === undefined ? {} : { keyFile }),
+          };
+    const datastore = new EtcdDatastore({
+      endpoints: settings.etcdEndpoints,
+      ...(tls === undefined ? {} : { tls }),
+      onConnection: (state) => {
+        const isConnected = state === 'connected';
+        logger[isConnected ? 'info' : 'warn'](isConnected ? 'datastore connected' : 'datastore lost');
+        this.#events.emit({ component: 'agent', kind: isConnected ? 'datastoreConnected' : 'datastoreLost' });
+      },
+    });
+    this.#stack.push('datastore', () => datastore.close());
+    return datastore;
+  }
+
+  async #startSyncers(datastore: EtcdDatastore, felix: Felix, feeder: BgpFeeder): Promise<void> {
+    const { node } = this.#options;
+    const prefixes: Readonly<
+      Record<
+        string,
+        { readonly prefix: string; readonly onUpdates: (updates: readonly SyncerUpdate[]) => void }
+      >
+    > = {
+      resources: {
+        prefix: RESOURCE_ROOT,
+        onUpdates: (updates) => {
+          felix.onUpdates(updates);
+          feeder.onResources(updates);
+        },
+      },
+      blocks: { prefix: `${IPAM_ROOT}assignment/`, onUpdates: (updates) => felix.onUpdates(updates) },
+      affinities: { prefix: blockAffinityPrefix(node), onUpdates: (updates) => feeder.onAffinities(updates) },
+      plugins: { prefix: PLUGIN_ROOT, onUpdates: (updates) => this.#mirror.onUpdates(updates) },
+    };
+    const isInSync = (names: readonly string[]): boolean =>
+      names.every((name) => this.#statuses.get(name) === 'inSync');
+    let hasSaid = false;
+    const onStatus = (): void => {
+      if (isInSync(['resources', 'blocks'])) felix.onInSync();
+      if (isInSync(['resources', 'affinities'])) feeder.onInSync();
+      if (!hasSaid && isInSync(Object.keys(prefixes))) {
+        hasSaid = true;
+        this.#events.emit({ component: 'agent', kind: 'inSync' });
+      }
+    };
+    for (const [name, { prefix, onUpdates }] of Object.entries(prefixes)) {
+      this.#statuses.set(name, 'waitForDatastore');
+      const syncer = new Syncer({
+        datastore,
+        prefix,
+        logger: this.#options.logger.child({ part: `syncer ${name}` }),
+        callbacks: {
+          onUpdates,
+          onStatus: (status) => {
+            this.#statuses.set(name, status);
+            onStatus();
+          },
+        },
+      });
+      await this.#begin(`syncer of ${name}`, syncer);
+    }
+  }
+
+  async #startCni(datastore: EtcdDatastore, writer: KernelWriterClient, dataplane: Dataplane): Promise<void> {
+    const { settings, node, logger } = this.#options;
+    const client = createCalicoClient(datastore);
+    const ipam = new Ipam({ datastore, logger: logger.child({ part: 'ipam' }) });
+    const api = this.#openApi();
+    const handler = new CniHandler({
+      node,
+      defaultMtu: settings.mtu === 0 ? this.#interfaceMtu() : settings.mtu,
+      addresses: addressAllocator(ipam, node, this.#events),
+      interfaces: workloadInterfaces(writer),
+      endpoints: endpointStore(client, node),
+      programming: programming(dataplane, () => this.#notReady(dataplane).join('; ')),
+      pods: api === undefined ? undefined : podSource(api, this.#mirror),
+      requireReady: () => {
+        const [reason] = this.#notReady(dataplane);
+        if (reason !== undefined)
+          throw new CniFailure(CniErrorCode.tryAgainLater, `the node takes no work: ${reason}`);
+      },
+      events: this.#events,
+      logger: logger.child({ part: 'cni' }),
+      now: () => new Date(),
+      waitMs: settings.cniWaitSeconds * 1000,
+    });
+    await this.#begin('cni server', new CniServer({ socketPath: this.#paths.cniSocket, handler, logger }));
+  }
+
+  #openApi(): KubeClient | undefined {
+    const { settings, readFile } = this.#options;
+    const { apiServer, apiServerName, caFile, certFile, keyFile } = settings;
+    if (apiServer === undefined) return undefined;
+    if (caFile === undefined || certFile === undefined || keyFile === undefined)
+      throw new Error('with apiServer the settings caFile, certFile and keyFile are required');
+    const api = new KubeClient({
+      server: apiServer,
+      ca: readFile(caFile),
+      cert: readFile(certFile),
+      key: readFile(keyFile),
+      ...(apiServerName === undefined ? {} : { serverName: apiServerName }),
+    });
+    this.#stack.push('API client', () => api.close());
+    return api;
+  }
+
+  async #startApis(sources: NodeApiSources): Promise<void> {
+    const { settings, logger, readFile } = this.#options;
+    await this.#begin('health', new HealthServer(sources, settings.healthPort));
+    const { caFile, certFile, keyFile } = settings;
+    if (caFile === undefined || certFile === undefined || keyFile === undefined) {
+      logger.warn('no node API: the settings caFile, certFile and keyFile are not set');
+      return;
+    }
+    const tls = { ca: readFile(caFile), cert: readFile(certFile), key: readFile(keyFile) };
+    await this.#begin(
+      'node API',
+      new NodeApi({ sources, logger: logger.child({ part: 'node API' }), port: settings.apiPort, tls }),
+    );
+  }
+
+  /** Pods get the MTU of the interface that carries the node's address. */
+  #interfaceMtu(): number {
+    const interfaces = networkInterfaces();
+    const choice = chooseAddress(this.#options.settings.ip, interfaces, 4);
+    const name =
+      choice.ok && choice.address !== undefined ? interfaceOf(choice.address, interfaces) : undefined;
+    if (name === undefined) return 1500;
+    try {
+      return Number(this.#options.readFile(`/sys/class/net/${name}/mtu`).toString()) || 1500;
+    } catch {
+      return 1500;
+    }
+  }
+
+  /** Registers as soon as the datastore answers, and again whenever the node's address changes. */
+  async #keepRegistered(datastore: EtcdDatastore): Promise<void> {
+    const { node, settings, logger } = this.#options;
+    const client = createCalicoClient(datastore);
+    const stopping = this.#stopping.signal;
+    let registered: string | undefined;
+    while (!stopping.aborted) {
+      try {
+        const addresses = this.#addresses();
+        const text = JSON.stringify(addresses);
+        if (text !== registered) {
+          const signal = AbortSignal.any([stopping, AbortSignal.timeout(CALL_MS)]);
+          if (registered === undefined) await initializeCluster(client, settings, signal);
+          const { outcome, revision, previousAddress } = await registerNode(
+            client,
+            node,
+            addresses,
+            settings.asNumber,
+            signal,
+          );
+          const moved =
+            outcome === 'changed' && previousAddress !== undefined ? ` (was ${previousAddress})` : '';
+          this.#events.emit({
+            component: 'agent',
+            kind: 'nodeRegistered',
+            object: `Node/${node}`,
+            revision,
+            cause: `${outcome}${moved}`,
+          });
+          logger.info('node registered', { node, ...addresses, outcome, previousAddress });
+          registered = text;
+          this.#isRegistered = true;
+        }
+      } catch (error) {
+        if (stopping.aborted) return;
+        logger.warn('registering the node failed, trying again', { error });
+      }
+      await waitFor(registered === undefined ? RETRY_MS : ADDRESS_CHECK_MS, stopping);
+    }
+  }
+
+  #addresses(): { readonly ipv4: string | undefined; readonly ipv6: string | undefined } {
+    const { settings } = this.#options;
+    const interfaces = networkInterfaces();
+    const ipv4 = chooseAddress(settings.ip, interfaces, 4);
+    const ipv6 = chooseAddress(settings.ip6, interfaces, 6);
+    if (!ipv4.ok) throw new Error(`setting ip: ${ipv4.reason}`);
+    if (!ipv6.ok) throw new Error(`setting ip6: ${ipv6.reason}`);
+    return { ipv4: ipv4.address, ipv6: ipv6.address };
+  }
+
+  #notReady(dataplane: Dataplane): readonly string[] {
+    const reasons: string[] = [];
+    const waiting = [...this.#statuses].filter(([, status]) => status !== 'inSync').map(([name]) => name);
+    if (this.#statuses.size === 0 || waiting.length > 0)
+      reasons.push(`not in sync with the datastore (waiting for ${waiting.join(', ') || 'it'}); is etcd up?`);
+    if (!this.#isRegistered) reasons.push('the node is not registered in the datastore yet');
+    if (dataplane.lastError !== undefined)
+      reasons.push(`the kernel is behind: ${String(dataplane.lastError)}`);
+    return reasons;
+  }
+}

@@ -1,0 +1,213 @@
+// Gives the CNI server what it needs: addresses from IPAM, interfaces from Felix's kernel side, endpoints in the datastore,
+// pods from the API.
+
+import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
+import { isResourceError } from '../../lib/datastore/resource-error.ts';
+import type { EventSink } from '../../lib/events/event.ts';
+import type { Ipam } from '../../lib/ipam/allocator.ts';
+import type { AssignedAddress, FamilyAssignment } from '../../lib/ipam/types.ts';
+import { type KubeClient, NAMESPACES, PODS } from '../../lib/kube-client/client.ts';
+import type { WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
+import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
+import { parseIp } from '../../lib/net/ip.ts';
+import { workloadEndpointKey } from '../../lib/policy/compiled.ts';
+import type {
+  AddressAllocator,
+  AssignRequest,
+  EndpointStore,
+  InterfaceRequest,
+  PodSource,
+  Programming,
+  WorkloadInterfaces,
+} from '../cni/dependencies.ts';
+import type { Dataplane } from '../felix/dataplane/dataplane.ts';
+import { createWorkloadInterface, deleteWorkloadInterface } from '../felix/interfaces/workload-interface.ts';
+import type { KernelWriterClient } from '../felix/kernel/writer-client.ts';
+import { interfaceProblems } from './interface-check.ts';
+import type { PluginMirror } from './plugin-mirror.ts';
+
+export function addressAllocator(ipam: Ipam, node: string, events: EventSink): AddressAllocator {
+  const said = (assigned: readonly AssignedAddress[], object: string): void => {
+    for (const { ip, block, borrowed } of assigned)
+      events.emit({
+        component: 'agent',
+        kind: 'addressAssigned',
+        object,
+        cause: `${ip} from ${block}${borrowed ? ' (borrowed)' : ''}`,
+      });
+  };
+  return {
+    assign: async (request, signal) => {
+      const object = objectOf(request);
+      if (request.addresses.length > 0)
+        return assignGiven(ipam, node, request, signal, (assigned) => said(assigned, object));
+      const claimedBefore = ipam.stats.claimedBlocks;
+      const result = await ipam.autoAssign(
+        {
+          host: node,
+          use: 'Workload',
+          v4: request.ipv4 ? 1 : 0,
+          v6: request.ipv6 ? 1 : 0,
+          handle: request.handle,
+          attributes: request.attributes,
+          pools4: request.pools4,
+          pools6: request.pools6,
+          ...(request.namespace?.metadata.labels === undefined
+            ? {}
+            : { namespaceLabels: request.namespace.metadata.labels }),
+        },
+        signal,
+      );
+      const assigned = [...result.v4.addresses, ...result.v6.addresses];
+      const problem = problemOf(result.v4) ?? problemOf(result.v6);
+      if (problem !== undefined) {
+        // In dual stack one family alone is no address at all.
+        if (assigned.length > 0) await ipam.releaseByHandle(request.handle, signal);
+        throw problem;
+      }
+      const claimed = ipam.stats.claimedBlocks - claimedBefore;
+      if (claimed > 0)
+        events.emit({
+          component: 'agent',
+          kind: 'blockClaimed',
+          object: `IPAMBlock/${assigned[0]?.block ?? ''}`,
+          count: claimed,
+        });
+      said(assigned, object);
+      return assigned.map(({ ip }) => ip);
+    },
+    releaseByHandle: async (handle, signal) => {
+      const released = await ipam.releaseByHandle(handle, signal);
+      for (const ip of released)
+        events.emit({ component: 'agent', kind: 'addressReleased', object: ip, cause: handle });
+    },
+    handlesOnHost: async (network, signal) => {
+      const blocks = await ipam.store.listBlocks(undefined, signal);
+      const attributes = blocks.flatMap(({ value }) => value?.attributes ?? []);
+      const handles = attributes
+        .filter(({ secondary }) => secondary?.['node'] === node)
+        .map(({ handle_id }) => handle_id ?? '');
+      return [...new Set(handles)].filter((handle) => handle.startsWith(`${network}.`));
+    },
+  };
+}
+
+function objectOf({ attributes, handle }: AssignRequest): string {
+  return attributes['pod'] === undefined
+    ? handle
+    : `Pod/${attributes['namespace'] ?? ''}/${attributes['pod']}`;
+}
+
+function problemOf(assignment: FamilyAssignment): Error | undefined {
+  return assignment.addresses.length < assignment.requested ? assignment.problem : undefined;
+}
+
+async function assignGiven(
+  ipam: Ipam,
+  node: string,
+  request: AssignRequest,
+  signal: AbortSignal,
+  said: (assigned: readonly AssignedAddress[]) => void,
+): Promise<readonly string[]> {
+  const assigned: AssignedAddress[] = [];
+  for (const ip of request.addresses) {
+    const { handle, attributes } = request;
+    assigned.push(await ipam.assignIp({ host: node, ip, handle, attributes, use: 'Workload' }, signal));
+  }
+  said(assigned);
+  return assigned.map(({ ip }) => ip);
+}
+
+export function workloadInterfaces(writer: KernelWriterClient): WorkloadInterfaces {
+  const wanted = ({
+    hostName,
+    netns,
+    containerName,
+    addresses,
+  }: Pick<InterfaceRequest, 'hostName' | 'netns' | 'containerName' | 'addresses'>) => ({
+    hostName,
+    netns,
+    podName: containerName,
+    addresses4: addresses.filter((address) => parseIp(address)?.family === 4),
+    addresses6: addresses.filter((address) => parseIp(address)?.family === 6),
+  });
+  return {
+    create: async (request) => {
+      const { mac } = await createWorkloadInterface(writer, {
+        ...wanted(request),
+        mtu: request.mtu,
+        ...(request.mac === undefined ? {} : { mac: request.mac }),
+      });
+      return { mac, mtu: request.mtu };
+    },
+    remove: (hostName) => deleteWorkloadInterface(writer, hostName),
+    check: interfaceProblems,
+  };
+}
+
+export function endpointStore(client: ResourceClient, node: string): EndpointStore {
+  const kind = 'WorkloadEndpoint';
+  const find = async (
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<WorkloadEndpoint | undefined> => {
+    try {
+      return await client.get<WorkloadEndpoint>({ kind, namespace, name }, signal);
+    } catch (error) {
+      if (isResourceError(error, 'doesNotExist')) return undefined;
+      throw error;
+    }
+  };
+  return {
+    find,
+    write: async (endpoint, signal) =>
+      Number((await client.apply(endpoint, signal)).resource.metadata.resourceVersion),
+    remove: async ({ metadata: { namespace = '', name }, spec }, signal) => {
+      const current = await find(namespace, name, signal);
+      // A newer sandbox may have taken the name meanwhile.
+      if (current === undefined || current.spec?.containerID !== spec?.containerID) return;
+      const { resourceVersion, uid } = current.metadata;
+      try {
+        await client.delete(
+          { kind, namespace, name },
+          {
+            signal,
+            ...(resourceVersion === undefined ? {} : { resourceVersion }),
+            ...(uid === undefined ? {} : { uid }),
+          },
+        );
+      } catch (error) {
+        if (!isResourceError(error, 'doesNotExist')) throw error;
+      }
+    },
+    onHost: async (signal) => {
+      const { items } = await client.list<WorkloadEndpoint>(kind, { signal });
+      return items.filter(({ spec }) => spec?.node === node);
+    },
+  };
+}
+
+export function programming(dataplane: Dataplane, describe: () => string): Programming {
+  return {
+    waitProgrammed: ({ metadata, spec }, revision, signal) => {
+      const workload = spec?.pod ?? spec?.workload ?? spec?.containerID ?? '';
+      const key = workloadEndpointKey({
+        host: spec?.node ?? '',
+        orchestrator: spec?.orchestrator ?? '',
+        workload: `${metadata.namespace ?? ''}/${workload}`,
+        endpoint: spec?.endpoint ?? '',
+      });
+      return dataplane.waitForEndpoint(key, revision, signal);
+    },
+    describe,
+  };
+}
+
+export function podSource(api: KubeClient, mirror: PluginMirror): PodSource {
+  return {
+    readPod: async (namespace, name, signal) => (await api.get(PODS, namespace, name, { signal })) as Pod,
+    readNamespace: (name, signal) => api.get(NAMESPACES, undefined, name, { signal }),
+    waitMirrored: (revision, signal) => mirror.waitFor(revision, signal),
+  };
+}

@@ -1,0 +1,46 @@
+// The agent process of a host.
+
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { describeSettings, loadSettings } from '../../lib/config/settings.ts';
+import { createLogger, type LogLevel } from '../../lib/logging/logger.ts';
+import { Agent } from './agent.ts';
+import { AGENT_SETTINGS } from './config.ts';
+
+async function main(): Promise<number> {
+  const argv = process.argv.slice(2);
+  if (argv.includes('--help')) {
+    process.stdout.write(`calico-node agent\n\n${describeSettings(AGENT_SETTINGS)}`);
+    return 0;
+  }
+  const loaded = loadSettings(AGENT_SETTINGS, { argv, env: process.env });
+  const problems = loaded.ok ? [] : [...loaded.problems];
+  if (loaded.ok && loaded.settings.etcdEndpoints.length === 0)
+    problems.push('setting etcdEndpoints is required');
+  if (!loaded.ok || problems.length > 0) {
+    process.stderr.write(problems.map((problem) => `calico-node: ${problem}\n`).join(''));
+    return 2;
+  }
+  const { settings } = loaded;
+  const node = settings.nodeName ?? hostname().toLowerCase();
+  const logger = createLogger({ component: 'agent', host: node, level: settings.logLevel as LogLevel });
+  const stopped = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
+  const agent = new Agent({ settings, node, logger, readFile: (path) => readFileSync(path) });
+  try {
+    await agent.start();
+    logger.info('agent started', { pid: process.pid });
+    await new Promise<void>((resolve) => {
+      if (stopped.signal.aborted) resolve();
+      stopped.signal.addEventListener('abort', () => resolve());
+    });
+  } catch (error) {
+    logger.error('agent failed', { error });
+    return 1;
+  } finally {
+    await agent.stop();
+  }
+  return 0;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,184 @@
+// The node API: what calicoctl asks of a host, over HTTPS with client certificates, reached through the controller; and
+// health and metrics on localhost without (docs/interfaces.md "command line → node").
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { EventLog } from '../../lib/events/event-log.ts';
+import type { Startable } from '../../lib/lifecycle/startable.ts';
+import type { Logger } from '../../lib/logging/logger.ts';
+
+export interface NodeApiSources {
+  readonly events: EventLog;
+  readonly status: () => Promise<object>;
+  /** The table with every number resolved, as text. */
+  readonly rules: () => Promise<string>;
+  readonly rib: (prefix: string | undefined) => Promise<object>;
+  /** Sentences on why the node is not ready; empty if it is. */
+  readonly notReady: () => readonly string[];
+  /** Prometheus text. */
+  readonly metrics: () => Promise<string>;
+}
+
+export interface NodeApiOptions {
+  readonly sources: NodeApiSources;
+  readonly logger: Logger;
+  readonly port: number;
+  readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
+}
+
+/** Whose certificates may ask: administrators and the API server. */
+const ALLOWED_GROUPS = ['system:masters'];
+
+abstract class HttpListener implements Startable {
+  readonly #sockets = new Set<Socket>();
+  protected abstract readonly server: Server;
+  readonly #port: number;
+  readonly #address: string;
+
+  constructor(port: number, address: string) {
+    this.#port = port;
+    this.#address = address;
+  }
+
+  async start(): Promise<void> {
+    this.server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('error', () => socket.destroy());
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
+    await new Promise<void>((resolve, reject) => {
+      this.server.once('error', reject);
+      this.server.listen(this.#port, this.#address, resolve);
+    });
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+}
+
+export class NodeApi extends HttpListener {
+  protected readonly server: Server;
+  readonly #options: NodeApiOptions;
+
+  constructor(options: NodeApiOptions) {
+    super(options.port, '0.0.0.0');
+    this.#options = options;
+    const server = createHttpsServer({
+      ...options.tls,
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: 'TLSv1.2',
+    });
+    server.on(
+      'request',
+      (request: IncomingMessage, response: ServerResponse) => void this.#handle(request, response),
+    );
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    this.server = server;
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on('error', () => response.destroy());
+    try {
+      const url = new URL(request.url ?? '/', 'https://agent');
+      if (!isAllowed(request.socket as TLSSocket))
+        return sendJson(response, 403, { error: 'this certificate may not ask the node API' });
+      await this.#dispatch(url, response);
+    } catch (error) {
+      this.#options.logger.warn('node API request failed', { path: request.url, error });
+      const message = error instanceof Error ? error.message : String(error);
+      if (response.headersSent) response.destroy();
+      else sendJson(response, 503, { error: message });
+    }
+  }
+
+  async #dispatch(url: URL, response: ServerResponse): Promise<void> {
+    const { sources } = this.#options;
+    switch (url.pathname) {
+      case '/v1/status':
+        return sendJson(response, 200, await sources.status());
+      case '/v1/rules':
+        return sendText(response, 200, await sources.rules());
+      case '/v1/rib':
+        return sendJson(response, 200, await sources.rib(url.searchParams.get('prefix') ?? undefined));
+      case '/v1/events':
+        return this.#sendEvents(url, response);
+      case '/v1/metrics':
+        return sendText(response, 200, await sources.metrics());
+      default:
+        return sendJson(response, 404, { error: `there is no ${url.pathname}` });
+    }
+  }
+
+  /** Lines of JSON: the events after `after`, then, with `follow`, each as it happens. */
+  #sendEvents(url: URL, response: ServerResponse): void {
+    const { events: log } = this.#options.sources;
+    const { events, lost } = log.read(Number(url.searchParams.get('after') ?? 0));
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    if (lost > 0) response.write(`${JSON.stringify({ gap: { host: log.host, count: lost } })}\n`);
+    for (const event of events) response.write(`${JSON.stringify({ event })}\n`);
+    if (url.searchParams.get('follow') !== 'true') {
+      response.end();
+      return;
+    }
+    const unfollow = log.follow((event) => {
+      // A reader that does not read is cut off rather than kept in memory.
+      if (response.writableLength > 4 * 1024 * 1024) response.destroy();
+      else response.write(`${JSON.stringify({ event })}\n`);
+    });
+    response.on('close', unfollow);
+  }
+}
+
+function isAllowed(socket: TLSSocket): boolean {
+  const subject = socket.getPeerCertificate().subject as { O?: string | string[] } | undefined;
+  const groups = subject?.O === undefined ? [] : Array.isArray(subject.O) ? subject.O : [subject.O];
+  return socket.authorized && groups.some((group) => ALLOWED_GROUPS.includes(group));
+}
+
+export class HealthServer extends HttpListener {
+  protected readonly server: Server;
+
+  constructor(sources: NodeApiSources, port: number) {
+    super(port, '127.0.0.1');
+    this.server = createHttpServer((request, response) => void answerHealth(sources, request, response));
+  }
+}
+
+async function answerHealth(
+  sources: NodeApiSources,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  response.on('error', () => response.destroy());
+  if (request.url === '/liveness') return sendText(response, 200, 'ok\n');
+  if (request.url === '/metrics') return sendText(response, 200, await sources.metrics());
+  if (request.url !== '/readiness')
+    return sendText(response, 404, 'liveness, readiness and metrics are served\n');
+  const reasons = sources.notReady();
+  return sendText(
+    response,
+    reasons.length === 0 ? 200 : 503,
+    reasons.length === 0 ? 'ok\n' : `${reasons.join('\n')}\n`,
+  );
+}
+
+function sendJson(response: ServerResponse, code: number, value: object): void {
+  response.writeHead(code, { 'content-type': 'application/json' });
+  response.end(`${JSON.stringify(value)}\n`);
+}
+
+function sendText(response: ServerResponse, code: number, text: string): void {
+  response.writeHead(code, { 'content-type': 'text/plain; charset=utf-8' });
+  response.end(text);
+}

@@ -1,0 +1,91 @@
+// What the node API answers, gathered from the agent's parts.
+
+import type { EventLog } from '../../lib/events/event-log.ts';
+import type { Dataplane } from '../felix/dataplane/dataplane.ts';
+import type { BgpFeeder } from './bgp-feeder.ts';
+import type { BgpdClient } from './bgpd-client.ts';
+import type { Felix } from './felix.ts';
+import type { NodeApiSources } from './node-api.ts';
+import type { PluginMirror } from './plugin-mirror.ts';
+
+export interface NodeParts {
+  readonly node: string;
+  readonly events: EventLog;
+  readonly dataplane: Dataplane;
+  readonly felix: Felix;
+  readonly bgpd: BgpdClient;
+  readonly feeder: BgpFeeder;
+  readonly mirror: PluginMirror;
+  readonly notReady: () => readonly string[];
+}
+
+export function nodeApiSources(parts: NodeParts): NodeApiSources {
+  return {
+    events: parts.events,
+    notReady: parts.notReady,
+    status: () => nodeStatus(parts),
+    rules: async () => {
+      throw new Error('the resolved table is not shown by this agent');
+    },
+    rib: async (prefix) => {
+      const response = await parts.bgpd.ask({ type: 'rib', ...(prefix === undefined ? {} : { prefix }) });
+      return response;
+    },
+    metrics: async () => metricsText(parts),
+  };
+}
+
+async function nodeStatus({
+  node,
+  dataplane,
+  felix,
+  bgpd,
+  feeder,
+  mirror,
+  notReady,
+}: NodeParts): Promise<object> {
+  const reasons = notReady();
+  return {
+    node,
+    ready: reasons.length === 0,
+    reasons,
+    pid: process.pid,
+    uptimeSeconds: Math.round(process.uptime()),
+    felix: {
+      revision: felix.acknowledgedRevision,
+      endpoints: dataplane.state.endpoints.size,
+      epoch: dataplane.table.epoch,
+      generation: dataplane.table.generation,
+      leftOut: [...dataplane.table.leftOut],
+      lastError: dataplane.lastError === undefined ? null : String(dataplane.lastError),
+    },
+    plugin: { mirroredRevision: mirror.mirrored ?? null },
+    ipam: { blocks: feeder.blocks },
+    bgp: await bgpStatus(bgpd),
+  };
+}
+
+async function bgpStatus(bgpd: BgpdClient): Promise<object> {
+  try {
+    return { configurationErrors: bgpd.configurationErrors, ...(await bgpd.status()) };
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Prometheus text; names as Calico's where the meaning is the same. */
+function metricsText({ dataplane, felix, events }: NodeParts): string {
+  const lines: string[] = [];
+  const gauge = (name: string, help: string, value: number): void =>
+    void lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name} ${value}`);
+  gauge('felix_active_local_endpoints', 'Workload endpoints of this host.', dataplane.state.endpoints.size);
+  gauge('felix_acknowledged_revision', 'etcd revision that the kernel has.', felix.acknowledgedRevision);
+  gauge('felix_ruleset_generation', 'Generation of the ruleset.', dataplane.table.generation);
+  gauge(
+    'calico_events_lost_total',
+    'Events that were overwritten before anybody read them.',
+    events.read(0).lost,
+  );
+  gauge('process_resident_memory_bytes', 'Resident memory of the agent.', process.memoryUsage().rss);
+  return `${lines.join('\n')}\n`;
+}

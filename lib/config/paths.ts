@@ -1,0 +1,25 @@
+// Paths of a host's processes: all derive from its one state directory, as lab hosts share a filesystem.
+
+import { join } from 'node:path';
+
+export interface HostPaths {
+  readonly stateDir: string;
+  /** CNI plugin → agent. */
+  readonly cniSocket: string;
+  /** kubelet → agent, events. */
+  readonly eventSocket: string;
+  /** agent → bgpd. */
+  readonly bgpdSocket: string;
+  /** Name of the node, as Calico's own tools read it. */
+  readonly nodeNameFile: string;
+}
+
+export function hostPaths(stateDir: string): HostPaths {
+  return {
+    stateDir,
+    cniSocket: join(stateDir, 'cni.sock'),
+    eventSocket: join(stateDir, 'events.sock'),
+    bgpdSocket: join(stateDir, 'bgpd.sock'),
+    nodeNameFile: join(stateDir, 'nodename'),
+  };
+}

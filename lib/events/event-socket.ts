@@ -1,0 +1,147 @@
+// Events from other processes of a host (kubelet) into the agent's log: JSON lines over a unix socket that only root opens.
+// The sender never waits: with the agent away a bounded number of events is kept, the rest is counted and said later.
+
+import { chmod, rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { z } from 'zod';
+import type { Startable } from '../lifecycle/startable.ts';
+import { EVENT_KINDS, type EventInput, type EventKind, type EventSink } from './event.ts';
+import type { EventLog } from './event-log.ts';
+
+const MAX_LINE_BYTES = 16 * 1024;
+const MAX_KEPT = 1000;
+const RECONNECT_MS = 500;
+
+const kinds = Object.values(EVENT_KINDS).flat() as [EventKind, ...EventKind[]];
+const eventLineSchema = z.object({
+  time: z.iso.datetime(),
+  component: z.enum(Object.keys(EVENT_KINDS) as ['controller', 'agent', 'bgpd', 'kubelet']),
+  kind: z.enum(kinds),
+  object: z.string().max(512).optional(),
+  revision: z.number().optional(),
+  generation: z.number().optional(),
+  peer: z.string().max(64).optional(),
+  count: z.number().optional(),
+  durationMs: z.number().optional(),
+  cause: z.string().max(1024).optional(),
+});
+
+export class EventSocketServer implements Startable {
+  readonly #path: string;
+  readonly #log: EventLog;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(path: string, log: EventLog) {
+    this.#path = path;
+    this.#log = log;
+    this.#server = createServer((socket) => this.#serve(socket));
+  }
+
+  async start(): Promise<void> {
+    await rm(this.#path, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(this.#path, resolve);
+    });
+    await chmod(this.#path, 0o600);
+  }
+
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #serve(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#sockets.delete(socket));
+    let pending = '';
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      const lines = (pending + chunk).split('\n');
+      pending = lines.pop() ?? '';
+      if (pending.length > MAX_LINE_BYTES) socket.destroy();
+      for (const line of lines) this.#take(line);
+    });
+  }
+
+  #take(line: string): void {
+    const parsed = eventLineSchema.safeParse(parseJson(line));
+    if (parsed.success) this.#log.relay(withoutUndefined(parsed.data));
+  }
+}
+
+type EventLine = Parameters<EventLog['relay']>[0];
+
+function withoutUndefined(data: z.infer<typeof eventLineSchema>): EventLine {
+  return Object.fromEntries(
+    Object.entries(data).filter(([, value]) => value !== undefined),
+  ) as unknown as EventLine;
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The sender's side: an EventSink of a process that is not the agent. */
+export class EventSocketSender implements EventSink, Startable {
+  readonly #path: string;
+  readonly #kept: string[] = [];
+  #dropped = 0;
+  #socket: Socket | undefined;
+  #isConnected = false;
+  #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Events lost because the agent was away for too long. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  async start(): Promise<void> {
+    this.#connect();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    this.#socket?.end();
+  }
+
+  emit(event: EventInput): void {
+    this.#kept.push(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+    if (this.#kept.length > MAX_KEPT) {
+      this.#kept.shift();
+      this.#dropped += 1;
+    }
+    this.#flush();
+  }
+
+  #connect(): void {
+    const socket = connect(this.#path);
+    this.#socket = socket;
+    socket.on('connect', () => {
+      this.#isConnected = true;
+      this.#flush();
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      this.#isConnected = false;
+      if (!this.#isStopped) this.#timer = setTimeout(() => this.#connect(), RECONNECT_MS);
+    });
+  }
+
+  #flush(): void {
+    if (!this.#isConnected || this.#socket === undefined) return;
+    for (const line of this.#kept.splice(0)) this.#socket.write(line);
+  }
+}
