@@ -15,7 +15,7 @@ import type { AddressFilter } from './filter.ts';
 import { addressesOfHandle, checkHandleLimit } from './handles.ts';
 import { allowsUse, choosePools, type Labels, type Pool, poolOfAddress, selectsLabels } from './pools.ts';
 import type { AssignmentRun } from './run.ts';
-import { type BlockState, NO_HANDLE, type Stored, type StoredAffinity } from './store.ts';
+import { type BlockState, NO_HANDLE, requireReadable, type Stored, type StoredAffinity } from './store.ts';
 import type {
   AffinityOwner,
   AssignedAddress,
@@ -23,7 +23,6 @@ import type {
   AutoAssignResult,
   FamilyAssignment,
   IntendedUse,
-  IpamSettings,
 } from './types.ts';
 
 /** Blocks a host may own where nothing says otherwise: a guard against runaway allocation. */
@@ -34,7 +33,6 @@ interface Surroundings {
   readonly pools: readonly Pool[];
   readonly reservations: AddressFilter;
   readonly nodeLabels: Labels;
-  readonly settings: IpamSettings;
   readonly affinities: readonly StoredAffinity[];
 }
 
@@ -65,15 +63,14 @@ async function lookAround(
   signal: AbortSignal | undefined,
 ): Promise<Surroundings> {
   const { catalog, store } = context;
-  const [pools, reservations, nodeLabels, settings, affinities] = await Promise.all([
+  const [pools, reservations, nodeLabels, affinities] = await Promise.all([
     catalog.pools(signal),
     catalog.reservations(signal),
     owner.type === 'host' ? catalog.nodeLabels(request.host, signal) : {},
-    store.readSettings(signal),
     store.listAffinities(owner, signal),
   ]);
   if (nodeLabels === undefined) throw new IpamError({ code: 'nodeNotFound', node: request.host });
-  return { pools, reservations, nodeLabels, settings: settings.value ?? DEFAULT_SETTINGS, affinities };
+  return { pools, reservations, nodeLabels, affinities };
 }
 
 async function assignFamily(
@@ -105,7 +102,7 @@ async function assignFamily(
       family,
       pools,
       reservations: around.reservations,
-      settings: around.settings,
+      settings: DEFAULT_SETTINGS,
       signal,
       wanted,
       addresses,
@@ -199,6 +196,7 @@ async function fill(
   return need() > 0 ? describeExhaustion(run, wanted) : undefined;
 }
 
+/** Also learns the settings, which come with the blocks in one read. */
 async function useOwnBlocks(
   run: AssignmentRun,
   own: readonly StoredAffinity[],
@@ -206,15 +204,17 @@ async function useOwnBlocks(
 ): Promise<void> {
   const { context, owner, request, reservations, signal } = run;
   const cidrs = own.map(({ cidr }) => cidr).filter((cidr) => !reservations.coversWhole(cidr));
-  if (cidrs.length === 0) return;
   const read = await context.store.read(
     {
       blocks: cidrs,
       affinities: cidrs.map((cidr) => ({ owner, cidr })),
       handles: request.handle === undefined ? [] : [request.handle],
+      settings: true,
     },
     signal,
   );
+  run.settings = read.settings;
+  for (const stored of read.handles) requireReadable(stored);
   let handle: Stored<HandleCounts> | undefined = read.handles[0] ?? NO_HANDLE;
   for (const [index, cidr] of cidrs.entries()) {
     if (need() <= 0) return;
@@ -222,7 +222,7 @@ async function useOwnBlocks(
     const affinity = read.affinities[index];
     if (block === undefined || affinity === undefined) continue;
     // The handle's revision is known for the first write only.
-    const first = handle === undefined ? undefined : { block, affinity, handle, settings: run.settings };
+    const first = handle === undefined ? undefined : { block, affinity, handle, settings: read.settings };
     const { addresses } = await assignFrom(run, cidr, 'own', need(), first);
     if (addresses.length > 0) handle = undefined;
   }

@@ -14,7 +14,8 @@ export interface AssignmentRun {
   readonly family: Family;
   readonly pools: readonly Pool[];
   readonly reservations: AddressFilter;
-  readonly settings: IpamSettings;
+  /** As of the latest read of the host's own blocks. */
+  settings: IpamSettings;
   readonly signal: AbortSignal | undefined;
   readonly wanted: number;
   readonly addresses: AssignedAddress[];

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
 import { Ipam } from '../../lib/ipam/allocator.ts';
 import { auditAddresses } from '../../lib/ipam/audit.ts';
-import { createDatastoreCatalog } from '../../lib/ipam/catalog.ts';
+import { createDatastoreCatalog, createHeldCatalog } from '../../lib/ipam/catalog.ts';
+import type { IPPool } from '../../lib/model/endpoint-types.ts';
 import { blockKey } from '../../lib/model/ipam-keys.ts';
 import { keyForResource } from '../../lib/model/keys.ts';
 import { loadCases } from '../support/conformance-cases.ts';
@@ -35,16 +36,16 @@ async function put(key: string, value: unknown): Promise<void> {
   await datastore.transact({ compare: [], success: [{ type: 'put', key, value: JSON.stringify(value) }] });
 }
 
+const NODE_RESOURCES = HOSTS.map((name) => ({ kind: 'Node', metadata: { name }, spec: {} }));
+
+function poolResource(cidr: string, blockSize: number): IPPool {
+  const metadata = { name: 'pool' };
+  return { apiVersion: 'projectcalico.org/v3', kind: 'IPPool', metadata, spec: { cidr, blockSize } };
+}
+
 async function addPool(cidr: string, blockSize: number): Promise<void> {
-  const spec = { cidr, blockSize };
-  await put(keyForResource('IPPool', undefined, 'pool'), {
-    kind: 'IPPool',
-    metadata: { name: 'pool' },
-    spec,
-  });
-  for (const name of HOSTS) {
-    await put(keyForResource('Node', undefined, name), { kind: 'Node', metadata: { name }, spec: {} });
-  }
+  await put(keyForResource('IPPool', undefined, 'pool'), poolResource(cidr, blockSize));
+  for (const node of NODE_RESOURCES) await put(keyForResource('Node', undefined, node.metadata.name), node);
 }
 
 describe('recorded histories of allocation on etcd', () => {
@@ -64,12 +65,18 @@ describe('many allocators on one etcd', () => {
       await addPool('10.70.0.0/22', 26);
       const clients = HOSTS.flatMap((host) => [0, 1].map((index) => ({ host, name: `${host}-${index}` })));
       const stores = clients.map(() => new EtcdDatastore({ endpoints: [etcd.endpoint] }));
+      // As in the agent, which follows pools and nodes anyway.
+      const catalog = createHeldCatalog({
+        pools: () => [poolResource('10.70.0.0/22', 26)],
+        reservations: () => [],
+        nodeLabels: () => ({}),
+      });
       const started = performance.now();
       const perClient = await Promise.all(
         clients.map(async ({ host, name }, index) => {
           const store = stores[index];
           if (store === undefined) throw new Error('no client');
-          const ipam = new Ipam({ datastore: store });
+          const ipam = new Ipam({ datastore: store, catalog });
           const ips: string[] = [];
           const count = index < 4 ? 63 : 62;
           for (let pod = 0; pod < count; pod++) {
