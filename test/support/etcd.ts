@@ -1,5 +1,5 @@
 // A real etcd for one test file: free ports, data in a temporary folder, gone at the end.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,15 +22,21 @@ export interface EtcdServerOptions {
   readonly scheme?: 'http' | 'https';
 }
 
+const DATA_DIR_PREFIX = 'calico-ts-etcd-';
+const LEFTOVER_AGE_MS = 3_600_000;
+
 export async function startEtcd(options: EtcdServerOptions = {}): Promise<EtcdServer> {
-  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'calico-ts-etcd-')));
+  await sweepLeftovers();
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), DATA_DIR_PREFIX)));
   const port = options.port ?? (await freePort());
   const peerPort = await freePort();
   const scheme = options.scheme ?? 'http';
   const endpoint = `${scheme}://127.0.0.1:${port}`;
   const etcd = await spawnService({
     argv: [
-      'etcd',
+      // It must not outlive a test run that was killed.
+      'setpriv',
+      ...['--pdeathsig', 'KILL', 'etcd'],
       ...['--name', 'test', '--data-dir', dataDir, '--log-level', 'warn', '--unsafe-no-fsync'],
       ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
       ...['--listen-peer-urls', `http://127.0.0.1:${peerPort}`],
@@ -50,6 +56,16 @@ export async function startEtcd(options: EtcdServerOptions = {}): Promise<EtcdSe
       if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** Folders that runs which were killed have left behind: by age, as a process id means nothing across namespaces. */
+async function sweepLeftovers(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith(DATA_DIR_PREFIX)) continue;
+    const path = join(tmpdir(), name);
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs > LEFTOVER_AGE_MS) await rm(path, { recursive: true, force: true });
+  }
 }
 
 export async function freePort(): Promise<number> {
