@@ -13,6 +13,7 @@ export class Namespace {
   readonly name: string;
   readonly #holder: ChildProcess;
   readonly #fd: number;
+  #isClosed = false;
 
   private constructor(name: string, holder: ChildProcess, fd: number) {
     this.name = name;
@@ -64,6 +65,8 @@ export class Namespace {
   }
 
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     closeSync(this.#fd);
     this.#holder.stdin?.end();
   }

@@ -120,7 +120,9 @@ export async function probeAll(
       const now = await readDenials();
       for (const flow of open) {
         const key = denialKey(flow.probe);
-        if (now(...key) > before(...key)) flow.verdict = 'denied';
+        // A count that the kernel kept from long ago may have expired and begun anew.
+        const count = now(...key);
+        if (count > 0 && count !== before(...key)) flow.verdict = 'denied';
       }
       open = open.filter((flow) => flow.verdict === 'undecided');
       if (open.length > 0) await delay(5);

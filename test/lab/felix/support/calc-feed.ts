@@ -1,0 +1,44 @@
+// Feeds a host's dataplane as its agent does: resources in the datastore's form through the host's own calculation graph. What
+// changed from one list of resources to the next is worked out here.
+
+import { CalcGraph } from '../../../../agents/felix/calc/calc-graph.ts';
+import type { FlushAck } from '../../../../agents/felix/dataplane/dataplane.ts';
+import { keyOf } from '../../../../lib/model/keys.ts';
+import type { Resource } from '../../../../lib/model/metadata.ts';
+import type { TestHost } from './test-host.ts';
+
+export class CalcFeed {
+  readonly #host: TestHost;
+  readonly #graph: CalcGraph;
+  readonly #stored = new Map<string, string>();
+  #revision = 0;
+  #isInSync = false;
+
+  constructor(host: TestHost) {
+    this.#host = host;
+    this.#graph = new CalcGraph({ hostname: host.name, routeSource: 'WorkloadIPs' });
+  }
+
+  /** The datastore now holds exactly these; resolves when this host's kernel has it. */
+  async store(resources: readonly Resource[]): Promise<FlushAck> {
+    const now = new Map(resources.map((resource) => [keyOf(resource), resource]));
+    this.#revision++;
+    for (const key of [...this.#stored.keys()]) {
+      if (now.has(key)) continue;
+      this.#stored.delete(key);
+      this.#graph.onUpdate({ key, value: undefined, revision: this.#revision });
+    }
+    for (const [key, value] of now) {
+      const text = JSON.stringify(value);
+      if (this.#stored.get(key) === text) continue;
+      this.#stored.set(key, text);
+      this.#graph.onUpdate({ key, value, revision: this.#revision });
+    }
+    if (!this.#isInSync) {
+      this.#isInSync = true;
+      this.#graph.onInSync();
+    }
+    this.#graph.onRevision(this.#revision);
+    return await this.#host.dataplane.apply(this.#graph.flush());
+  }
+}

@@ -1,0 +1,149 @@
+// The network policy cases' cluster with real packets: hosts on a switch, pods behind their own veths, externals beside them.
+// Made once for all cases; each case's pods come and go.
+
+import type { Resource } from '../../../../lib/model/metadata.ts';
+import { type NetpolCase, type NetpolHost, type NetpolProbe, NetpolWorld } from '../../../support/netpol-case.ts';
+import { CalcFeed } from './calc-feed.ts';
+import { Namespace } from './namespaces.ts';
+import { type Probe, type ProbeVerdict, probeAll, Servers } from './probes.ts';
+import { countDenials, Fabric, TestHost, type TestPod } from './test-host.ts';
+
+interface WorkloadEndpointResource extends Resource {
+  readonly spec: {
+    readonly node: string;
+    readonly pod: string;
+    readonly ipNetworks: readonly string[];
+    readonly ports?: readonly { readonly port: number; readonly protocol: string }[];
+  };
+}
+
+export class NetpolBed {
+  readonly fabric: Fabric;
+  readonly hosts: ReadonlyMap<string, TestHost>;
+  #externals = new Map<string, Namespace>();
+  #pods = new Map<string, { readonly host: TestHost; readonly pod: TestPod }>();
+  #feeds: readonly CalcFeed[] = [];
+  #servers = new Servers();
+
+  private constructor(fabric: Fabric, hosts: ReadonlyMap<string, TestHost>) {
+    this.fabric = fabric;
+    this.hosts = hosts;
+  }
+
+  static async create(nodes: readonly NetpolHost[]): Promise<NetpolBed> {
+    const fabric = await Fabric.create();
+    const hosts = new Map<string, TestHost>();
+    for (const { name, ip } of nodes) hosts.set(name, await TestHost.create(fabric, name, ip));
+    return new NetpolBed(fabric, hosts);
+  }
+
+  /** The case's own ends, and dataplanes that adopt what the case before has left. */
+  async begin(netpolCase: NetpolCase): Promise<NetpolWorld> {
+    const { cluster } = netpolCase;
+    this.#servers = new Servers();
+    for (const node of cluster.nodes) this.#listen(this.hosts.get(node.name)?.namespace, node);
+    for (const external of cluster.externals ?? []) await this.#addExternal(external);
+    for (const host of this.hosts.values()) {
+      host.useDataplane({});
+      await host.dataplane.start();
+    }
+    this.#feeds = [...this.hosts.values()].map((host) => new CalcFeed(host));
+    const world = new NetpolWorld(netpolCase);
+    for (const pod of cluster.pods ?? []) await this.#addPod(pod.namespace, pod.name, pod.node, pod.ip, pod.ports ?? []);
+    return world;
+  }
+
+  /** Brings every host to the world's resources; pods that are new get their namespaces first. */
+  async settle(world: NetpolWorld): Promise<void> {
+    const resources = world.resources();
+    for (const resource of resources) {
+      if (resource.kind !== 'WorkloadEndpoint') continue;
+      const { metadata, spec } = resource as WorkloadEndpointResource;
+      const address = spec.ipNetworks[0]?.split('/')[0];
+      if (address === undefined || this.#pods.has(`${metadata.namespace}/${spec.pod}`)) continue;
+      await this.#addPod(metadata.namespace ?? '', spec.pod, spec.node, address, spec.ports ?? []);
+    }
+    await Promise.all(this.#feeds.map((feed) => feed.store(resources)));
+  }
+
+  async probe(probes: readonly NetpolProbe[]): Promise<readonly ProbeVerdict[]> {
+    const real = probes.map((probe): Probe => {
+      const { protocol, port, fromAddress, toAddress } = probe;
+      return {
+        name: `${probe.from} → ${probe.to} ${protocol} ${port ?? ''}`,
+        from: this.#namespaceOf(probe.from),
+        fromAddress,
+        to: toAddress,
+        protocol,
+        ...(port === undefined ? {} : { port }),
+      };
+    });
+    return await probeAll(real, this.#servers, () => countDenials([...this.hosts.values()]));
+  }
+
+  async end(): Promise<void> {
+    this.#servers.close();
+    for (const host of this.hosts.values()) {
+      await host.dataplane.stop();
+      host.pods.length = 0;
+    }
+    for (const { pod } of this.#pods.values()) pod.namespace.close();
+    this.#pods = new Map();
+    for (const external of this.#externals.values()) external.close();
+    this.#externals = new Map();
+  }
+
+  async close(): Promise<void> {
+    for (const host of this.hosts.values()) await host.close();
+    this.fabric.close();
+  }
+
+  async #addPod(
+    namespace: string,
+    name: string,
+    node: string,
+    ip: string,
+    ports: readonly { readonly port: number; readonly protocol: string }[],
+  ): Promise<void> {
+    const host = this.hosts.get(node);
+    if (host === undefined) throw new Error(`no host ${node}`);
+    const pod = await host.addPod(namespace, name, [ip]);
+    this.#pods.set(`${namespace}/${name}`, { host, pod });
+    this.#listen(pod.namespace, { ip, ports });
+    const others = [...this.hosts.values()].filter((other) => other !== host);
+    for (const other of others) await other.namespace.ip(`route replace ${ip}/32 via ${host.address}`);
+    for (const external of this.#externals.values()) await external.ip(`route replace ${ip}/32 via ${host.address}`);
+  }
+
+  async #addExternal(external: NetpolHost): Promise<void> {
+    const namespace = await Namespace.create(external.name);
+    await this.fabric.connect(namespace, external.ip);
+    await namespace.ip('route replace 172.30.0.0/24 dev eth0');
+    for (const host of this.hosts.values()) await host.namespace.ip(`route replace ${external.ip}/32 dev eth0`);
+    this.#externals.set(external.name, namespace);
+    this.#listen(namespace, external);
+  }
+
+  #listen(
+    namespace: Namespace | undefined,
+    end: { readonly ip: string; readonly ports?: readonly { readonly port: number; readonly protocol: string }[] },
+  ): void {
+    for (const { port, protocol } of end.ports ?? []) {
+      if (namespace !== undefined && (protocol === 'TCP' || protocol === 'UDP')) {
+        this.#servers.add(namespace, end.ip, protocol, port);
+      }
+    }
+  }
+
+  #namespaceOf(end: string): Namespace {
+    const [kind, name = ''] = end.split(':');
+    const namespace =
+      kind === 'node'
+        ? this.hosts.get(name)?.namespace
+        : kind === 'external'
+          ? this.#externals.get(name)
+          : this.#pods.get(end)?.pod.namespace;
+    if (namespace === undefined) throw new Error(`no namespace for ${end}`);
+    return namespace;
+  }
+}
