@@ -44,6 +44,7 @@ export interface AgentOptions {
 }
 
 const RETRY_MS = 500;
+const DEFAULT_MTU = 1500;
 const CALL_MS = 10_000;
 /** How often the node's own address is looked at again (calico-node's address monitor). */
 const ADDRESS_CHECK_MS = 2000;
@@ -207,7 +208,7 @@ export class Agent implements Startable {
     const api = this.#openApi();
     const handler = new CniHandler({
       node,
-      defaultMtu: settings.mtu === 0 ? this.#interfaceMtu() : settings.mtu,
+      defaultMtu: settings.mtu === 0 ? await this.#interfaceMtu(writer) : settings.mtu,
       addresses: addressAllocator(ipam, node, this.#events),
       interfaces: workloadInterfaces(writer),
       endpoints: endpointStore(client, node),
@@ -258,18 +259,17 @@ export class Agent implements Startable {
     );
   }
 
-  /** Pods get the MTU of the interface that carries the node's address. */
-  #interfaceMtu(): number {
+  /** Pods get the MTU of the interface that carries the node's address; asked of the kernel, as /sys may show another namespace. */
+  async #interfaceMtu(writer: KernelWriterClient): Promise<number> {
     const interfaces = networkInterfaces();
     const choice = chooseAddress(this.#options.settings.ip, interfaces, 4);
     const name =
       choice.ok && choice.address !== undefined ? interfaceOf(choice.address, interfaces) : undefined;
-    if (name === undefined) return 1500;
-    try {
-      return Number(this.#options.readFile(`/sys/class/net/${name}/mtu`).toString()) || 1500;
-    } catch {
-      return 1500;
-    }
+    if (name === undefined) return DEFAULT_MTU;
+    const [link] = JSON.parse(await writer.ipQuery(['-j', 'link', 'show', 'dev', name])) as {
+      mtu?: number;
+    }[];
+    return link?.mtu ?? DEFAULT_MTU;
   }
 
   /** Registers as soon as the datastore answers, and again whenever the node's address changes. */

@@ -5,6 +5,7 @@ import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { isResourceError } from '../../lib/datastore/resource-error.ts';
 import type { EventSink } from '../../lib/events/event.ts';
 import type { Ipam } from '../../lib/ipam/allocator.ts';
+import { IpamError } from '../../lib/ipam/errors.ts';
 import type { AssignedAddress, FamilyAssignment } from '../../lib/ipam/types.ts';
 import { type KubeClient, NAMESPACES, PODS } from '../../lib/kube-client/client.ts';
 import type { WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
@@ -62,7 +63,7 @@ export function addressAllocator(ipam: Ipam, node: string, events: EventSink): A
       const problem = problemOf(result.v4) ?? problemOf(result.v6);
       if (problem !== undefined) {
         // In dual stack one family alone is no address at all.
-        if (assigned.length > 0) await ipam.releaseByHandle(request.handle, signal);
+        if (assigned.length > 0) await releaseIfHeld(ipam, request.handle, signal);
         throw problem;
       }
       const claimed = ipam.stats.claimedBlocks - claimedBefore;
@@ -77,7 +78,7 @@ export function addressAllocator(ipam: Ipam, node: string, events: EventSink): A
       return assigned.map(({ ip }) => ip);
     },
     releaseByHandle: async (handle, signal) => {
-      const released = await ipam.releaseByHandle(handle, signal);
+      const released = await releaseIfHeld(ipam, handle, signal);
       for (const ip of released)
         events.emit({ component: 'agent', kind: 'addressReleased', object: ip, cause: handle });
     },
@@ -90,6 +91,16 @@ export function addressAllocator(ipam: Ipam, node: string, events: EventSink): A
       return [...new Set(handles)].filter((handle) => handle.startsWith(`${network}.`));
     },
   };
+}
+
+/** A handle that holds nothing is what the caller wants. */
+async function releaseIfHeld(ipam: Ipam, handle: string, signal: AbortSignal): Promise<readonly string[]> {
+  try {
+    return await ipam.releaseByHandle(handle, signal);
+  } catch (error) {
+    if (error instanceof IpamError && error.type.code === 'handleNotFound') return [];
+    throw error;
+  }
 }
 
 function objectOf({ attributes, handle }: AssignRequest): string {
