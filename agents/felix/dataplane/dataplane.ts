@@ -133,7 +133,9 @@ export class Dataplane implements Startable {
     if (!this.#routes.isProgrammed(key)) return ['endpoint not programmed'];
     const elements = this.#table.renderer?.endpointElements(key);
     if (elements === undefined) return ['endpoint left out: the kernel refuses it'];
-    const text = elements.map(({ set, key: element }) => `get element ${TABLE} ${set} { ${element} }`).join('\n');
+    const text = elements
+      .map(({ set, key: element }) => `get element ${TABLE} ${set} { ${element} }`)
+      .join('\n');
     const found = await this.#options.writer.hasElements(text);
     if (!found) return ['elements of the endpoint'];
     return await this.#routes.missingFor(endpoint);
@@ -204,7 +206,8 @@ export class Dataplane implements Startable {
         this.#nextCheckAtMs = this.#nowMs() + (this.#options.checkIntervalMs ?? 1_000);
         if (await this.#table.checkForeignWrites()) this.#mustRetry = true;
       }
-      if (mayUpdate && (this.#waiters.length > 0 || this.#mustRetry || this.#isCleanUpDue())) await this.#update();
+      if (mayUpdate && (this.#waiters.length > 0 || this.#mustRetry || this.#isCleanUpDue()))
+        await this.#update();
       else if (this.#mustRetry && !mayUpdate) await this.#table.update();
       await this.#table.sweep();
       if (mayUpdate && isCheckDue) await this.#syncRoutes();
@@ -270,7 +273,8 @@ export class Dataplane implements Startable {
     if (this.#nowMs() >= this.#nextRouteCheckAtMs) {
       this.#nextRouteCheckAtMs = this.#nowMs() + ROUTE_CHECK_INTERVAL_MS;
       const missing = await this.#routes.findMissing();
-      if (missing.length > 0) this.#options.logger.warn('routes were missing', { endpoints: missing.slice(0, 10) });
+      if (missing.length > 0)
+        this.#options.logger.warn('routes were missing', { endpoints: missing.slice(0, 10) });
     }
     const startedAtMs = this.#nowMs();
     const { programmed } = await this.#routes.sync();

@@ -92,12 +92,14 @@ function podLines(wanted: WorkloadInterface): readonly string[] {
     for (const address of addresses4) lines.push(`addr add ${address}/32 dev ${podName}`);
     lines.push(`neigh replace ${GATEWAY_V4} lladdr ${HOST_SIDE_MAC} dev ${podName} nud permanent`);
     lines.push(`route replace ${GATEWAY_V4}/32 dev ${podName} scope link`);
-    for (const net of wanted.routes4 ?? ['0.0.0.0/0']) lines.push(`route replace ${net} via ${GATEWAY_V4} dev ${podName}`);
+    for (const net of wanted.routes4 ?? ['0.0.0.0/0'])
+      lines.push(`route replace ${net} via ${GATEWAY_V4} dev ${podName}`);
   }
   if (addresses6.length > 0) {
     for (const address of addresses6) lines.push(`addr add ${address}/128 dev ${podName} nodad`);
     lines.push(`neigh replace ${GATEWAY_V6} lladdr ${HOST_SIDE_MAC} dev ${podName} nud permanent`);
-    for (const net of wanted.routes6 ?? ['::/0']) lines.push(`route replace ${net} via ${GATEWAY_V6} dev ${podName}`);
+    for (const net of wanted.routes6 ?? ['::/0'])
+      lines.push(`route replace ${net} via ${GATEWAY_V6} dev ${podName}`);
   }
   return lines;
 }

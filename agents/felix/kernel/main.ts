@@ -2,6 +2,7 @@
 // "Kernel writer"). One request at a time, in order. It ends when its channel closes.
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import { run } from '../../../lib/process/run.ts';
 import {
   type KernelAnswer,
   type KernelErrorType,
@@ -9,15 +10,17 @@ import {
   kernelRequestSchema,
   type Sysctl,
 } from '../../../lib/protocol/kernel-writer.ts';
-import { run } from '../../../lib/process/run.ts';
 import { IpBatch } from './ip-batch.ts';
 import { Libnftables } from './libnftables.ts';
 import { RulesetGeneration } from './ruleset-generation.ts';
 
-type Outcome = { readonly output: string; readonly rulesetGeneration?: number } | { readonly error: KernelErrorType };
+type Outcome =
+  | { readonly output: string; readonly rulesetGeneration?: number }
+  | { readonly error: KernelErrorType };
 
 /** Sysctls come as arguments `path=value`, `ip` lines on standard input: no text of ours is ever parsed by the shell. */
 const IN_NAMESPACE_SCRIPT =
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the braces are the shell's
   'for entry; do echo "${entry#*=}" 2>/dev/null >"/proc/sys/${entry%%=*}" || true; done; exec ip -batch -';
 const COMMAND_TIMEOUT_MS = 20_000;
 

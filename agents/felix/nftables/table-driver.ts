@@ -90,7 +90,7 @@ export class TableDriver {
   async start(): Promise<void> {
     await this.#generations.start();
     const listing = await this.#list('terseJson');
-    if (listing !== undefined && listing.ruleCounts.has('forward')) {
+    if (listing?.ruleCounts.has('forward') === true) {
       this.#adopt(listing);
       return;
     }
@@ -213,9 +213,15 @@ export class TableDriver {
     if (replaced !== undefined) {
       this.#replaceBecause = undefined;
       if (this.#hasForeignEpochs) this.#sweepAtMs = now + UNREACHABLE_MS;
-      events.emit({ component: 'agent', kind: 'kernelResynced', generation: this.#generation, cause: replaced });
+      events.emit({
+        component: 'agent',
+        kind: 'kernelResynced',
+        generation: this.#generation,
+        cause: replaced,
+      });
     }
-    if (generationMoved) events.emit({ component: 'agent', kind: 'generationMoved', generation: this.#generation });
+    if (generationMoved)
+      events.emit({ component: 'agent', kind: 'generationMoved', generation: this.#generation });
   }
 
   /** Deletes what other epochs have left, a second after nothing leads to it any more. */
@@ -235,7 +241,11 @@ export class TableDriver {
   async #onWriteError(error: KernelWriteError, attempt: number): Promise<void> {
     if (error.type.code === 'stopped') throw error;
     this.#options.logger.error('kernel write failed', { error, attempt });
-    this.#options.events.emit({ component: 'agent', kind: 'kernelRefused', cause: error.message.slice(0, 300) });
+    this.#options.events.emit({
+      component: 'agent',
+      kind: 'kernelRefused',
+      cause: error.message.slice(0, 300),
+    });
     this.#replaceBecause = `kernel write failed: ${error.type.code}`;
     this.#hasForeignEpochs = true;
     if (error.type.code === 'refused' && attempt >= 2) await this.#leaveOutFaulty();
@@ -260,7 +270,12 @@ export class TableDriver {
       this.#leftOut.add(key);
       this.#options.logger.error('endpoint left out: the kernel refuses it', { endpoint: key, why });
       const cause = why.slice(0, 300);
-      this.#options.events.emit({ component: 'agent', kind: 'kernelRefused', object: `WorkloadEndpoint/${key}`, cause });
+      this.#options.events.emit({
+        component: 'agent',
+        kind: 'kernelRefused',
+        object: `WorkloadEndpoint/${key}`,
+        cause,
+      });
     }
   }
 
@@ -268,7 +283,10 @@ export class TableDriver {
     this.#epoch = Math.max(0, ...listing.epochs);
     this.#generation = listing.generation ?? 0;
     this.#hasForeignEpochs = true;
-    this.#options.logger.info('table of an earlier agent found', { epoch: this.#epoch, generation: this.#generation });
+    this.#options.logger.info('table of an earlier agent found', {
+      epoch: this.#epoch,
+      generation: this.#generation,
+    });
   }
 
   async #list(output: 'json' | 'terseJson'): Promise<Listing | undefined> {

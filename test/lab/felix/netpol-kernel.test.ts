@@ -23,21 +23,25 @@ describe('network policy conformance in the kernel', () => {
     expect(waiting.every(({ reason }) => reason.length > 10)).toBe(true);
   });
 
-  it.each(cases.filter(({ id }) => !isWaiting(id)))('$id: $title', async (netpolCase) => {
-    const world = await bed.begin(netpolCase);
-    let probeCount = 0;
-    for (const step of netpolCase.steps) {
-      world.apply(step);
-      await bed.settle(world);
-      const probes = world.probes(step);
-      probeCount += probes.length;
-      const verdicts = await bed.probe(probes);
-      const name = ({ from, to, protocol, port }: (typeof probes)[number]): string =>
-        `${from} → ${to} ${protocol} ${port ?? ''}`;
-      const seen = probes.map((probe, index) => `${name(probe)}: ${verdicts[index]}`);
-      const stated = probes.map((probe) => `${name(probe)}: ${probe.isAllowed ? 'allowed' : 'denied'}`);
-      expect({ step: step.name, seen }).toEqual({ step: step.name, seen: stated });
-    }
-    expect(probeCount).toBeGreaterThan(0);
-  }, 30_000);
+  it.each(cases.filter(({ id }) => !isWaiting(id)))(
+    '$id: $title',
+    async (netpolCase) => {
+      const world = await bed.begin(netpolCase);
+      let probeCount = 0;
+      for (const step of netpolCase.steps) {
+        world.apply(step);
+        await bed.settle(world);
+        const probes = world.probes(step);
+        probeCount += probes.length;
+        const verdicts = await bed.probe(probes);
+        const name = ({ from, to, protocol, port }: (typeof probes)[number]): string =>
+          `${from} → ${to} ${protocol} ${port ?? ''}`;
+        const seen = probes.map((probe, index) => `${name(probe)}: ${verdicts[index]}`);
+        const stated = probes.map((probe) => `${name(probe)}: ${probe.isAllowed ? 'allowed' : 'denied'}`);
+        expect({ step: step.name, seen }).toEqual({ step: step.name, seen: stated });
+      }
+      expect(probeCount).toBeGreaterThan(0);
+    },
+    30_000,
+  );
 });

@@ -109,7 +109,9 @@ export class DataplaneState {
     return unsupported;
   }
 
-  #applyPeers(message: Extract<CalcMessage, { type: `identity${string}` | `member${string}` | `selector${string}` }>): void {
+  #applyPeers(
+    message: Extract<CalcMessage, { type: `identity${string}` | `member${string}` | `selector${string}` }>,
+  ): void {
     switch (message.type) {
       case 'identityUpdate':
         this.#put('identities', message.identity.id, message.identity);

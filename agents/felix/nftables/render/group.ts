@@ -94,7 +94,13 @@ export class GroupRenderer {
       comments.push(`tier ${tier.name}: ${tier.policies.join(' ')}`);
       const current = sections.at(-1);
       if (current === undefined) break;
-      this.#renderTier(current.rules, tier, policies, canPass ? this.#chainName(sections.length) : undefined, index);
+      this.#renderTier(
+        current.rules,
+        tier,
+        policies,
+        canPass ? this.#chainName(sections.length) : undefined,
+        index,
+      );
       if (canPass) sections.push({ rules: [], comment: `after tier ${tier.name}` });
     }
     const last = sections.at(-1);
@@ -147,7 +153,12 @@ export class GroupRenderer {
   }
 
   /** Folds stretches of one action; an owner that is not there denies everything at its place. */
-  #renderRuns(rules: string[], ordered: readonly OwnedRule[], passTo: string | undefined, place: string): void {
+  #renderRuns(
+    rules: string[],
+    ordered: readonly OwnedRule[],
+    passTo: string | undefined,
+    place: string,
+  ): void {
     let start = 0;
     while (start < ordered.length) {
       const first = ordered[start];
@@ -171,7 +182,9 @@ export class GroupRenderer {
     passTo: string | undefined,
     place: string,
   ): readonly string[] {
-    const numbered = ordered.flatMap(({ rule }) => (rule === undefined ? [] : [{ rule, id: this.#idOf(rule) }]));
+    const numbered = ordered.flatMap(({ rule }) =>
+      rule === undefined ? [] : [{ rule, id: this.#idOf(rule) }],
+    );
     const owners = [...new Set(ordered.map(({ owner }) => owner))];
     const builder = new RunBuilder({
       numbering: this.#numbering,
@@ -181,7 +194,7 @@ export class GroupRenderer {
       onlyAllows: action === 'allow' || action === 'log',
       verdict: this.#verdictOf(action, passTo, owners),
     });
-    for (const { rule, id } of numbered) builder.add(rule, id, valueOf(action, id));
+    for (const { rule, id } of numbered) builder.add(rule, id, markOf(action, id));
     const run = builder.finish();
     this.#sets.push(...run.sets);
     return run.rules;
@@ -226,7 +239,7 @@ function isPass(rule: CompiledRule): boolean {
 }
 
 /** Bits 18 and 19 are a verdict; a rule that gives none leaves them clear. */
-function valueOf(action: RuleVerdict, id: number): number {
+function markOf(action: RuleVerdict, id: number): number {
   if (action === 'allow') return Mark.allow | id;
   return action === 'deny' ? Mark.deny | id : id;
 }

@@ -65,9 +65,15 @@ export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
 }
 
 /** Sets that are made when something asks for them. */
-export function optionalSet(numbering: Numbering, name: 'spoof' | 'pools' | 'masq', family: Family): SetDefinition {
+export function optionalSet(
+  numbering: Numbering,
+  name: 'spoof' | 'pools' | 'masq',
+  family: Family,
+): SetDefinition {
   const type = name === 'spoof' ? `ifname . ${address(family)}` : address(family);
-  const comment = { spoof: 'sources allowed besides', pools: 'IP pools', masq: 'pools with NAT outgoing' }[name];
+  const comment = { spoof: 'sources allowed besides', pools: 'IP pools', masq: 'pools with NAT outgoing' }[
+    name
+  ];
   return {
     name: numbering.name(`${name}${family}`),
     kind: 'set',
@@ -119,7 +125,12 @@ function deniedChain(numbering: Numbering): NftChain {
 /** Interface → group → chain in two small steps: data maps can grow without the kernel walking every jump again. */
 function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
   const denied = numbering.name('denied');
-  const chain = (base: string, interfaceKey: string, map: string, before: readonly string[] = []): NftChain => ({
+  const chain = (
+    base: string,
+    interfaceKey: string,
+    map: string,
+    before: readonly string[] = [],
+  ): NftChain => ({
     name: numbering.name(base),
     role: 'static',
     declaration: '',
@@ -157,7 +168,12 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
     declaration: commentClause(`generation ${generation}`),
     rules,
   });
-  const bothSides = (from: string, to: string, fromInterface: string, toInterface: string): readonly string[] => [
+  const bothSides = (
+    from: string,
+    to: string,
+    fromInterface: string,
+    toInterface: string,
+  ): readonly string[] => [
     `${fromInterface} ${workload} jump ${numbering.name(from)}`,
     `${fromInterface} ${workload} ${notAllowed}`,
     `${toInterface} ${workload} jump ${numbering.name(to)}`,
@@ -192,7 +208,11 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
 
 /** An ICMP error carries its flow's mark: of a judged flow it has passed already, and no other may stamp the flow. */
 function invalidAndRelated(): readonly string[] {
-  return ['ct state invalid drop', 'ct state related meta l4proto icmp drop', 'ct state related meta l4proto icmpv6 drop'];
+  return [
+    'ct state invalid drop',
+    'ct state related meta l4proto icmp drop',
+    'ct state related meta l4proto icmpv6 drop',
+  ];
 }
 
 /** The first rule of `forward` and `input`; the generation is read back from it when an agent starts. */
@@ -231,7 +251,9 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
   const bgp = `meta mark set ${deny(BuiltInReason.bgpFromWorkload)} goto ${numbering.name('denied')}`;
   return [
     // Nobody outside may speak as one of this host's workloads.
-    ...FAMILIES.map((family) => `iifname != ${workload} ${header(family)} saddr ${named(`own${family}`)} counter drop`),
+    ...FAMILIES.map(
+      (family) => `iifname != ${workload} ${header(family)} saddr ${named(`own${family}`)} counter drop`,
+    ),
     `iifname != ${workload} accept`,
     // No workload reaches a node's BGP port: here, before NAT could make it look like its host.
     ...FAMILIES.map((family) => `tcp dport 179 ${header(family)} daddr ${named(`nodes${family}`)} ${bgp}`),
@@ -242,6 +264,8 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
       : []),
     'ip6 saddr fe80::/10 icmpv6 type nd-neighbor-solicit accept',
     'ip6 saddr fe80::/10 icmpv6 type nd-neighbor-advert accept',
+    // Every pod says hello to its link by multicast when it starts: nothing for the record of denials.
+    'ip6 daddr ff02::/16 counter drop',
     ...(['ip', 'ip6'] as const).map(
       (protocol) =>
         `meta protocol ${protocol} meta mark set ${deny(BuiltInReason.spoofedSource)} goto ${numbering.name('denied')}`,

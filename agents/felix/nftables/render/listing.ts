@@ -57,7 +57,8 @@ export function differences(programmed: NftTable, listing: Listing): readonly st
     if (!listed.has(name)) result.push(name);
     else if (!isDynamic && !sameElements(set.elements, listing.elements.get(name))) result.push(name);
   }
-  for (const name of listed) if (!programmed.chains.has(name) && !programmed.sets.has(name)) result.push(name);
+  for (const name of listed)
+    if (!programmed.chains.has(name) && !programmed.sets.has(name)) result.push(name);
   return result;
 }
 
@@ -99,7 +100,8 @@ function keyText(key: unknown): string {
   const range = field(key, 'range');
   if (Array.isArray(range)) return canonicalField(`${String(range[0])}-${String(range[1])}`);
   const prefix = field(key, 'prefix');
-  if (prefix !== undefined) return canonicalField(`${String(field(prefix, 'addr'))}/${String(field(prefix, 'len'))}`);
+  if (prefix !== undefined)
+    return canonicalField(`${String(field(prefix, 'addr'))}/${String(field(prefix, 'len'))}`);
   return canonicalField(String(key));
 }
 
@@ -117,7 +119,8 @@ function canonicalField(text: string): string {
   }
   const dash = text.indexOf('-');
   // Interface names may hold a dash; addresses and ports begin with a digit or a colon.
-  if (dash > 0 && /^[0-9a-f:.]+-[0-9a-f:.]+$/.test(text)) return canonicalRange(text.slice(0, dash), text.slice(dash + 1));
+  if (dash > 0 && /^[0-9a-f:.]+-[0-9a-f:.]+$/.test(text))
+    return canonicalRange(text.slice(0, dash), text.slice(dash + 1));
   return text;
 }
 

@@ -9,7 +9,12 @@ export type Operation =
   | { readonly type: 'defineChain'; readonly chain: NftChain }
   | { readonly type: 'setRules'; readonly chain: NftChain; readonly isNew: boolean }
   | { readonly type: 'deleteElement'; readonly set: SetDefinition; readonly key: string }
-  | { readonly type: 'addElement'; readonly set: SetDefinition; readonly key: string; readonly element: ElementValue }
+  | {
+      readonly type: 'addElement';
+      readonly set: SetDefinition;
+      readonly key: string;
+      readonly element: ElementValue;
+    }
   | { readonly type: 'emptyChain'; readonly name: string }
   | { readonly type: 'emptySet'; readonly kind: ObjectKind; readonly name: string }
   | { readonly type: 'deleteObject'; readonly kind: ObjectKind; readonly name: string };
@@ -41,7 +46,10 @@ function rank(operation: Operation): number {
  * Cuts a long list into transactions of at most `limit` operations. Rules come last: until then nothing leads to what
  * the earlier ones made.
  */
-export function splitPreparation(operations: readonly Operation[], limit: number): readonly (readonly Operation[])[] {
+export function splitPreparation(
+  operations: readonly Operation[],
+  limit: number,
+): readonly (readonly Operation[])[] {
   if (operations.length <= limit) return operations.length === 0 ? [] : [inOrder(operations)];
   const ordered = [...operations].sort((a, b) => preparationRank(a) - preparationRank(b));
   return chunks(ordered, limit);

@@ -81,7 +81,12 @@ export class Peers {
       if (cidr === undefined) continue;
       const identities = state.members.get(net);
       if (cidr.length === (cidr.family === 4 ? 32 : 128)) {
-        this.#setAddress(cidr.family, formatIp({ family: cidr.family, value: cidr.base }), identities, newIdentityLists);
+        this.#setAddress(
+          cidr.family,
+          formatIp({ family: cidr.family, value: cidr.base }),
+          identities,
+          newIdentityLists,
+        );
       } else {
         wideChanged = true;
         if (identities === undefined) this.#wideMembers.delete(net);
@@ -252,4 +257,3 @@ function sameClasses(a: readonly PeerClass[], b: readonly PeerClass[]): boolean 
   const numbers = new Set(a.map((peerClass) => peerClass.number));
   return a.length === b.length && b.every((peerClass) => numbers.has(peerClass.number));
 }
-

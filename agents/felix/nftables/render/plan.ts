@@ -109,7 +109,8 @@ export class Planner {
     const programmedSet = this.programmed.sets.get(name);
     if (set !== undefined && programmedSet === undefined) {
       draft.prepare.push({ type: 'defineSet', set });
-      for (const [key, element] of set.elements) draft.prepare.push({ type: 'addElement', set, key, element });
+      for (const [key, element] of set.elements)
+        draft.prepare.push({ type: 'addElement', set, key, element });
     } else if (set === undefined && programmedSet !== undefined) {
       draft.cleanUp.set(name, [{ type: 'deleteObject', kind: programmedSet.kind, name }]);
     }
@@ -147,7 +148,8 @@ export class Planner {
   }
 
   #dueCleanUp(draft: Draft, nowMs: number): { operations: Operation[]; nextInMs: number | undefined } {
-    for (const id of this.#unreachableSince.keys()) if (!draft.cleanUp.has(id)) this.#unreachableSince.delete(id);
+    for (const id of this.#unreachableSince.keys())
+      if (!draft.cleanUp.has(id)) this.#unreachableSince.delete(id);
     const operations: Operation[] = [];
     let nextInMs: number | undefined;
     for (const [id, deletions] of draft.cleanUp) {
@@ -178,7 +180,8 @@ export class Planner {
         transactions.push({ phases: ['generation'], operations: inOrder(draft.generation) });
       }
     }
-    for (const operations of splitCleanUp(cleanUp, limit)) transactions.push({ phases: ['cleanUp'], operations });
+    for (const operations of splitCleanUp(cleanUp, limit))
+      transactions.push({ phases: ['cleanUp'], operations });
     return transactions;
   }
 }
@@ -232,7 +235,8 @@ function restricts(set: NftSet, key: string, desired: NftTable): boolean {
 function splitCleanUp(operations: readonly Operation[], limit: number): readonly (readonly Operation[])[] {
   const ordered = [...operations].sort((a, b) => cleanUpRank(a) - cleanUpRank(b));
   const result: (readonly Operation[])[] = [];
-  for (let start = 0; start < ordered.length; start += limit) result.push(ordered.slice(start, start + limit));
+  for (let start = 0; start < ordered.length; start += limit)
+    result.push(ordered.slice(start, start + limit));
   return result;
 }
 

@@ -102,10 +102,19 @@ export class Renderer {
     if (endpoint === undefined) return undefined;
     const addresses = this.#state.endpoints.get(key);
     const identities = [
-      ...(addresses?.nets4 ?? []).map((net) => ({ set: this.#peers.setName('id', 4), key: withoutLength(net) })),
-      ...(addresses?.nets6 ?? []).map((net) => ({ set: this.#peers.setName('id', 6), key: withoutLength(net) })),
+      ...(addresses?.nets4 ?? []).map((net) => ({
+        set: this.#peers.setName('id', 4),
+        key: withoutLength(net),
+      })),
+      ...(addresses?.nets6 ?? []).map((net) => ({
+        set: this.#peers.setName('id', 6),
+        key: withoutLength(net),
+      })),
     ];
-    return [...endpoint.elements, ...identities.filter(({ set, key: k }) => this.table.sets.get(set)?.elements.has(k))];
+    return [
+      ...endpoint.elements,
+      ...identities.filter(({ set, key: k }) => this.table.sets.get(set)?.elements.has(k)),
+    ];
   }
 
   /** The groups with their chains, lists and endpoints, for people. */
@@ -160,7 +169,13 @@ export class Renderer {
       const text =
         policy === undefined
           ? undefined
-          : [policy.staged, policy.untracked, policy.preDnat, policy.governs.ingress, policy.governs.egress].join();
+          : [
+              policy.staged,
+              policy.untracked,
+              policy.preDnat,
+              policy.governs.ingress,
+              policy.governs.egress,
+            ].join();
       if (this.#enforcement.get(key) !== text) changed = true;
       if (text === undefined) this.#enforcement.delete(key);
       else this.#enforcement.set(key, text);
@@ -283,7 +298,8 @@ export class Renderer {
     if (this.#layout !== undefined && sameLayout(layout, this.#layout)) return;
     if (this.#layout !== undefined) {
       const chains = new Set(fixedChains(this.numbering, layout).map(({ name }) => name));
-      for (const { name } of fixedChains(this.numbering, this.#layout)) if (!chains.has(name)) this.table.deleteChain(name);
+      for (const { name } of fixedChains(this.numbering, this.#layout))
+        if (!chains.has(name)) this.table.deleteChain(name);
     }
     for (const chain of fixedChains(this.numbering, layout)) this.table.setChain(chain);
     this.#layout = layout;
@@ -303,7 +319,12 @@ export class Renderer {
     this.#optional('spoof', family, layout.hasSpoofedPrefixes, [...spoofed]);
   }
 
-  #optional(name: 'spoof' | 'pools' | 'masq', family: Family, isThere: boolean, keys: readonly string[]): void {
+  #optional(
+    name: 'spoof' | 'pools' | 'masq',
+    family: Family,
+    isThere: boolean,
+    keys: readonly string[],
+  ): void {
     const definition = optionalSet(this.numbering, name, family);
     if (!isThere) this.table.deleteSet(definition.name);
     else this.table.replaceElements(this.table.defineSet(definition), plainElements(keys));

@@ -27,7 +27,11 @@ export class RuleUses {
         if (!changedNets.delete(net)) changedNets.add(net);
       }
     }
-    return changedNets.size > 0 || netsBefore !== this.#netCounts.size || needsAllBefore !== this.#ownersThatNeedAll > 0;
+    return (
+      changedNets.size > 0 ||
+      netsBefore !== this.#netCounts.size ||
+      needsAllBefore !== this.#ownersThatNeedAll > 0
+    );
   }
 
   ownersOf(selector: SelectorId): Iterable<string> {

@@ -113,9 +113,10 @@ export class RunBuilder {
           families,
           isFamilyOpen: families.length === 2,
           protocol,
-          matches: protocol === undefined && rule.notProtocol !== undefined
-            ? [`meta l4proto != ${rule.notProtocol}`, ...icmp]
-            : icmp,
+          matches:
+            protocol === undefined && rule.notProtocol !== undefined
+              ? [`meta l4proto != ${rule.notProtocol}`, ...icmp]
+              : icmp,
           isProtocolMatched: icmp.length > 0,
         };
         this.#addSides(rule, frame);
@@ -176,7 +177,10 @@ export class RunBuilder {
     }
     const split = splitPorts(ports);
     const parts = ['meta l4proto', PORT_KEY.destination];
-    for (const [isInterval, keys] of [[false, split.single], [true, split.wide]] as const) {
+    for (const [isInterval, keys] of [
+      [false, split.single],
+      [true, split.wide],
+    ] as const) {
       if (keys.length === 0) continue;
       const bucket = this.#bucket(frame, steps, parts, isInterval, false);
       for (const head of this.#heads(frame, steps, true)) bucket.rules.add(this.#lookupRule(head, bucket));
@@ -203,7 +207,12 @@ export class RunBuilder {
       for (const family of frame.families) {
         const table = this.#peers.setName(alternative.table, family);
         const address = `meta mark set ${addressKey(side, family)} map @${table} `;
-        const head = this.#head({ ...frame, families: [family], isFamilyOpen: true }, steps, needsGuard, family);
+        const head = this.#head(
+          { ...frame, families: [family], isFamilyOpen: true },
+          steps,
+          needsGuard,
+          family,
+        );
         bucket.rules.add(this.#lookupRule(`${head}${address}`, bucket));
       }
       for (const { number, ports } of alternative.classes) {
@@ -218,7 +227,8 @@ export class RunBuilder {
     const all = alternative.classes.map(({ ports }) => splitPorts(otherPorts ?? ports ?? []));
     const fixed = otherPorts ?? alternative.commonPorts;
     const known = fixed === undefined ? undefined : splitPorts(fixed);
-    if (known === undefined || known.single.length > 0) fill(false, (ports) => splitPorts(ports ?? []).single);
+    if (known === undefined || known.single.length > 0)
+      fill(false, (ports) => splitPorts(ports ?? []).single);
     if (known === undefined ? all.some((ports) => ports.wide.length > 0) : known.wide.length > 0) {
       fill(true, (ports) => splitPorts(ports ?? []).wide);
     }
@@ -292,7 +302,12 @@ export class RunBuilder {
   }
 
   #definition(
-    from: { readonly name: string; readonly keyType: string; readonly isInterval: boolean; readonly isKeyed: boolean },
+    from: {
+      readonly name: string;
+      readonly keyType: string;
+      readonly isInterval: boolean;
+      readonly isKeyed: boolean;
+    },
     kind: 'set' | 'map',
   ): SetDefinition {
     const { name, keyType, isInterval, isKeyed } = from;
@@ -384,7 +399,8 @@ function icmpMatches(rule: CompiledRule): readonly (readonly string[])[] {
     const { type, code } = rule.notIcmp;
     const types = withAnswer(type);
     const otherTypes = types.map((each) => `${header} type != ${each}`);
-    const otherCodes = code === undefined ? [] : types.map((each) => [`${header} type ${each}`, `${header} code != ${code}`]);
+    const otherCodes =
+      code === undefined ? [] : types.map((each) => [`${header} type ${each}`, `${header} code != ${code}`]);
     alternatives = alternatives.flatMap((matches) =>
       [otherTypes, ...otherCodes].map((not) => [...matches, ...not]),
     );

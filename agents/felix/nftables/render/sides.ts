@@ -107,7 +107,9 @@ class Side {
       const ports = portsOf(peerClass);
       if (ports === undefined || ports.length > 0) byNumber.set(peerClass.number, ports);
     }
-    const classes = [...byNumber].map(([number, ports]) => ({ number, ports })).sort((a, b) => a.number - b.number);
+    const classes = [...byNumber]
+      .map(([number, ports]) => ({ number, ports }))
+      .sort((a, b) => a.number - b.number);
     const dependsOnClass = this.#entity.namedPorts.length + this.#entity.notNamedPorts.length > 0;
     const isOpen = table !== 'net' || this.#entity.selectors.length === 0;
     const commonPorts = dependsOnClass ? undefined : this.#numeric;
@@ -148,7 +150,8 @@ class Side {
     for (const named of wanted) {
       if (named.protocol !== undefined && named.protocol !== this.#protocol) continue;
       for (const identity of peerClass.identities) {
-        if (this.#matched(named.selector).has(identity)) ports.push(...this.#portsNamed(identity, named.name));
+        if (this.#matched(named.selector).has(identity))
+          ports.push(...this.#portsNamed(identity, named.name));
       }
     }
     return normalizePorts(ports);

@@ -2,7 +2,12 @@
 // Made once for all cases; each case's pods come and go.
 
 import type { Resource } from '../../../../lib/model/metadata.ts';
-import { type NetpolCase, type NetpolHost, type NetpolProbe, NetpolWorld } from '../../../support/netpol-case.ts';
+import {
+  type NetpolCase,
+  type NetpolHost,
+  type NetpolProbe,
+  NetpolWorld,
+} from '../../../support/netpol-case.ts';
 import { CalcFeed } from './calc-feed.ts';
 import { Namespace } from './namespaces.ts';
 import { type Probe, type ProbeVerdict, probeAll, Servers } from './probes.ts';
@@ -49,7 +54,8 @@ export class NetpolBed {
     }
     this.#feeds = [...this.hosts.values()].map((host) => new CalcFeed(host));
     const world = new NetpolWorld(netpolCase);
-    for (const pod of cluster.pods ?? []) await this.#addPod(pod.namespace, pod.name, pod.node, pod.ip, pod.ports ?? []);
+    for (const pod of cluster.pods ?? [])
+      await this.#addPod(pod.namespace, pod.name, pod.node, pod.ip, pod.ports ?? []);
     return world;
   }
 
@@ -112,21 +118,26 @@ export class NetpolBed {
     this.#listen(pod.namespace, { ip, ports });
     const others = [...this.hosts.values()].filter((other) => other !== host);
     for (const other of others) await other.namespace.ip(`route replace ${ip}/32 via ${host.address}`);
-    for (const external of this.#externals.values()) await external.ip(`route replace ${ip}/32 via ${host.address}`);
+    for (const external of this.#externals.values())
+      await external.ip(`route replace ${ip}/32 via ${host.address}`);
   }
 
   async #addExternal(external: NetpolHost): Promise<void> {
     const namespace = await Namespace.create(external.name);
     await this.fabric.connect(namespace, external.ip);
     await namespace.ip('route replace 172.30.0.0/24 dev eth0');
-    for (const host of this.hosts.values()) await host.namespace.ip(`route replace ${external.ip}/32 dev eth0`);
+    for (const host of this.hosts.values())
+      await host.namespace.ip(`route replace ${external.ip}/32 dev eth0`);
     this.#externals.set(external.name, namespace);
     this.#listen(namespace, external);
   }
 
   #listen(
     namespace: Namespace | undefined,
-    end: { readonly ip: string; readonly ports?: readonly { readonly port: number; readonly protocol: string }[] },
+    end: {
+      readonly ip: string;
+      readonly ports?: readonly { readonly port: number; readonly protocol: string }[];
+    },
   ): void {
     for (const { port, protocol } of end.ports ?? []) {
       if (namespace !== undefined && (protocol === 'TCP' || protocol === 'UDP')) {

@@ -33,7 +33,12 @@ export class Servers {
   add(namespace: Namespace, address: string, protocol: 'TCP' | 'UDP', port: number): void {
     const isTcp = protocol === 'TCP';
     const fd = namespace.inside(() =>
-      sys.socket(isTcp ? SocketType.stream : SocketType.datagram, isTcp ? IpProtocol.tcp : IpProtocol.udp, address, port),
+      sys.socket(
+        isTcp ? SocketType.stream : SocketType.datagram,
+        isTcp ? IpProtocol.tcp : IpProtocol.udp,
+        address,
+        port,
+      ),
     );
     if (isTcp) sys.listen(fd);
     (isTcp ? this.#tcp : this.#udp).push(fd);
@@ -42,13 +47,16 @@ export class Servers {
   /** Takes connections and answers what has come; called in a loop by whoever waits for an answer. */
   serve(): void {
     for (const fd of this.#tcp) {
-      for (let taken = sys.accept(fd); taken !== undefined; taken = sys.accept(fd)) this.#connections.push(taken);
+      for (let taken = sys.accept(fd); taken !== undefined; taken = sys.accept(fd))
+        this.#connections.push(taken);
     }
     for (const fd of this.#connections) {
-      for (let got = sys.receive(fd); got !== undefined && got.data.length > 0; got = sys.receive(fd)) sys.send(fd, got.data);
+      for (let got = sys.receive(fd); got !== undefined && got.data.length > 0; got = sys.receive(fd))
+        sys.send(fd, got.data);
     }
     for (const fd of this.#udp) {
-      for (let got = sys.receive(fd); got !== undefined; got = sys.receive(fd)) sys.replyTo(fd, got.data, got.from);
+      for (let got = sys.receive(fd); got !== undefined; got = sys.receive(fd))
+        sys.replyTo(fd, got.data, got.from);
     }
   }
 
@@ -88,12 +96,22 @@ export class Client {
 
   /** Forgets answers that have come so far. */
   drain(): void {
-    for (let got = sys.receive(this.#fd); got !== undefined && got.data.length > 0; got = sys.receive(this.#fd));
+    for (
+      let got = sys.receive(this.#fd);
+      got !== undefined && got.data.length > 0;
+      got = sys.receive(this.#fd)
+    );
   }
 
   close(): void {
     sys.close(this.#fd);
   }
+}
+
+interface OpenProbe {
+  readonly probe: Probe;
+  readonly client: Client;
+  verdict: ProbeVerdict;
 }
 
 /** All probes at once; each has until the deadline. `readDenials` gives a fresh count. */
@@ -104,28 +122,18 @@ export async function probeAll(
   deadlineMs = 3_000,
 ): Promise<readonly ProbeVerdict[]> {
   const before = await readDenials();
-  const flows = probes.map((probe) => ({ probe, client: new Client(probe), verdict: 'undecided' as ProbeVerdict, asked: false }));
+  const flows = probes.map(
+    (probe): OpenProbe => ({ probe, client: new Client(probe), verdict: 'undecided' }),
+  );
   const deadline = Date.now() + deadlineMs;
   for (const flow of flows) if (flow.probe.protocol !== 'TCP') flow.client.ask();
+  const undecided = (): readonly OpenProbe[] => flows.filter(({ verdict }) => verdict === 'undecided');
   try {
-    let open = flows;
-    while (open.length > 0 && Date.now() < deadline) {
-      // Everything on the way is synchronous in the kernel: a few rounds settle all that is allowed.
-      for (let round = 0; round < 4; round++) {
-        servers.serve();
-        for (const flow of open) settleAllowed(flow);
-      }
-      open = open.filter((flow) => flow.verdict === 'undecided');
-      if (open.length === 0) break;
-      const now = await readDenials();
-      for (const flow of open) {
-        const key = denialKey(flow.probe);
-        // A count that the kernel kept from long ago may have expired and begun anew.
-        const count = now(...key);
-        if (count > 0 && count !== before(...key)) flow.verdict = 'denied';
-      }
-      open = open.filter((flow) => flow.verdict === 'undecided');
-      if (open.length > 0) await delay(5);
+    while (undecided().length > 0 && Date.now() < deadline) {
+      settleAllowed(undecided(), servers);
+      if (undecided().length === 0) break;
+      settleDenied(undecided(), before, await readDenials());
+      if (undecided().length > 0) await delay(5);
     }
   } finally {
     for (const { client } of flows) client.close();
@@ -134,16 +142,34 @@ export async function probeAll(
   return flows.map(({ verdict }) => verdict);
 }
 
-function settleAllowed(flow: { readonly probe: Probe; readonly client: Client; verdict: ProbeVerdict }): void {
-  if (flow.probe.protocol === 'TCP') flow.client.ask();
-  if (flow.client.hasAnswer) flow.verdict = 'allowed';
+/** Everything on the way is synchronous in the kernel: a few rounds settle all that is allowed. */
+function settleAllowed(flows: readonly OpenProbe[], servers: Servers): void {
+  for (let round = 0; round < 4; round++) {
+    servers.serve();
+    for (const flow of flows) {
+      if (flow.verdict !== 'undecided') continue;
+      if (flow.probe.protocol === 'TCP') flow.client.ask();
+      if (flow.client.hasAnswer) flow.verdict = 'allowed';
+    }
+  }
+}
+
+function settleDenied(flows: readonly OpenProbe[], before: DenialCount, now: DenialCount): void {
+  for (const flow of flows) {
+    const key = denialKey(flow.probe);
+    // A count that the kernel kept from long ago may have expired and begun anew.
+    const count = now(...key);
+    if (count > 0 && count !== before(...key)) flow.verdict = 'denied';
+  }
 }
 
 export function denialKey(probe: Probe): readonly [string, string, number, number] {
   const isV6 = probe.to.includes(':');
-  const protocol = { TCP: IpProtocol.tcp, UDP: IpProtocol.udp, ICMP: isV6 ? IpProtocol.icmpv6 : IpProtocol.icmp }[
-    probe.protocol
-  ];
+  const protocol = {
+    TCP: IpProtocol.tcp,
+    UDP: IpProtocol.udp,
+    ICMP: isV6 ? IpProtocol.icmpv6 : IpProtocol.icmp,
+  }[probe.protocol];
   return [probe.fromAddress, probe.to, protocol, probe.port ?? 0];
 }
 

@@ -26,8 +26,12 @@ const sendto = libc.func(
 const recvfrom = libc.func(
   'int64_t recvfrom(int fd, _Out_ void *data, size_t length, int flags, _Out_ void *address, _Inout_ uint32_t *alen)',
 );
-const setsockopt = libc.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
-const getsockopt = libc.func('int getsockopt(int fd, int level, int name, _Out_ void *value, _Inout_ uint32_t *length)');
+const setsockopt = libc.func(
+  'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
+);
+const getsockopt = libc.func(
+  'int getsockopt(int fd, int level, int name, _Out_ void *value, _Inout_ uint32_t *length)',
+);
 const close = libc.func('int close(int fd)');
 
 function checked(result: number, what: string): number {

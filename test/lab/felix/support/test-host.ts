@@ -3,7 +3,10 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Dataplane } from '../../../../agents/felix/dataplane/dataplane.ts';
-import { createWorkloadInterface, podInterfaceName } from '../../../../agents/felix/interfaces/workload-interface.ts';
+import {
+  createWorkloadInterface,
+  podInterfaceName,
+} from '../../../../agents/felix/interfaces/workload-interface.ts';
 import { KernelWriterClient } from '../../../../agents/felix/kernel/writer-client.ts';
 import type { EventInput } from '../../../../lib/events/event.ts';
 import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
@@ -68,7 +71,12 @@ export class TestHost {
     this.dataplane = this.#newDataplane();
   }
 
-  static async create(fabric: Fabric, name: string, address: string, logger = silentLogger()): Promise<TestHost> {
+  static async create(
+    fabric: Fabric,
+    name: string,
+    address: string,
+    logger = silentLogger(),
+  ): Promise<TestHost> {
     const namespace = await Namespace.create(name);
     await fabric.connect(namespace, address);
     const host = new TestHost(name, address, namespace, logger);
@@ -108,8 +116,12 @@ export class TestHost {
 
   /** What the kernel has denied, of this host. */
   async readDenials(): Promise<ReadonlyMap<string, number>> {
-    const json = await this.writer.nftQuery('list table inet calico', 'json');
-    return denialsOf(json);
+    const denials = new Map<string, number>();
+    for (const set of ['dlog4', 'dlogp4', 'dlog6', 'dlogp6']) {
+      const name = `${set}_v${this.dataplane.table.epoch}`;
+      addDenials(denials, await this.writer.nftQuery(`list set inet calico ${name}`, 'json'));
+    }
+    return denials;
   }
 
   async close(): Promise<void> {
@@ -142,11 +154,18 @@ export class TestHost {
 export async function countDenials(hosts: readonly TestHost[]): Promise<DenialCount> {
   const perHost = await Promise.all(hosts.map((host) => host.readDenials()));
   return (source, destination, protocol, port) =>
-    perHost.reduce((sum, denials) => sum + (denials.get(`${source} ${destination} ${protocol} ${port}`) ?? 0), 0);
+    perHost.reduce(
+      (sum, denials) => sum + (denials.get(`${source} ${destination} ${protocol} ${port}`) ?? 0),
+      0,
+    );
 }
 
 /** Waits for a condition, never for a time. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, timeoutMs = 5_000): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs = 5_000,
+): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
@@ -161,17 +180,14 @@ interface DenialElement {
   };
 }
 
-function denialsOf(json: unknown): ReadonlyMap<string, number> {
-  const result = new Map<string, number>();
+function addDenials(denials: Map<string, number>, json: unknown): void {
   const entries = (json as { readonly nftables?: readonly unknown[] } | undefined)?.nftables ?? [];
   for (const entry of entries) {
-    const set = (entry as { readonly set?: { readonly name: string; readonly elem?: readonly DenialElement[] } }).set;
-    if (set === undefined || !/^dlogp?[46]_/.test(set.name)) continue;
-    for (const { elem } of set.elem ?? []) {
+    const set = (entry as { readonly set?: { readonly elem?: readonly DenialElement[] } }).set;
+    for (const { elem } of set?.elem ?? []) {
       const [, source, destination, protocol, port = 0] = elem?.val?.concat ?? [];
       const key = `${source} ${destination} ${protocol} ${port}`;
-      result.set(key, (result.get(key) ?? 0) + (elem?.counter?.packets ?? 0));
+      denials.set(key, (denials.get(key) ?? 0) + (elem?.counter?.packets ?? 0));
     }
   }
-  return result;
 }
