@@ -1,8 +1,9 @@
 // Wires the controller: datastore, API, election, and what the leader runs.
 
-import { createCalicoClient } from '../lib/datastore/calico-client.ts';
 import type { Datastore } from '../lib/datastore/datastore.ts';
 import { EtcdDatastore } from '../lib/datastore/etcd/etcd-datastore.ts';
+import { etcdOptionsOf } from '../lib/datastore/etcd/settings.ts';
+import { ResourceClient } from '../lib/datastore/resource-client.ts';
 import { EventLog } from '../lib/events/event-log.ts';
 import { KubeClient } from '../lib/kube-client/client.ts';
 import { EventRecorder } from '../lib/kube-client/event-recorder.ts';
@@ -80,18 +81,8 @@ export class Controller implements Startable {
 
   #openDatastore(logger: Logger): EtcdDatastore {
     const { settings } = this.#options;
-    const { etcdCaCertFile: caFile, etcdCertFile: certFile, etcdKeyFile: keyFile } = settings;
-    const tls =
-      caFile === undefined
-        ? undefined
-        : {
-            caFile,
-            ...(certFile === undefined ? {} : { certFile }),
-            ...(keyFile === undefined ? {} : { keyFile }),
-          };
     return new EtcdDatastore({
-      endpoints: settings.etcdEndpoints,
-      ...(tls === undefined ? {} : { tls }),
+      ...etcdOptionsOf(settings),
       onConnection: (state) => {
         this.#isDatastoreHealthy = state === 'connected';
         logger[state === 'connected' ? 'info' : 'warn'](`datastore ${state}`);
@@ -182,7 +173,7 @@ export class Controller implements Startable {
         const identity = `${settings.name}-${process.pid}`;
         return new KubernetesPlugin({
           api: client,
-          calico: createCalicoClient(datastore),
+          calico: new ResourceClient({ datastore }),
           datastore,
           identity,
           events,

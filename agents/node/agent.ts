@@ -4,8 +4,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { type HostPaths, hostPaths } from '../../lib/config/paths.ts';
-import { createCalicoClient } from '../../lib/datastore/calico-client.ts';
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
+import { etcdOptionsOf } from '../../lib/datastore/etcd/settings.ts';
+import { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { Syncer } from '../../lib/datastore/syncer.ts';
 import type { SyncerUpdate, SyncStatus } from '../../lib/datastore/syncer-contract.ts';
 import { EventLog } from '../../lib/events/event-log.ts';
@@ -17,7 +18,7 @@ import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import { type Startable, StopStack } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import { blockAffinityPrefix, IPAM_ROOT } from '../../lib/model/ipam-keys.ts';
-import { RESOURCE_ROOT } from '../../lib/model/keys.ts';
+import { keyForResource, RESOURCE_ROOT } from '../../lib/model/keys.ts';
 import { CniErrorCode } from '../../lib/protocol/cni.ts';
 import { PLUGIN_ROOT } from '../../lib/protocol/plugin-revision.ts';
 import { CniFailure } from '../cni/failure.ts';
@@ -57,7 +58,8 @@ export class Agent implements Startable {
   readonly #stopping = new AbortController();
   readonly #mirror = new PluginMirror();
   readonly #statuses = new Map<string, SyncStatus>();
-  #isRegistered = false;
+  /** The addresses with which this node stands in the datastore, as text; undefined while it does not. */
+  #registered: string | undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -131,18 +133,8 @@ export class Agent implements Startable {
 
   #openDatastore(): EtcdDatastore {
     const { settings, logger } = this.#options;
-    const { etcdCaCertFile: caFile, etcdCertFile: certFile, etcdKeyFile: keyFile } = settings;
-    const tls =
-      caFile === undefined
-        ? undefined
-        : {
-            caFile,
-            ...(certFile === undefined ? {} : { certFile }),
-            ...(keyFile === undefined ? {} : { keyFile }),
-          };
     const datastore = new EtcdDatastore({
-      endpoints: settings.etcdEndpoints,
-      ...(tls === undefined ? {} : { tls }),
+      ...etcdOptionsOf(settings),
       onConnection: (state) => {
         const isConnected = state === 'connected';
         logger[isConnected ? 'info' : 'warn'](isConnected ? 'datastore connected' : 'datastore lost');
@@ -166,6 +158,7 @@ export class Agent implements Startable {
         onUpdates: (updates) => {
           felix.onUpdates(updates);
           feeder.onResources(updates);
+          this.#noticeRemoval(updates);
         },
       },
       blocks: { prefix: `${IPAM_ROOT}assignment/`, onUpdates: (updates) => felix.onUpdates(updates) },
@@ -203,7 +196,7 @@ export class Agent implements Startable {
 
   async #startCni(datastore: EtcdDatastore, writer: KernelWriterClient, dataplane: Dataplane): Promise<void> {
     const { settings, node, logger } = this.#options;
-    const client = createCalicoClient(datastore);
+    const client = new ResourceClient({ datastore });
     const ipam = new Ipam({ datastore, logger: logger.child({ part: 'ipam' }) });
     const api = this.#openApi();
     const handler = new CniHandler({
@@ -275,16 +268,17 @@ export class Agent implements Startable {
   /** Registers as soon as the datastore answers, and again whenever the node's address changes. */
   async #keepRegistered(datastore: EtcdDatastore): Promise<void> {
     const { node, settings, logger } = this.#options;
-    const client = createCalicoClient(datastore);
+    const client = new ResourceClient({ datastore });
     const stopping = this.#stopping.signal;
-    let registered: string | undefined;
+    let hasInitialized = false;
     while (!stopping.aborted) {
       try {
         const addresses = this.#addresses();
         const text = JSON.stringify(addresses);
-        if (text !== registered) {
+        if (text !== this.#registered) {
           const signal = AbortSignal.any([stopping, AbortSignal.timeout(CALL_MS)]);
-          if (registered === undefined) await initializeCluster(client, settings, signal);
+          if (!hasInitialized) await initializeCluster(client, settings, signal);
+          hasInitialized = true;
           const { outcome, revision, previousAddress } = await registerNode(
             client,
             node,
@@ -302,15 +296,20 @@ export class Agent implements Startable {
             cause: `${outcome}${moved}`,
           });
           logger.info('node registered', { node, ...addresses, outcome, previousAddress });
-          registered = text;
-          this.#isRegistered = true;
+          this.#registered = text;
         }
       } catch (error) {
         if (stopping.aborted) return;
         logger.warn('registering the node failed, trying again', { error });
       }
-      await waitFor(registered === undefined ? RETRY_MS : ADDRESS_CHECK_MS, stopping);
+      await waitFor(this.#registered === undefined ? RETRY_MS : ADDRESS_CHECK_MS, stopping);
     }
+  }
+
+  /** A running node that was removed comes back by itself. */
+  #noticeRemoval(updates: readonly SyncerUpdate[]): void {
+    const key = keyForResource('Node', undefined, this.#options.node);
+    if (updates.some((update) => update.key === key && update.kv === undefined)) this.#registered = undefined;
   }
 
   #addresses(): { readonly ipv4: string | undefined; readonly ipv6: string | undefined } {
@@ -328,7 +327,7 @@ export class Agent implements Startable {
     const waiting = [...this.#statuses].filter(([, status]) => status !== 'inSync').map(([name]) => name);
     if (this.#statuses.size === 0 || waiting.length > 0)
       reasons.push(`not in sync with the datastore (waiting for ${waiting.join(', ') || 'it'}); is etcd up?`);
-    if (!this.#isRegistered) reasons.push('the node is not registered in the datastore yet');
+    if (this.#registered === undefined) reasons.push('the node is not registered in the datastore yet');
     if (dataplane.lastError !== undefined)
       reasons.push(`the kernel is behind: ${String(dataplane.lastError)}`);
     return reasons;

@@ -1,6 +1,7 @@
 // Settings of the agent. Environment names are those of calico/node where it has one.
 
 import type { Settings, SettingsTable } from '../../lib/config/settings.ts';
+import { ETCD_SETTINGS } from '../../lib/datastore/etcd/settings.ts';
 
 export const AGENT_SETTINGS = {
   nodeName: { type: 'text', env: 'NODENAME', description: 'Name of this node; the host name if left out' },
@@ -17,14 +18,7 @@ export const AGENT_SETTINGS = {
     oneOf: ['error', 'warn', 'info', 'debug'],
     description: 'Least level that is logged',
   },
-  etcdEndpoints: {
-    type: 'list',
-    env: 'ETCD_ENDPOINTS',
-    description: 'etcd members, as https://host:port, separated by commas',
-  },
-  etcdCaCertFile: { type: 'text', env: 'ETCD_CA_CERT_FILE', description: 'CA of the etcd members (PEM)' },
-  etcdCertFile: { type: 'text', env: 'ETCD_CERT_FILE', description: 'Client certificate for etcd (PEM)' },
-  etcdKeyFile: { type: 'text', env: 'ETCD_KEY_FILE', description: 'Its key (PEM)' },
+  ...ETCD_SETTINGS,
   ip: {
     type: 'text',
     env: 'IP',
