@@ -93,9 +93,12 @@ function contentFaults(update: UpdateMessage, hasRoutes: boolean, context: Codec
   const faults: UpdateFault[] = [];
   const withdraw = (subcode: number, reason: string): void =>
     void faults.push({ reaction: 'treatAsWithdraw', subcode, reason });
-  if (origin === undefined) withdraw(UpdateSubcode.missingWellKnown, 'ORIGIN is missing');
-  if (asPath === undefined) withdraw(UpdateSubcode.missingWellKnown, 'AS_PATH is missing');
-  if (update.nlri.length > 0 && nextHop === undefined)
+  // What was there and malformed has its own fault already.
+  const isMissing = (value: unknown, attribute: number): boolean =>
+    value === undefined && !update.faults.some((fault) => fault.attribute === attribute);
+  if (isMissing(origin, AttributeCode.origin)) withdraw(UpdateSubcode.missingWellKnown, 'ORIGIN is missing');
+  if (isMissing(asPath, AttributeCode.asPath)) withdraw(UpdateSubcode.missingWellKnown, 'AS_PATH is missing');
+  if (update.nlri.length > 0 && isMissing(nextHop, AttributeCode.nextHop))
     withdraw(UpdateSubcode.missingWellKnown, 'NEXT_HOP is missing');
   if (context.peerType === 'external' && asPath !== undefined && firstAsn(asPath) !== context.peerAsn) {
     withdraw(UpdateSubcode.malformedAsPath, 'the first AS of the path is not the peer');

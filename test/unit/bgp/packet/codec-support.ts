@@ -1,0 +1,21 @@
+// Contexts and hex for the codec tests.
+
+import type { CodecContext } from '../../../../agents/bgp/packet/context.ts';
+
+export const INTERNAL: CodecContext = {
+  peerType: 'internal',
+  peerAsn: 65000,
+  fourOctetAs: true,
+  families: new Set(['ipv4Unicast', 'ipv6Unicast']),
+  maxMessageLength: 4096,
+};
+export const EXTERNAL: CodecContext = { ...INTERNAL, peerType: 'external', peerAsn: 65001 };
+
+/** Octets of a hex text; blanks are for the reader. */
+export function hex(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'));
+}
+
+export function toHex(octets: Uint8Array): string {
+  return Buffer.from(octets).toString('hex');
+}
