@@ -1,0 +1,92 @@
+// calicoctl on etcd itself, through the same client as every process of this project.
+
+import { createCalicoClient } from '../../lib/datastore/calico-client.ts';
+import type { Datastore } from '../../lib/datastore/datastore.ts';
+import { ensureInitialized } from '../../lib/datastore/initialize.ts';
+import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
+import { isResourceError } from '../../lib/datastore/resource-error.ts';
+import { type IpamInspection, inspectIpam } from '../../lib/ipam/inspection.ts';
+import type { ResourceKey } from '../../lib/model/keys.ts';
+import { kindInfo } from '../../lib/model/kinds.ts';
+import type { Resource } from '../../lib/model/metadata.ts';
+import type { ApplyOutcome, Backend, BackendList } from './backend.ts';
+
+const UPDATE_ATTEMPTS = 5;
+
+export class EtcdBackend implements Backend {
+  readonly type = 'etcd';
+  readonly ipam: IpamInspection;
+  readonly #datastore: Datastore;
+  readonly #client: ResourceClient;
+  readonly #signal: AbortSignal;
+
+  constructor(datastore: Datastore, signal: AbortSignal) {
+    this.#datastore = datastore;
+    this.#client = createCalicoClient(datastore);
+    this.#signal = signal;
+    this.ipam = inspectIpam(datastore);
+  }
+
+  async list(kind: string, namespace: string | undefined): Promise<BackendList> {
+    const { items, revision } = await this.#client.list(kind, {
+      signal: this.#signal,
+      ...(namespace === undefined ? {} : { namespace }),
+    });
+    return { items, resourceVersion: String(revision) };
+  }
+
+  async get(ref: ResourceKey): Promise<Resource> {
+    return this.#client.get(ref, this.#signal);
+  }
+
+  async create(resource: Resource): Promise<Resource> {
+    return this.#client.create(resource, this.#signal);
+  }
+
+  async update(resource: Resource): Promise<Resource> {
+    for (let attempt = 1; ; attempt += 1) {
+      const current = await this.get(refOf(resource));
+      const { labels, annotations, resourceVersion = '' } = resource.metadata;
+      const { labels: _labels, annotations: _annotations, ...own } = current.metadata;
+      const metadata = {
+        ...own,
+        ...(labels === undefined ? {} : { labels }),
+        ...(annotations === undefined ? {} : { annotations }),
+        ...(resourceVersion === '' ? {} : { resourceVersion }),
+      };
+      try {
+        return await this.#client.update({ ...resource, metadata }, this.#signal);
+      } catch (error) {
+        const isRace = isResourceError(error, 'conflict') && resourceVersion === '';
+        if (!isRace || attempt === UPDATE_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async apply(resource: Resource): Promise<{ readonly resource: Resource; readonly outcome: ApplyOutcome }> {
+    return this.#client.apply(resource, this.#signal);
+  }
+
+  async delete(ref: ResourceKey, resourceVersion?: string): Promise<void> {
+    await this.#client.delete(ref, {
+      signal: this.#signal,
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    });
+  }
+
+  async initialize(): Promise<void> {
+    await ensureInitialized(this.#client, {}, this.#signal);
+  }
+
+  async close(): Promise<void> {
+    await this.#datastore.close();
+  }
+}
+
+/** The key of an object that has been checked. */
+export function refOf(resource: Resource): ResourceKey {
+  const { name, namespace } = resource.metadata;
+  return kindInfo(resource.kind).namespaced && namespace !== undefined
+    ? { kind: resource.kind, namespace, name }
+    : { kind: resource.kind, name };
+}

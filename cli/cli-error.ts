@@ -1,0 +1,88 @@
+// What calicoctl says when it cannot do what was asked: the reason, and what to do next.
+
+import { ResourceError } from '../lib/datastore/resource-error.ts';
+import { formatProblem } from '../lib/model/validation/problem.ts';
+
+export type CliErrorType =
+  /** The command line itself is wrong. */
+  | { readonly code: 'usage' }
+  /** Configuration file, environment or kubeconfig cannot be used. */
+  | { readonly code: 'connection' }
+  /** Documents are wrong: nothing was stored. */
+  | { readonly code: 'manifest'; readonly problems: readonly string[] }
+  /** Some or all of the work failed; what was done has been said. */
+  | { readonly code: 'failed' };
+
+export class CliError extends Error {
+  readonly type: CliErrorType;
+  /** A sentence or command that helps; undefined where there is none. */
+  readonly next: string | undefined;
+
+  constructor(
+    type: CliErrorType,
+    message: string,
+    options: { readonly next?: string; readonly cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.name = 'CliError';
+    this.type = type;
+    this.next = options.next;
+  }
+}
+
+export function usageError(message: string, next?: string): CliError {
+  return new CliError({ code: 'usage' }, message, next === undefined ? {} : { next });
+}
+
+interface Explained {
+  readonly message: string;
+  readonly next: string | undefined;
+}
+
+/** Any error of ours in words; undefined for what is a bug and should show its stack. */
+export function explainError(error: unknown): Explained | undefined {
+  if (error instanceof CliError) return { message: error.message, next: error.next };
+  if (error instanceof ResourceError) return explainResourceError(error);
+  const { message, type } = error as { message?: unknown; type?: { code?: unknown } };
+  if (typeof message !== 'string' || typeof type?.code !== 'string') return undefined;
+  return { message, next: NEXT_BY_CODE[type.code] };
+}
+
+const CHECK_SERVER = 'check that it runs and that the address, CA and client certificate are the right ones';
+const NEXT_BY_CODE: Readonly<Record<string, string>> = {
+  unavailable: CHECK_SERVER,
+  timeout: CHECK_SERVER,
+  outcomeUnknown: 'look with "calicoctl get" whether it happened, then run the command again',
+  permissionDenied: 'use a certificate or user that may do this',
+};
+
+function explainResourceError(error: ResourceError): Explained {
+  const { type } = error;
+  const noun = type.ref.kind.toLowerCase();
+  switch (type.code) {
+    case 'invalid':
+      return {
+        message: `${type.ref.kind} ${type.ref.name} is invalid:\n${type.problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`,
+        next: undefined,
+      };
+    case 'doesNotExist':
+      return {
+        message: error.message,
+        next: `"calicoctl get ${noun}${type.ref.namespace === undefined ? '' : ' -A'}" lists those there are`,
+      };
+    case 'alreadyExists':
+      return {
+        message: error.message,
+        next: 'change it with "calicoctl apply", or leave it with --skip-exists',
+      };
+    case 'conflict': {
+      const now = type.current?.metadata.resourceVersion;
+      return {
+        message: now === undefined ? error.message : `${error.message}: it is at resourceVersion ${now} now`,
+        next: 'get it again and repeat the change, or leave metadata.resourceVersion out',
+      };
+    }
+    case 'operationNotSupported':
+      return { message: error.message, next: undefined };
+  }
+}
