@@ -32,5 +32,7 @@ export const POD_SYSCTLS: readonly Sysctl[] = [
   { path: 'net/ipv6/conf/all/accept_dad', value: '0' },
   { path: 'net/ipv6/conf/default/accept_dad', value: '0' },
   { path: 'net/ipv4/ip_unprivileged_port_start', value: '0' },
+  // A user namespace that maps one group only refuses the whole range; then group 0 at least.
+  { path: 'net/ipv4/ping_group_range', value: '0 0' },
   { path: 'net/ipv4/ping_group_range', value: '0 2147483647' },
 ];

@@ -28,7 +28,7 @@ export class NetpolBed {
   #externals = new Map<string, Namespace>();
   #pods = new Map<string, { readonly host: TestHost; readonly pod: TestPod }>();
   #feeds: readonly CalcFeed[] = [];
-  #servers = new Servers();
+  servers = new Servers();
 
   private constructor(fabric: Fabric, hosts: ReadonlyMap<string, TestHost>) {
     this.fabric = fabric;
@@ -45,7 +45,7 @@ export class NetpolBed {
   /** The case's own ends, and dataplanes that adopt what the case before has left. */
   async begin(netpolCase: NetpolCase): Promise<NetpolWorld> {
     const { cluster } = netpolCase;
-    this.#servers = new Servers();
+    this.servers = new Servers();
     for (const node of cluster.nodes) this.#listen(this.hosts.get(node.name)?.namespace, node);
     for (const external of cluster.externals ?? []) await this.#addExternal(external);
     for (const host of this.hosts.values()) {
@@ -61,7 +61,10 @@ export class NetpolBed {
 
   /** Brings every host to the world's resources; pods that are new get their namespaces first. */
   async settle(world: NetpolWorld): Promise<void> {
-    const resources = world.resources();
+    await this.settleResources(world.resources());
+  }
+
+  async settleResources(resources: readonly Resource[]): Promise<void> {
     for (const resource of resources) {
       if (resource.kind !== 'WorkloadEndpoint') continue;
       const { metadata, spec } = resource as WorkloadEndpointResource;
@@ -77,18 +80,18 @@ export class NetpolBed {
       const { protocol, port, fromAddress, toAddress } = probe;
       return {
         name: `${probe.from} → ${probe.to} ${protocol} ${port ?? ''}`,
-        from: this.#namespaceOf(probe.from),
+        from: this.namespaceOf(probe.from),
         fromAddress,
         to: toAddress,
         protocol,
         ...(port === undefined ? {} : { port }),
       };
     });
-    return await probeAll(real, this.#servers, () => countDenials([...this.hosts.values()]));
+    return await probeAll(real, this.servers, () => countDenials([...this.hosts.values()]));
   }
 
   async end(): Promise<void> {
-    this.#servers.close();
+    this.servers.close();
     for (const host of this.hosts.values()) {
       await host.dataplane.stop();
       host.pods.length = 0;
@@ -126,6 +129,7 @@ export class NetpolBed {
     const namespace = await Namespace.create(external.name);
     await this.fabric.connect(namespace, external.ip);
     await namespace.ip('route replace 172.30.0.0/24 dev eth0');
+    await namespace.exec('sh', '-c', 'echo 0 0 >/proc/sys/net/ipv4/ping_group_range');
     for (const host of this.hosts.values())
       await host.namespace.ip(`route replace ${external.ip}/32 dev eth0`);
     this.#externals.set(external.name, namespace);
@@ -141,12 +145,12 @@ export class NetpolBed {
   ): void {
     for (const { port, protocol } of end.ports ?? []) {
       if (namespace !== undefined && (protocol === 'TCP' || protocol === 'UDP')) {
-        this.#servers.add(namespace, end.ip, protocol, port);
+        this.servers.add(namespace, end.ip, protocol, port);
       }
     }
   }
 
-  #namespaceOf(end: string): Namespace {
+  namespaceOf(end: string): Namespace {
     const [kind, name = ''] = end.split(':');
     const namespace =
       kind === 'node'
