@@ -3,7 +3,8 @@
 import { parse as parseYaml } from 'yaml';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
-import { type ApiKind, apiVersionOf } from './registry.ts';
+import type { ApiKind } from './api-kind.ts';
+import { apiVersionOf } from './registry.ts';
 import { decodeEnvelope, decodeObject } from './schema/protobuf.ts';
 
 const MAX_NESTING = 64;

@@ -2,6 +2,7 @@
 
 import type { Resource } from '../../lib/model/metadata.ts';
 import type { StatusCause } from './api-error.ts';
+import type { ApiKind, Column } from './api-kind.ts';
 import {
   configMapColumns,
   eventColumns,
@@ -15,7 +16,6 @@ import {
 import { validateMetadata } from './names.ts';
 import { defaultNetworkPolicy, validateNetworkPolicy } from './network-policy-kind.ts';
 import { defaultPod, validatePod } from './pod-kind.ts';
-import type { ApiKind, Column } from './registry.ts';
 import { unknownSchemaFields } from './schema/schema.ts';
 
 /** Events are forgotten after an hour, as upstream's are. */

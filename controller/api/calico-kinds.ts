@@ -8,8 +8,8 @@ import { kubernetesCauseReason, type Problem } from '../../lib/model/validation/
 import { unknownFields } from '../../lib/model/validation/unknown-fields.ts';
 import { validateResource, validateUpdate } from '../../lib/model/validation/validate.ts';
 import type { StatusCause } from './api-error.ts';
+import type { ApiKind, Column } from './api-kind.ts';
 import { ageColumn, column, nameColumn } from './columns.ts';
-import type { ApiKind, Column } from './registry.ts';
 
 const tierColumns = [column('Tier', 'spec.tier'), column('Order', 'spec.order')];
 const bgpPeerColumns = [

@@ -2,7 +2,7 @@
 
 import type { Resource } from '../../lib/model/metadata.ts';
 import { formatTimeAge } from './ages.ts';
-import type { Column } from './registry.ts';
+import type { Column } from './api-kind.ts';
 
 /** A value at a dotted path (`spec.nodeName`), or undefined. */
 export function at(object: unknown, path: string): unknown {

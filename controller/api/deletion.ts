@@ -2,8 +2,8 @@
 
 import type { Resource } from '../../lib/model/metadata.ts';
 import { conflict } from './api-error.ts';
+import type { ApiKind } from './api-kind.ts';
 import { type ObjectStore, wholeSeconds } from './object-store.ts';
-import type { ApiKind } from './registry.ts';
 
 export interface DeleteOptions {
   readonly gracePeriodSeconds: number | undefined;

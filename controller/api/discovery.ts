@@ -1,6 +1,7 @@
 // Discovery: which groups, kinds and verbs there are, plain and aggregated (docs/api.md "Discovery").
 
-import { API_KINDS, type ApiKind, apiGroups, apiVersionOf } from './registry.ts';
+import type { ApiKind } from './api-kind.ts';
+import { API_KINDS, apiGroups, apiVersionOf } from './registry.ts';
 
 const VERBS = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'];
 export const AGGREGATED_TYPE = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';

@@ -3,7 +3,7 @@
 
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from './api-error.ts';
-import type { Verb } from './registry.ts';
+import type { Verb } from './api-kind.ts';
 
 export interface User {
   readonly name: string;

@@ -6,7 +6,8 @@ import type { EventSink } from '../../lib/events/event.ts';
 import { isSameJson } from '../../lib/model/json-equality.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError, alreadyExists, conflict, invalid, notFound } from './api-error.ts';
-import { type ApiKind, apiVersionOf, storageKey } from './registry.ts';
+import type { ApiKind } from './api-kind.ts';
+import { apiVersionOf, storageKey } from './registry.ts';
 import { type FieldSelector, type LabelSelector, matchesFields, matchesLabels } from './selectors.ts';
 
 export interface Selection {

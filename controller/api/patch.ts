@@ -3,7 +3,7 @@
 import jsonPatch from 'fast-json-patch';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
-import type { ApiKind } from './registry.ts';
+import type { ApiKind } from './api-kind.ts';
 import { strategicMerge } from './strategic-merge.ts';
 
 /** Applies a patch body of the given content type to an object. */

@@ -2,7 +2,8 @@
 
 import type { IncomingMessage } from 'node:http';
 import { ApiError } from './api-error.ts';
-import { type ApiKind, findApiKind } from './registry.ts';
+import type { ApiKind } from './api-kind.ts';
+import { findApiKind } from './registry.ts';
 
 /** Upstream's limit; etcd refuses a value over 1.5 MB anyhow. */
 const MAX_BODY_BYTES = 3 * 1024 * 1024;

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
-import type { ApiKind } from './registry.ts';
+import type { ApiKind } from './api-kind.ts';
 import { acceptsTable } from './request.ts';
 import { type IncludeObject, table } from './tables.ts';
 

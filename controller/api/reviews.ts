@@ -1,7 +1,7 @@
 // `kubectl auth whoami|can-i`: reviews of the caller's own identity and rights; nothing is stored.
 
+import type { Verb } from './api-kind.ts';
 import { isAllowed, type User } from './identity.ts';
-import type { Verb } from './registry.ts';
 
 type Json = Record<string, unknown>;
 

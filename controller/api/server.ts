@@ -9,6 +9,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/logging/logger.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
+import type { ApiKind, Verb } from './api-kind.ts';
 import { parseBody } from './body.ts';
 import { at } from './columns.ts';
 import {
@@ -21,7 +22,7 @@ import {
 } from './discovery.ts';
 import { type Attributes, authenticate, authorize, type User } from './identity.ts';
 import { joinSockets, kubeletAddress, openToNode } from './node-relay.ts';
-import { type ApiKind, findApiKind, type Verb } from './registry.ts';
+import { findApiKind } from './registry.ts';
 import { contentType, isTrue, parseResourcePath, type ResourceRequest, readBody } from './request.ts';
 import {
   type Call,

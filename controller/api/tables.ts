@@ -1,7 +1,8 @@
 // Tables: what `kubectl get` prints (docs/api.md "Tables"). Without them kubectl knows names and ages only.
 
 import type { Resource } from '../../lib/model/metadata.ts';
-import { type ApiKind, apiVersionOf } from './registry.ts';
+import type { ApiKind } from './api-kind.ts';
+import { apiVersionOf } from './registry.ts';
 
 export type IncludeObject = 'Metadata' | 'Object' | 'None';
 

@@ -4,8 +4,9 @@
 import type { WatchEvent } from '../../lib/datastore/datastore.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
+import type { ApiKind } from './api-kind.ts';
 import { decodeObject, isSelected, type ObjectStore, type Selection } from './object-store.ts';
-import { type ApiKind, apiVersionOf } from './registry.ts';
+import { apiVersionOf } from './registry.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 export interface WatchRequest {
