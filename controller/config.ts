@@ -72,7 +72,7 @@ export const CONTROLLER_SETTINGS = {
   enabledControllers: {
     type: 'list',
     env: 'ENABLED_CONTROLLERS',
-    default: ['namespaces', 'scheduler', 'nodes', 'kubernetes'],
+    default: ['namespaces', 'scheduler', 'nodes', 'kubernetes', 'gc'],
     description: 'What the elected controller runs',
   },
   election: {
@@ -96,6 +96,23 @@ export const CONTROLLER_SETTINGS = {
     min: 0,
     max: 86400,
     description: 'A node silent for so long leaves the cluster; 0: only when its Node is deleted by hand',
+  },
+  registrationGraceSeconds: {
+    type: 'number',
+    env: 'REGISTRATION_GRACE_SECONDS',
+    default: 15,
+    min: 1,
+    max: 3600,
+    description: 'A Calico Node without its Kubernetes Node for so long is one that has left',
+  },
+  leakGraceSeconds: {
+    type: 'number',
+    env: 'LEAK_GRACE_SECONDS',
+    default: 900,
+    min: 0,
+    max: 86400,
+    description:
+      'Addresses, endpoints and empty blocks that nobody has used for so long are given back; 0: only those of hosts that left',
   },
   leaseSeconds: {
     type: 'number',

@@ -12,6 +12,7 @@ import { type Startable, StopStack } from '../lib/lifecycle/startable.ts';
 import type { Logger } from '../lib/logging/logger.ts';
 import { Api } from './api/api.ts';
 import type { ControllerSettings } from './config.ts';
+import { GarbageCollector } from './gc/gc.ts';
 import { LeaderElection } from './leader-election.ts';
 import { Namespaces } from './namespaces/namespaces.ts';
 import { NodeLifecycle } from './nodes/node-lifecycle.ts';
@@ -180,6 +181,17 @@ export class Controller implements Startable {
           logger,
         });
       }
+      case 'gc':
+        return new GarbageCollector({
+          client,
+          calico: new ResourceClient({ datastore }),
+          datastore,
+          events,
+          logger,
+          nodeGraceSeconds: settings.registrationGraceSeconds,
+          leakGraceSeconds: settings.leakGraceSeconds,
+          isDatastoreHealthy: () => this.#isDatastoreHealthy,
+        });
       default:
         throw new Error(`setting enabledControllers: there is no controller called ${JSON.stringify(name)}`);
     }
