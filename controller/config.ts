@@ -58,6 +58,14 @@ export const CONTROLLER_SETTINGS = {
   redisCaFile: { type: 'text', env: 'REDIS_CA_FILE', description: 'CA of Redis (PEM)' },
   redisCertFile: { type: 'text', env: 'REDIS_CERT_FILE', description: 'Client certificate for Redis (PEM)' },
   redisKeyFile: { type: 'text', env: 'REDIS_KEY_FILE', description: 'Its key (PEM)' },
+  agentPort: {
+    type: 'number',
+    env: 'AGENT_PORT',
+    default: 9098,
+    min: 1,
+    max: 65535,
+    description: 'Port of the node API that the agents serve',
+  },
   serveApi: {
     type: 'boolean',
     env: 'SERVE_API',

@@ -5,6 +5,7 @@ import { EtcdDatastore } from '../lib/datastore/etcd/etcd-datastore.ts';
 import { etcdOptionsOf } from '../lib/datastore/etcd/settings.ts';
 import { ResourceClient } from '../lib/datastore/resource-client.ts';
 import { EventLog } from '../lib/events/event-log.ts';
+import { EventStreamPublisher, type RedisAddress } from '../lib/events/redis-stream.ts';
 import { KubeClient } from '../lib/kube-client/client.ts';
 import { EventRecorder } from '../lib/kube-client/event-recorder.ts';
 import { waitFor } from '../lib/lifecycle/backoff.ts';
@@ -56,8 +57,14 @@ export class Controller implements Startable {
     const datastore = this.#openDatastore(logger);
     this.#stack.push('datastore', () => datastore.close());
     const ca = file(settings.caFile);
+    const redis = this.#redis();
+    if (redis !== undefined) {
+      const publisher = new EventStreamPublisher(events, redis, logger);
+      await publisher.start();
+      this.#stack.push('event stream', () => publisher.stop());
+    }
     const client = new KubeClient({
-      server: settings.serveApi ? await this.#serveApi(datastore, events, ca) : this.#foreignApi(),
+      server: settings.serveApi ? await this.#serveApi(datastore, events, ca, redis) : this.#foreignApi(),
       ca,
       cert: file(settings.clientCertFile),
       key: file(settings.clientKeyFile),
@@ -91,7 +98,18 @@ export class Controller implements Startable {
     });
   }
 
-  async #serveApi(datastore: Datastore, events: EventLog, ca: Buffer): Promise<string> {
+  #redis(): RedisAddress | undefined {
+    const { redisUrl, redisCaFile, redisCertFile, redisKeyFile } = this.#options.settings;
+    if (redisUrl === undefined) return undefined;
+    return { url: redisUrl, caFile: redisCaFile, certFile: redisCertFile, keyFile: redisKeyFile };
+  }
+
+  async #serveApi(
+    datastore: Datastore,
+    events: EventLog,
+    ca: Buffer,
+    redis: RedisAddress | undefined,
+  ): Promise<string> {
     const { settings, logger, readFile } = this.#options;
     const api = new Api({
       datastore,
@@ -99,6 +117,8 @@ export class Controller implements Startable {
       logger: logger.child({ part: 'api' }),
       address: settings.listenAddress,
       port: settings.port,
+      redis,
+      agentPort: settings.agentPort,
       tls: { ca, cert: readFile(settings.certFile ?? ''), key: readFile(settings.keyFile ?? '') },
     });
     await this.#startWhenDatastoreAnswers(api);

@@ -2,11 +2,15 @@
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Datastore } from '../../lib/datastore/datastore.ts';
-import type { EventSink } from '../../lib/events/event.ts';
+import type { EventLog } from '../../lib/events/event-log.ts';
+import type { RedisAddress } from '../../lib/events/redis-stream.ts';
 import type { Startable } from '../../lib/lifecycle/startable.ts';
 import { StopStack } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
+import { AgentClient } from '../inspection/agent-client.ts';
+import { Inspection } from '../inspection/inspection.ts';
 import { ObjectStore } from './object-store.ts';
+import { findApiKind } from './registry.ts';
 import { ApiServer } from './server.ts';
 import { WATCHED_ROOTS, WatchHub } from './watch-hub.ts';
 
@@ -16,13 +20,20 @@ export const OWNER_KEY = '/calico-ts/api/owner';
 const KUBERNETES_VERSION = '1.32.3';
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 
+const EVERYTHING = { labels: [], fields: [] };
+const ONE_PAGE = { limit: 0, continueToken: undefined };
+
 export interface ApiOptions {
   readonly datastore: Datastore;
-  readonly events: EventSink;
+  readonly events: EventLog;
   readonly logger: Logger;
   readonly address: string;
   readonly port: number;
   readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
+  /** The stream of the cluster's events, if there is one. */
+  readonly redis: RedisAddress | undefined;
+  /** Of the agents' node API. */
+  readonly agentPort: number;
 }
 
 export class ForeignRegistryError extends Error {
@@ -84,6 +95,7 @@ export class Api implements Startable {
       now,
       isReady,
       version: KUBERNETES_VERSION,
+      inspection: this.#inspection(store),
     });
     this.#port = (await server.start()).port;
     this.#stack.push('API server', () => server.stop());
@@ -92,6 +104,21 @@ export class Api implements Startable {
 
   async stop(): Promise<void> {
     await this.#stack.stop();
+  }
+
+  #inspection(store: ObjectStore): Inspection {
+    const { datastore, events, logger, redis, tls, agentPort } = this.#options;
+    const nodes = findApiKind('', 'v1', 'nodes');
+    if (nodes === undefined) throw new Error('the registry has no Node');
+    return new Inspection({
+      datastore,
+      log: events,
+      logger,
+      redis,
+      agents: new AgentClient({ tls, port: agentPort }),
+      getNode: (name) => store.get(nodes, undefined, name),
+      listNodes: async () => (await store.list(nodes, undefined, EVERYTHING, ONE_PAGE)).items,
+    });
   }
 }
 

@@ -2,7 +2,14 @@
 
 import { fromStoredResource, toStoredResource } from '../../lib/datastore/stored-form.ts';
 import { listPrefix } from '../../lib/model/keys.ts';
-import { CALICO_GROUP, CALICO_KINDS, type KindInfo } from '../../lib/model/kinds.ts';
+import {
+  CALICO_API_VERSION,
+  CALICO_GROUP,
+  CALICO_KINDS,
+  type KindInfo,
+  kindInfo,
+} from '../../lib/model/kinds.ts';
+import type { Resource } from '../../lib/model/metadata.ts';
 import { applyDefaults } from '../../lib/model/validation/defaults.ts';
 import { kubernetesCauseReason, type Problem } from '../../lib/model/validation/problem.ts';
 import { unknownFields } from '../../lib/model/validation/unknown-fields.ts';
@@ -80,4 +87,35 @@ function toCause(problem: Problem): StatusCause {
 /** BlockAffinity objects here are a view; live affinities are IPAM's own keys, so only reading makes sense of both. */
 export function calicoKinds(): ApiKind[] {
   return CALICO_KINDS.filter((info) => info.kind !== 'Node' && info.kind !== 'LiveMigration').map(calicoKind);
+}
+
+/**
+ * Calico's Nodes for calicoctl, by another name: `nodes` is Kubernetes'. Not in discovery, as no other client needs them.
+ */
+export function calicoNodeKind(): ApiKind {
+  const row = calicoKind(kindInfo('Node'));
+  const asNode = (object: Resource): Resource => ({
+    ...object,
+    apiVersion: CALICO_API_VERSION,
+    kind: 'Node',
+  });
+  const asServed = (object: Resource): Resource => ({
+    ...object,
+    apiVersion: 'calico-ts.dev/v1',
+    kind: 'CalicoNode',
+  });
+  return {
+    ...row,
+    group: 'calico-ts.dev',
+    version: 'v1',
+    kind: 'CalicoNode',
+    plural: 'caliconodes',
+    singular: 'caliconode',
+    withDefaults: (object) => asServed(row.withDefaults(asNode(object))),
+    validate: (object, previous) =>
+      row.validate(asNode(object), previous === undefined ? undefined : asNode(previous)),
+    unknownFields: (object) => row.unknownFields(asNode(object)),
+    toStored: (object) => row.toStored(asNode(object)),
+    fromStored: (object) => asServed(row.fromStored(object)),
+  };
 }

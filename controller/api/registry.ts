@@ -3,11 +3,13 @@
 
 import type { ApiKind } from './api-kind.ts';
 import { builtInKinds } from './built-in-kinds.ts';
-import { calicoKinds } from './calico-kinds.ts';
+import { calicoKinds, calicoNodeKind } from './calico-kinds.ts';
 
 export const API_KINDS: readonly ApiKind[] = [...builtInKinds(), ...calicoKinds()];
 
-const byUrl = new Map(API_KINDS.map((kind) => [`${kind.group}/${kind.version}/${kind.plural}`, kind]));
+const byUrl = new Map(
+  [...API_KINDS, calicoNodeKind()].map((kind) => [`${kind.group}/${kind.version}/${kind.plural}`, kind]),
+);
 
 export function findApiKind(group: string, version: string, plural: string): ApiKind | undefined {
   return byUrl.get(`${group}/${version}/${plural}`);

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/logging/logger.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
+import { type Inspection, isInspectionPath } from '../inspection/inspection.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiKind, Verb } from './api-kind.ts';
 import { parseBody } from './body.ts';
@@ -45,6 +46,8 @@ export interface ApiServerOptions extends HandlerContext {
   readonly port: number;
   readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
   readonly version: string;
+  /** Answers under `calico-ts.dev`. */
+  readonly inspection: Inspection;
   /** Whether it can do its work: etcd answers and the watches are up. */
   readonly isReady: () => Promise<boolean>;
 }
@@ -121,6 +124,10 @@ export class ApiServer {
     const user = this.#authenticate(request);
     if (this.#answerDiscovery(url.pathname, request, response)) return;
     if (REVIEW.test(url.pathname)) return this.#answerReview(url.pathname, request, response, user);
+    if (isInspectionPath(url.pathname)) {
+      authorize(user, inspectionAttributes(url.pathname, request.method ?? 'GET'));
+      return this.#options.inspection.handle(url, request, response);
+    }
     const resource = parseResourcePath(url.pathname);
     if (resource === undefined)
       throw new ApiError('NotFound', 'the server could not find the requested resource');
@@ -309,6 +316,13 @@ function isStoreSubresource(kind: ApiKind, subresource: string): boolean {
   return (
     (subresource === 'status' && kind.hasStatus) || (subresource === 'finalize' && kind.kind === 'Namespace')
   );
+}
+
+/** As a subresource, which readers and nodes may not read: administrators only. */
+function inspectionAttributes(path: string, method: string): Attributes {
+  const [, , group = '', , resource = '', name] = path.split('/');
+  const verb = method === 'GET' ? 'get' : 'update';
+  return { verb, group, resource, subresource: 'inspect', namespace: undefined, name };
 }
 
 function attributesOf(
