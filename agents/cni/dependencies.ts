@@ -51,6 +51,8 @@ export interface EndpointStore {
   find(namespace: string, name: string, signal: AbortSignal): Promise<WorkloadEndpoint | undefined>;
   /** Creates or replaces; gives the revision of the write. */
   write(endpoint: WorkloadEndpoint, signal: AbortSignal): Promise<number>;
+  /** Makes the profile unless one of its name is there, however it looks. */
+  ensureProfile(profile: Resource, signal: AbortSignal): Promise<void>;
   /** Only if it still is what it was; a missing one is fine. */
   remove(endpoint: WorkloadEndpoint, signal: AbortSignal): Promise<void>;
   /** Endpoints of this host. */

@@ -13,14 +13,23 @@ export class CniFailure extends Error {
   }
 }
 
-/** Faults that pass (datastore or API away, a wait that took too long) are "try again later", so that runtimes do. */
+/** Codes by which the errors of our own parts say that a fault passes by itself. */
+const PASSING: readonly unknown[] = [
+  ...['unavailable', 'timeout', 'outcomeUnknown', 'conflict', 'aborted', 'stopped'],
+  ...['writerEnded', 'timedOut', 'queueFull', 'endpointMissing'],
+];
+
+/**
+ * Faults that pass (datastore or API away, kernel writer starting, a wait that took too long) are "try again later", so that
+ * runtimes do.
+ */
 export function toCniError(error: unknown, cniVersion: string): CniError {
   if (error instanceof CniFailure)
     return { cniVersion, code: error.code, msg: error.message, ...detailsOf(error.cause) };
-  const type = (error as { type?: { code?: unknown } } | undefined)?.type?.code;
-  const passing = ['unavailable', 'timeout', 'outcomeUnknown', 'conflict', 'aborted'];
-  const code =
-    typeof type === 'string' && passing.includes(type) ? CniErrorCode.tryAgainLater : CniErrorCode.internal;
+  const type = (error as { type?: { code?: unknown; status?: unknown } } | undefined)?.type;
+  // The API's answers: too many requests, or a fault of its own.
+  const isBusy = type?.code === 'status' && (type.status === 429 || Number(type.status) >= 500);
+  const code = isBusy || PASSING.includes(type?.code) ? CniErrorCode.tryAgainLater : CniErrorCode.internal;
   const msg = isNativeError(error) ? error.message : String(error);
   return { cniVersion, code, msg, ...detailsOf((error as { cause?: unknown } | undefined)?.cause) };
 }

@@ -24,7 +24,7 @@ import type {
 import { CniFailure, toCniError } from './failure.ts';
 import { podRequests } from './pod-annotations.ts';
 import { buildResult } from './result.ts';
-import { buildEndpoint, identifyWorkload, type Workload } from './workload.ts';
+import { buildEndpoint, identifyWorkload, networkProfile, type Workload } from './workload.ts';
 
 export interface CniHandlerOptions {
   readonly node: string;
@@ -65,6 +65,7 @@ export class CniHandler {
   async handle(request: CniRequest, signal: AbortSignal): Promise<CniAnswer> {
     const previous = this.#busy.get(request.containerId) ?? Promise.resolve();
     const current = previous.then(() => this.#answer(request, signal));
+    // Bounded: the server takes a limited number of requests, and each ends with its signal.
     this.#busy.set(request.containerId, current);
     try {
       return await current;
@@ -78,6 +79,8 @@ export class CniHandler {
     try {
       const config = parseConfiguration(request.config);
       cniVersion = config.cniVersion;
+      if (signal.aborted)
+        throw new CniFailure(CniErrorCode.tryAgainLater, 'the caller gave up before its turn came');
       return { version: 1, result: await this.#run(request, config, signal) };
     } catch (error) {
       const failure = toCniError(error, cniVersion);
@@ -133,6 +136,7 @@ export class CniHandler {
         addresses,
         mac,
       });
+      if (pod === undefined) await this.#options.endpoints.ensureProfile(networkProfile(config.name), signal);
       undo.push(() => this.#options.endpoints.remove(endpoint, AbortSignal.timeout(UNDO_MS)));
       const revision = await this.#options.endpoints.write(endpoint, signal);
       events.emit({ component: 'agent', kind: 'endpointWritten', object, revision });
@@ -211,8 +215,8 @@ export class CniHandler {
       {
         handle: workload.handle,
         attributes: { node, ...identity, timestamp: now().toISOString() },
-        ipv4: config.ipam?.assign_ipv4 !== 'false',
-        ipv6: config.ipam?.assign_ipv6 === 'true',
+        ipv4: wanted.families?.includes('IPv4') ?? config.ipam?.assign_ipv4 !== 'false',
+        ipv6: wanted.families?.includes('IPv6') ?? config.ipam?.assign_ipv6 === 'true',
         pools4: wanted.pools4 ?? config.ipam?.ipv4_pools ?? [],
         pools6: wanted.pools6 ?? config.ipam?.ipv6_pools ?? [],
         addresses: wanted.addresses,

@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 // Kept beside lib/protocol/cni.ts by a test: importing that file would load the schema library.
 const PROTOCOL_VERSION = 1;
 const SPEC_VERSIONS = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'];
+const COMMANDS = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION'];
 const TRY_AGAIN_LATER = 11;
 const INVALID_ENVIRONMENT = 4;
 const DECODE_FAILURE = 6;
@@ -56,6 +57,7 @@ function ask(socketPath: string, request: object): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketPath);
     const chunks: Buffer[] = [];
+    let size = 0;
     const away = (why: string): void => {
       socket.destroy();
       reject(
@@ -69,7 +71,11 @@ function ask(socketPath: string, request: object): Promise<string> {
     socket.on('error', (error: NodeJS.ErrnoException) =>
       away(`is not there (${error.code ?? error.message})`),
     );
-    socket.on('data', (chunk) => chunks.push(chunk));
+    socket.on('data', (chunk) => {
+      size += chunk.length;
+      if (size > MAX_BYTES) away('answers without end');
+      else chunks.push(chunk);
+    });
     socket.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')));
     socket.write(`${JSON.stringify(request)}\n`);
   });
@@ -82,6 +88,8 @@ async function main(): Promise<number> {
     const text = await readStandardInput();
     const config = parseConfiguration(text);
     cniVersion = config.cniVersion ?? cniVersion;
+    if (!COMMANDS.includes(command))
+      throw new PluginError(INVALID_ENVIRONMENT, `CNI_COMMAND is none of ${COMMANDS.join(', ')}`);
     if (command === 'VERSION') return print({ cniVersion, supportedVersions: SPEC_VERSIONS });
     const request = {
       version: PROTOCOL_VERSION,

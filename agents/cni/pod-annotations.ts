@@ -7,6 +7,8 @@ import { CniFailure } from './failure.ts';
 export interface PodRequests {
   readonly pools4: readonly string[] | undefined;
   readonly pools6: readonly string[] | undefined;
+  /** `IPv4`, `IPv6` or both; undefined: as the network's configuration says. */
+  readonly families: readonly string[] | undefined;
   readonly addresses: readonly string[];
   readonly mac: string | undefined;
 }
@@ -29,7 +31,14 @@ export function podRequests(pod: Resource | undefined, namespace: Resource | und
         CniErrorCode.unsupportedField,
         `annotation ${PREFIX}${unsupported} is not supported`,
       );
+  const families = list(annotations, 'ipFamilies');
+  if (families?.length === 0 || families?.some((family) => family !== 'IPv4' && family !== 'IPv6') === true)
+    throw new CniFailure(
+      CniErrorCode.invalidConfiguration,
+      `annotation ${PREFIX}ipFamilies names other families than IPv4 and IPv6`,
+    );
   return {
+    families,
     pools4: list(annotations, 'ipv4pools'),
     pools6: list(annotations, 'ipv6pools'),
     // An address is the pod's own wish; a namespace cannot ask for one.

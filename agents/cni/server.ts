@@ -19,12 +19,18 @@ export interface CniServerOptions {
   readonly logger: Logger;
   /** Requests at a time; the rest is told to try again. */
   readonly maxConcurrent?: number;
+  /** How long a caller may take to send its one line; 10 s if left out. */
+  readonly requestMs?: number;
 }
+
+const REQUEST_MS = 10_000;
 
 export class CniServer implements Startable {
   readonly #options: CniServerOptions;
   readonly #server: Server;
   readonly #sockets = new Map<Socket, AbortController>();
+  /** Commands under way: an ADD that is cut off still undoes what it did. */
+  readonly #running = new Set<Promise<void>>();
 
   constructor(options: CniServerOptions) {
     this.#options = options;
@@ -41,6 +47,7 @@ export class CniServer implements Startable {
     await chmod(socketPath, 0o600);
   }
 
+  /** Cuts off what is under way and waits until it has been undone (bounded by the handler's own limits). */
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const [socket, aborting] of this.#sockets) {
@@ -48,6 +55,7 @@ export class CniServer implements Startable {
       socket.destroy();
     }
     await closed;
+    await Promise.allSettled(this.#running);
   }
 
   #serve(socket: Socket): void {
@@ -63,16 +71,28 @@ export class CniServer implements Startable {
       answer(socket, failure(CniErrorCode.tryAgainLater, 'too many CNI requests at a time'));
       return;
     }
+    this.#readLine(socket, (line) => {
+      const running = this.#answer(socket, line, aborting.signal);
+      this.#running.add(running);
+      void running.finally(() => this.#running.delete(running));
+    });
+  }
+
+  #readLine(socket: Socket, onLine: (line: string) => void): void {
     let text = '';
+    socket.setTimeout(this.#options.requestMs ?? REQUEST_MS, () => socket.destroy());
     socket.setEncoding('utf8');
     const onData = (chunk: string): void => {
       text += chunk;
-      if (text.length > CNI_MAX_MESSAGE_BYTES)
-        answer(socket, failure(CniErrorCode.decodeFailure, 'the request is too large'));
       const end = text.indexOf('\n');
-      if (end < 0) return;
+      const isTooLarge = text.length > CNI_MAX_MESSAGE_BYTES;
+      if (end < 0 && !isTooLarge) return;
       socket.off('data', onData);
-      void this.#answer(socket, text.slice(0, end), aborting.signal);
+      socket.setTimeout(0);
+      // Whatever else comes is read and dropped, so that the caller sees the answer and not a reset.
+      socket.resume();
+      if (isTooLarge) answer(socket, failure(CniErrorCode.decodeFailure, 'the request is too large'));
+      else onLine(text.slice(0, end));
     };
     socket.on('data', onData);
   }

@@ -4,6 +4,7 @@ import { podAttributes, podInterfaceName } from '../../lib/conversion/pod.ts';
 import type { WorkloadEndpoint, WorkloadEndpointSpec } from '../../lib/model/endpoint-types.ts';
 import { CALICO_API_VERSION } from '../../lib/model/kinds.ts';
 import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
+import type { Resource } from '../../lib/model/metadata.ts';
 import { type WorkloadEndpointIds, workloadEndpointName } from '../../lib/model/workload-endpoint-name.ts';
 import { parseIp } from '../../lib/net/ip.ts';
 import { CniErrorCode, type CniRequest } from '../../lib/protocol/cni.ts';
@@ -57,6 +58,23 @@ export interface EndpointParts {
   readonly pod: Pod | undefined;
   readonly addresses: readonly string[];
   readonly mac: string;
+}
+
+/**
+ * Outside Kubernetes containers are under a profile named after their network: they may go anywhere and be reached by one
+ * another (Calico's default for networks without `policy.type`).
+ */
+export function networkProfile(network: string): Resource {
+  return {
+    apiVersion: CALICO_API_VERSION,
+    kind: 'Profile',
+    metadata: { name: network },
+    spec: {
+      egress: [{ action: 'Allow' }],
+      ingress: [{ action: 'Allow', source: { selector: `has(${network})` } }],
+      labelsToApply: { [network]: '' },
+    },
+  };
 }
 
 /** The WorkloadEndpoint as the plugin writes it. */

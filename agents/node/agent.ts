@@ -106,7 +106,8 @@ export class Agent implements Startable {
     await this.#startApis(sources);
     await this.#startSyncers(datastore, felix, feeder);
     await this.#startCni(datastore, writer, dataplane);
-    void this.#keepRegistered(datastore);
+    const registering = this.#keepRegistered(datastore);
+    this.#stack.push('registration', () => registering);
   }
 
   async stop(): Promise<void> {
@@ -150,18 +151,23 @@ export class Agent implements Startable {
     const prefixes: Readonly<
       Record<
         string,
-        { readonly prefix: string; readonly onUpdates: (updates: readonly SyncerUpdate[]) => void }
+        {
+          readonly prefix: string;
+          readonly onUpdates: (updates: readonly SyncerUpdate[]) => void;
+          readonly onRevision?: (revision: number) => void;
+        }
       >
     > = {
       resources: {
         prefix: RESOURCE_ROOT,
+        onRevision: (revision) => felix.onRevision(revision),
         onUpdates: (updates) => {
           felix.onUpdates(updates);
           feeder.onResources(updates);
           this.#noticeRemoval(updates);
         },
       },
-      blocks: { prefix: `${IPAM_ROOT}assignment/`, onUpdates: (updates) => felix.onUpdates(updates) },
+      blocks: { prefix: `${IPAM_ROOT}assignment/`, onUpdates: (updates) => felix.onBlocks(updates) },
       affinities: { prefix: blockAffinityPrefix(node), onUpdates: (updates) => feeder.onAffinities(updates) },
       plugins: { prefix: PLUGIN_ROOT, onUpdates: (updates) => this.#mirror.onUpdates(updates) },
     };
@@ -176,7 +182,7 @@ export class Agent implements Startable {
         this.#events.emit({ component: 'agent', kind: 'inSync' });
       }
     };
-    for (const [name, { prefix, onUpdates }] of Object.entries(prefixes)) {
+    for (const [name, { prefix, onUpdates, onRevision }] of Object.entries(prefixes)) {
       this.#statuses.set(name, 'waitForDatastore');
       const syncer = new Syncer({
         datastore,
@@ -184,6 +190,7 @@ export class Agent implements Startable {
         logger: this.#options.logger.child({ part: `syncer ${name}` }),
         callbacks: {
           onUpdates,
+          ...(onRevision === undefined ? {} : { onRevision }),
           onStatus: (status) => {
             this.#statuses.set(name, status);
             onStatus();

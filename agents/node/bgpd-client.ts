@@ -16,6 +16,7 @@ import {
 
 const RECONNECT_MS = 250;
 const ANSWER_MS = 5000;
+const RETRY_MS = 1000;
 
 export type BgpdFailure = 'away' | 'timeout' | 'refused';
 export class BgpdError extends Error {
@@ -43,6 +44,7 @@ export class BgpdClient implements Startable {
   #isConnected = false;
   #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
   #nextId = 1;
   #number = 0;
   #wanted: BgpdConfigurationInput | undefined;
@@ -71,6 +73,7 @@ export class BgpdClient implements Startable {
   async stop(): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#retry);
     this.#socket?.destroy();
     this.#failAll('the agent stops');
   }
@@ -111,8 +114,7 @@ export class BgpdClient implements Startable {
     socket.setEncoding('utf8');
     socket.on('connect', () => {
       this.#isConnected = true;
-      socket.write(`${JSON.stringify({ type: 'events', id: 0, afterSeq: this.#lastEventSeq })}\n`);
-      void this.#sendConfiguration();
+      void this.#greet(socket);
     });
     socket.on('data', (chunk: string) => {
       const lines = (pending + chunk).split('\n');
@@ -122,6 +124,7 @@ export class BgpdClient implements Startable {
     });
     socket.on('error', () => socket.destroy());
     socket.on('close', () => {
+      clearTimeout(this.#retry);
       if (this.#isConnected) this.#logger.warn('bgpd went away');
       this.#isConnected = false;
       this.#failAll('bgpd went away');
@@ -149,7 +152,10 @@ export class BgpdClient implements Startable {
       this.#onEvent(response.event);
       return;
     }
-    if (response.type === 'eventsLost') this.#logger.warn('bgpd events lost', { count: response.count });
+    if (response.type === 'eventsLost') {
+      const { count } = response;
+      this.#events.emit({ component: 'agent', kind: 'eventsLost', count, cause: 'bgpd' });
+    }
     const waiting = typeof response.id === 'number' ? this.#waiting.get(response.id) : undefined;
     if (waiting === undefined || typeof response.id !== 'number') return;
     this.#waiting.delete(response.id);
@@ -162,17 +168,28 @@ export class BgpdClient implements Startable {
     this.#events.relay({ ...event, kind: event.kind as EventKind });
   }
 
+  /** Asks who is there before it asks for events: a bgpd that started anew counts them from 1 again. */
+  async #greet(socket: Socket): Promise<void> {
+    try {
+      const { startedAt } = await this.status();
+      if (startedAt !== this.#bgpdStart) this.#lastEventSeq = 0;
+      this.#bgpdStart = startedAt;
+    } catch (error) {
+      // It is connected and does not say what it is: the next connection may do better.
+      this.#logger.warn('bgpd does not say its status', { error });
+      socket.destroy();
+      return;
+    }
+    socket.write(`${JSON.stringify({ type: 'events', id: 0, afterSeq: this.#lastEventSeq })}\n`);
+    await this.#sendConfiguration();
+  }
+
   async #sendConfiguration(): Promise<void> {
     const configuration = this.#wanted;
     if (configuration === undefined) return;
     const number = this.#number;
+    clearTimeout(this.#retry);
     try {
-      // A bgpd that started anew counts its events from 1 again.
-      const { startedAt } = await this.status();
-      if (startedAt !== this.#bgpdStart) {
-        this.#bgpdStart = startedAt;
-        this.#lastEventSeq = 0;
-      }
       const response = await this.ask({ type: 'configure', number, configuration });
       this.#configurationErrors =
         response.type === 'refused'
@@ -187,7 +204,10 @@ export class BgpdClient implements Startable {
           count: configuration.peers?.length ?? 0,
         });
     } catch (error) {
-      this.#logger.warn('handing over the BGP configuration failed', { error });
+      this.#logger.warn('handing over the BGP configuration failed, trying again', { error });
+      // Without a connection the next one hands it over.
+      if (this.#isConnected && !this.#isStopped)
+        this.#retry = setTimeout(() => void this.#sendConfiguration(), RETRY_MS);
     }
   }
 }

@@ -174,6 +174,20 @@ export function endpointStore(client: ResourceClient, node: string): EndpointSto
     find,
     write: async (endpoint, signal) =>
       Number((await client.apply(endpoint, signal)).resource.metadata.resourceVersion),
+    ensureProfile: async (profile, signal) => {
+      try {
+        await client.get({ kind: 'Profile', name: profile.metadata.name }, signal);
+        return;
+      } catch (error) {
+        if (!isResourceError(error, 'doesNotExist')) throw error;
+      }
+      try {
+        await client.create(profile, signal);
+      } catch (error) {
+        // Another host was quicker.
+        if (!isResourceError(error, 'alreadyExists')) throw error;
+      }
+    },
     remove: async ({ metadata: { namespace = '', name }, spec }, signal) => {
       const current = await find(namespace, name, signal);
       // A newer sandbox may have taken the name meanwhile.

@@ -4,14 +4,20 @@
 import { decodeStored } from '../../lib/datastore/stored-form.ts';
 import type { SyncerUpdate } from '../../lib/datastore/syncer-contract.ts';
 import type { EventSink } from '../../lib/events/event.ts';
+import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import { parseResourceKey } from '../../lib/model/keys.ts';
 import { CalcGraph } from '../felix/calc/calc-graph.ts';
+import type { CalcFlush } from '../felix/calc/messages.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
+
+/** How long a change waits for the kernel before the next one is handed over beside it. */
+const PATIENCE_MS = 1000;
+const MOST_PATIENCE_MS = 60_000;
 
 export interface FelixOptions {
   readonly node: string;
-  readonly dataplane: Dataplane;
+  readonly dataplane: Pick<Dataplane, 'apply'>;
   readonly events: EventSink;
   readonly logger: Logger;
 }
@@ -20,7 +26,10 @@ export class Felix {
   readonly #options: FelixOptions;
   readonly #graph: CalcGraph;
   #isDirty = false;
-  #isStopped = false;
+  readonly #stopping = new AbortController();
+  #isInSync = false;
+  /** Changes that the kernel has not taken yet. */
+  #unacknowledged = 0;
   #pumping: Promise<void> | undefined;
   #acknowledgedRevision = 0;
 
@@ -34,25 +43,42 @@ export class Felix {
     return this.#acknowledgedRevision;
   }
 
+  /** Of the syncer that carries policy and endpoints: its revisions are those that are acknowledged. */
   onUpdates(updates: readonly SyncerUpdate[]): void {
-    for (const { key, kv, revision } of updates)
-      this.#graph.onUpdate({
-        key,
-        value: kv === undefined ? undefined : parse(key, kv.value, kv.modRevision),
-        revision,
-      });
+    this.#take(updates, true);
+  }
+
+  /** Of address blocks, which another syncer brings: how far that one is says nothing about policy. */
+  onBlocks(updates: readonly SyncerUpdate[]): void {
+    this.#take(updates, false);
+  }
+
+  /** Policy and endpoints are known up to this revision, also where nothing of them changed. */
+  onRevision(revision: number): void {
+    this.#graph.onRevision(revision);
     this.#pump();
   }
 
   onInSync(): void {
+    this.#isInSync = true;
     this.#graph.onInSync();
     this.#pump();
   }
 
-  /** Waits for the change under way. */
+  /** Waits for the calculation under way; not for the kernel, which ends by itself. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.#stopping.abort();
     await this.#pumping;
+  }
+
+  #take(updates: readonly SyncerUpdate[], countsRevision: boolean): void {
+    for (const { key, kv, revision } of updates)
+      this.#graph.onUpdate({
+        key,
+        value: kv === undefined ? undefined : parse(key, kv.value, kv.modRevision),
+        revision: countsRevision ? revision : 0,
+      });
+    this.#pump();
   }
 
   #pump(): void {
@@ -65,7 +91,7 @@ export class Felix {
   async #run(): Promise<void> {
     // Updates of one moment come in several calls: let them all in before the first flush.
     await new Promise<void>((resolve) => setImmediate(resolve));
-    while (this.#isDirty && !this.#isStopped) {
+    while (this.#isDirty && !this.#stopping.signal.aborted) {
       this.#isDirty = false;
       const started = performance.now();
       const flush = this.#graph.flush();
@@ -73,24 +99,49 @@ export class Felix {
         this.#options.logger.warn('invalid value counts as absent', { ...invalid });
       if (flush.messages.length === 0) {
         // Nothing here changes: what the kernel holds is true at this revision too.
-        this.#acknowledgedRevision = flush.revision;
+        if (this.#isInSync && this.#unacknowledged === 0) this.#acknowledge(flush.revision);
         continue;
       }
-      const { events, logger, dataplane } = this.#options;
-      const { revision } = flush;
-      events.emit({
+      this.#options.events.emit({
         component: 'agent',
         kind: 'calcFlushed',
-        revision,
+        revision: flush.revision,
         count: flush.messages.length,
         durationMs: performance.now() - started,
       });
-      try {
-        this.#acknowledgedRevision = (await dataplane.apply(flush)).revision;
-      } catch (error) {
-        if (!this.#isStopped) logger.error('dataplane did not take a change', { error });
-      }
+      await this.#program(flush);
     }
+  }
+
+  /**
+   * Waits for the kernel, so that changes gather meanwhile; but not for ever: the next change may be the one that takes
+   * away what the kernel refuses. The more are waiting, the longer each next one is held back.
+   */
+  async #program(flush: CalcFlush): Promise<void> {
+    const { dataplane, logger } = this.#options;
+    this.#unacknowledged += 1;
+    const waiting = new AbortController();
+    const applied = dataplane
+      .apply(flush)
+      .then(
+        ({ revision }) => this.#acknowledge(revision),
+        (error: unknown) => {
+          if (!this.#stopping.signal.aborted) logger.error('dataplane did not take a change', { error });
+        },
+      )
+      .finally(() => {
+        this.#unacknowledged -= 1;
+        waiting.abort();
+      });
+    const patienceMs = Math.min(MOST_PATIENCE_MS, PATIENCE_MS * this.#unacknowledged);
+    await Promise.race([
+      applied,
+      waitFor(patienceMs, AbortSignal.any([this.#stopping.signal, waiting.signal])),
+    ]);
+  }
+
+  #acknowledge(revision: number): void {
+    this.#acknowledgedRevision = Math.max(this.#acknowledgedRevision, revision);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { describeSettings, loadSettings } from '../../lib/config/settings.ts';
+import { describeSettings, loadSettings, unknownVariables } from '../../lib/config/settings.ts';
 import { createLogger, type LogLevel } from '../../lib/logging/logger.ts';
 import { Agent } from './agent.ts';
 import { AGENT_SETTINGS } from './config.ts';
@@ -24,6 +24,8 @@ async function main(): Promise<number> {
   const { settings } = loaded;
   const node = settings.nodeName ?? hostname().toLowerCase();
   const logger = createLogger({ component: 'agent', host: node, level: settings.logLevel as LogLevel });
+  const unknown = unknownVariables(AGENT_SETTINGS, process.env, 'FELIX_');
+  if (unknown.length > 0) logger.warn('variables that nothing here reads', { variables: unknown });
   const stopped = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
   const agent = new Agent({ settings, node, logger, readFile: (path) => readFileSync(path) });

@@ -131,8 +131,9 @@ function nodeWith(
   { ipv4, ipv6 }: NodeAddresses,
   asNumber: number | undefined,
 ): CalicoNode {
-  const { ipv4Address: _v4, ipv6Address: _v6, ...bgp } = current?.spec?.bgp ?? {};
-  const addresses = [ipv4, ipv6].filter((text) => text !== undefined);
+  // A family that the settings leave out keeps what is stored (calico/node's `none`).
+  const bgp = current?.spec?.bgp ?? {};
+  const addresses = [ipv4 ?? bgp.ipv4Address, ipv6 ?? bgp.ipv6Address].filter((text) => text !== undefined);
   return {
     ...(current ?? { apiVersion: CALICO_API_VERSION, kind: 'Node' as const, metadata: { name } }),
     spec: {

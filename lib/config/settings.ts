@@ -86,15 +86,42 @@ function parseFlags(
       { type: type === 'boolean' ? 'boolean' : 'string' } as const,
     ]),
   );
-  try {
-    const { values } = parseArgs({ args: [...argv], options, allowNegative: true });
-    return Object.fromEntries(
-      Object.entries(values).map(([name, value]) => [name, value === undefined ? undefined : String(value)]),
-    );
-  } catch (error) {
-    problems.push(String((error as { message?: unknown }).message));
-    return {};
+  // Not strict: parseArgs would stop at the first problem.
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options,
+    allowNegative: true,
+    strict: false,
+    tokens: true,
+    allowPositionals: true,
+  });
+  const values: Record<string, string> = {};
+  for (const token of tokens) {
+    if (token.kind === 'positional') problems.push(`${JSON.stringify(token.value)} is no flag`);
+    if (token.kind !== 'option') continue;
+    const isNegative = token.rawName.startsWith('--no-') && !(token.name in options);
+    const name = isNegative ? token.rawName.slice('--no-'.length) : token.name;
+    const option = Object.hasOwn(options, name) ? options[name] : undefined;
+    const isBoolean = option?.type === 'boolean';
+    if (option === undefined || (isNegative && !isBoolean))
+      problems.push(`there is no flag ${token.rawName}`);
+    else if (isBoolean) values[name] = isNegative ? 'false' : (token.value ?? 'true');
+    else if (token.value === undefined) problems.push(`${token.rawName} needs a value`);
+    else values[name] = token.value;
   }
+  return values;
+}
+
+/** Variables with the prefix that no setting reads: for a warning, as they may be meant for another program. */
+export function unknownVariables(
+  table: SettingsTable,
+  env: SettingsSources['env'],
+  prefix: string,
+): readonly string[] {
+  const known = new Set(Object.values(table).map((setting) => setting.env));
+  return Object.keys(env)
+    .filter((name) => name.startsWith(prefix) && !known.has(name))
+    .sort();
 }
 
 function parseSetting(setting: Setting, text: string, source: string, problems: string[]): unknown {
@@ -105,9 +132,9 @@ function parseSetting(setting: Setting, text: string, source: string, problems: 
       return text;
     case 'number': {
       const value = Number(text);
-      if (!Number.isFinite(value) || value < setting.min || value > setting.max)
+      if (!/^-?\d+$/.test(text) || value < setting.min || value > setting.max)
         problems.push(
-          `${source}: ${JSON.stringify(text)} is no number from ${setting.min} to ${setting.max}`,
+          `${source}: ${JSON.stringify(text)} is no whole number from ${setting.min} to ${setting.max}`,
         );
       return value;
     }

@@ -26,12 +26,12 @@ export class EventLog implements EventSink {
   }
 
   emit(event: EventInput): void {
-    this.append({ time: this.#now().toISOString(), host: this.host, seq: this.#nextSeq++, ...event });
+    this.#append({ time: this.#now().toISOString(), host: this.host, seq: this.#nextSeq++, ...event });
   }
 
   /** Takes over an event that another process of this host has stamped (bgpd, kubelet), under a sequence number of ours. */
   relay(event: Omit<CalicoEvent, 'host' | 'seq'>): void {
-    this.append({ ...event, host: this.host, seq: this.#nextSeq++ });
+    this.#append({ ...event, host: this.host, seq: this.#nextSeq++ });
   }
 
   /** Events with `seq` greater than `afterSeq`, oldest first, and how many of those have been overwritten. */
@@ -39,9 +39,11 @@ export class EventLog implements EventSink {
     afterSeq = 0,
     limit = this.#capacity,
   ): { readonly events: readonly CalicoEvent[]; readonly lost: number } {
+    // Who has read further than this log has come read an earlier one, of before a restart: it gets all of this one.
+    const after = afterSeq >= this.#nextSeq ? 0 : afterSeq;
     const oldest = this.#ring[0]?.seq ?? this.#nextSeq;
-    const lost = Math.max(0, oldest - afterSeq - 1);
-    const events = this.#ring.filter((event) => event.seq > afterSeq).slice(0, limit);
+    const lost = Math.max(0, oldest - after - 1);
+    const events = this.#ring.filter((event) => event.seq > after).slice(0, limit);
     return { events, lost };
   }
 
@@ -51,9 +53,16 @@ export class EventLog implements EventSink {
     return () => void this.#followers.delete(follower);
   }
 
-  private append(event: CalicoEvent): void {
+  #append(event: CalicoEvent): void {
     this.#ring.push(event);
     if (this.#ring.length > this.#capacity) this.#ring.shift();
-    for (const follower of this.#followers) follower(event);
+    for (const follower of this.#followers) {
+      try {
+        follower(event);
+      } catch {
+        // An emitter must not fail because of a reader: the reader goes.
+        this.#followers.delete(follower);
+      }
+    }
   }
 }

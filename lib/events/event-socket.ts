@@ -10,6 +10,8 @@ import type { EventLog } from './event-log.ts';
 
 const MAX_LINE_BYTES = 16 * 1024;
 const MAX_KEPT = 1000;
+/** Bytes that may wait in the socket for an agent that does not read; beyond that events are kept here. */
+const MAX_UNSENT_BYTES = 256 * 1024;
 const RECONNECT_MS = 500;
 
 const kinds = Object.values(EVENT_KINDS).flat() as [EventKind, ...EventKind[]];
@@ -25,17 +27,25 @@ const eventLineSchema = z.object({
   durationMs: z.number().optional(),
   cause: z.string().max(1024).optional(),
 });
+/** What the sender could not keep while the agent was away. */
+const lostLineSchema = z.object({ lost: z.number().int().positive(), from: z.string().max(64) });
 
 export class EventSocketServer implements Startable {
   readonly #path: string;
   readonly #log: EventLog;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #refused = 0;
 
   constructor(path: string, log: EventLog) {
     this.#path = path;
     this.#log = log;
     this.#server = createServer((socket) => this.#serve(socket));
+  }
+
+  /** Lines that were no events. */
+  get refused(): number {
+    return this.#refused;
   }
 
   async start(): Promise<void> {
@@ -67,8 +77,18 @@ export class EventSocketServer implements Startable {
   }
 
   #take(line: string): void {
-    const parsed = eventLineSchema.safeParse(parseJson(line));
+    const json = parseJson(line);
+    const parsed = eventLineSchema.safeParse(json);
+    const gap = lostLineSchema.safeParse(json);
     if (parsed.success) this.#log.relay(withoutUndefined(parsed.data));
+    else if (gap.success)
+      this.#log.emit({
+        component: 'agent',
+        kind: 'eventsLost',
+        count: gap.data.lost,
+        cause: gap.data.from,
+      });
+    else this.#refused += 1;
   }
 }
 
@@ -91,15 +111,20 @@ function parseJson(line: string): unknown {
 /** The sender's side: an EventSink of a process that is not the agent. */
 export class EventSocketSender implements EventSink, Startable {
   readonly #path: string;
+  readonly #name: string;
   readonly #kept: string[] = [];
   #dropped = 0;
+  /** Of the dropped ones, how many the agent has been told of. */
+  #saidDropped = 0;
   #socket: Socket | undefined;
   #isConnected = false;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
-  constructor(path: string) {
+  /** `name`: of this process, for the gap that it may have to report. */
+  constructor(path: string, name = 'another process of this host') {
     this.#path = path;
+    this.#name = name;
   }
 
   /** Events lost because the agent was away for too long. */
@@ -133,6 +158,7 @@ export class EventSocketSender implements EventSink, Startable {
       this.#isConnected = true;
       this.#flush();
     });
+    socket.on('drain', () => this.#flush());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => {
       this.#isConnected = false;
@@ -141,7 +167,11 @@ export class EventSocketSender implements EventSink, Startable {
   }
 
   #flush(): void {
-    if (!this.#isConnected || this.#socket === undefined) return;
-    for (const line of this.#kept.splice(0)) this.#socket.write(line);
+    const socket = this.#socket;
+    if (!this.#isConnected || socket === undefined || socket.writableLength > MAX_UNSENT_BYTES) return;
+    const lost = this.#dropped - this.#saidDropped;
+    if (lost > 0) socket.write(`${JSON.stringify({ lost, from: this.#name })}\n`);
+    this.#saidDropped = this.#dropped;
+    for (const line of this.#kept.splice(0)) socket.write(line);
   }
 }

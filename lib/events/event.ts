@@ -40,6 +40,7 @@ export const EVENT_KINDS = {
     'endpointProgrammed',
     'kernelWriterStarted',
     'bgpConfigured',
+    'eventsLost',
   ],
   bgpd: [
     'bgpdStarted',

@@ -81,6 +81,10 @@ export class KubeClient {
     this.#agent = new Agent({ keepAlive: true, maxSockets: 64 });
   }
 
+  get #timeoutMs(): number {
+    return this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  }
+
   /** Ends idle connections; calls under way end by their signals. */
   close(): void {
     this.#agent.destroy();
@@ -178,9 +182,18 @@ export class KubeClient {
     options: CallOptions = {},
     contentType = 'application/json',
   ): Promise<unknown> {
-    const response = await this.#open(method, path, body, options, contentType);
+    return parseJson(await this.#answer(await this.#open(method, path, body, options, contentType), options));
+  }
+
+  /** The whole answer to a GET as text. Throws KubeError. */
+  async text(path: string, options: CallOptions = {}): Promise<string> {
+    return this.#answer(await this.#open('GET', path, undefined, options, 'application/json'), options);
+  }
+
+  async #answer(response: IncomingMessage, options: CallOptions): Promise<string> {
     const chunks: Buffer[] = [];
     let size = 0;
+    const limit = setTimeout(() => response.destroy(lateError(method, path)), this.#timeoutMs);
     try {
       for await (const chunk of response as AsyncIterable<Buffer>) {
         size += chunk.length;
@@ -190,11 +203,13 @@ export class KubeClient {
       }
     } catch (cause) {
       throw this.#failure(cause, options.signal);
+    } finally {
+      clearTimeout(limit);
     }
     const text = Buffer.concat(chunks).toString('utf8');
     const status = response.statusCode ?? 0;
     if (status >= 300) throw statusError(status, text);
-    return parseJson(text);
+    return text;
   }
 
   /** Lines of a watch as they come; ends when the server ends it. Idle time is not limited here. */
@@ -229,7 +244,7 @@ export class KubeClient {
   ): Promise<IncomingMessage> {
     const query = new URLSearchParams(options.query).toString();
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-    const { ca, cert, key, serverName, timeoutMs } = this.#options;
+    const { ca, cert, key, serverName } = this.#options;
     const requestOptions: RequestOptions = {
       method,
       host: this.#base.hostname,
@@ -249,13 +264,7 @@ export class KubeClient {
     return new Promise((resolve, reject) => {
       const request = httpsRequest(requestOptions);
       // The answer's head has a limit; what a watch says after it comes when it comes.
-      const limit = setTimeout(
-        () =>
-          request.destroy(
-            new KubeError({ code: 'timeout' }, `the API did not answer ${method} ${path} in time`),
-          ),
-        timeoutMs ?? DEFAULT_TIMEOUT_MS,
-      );
+      const limit = setTimeout(() => request.destroy(lateError(method, path)), this.#timeoutMs);
       request.on('response', (response) => {
         clearTimeout(limit);
         resolve(response);
@@ -276,6 +285,10 @@ export class KubeClient {
       cause,
     });
   }
+}
+
+function lateError(method: string, path: string): KubeError {
+  return new KubeError({ code: 'timeout' }, `the API did not answer ${method} ${path} in time`);
 }
 
 function parseJson(text: string): unknown {

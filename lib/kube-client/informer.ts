@@ -27,6 +27,10 @@ export interface InformerOptions {
 
 /** Watches are ended and taken up again after so long, so that a stalled connection is not believed for ever. */
 const WATCH_SECONDS = 300;
+/** The server ends a watch by itself; a connection that has died without a word is given up so much later. */
+const GRACE_SECONDS = 15;
+/** A watch that the server ends sooner than this is not taken up again at once. */
+const SHORT_WATCH_MS = 1000;
 
 interface WatchLine {
   readonly type?: string;
@@ -81,7 +85,9 @@ export class Informer {
       try {
         if (mustList) await this.#list();
         mustList = false;
+        const started = performance.now();
         await this.#watch(() => backoff.reset());
+        if (performance.now() - started < SHORT_WATCH_MS) await waitFor(backoff.next(), signal);
       } catch (error) {
         if (signal.aborted) return;
         mustList = mustList || isStatus(error, 410);
@@ -124,7 +130,9 @@ export class Informer {
       timeoutSeconds: String(WATCH_SECONDS),
     };
     const path = KubeClient.path(kind, namespace);
-    for await (const line of client.stream(path, { query, signal: this.#stopping.signal })) {
+    const limit = AbortSignal.timeout((WATCH_SECONDS + GRACE_SECONDS) * 1000);
+    const signal = AbortSignal.any([this.#stopping.signal, limit]);
+    for await (const line of client.stream(path, { query, signal })) {
       this.#onLine(line as WatchLine);
       onLine();
     }

@@ -61,7 +61,7 @@ function wrap(base: winston.Logger, bound: LogFields): Logger {
       level,
       message,
       ...plainFields(bound),
-      ...plainFields(fields ?? {}),
+      ...unreserved(plainFields(fields ?? {})),
     });
     base.log({ level, message, line });
   };
@@ -75,6 +75,15 @@ function wrap(base: winston.Logger, bound: LogFields): Logger {
   };
 }
 
+/** What a line is known by is not to be overwritten by one of its fields: such a field gets an underscore. */
+const RESERVED: readonly string[] = ['time', 'level', 'message', 'component', 'host'];
+
+function unreserved(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [RESERVED.includes(name) ? `${name}_` : name, value]),
+  );
+}
+
 function plainFields(fields: LogFields): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, plainValue(value, 0)]));
 }
@@ -85,6 +94,8 @@ function plainValue(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (depth > 4) return '…';
   if (isNativeError(value)) return plainError(value, depth);
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'invalid date' : value.toISOString();
+  if (value instanceof URL) return value.href;
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
   if (value instanceof Map) return plainValue(Object.fromEntries(value), depth + 1);
   if (value instanceof Set) return plainValue([...value], depth + 1);
@@ -95,12 +106,13 @@ function plainValue(value: unknown, depth: number): unknown {
 }
 
 function plainError(error: Error, depth: number): Record<string, unknown> {
-  const extra = error as Error & { code?: unknown; type?: unknown };
+  const extra = error as Error & { code?: unknown; type?: unknown; errors?: unknown };
   return {
     name: error.name,
     message: error.message,
     ...(extra.code === undefined ? {} : { code: extra.code }),
     ...(extra.type === undefined ? {} : { type: plainValue(extra.type, depth + 1) }),
+    ...(extra.errors === undefined ? {} : { errors: plainValue(extra.errors, depth + 1) }),
     ...(error.cause === undefined ? {} : { cause: plainValue(error.cause, depth + 1) }),
     ...(error.stack === undefined ? {} : { stack: error.stack }),
   };
