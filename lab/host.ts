@@ -108,8 +108,9 @@ export class LabHost {
         this.#options.onExit(this.name, name, `${end}\n${output.slice(-2_000)}`);
       },
     });
-    await supervised.start();
+    // Known before it is ready: what must stop the host stops it too.
     this.#processes.set(row.name, supervised);
+    await supervised.start();
   }
 
   /** The supervised program of that name, to look at or to kill. */

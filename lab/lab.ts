@@ -16,7 +16,7 @@ import {
   hostPlace,
   isHostName,
 } from './addresses.ts';
-import { startEtcd } from './etcd.ts';
+import { etcdctlEnvironment, etcdEndpoint, startEtcd } from './etcd.ts';
 import { LabHost, type RemoveHostOptions } from './host.ts';
 import { isInside } from './inside.ts';
 import { LabError } from './lab-error.ts';
@@ -44,6 +44,8 @@ export interface LabOptions {
   /** Programs of each node and of the fabric; the whole table when not given. An empty list gives bare hosts. */
   readonly nodeProcesses?: readonly ProcessRow[];
   readonly fabricProcesses?: readonly ProcessRow[];
+  /** Nodes to begin with: they start beside the fabric's programs, as no one of them waits for another. */
+  readonly nodes?: readonly string[];
   /** Told what a person would want to read: a host added, a program that ended unasked. */
   readonly onEvent?: (text: string) => void;
 }
@@ -60,15 +62,18 @@ export class Lab {
   readonly #hosts = new Map<string, LabHost>();
   readonly #takenOctets = new Set<number>();
   readonly #fabricProcesses: Supervised[] = [];
-  #etcd: { readonly endpoint: string; readonly service: Service } | undefined;
+  /** A lab without programs has nobody to show a certificate to. */
+  readonly #isSecure: boolean;
+  #etcd: Service | undefined;
 
   private constructor(options: LabOptions) {
     this.fabric = fabricOf(options.fabric ?? 0);
     this.stateDir = options.stateDir;
     this.#options = options;
+    this.#isSecure = options.fabricProcesses?.length !== 0 || options.nodeProcesses?.length !== 0;
   }
 
-  /** Starts fabric, etcd and the fabric's programs; hosts are added afterwards. Sweeps an earlier lab on this fabric. */
+  /** Starts fabric, etcd, the fabric's programs and the first nodes; resolves when all are ready. Sweeps an earlier lab. */
   static async start(options: LabOptions): Promise<Lab> {
     if (!isInside(options.env)) throw new LabError({ code: 'notInside' });
     const lab = new Lab(options);
@@ -81,9 +86,20 @@ export class Lab {
     return lab;
   }
 
-  /** Address of etcd's client API, e.g. http://172.30.0.2:2379. */
+  /** Address of etcd's client API, e.g. https://172.30.0.2:2379. */
   get etcdEndpoint(): string {
-    return `http://${this.fabric.services}:2379`;
+    return etcdEndpoint(this.fabric.services, this.#isSecure);
+  }
+
+  /** Folder of certificates, one folder a role. */
+  get certificates(): string {
+    return join(this.stateDir, 'certificates');
+  }
+
+  /** What etcdctl needs in its environment. */
+  get etcdctlEnvironment(): Readonly<Record<string, string>> {
+    const certificate = this.#isSecure ? join(this.certificates, 'etcd-root') : undefined;
+    return etcdctlEnvironment(this.etcdEndpoint, certificate);
   }
 
   /** Where the controller's API is, once its row runs. */
@@ -113,9 +129,8 @@ export class Lab {
     try {
       await host.create();
       if (host.kind === 'node') {
-        for (const row of this.#options.nodeProcesses ?? NODE_PROCESSES) {
-          await host.startProcess(row, this.contextOf(host));
-        }
+        const rows = this.#options.nodeProcesses ?? NODE_PROCESSES;
+        await allSettled(rows.map((row) => host.startProcess(row, this.contextOf(host))));
       }
     } catch (error) {
       await this.removeHost(name, { how: 'power-off' });
@@ -144,7 +159,8 @@ export class Lab {
       stateDir: host.stateDir,
       etcdEndpoint: this.etcdEndpoint,
       apiServer: this.apiServer,
-      certificates: join(this.stateDir, 'certificates'),
+      redisUrl: `rediss://${this.fabric.services}:6379`,
+      certificates: this.certificates,
       program: programCommand(packageRoot, programs ?? 'source', process.execPath),
     };
   }
@@ -153,15 +169,17 @@ export class Lab {
   async stopEtcd(): Promise<void> {
     const running = this.#etcd;
     this.#etcd = undefined;
-    await running?.service.stop();
+    await running?.stop();
   }
 
   async startEtcd(): Promise<void> {
     if (this.#etcd !== undefined) throw new Error('etcd is running');
     const env = { ...this.#options.env, ...hostTag(this.fabric.number, 'fabric') };
-    const started = await startEtcd({ address: this.fabric.services, stateDir: this.stateDir, env });
+    const certificate = this.#isSecure ? { certificate: join(this.certificates, 'etcd') } : {};
+    const options = { address: this.fabric.services, stateDir: this.stateDir, env, ...certificate };
+    const started = await startEtcd(options);
     this.#etcd = started;
-    void started.service.exited.then((status) => {
+    void started.exited.then((status) => {
       if (this.#etcd === started) this.#reportExit('fabric', 'etcd', status);
     });
   }
@@ -187,22 +205,24 @@ export class Lab {
     await killTagged(this.fabric.number);
     await sweepFabric(this.fabric);
     await createFabric(this.fabric);
-    await Promise.all([this.startEtcd(), this.#issueCertificates()]);
+    if (this.#isSecure) await this.#issueCertificates();
+    await this.startEtcd();
+    this.#options.onEvent?.(`etcd answers at ${this.etcdEndpoint}`);
     const context = this.contextOf({
       name: 'fabric',
       address: this.fabric.services,
       address6: this.fabric.services6,
       stateDir: this.stateDir,
     });
-    for (const row of this.#options.fabricProcesses ?? FABRIC_PROCESSES)
-      await this.#startOnFabric(row, context);
+    const rows = this.#options.fabricProcesses ?? FABRIC_PROCESSES;
+    await allSettled([
+      ...rows.map((row) => this.#startOnFabric(row, context)),
+      ...(this.#options.nodes ?? []).map((name) => this.addHost(name)),
+    ]);
   }
 
-  /** Bare labs have nobody to show a certificate to. */
   async #issueCertificates(): Promise<void> {
-    const { fabricProcesses, nodeProcesses } = this.#options;
-    if (fabricProcesses?.length === 0 && nodeProcesses?.length === 0) return;
-    const directory = join(this.stateDir, 'certificates');
+    const directory = this.certificates;
     const addresses = [this.fabric.services];
     await issueCertificates(
       directory,
@@ -230,8 +250,9 @@ export class Lab {
       },
       onExit: (name, status) => this.#reportExit('fabric', name, status),
     });
-    await supervised.start();
     this.#fabricProcesses.push(supervised);
+    await supervised.start();
+    this.#options.onEvent?.(`${row.name} is ready`);
   }
 
   #reserveHost(name: string, kind: HostKind): LabHost {
@@ -256,4 +277,10 @@ export class Lab {
   #reportExit(where: string, program: string, status: ExitStatus): void {
     this.#options.onEvent?.(`${program} on ${where} ended: ${formatExitStatus(status)}`);
   }
+}
+
+/** Waits for all, then throws what the first failure was: nothing goes on behind the caller's back. */
+async function allSettled(work: readonly Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(work);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
 }

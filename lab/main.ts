@@ -49,10 +49,8 @@ async function main(): Promise<void> {
     env: process.env,
     programs: settings.programs,
     onEvent: say,
+    nodes: Array.from({ length: settings.hosts }, (_, index) => `node-${index + 1}`),
   });
-  say(`etcd answers at ${lab.etcdEndpoint}`);
-  const names = Array.from({ length: settings.hosts }, (_, index) => `node-${index + 1}`);
-  await Promise.all(names.map((name) => lab.addHost(name)));
 
   const handle = async (request: ControlRequest): Promise<LabStatus> => {
     if (request.op === 'addHost') await lab.addHost(request.name, { kind: request.kind });

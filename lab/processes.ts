@@ -2,6 +2,7 @@
 // that it is ready. Adding a program to the lab is adding a row here.
 
 import { join } from 'node:path';
+import { hostPaths } from '../lib/config/paths.ts';
 import type { ReadyWhen } from '../lib/process/service.ts';
 
 /** What a row may use to build its command. */
@@ -13,6 +14,8 @@ export interface ProcessContext {
   /** The host's state directory; all of a program's paths derive from it. */
   readonly stateDir: string;
   readonly etcdEndpoint: string;
+  /** Redis with the cluster's event stream. */
+  readonly redisUrl: string;
   /** `https://address:port` of the controller's API. */
   readonly apiServer: string;
   /** Folder of certificates, one folder a role (lib/certificates). */
@@ -29,16 +32,26 @@ export interface ProcessRow {
   readonly readyTimeoutMs?: number;
 }
 
-function certificateFlags(context: ProcessContext, role: string): readonly string[] {
+/** Under the names that each program gives its settings, e.g. ca-file or etcd-cert-file. */
+function certificateFlags(context: ProcessContext, role: string, prefix = ''): readonly string[] {
   const folder = join(context.certificates, role);
+  const ca = prefix === 'etcd-' ? 'ca-cert-file' : 'ca-file';
   return [
-    '--ca-file',
-    join(folder, 'ca.pem'),
-    '--cert-file',
-    join(folder, 'cert.pem'),
-    '--key-file',
-    join(folder, 'key.pem'),
+    ...[`--${prefix}${ca}`, join(folder, 'ca.pem')],
+    ...[`--${prefix}cert-file`, join(folder, 'cert.pem')],
+    ...[`--${prefix}key-file`, join(folder, 'key.pem')],
   ];
+}
+
+function etcdFlags(context: ProcessContext, role: string): readonly string[] {
+  return [
+    ...['--etcd-endpoints', context.etcdEndpoint, '--etcd-server-name', 'etcd'],
+    ...certificateFlags(context, role, 'etcd-'),
+  ];
+}
+
+function redisFlags(context: ProcessContext): readonly string[] {
+  return ['--redis-url', context.redisUrl, ...certificateFlags(context, 'redis-client', 'redis-')];
 }
 
 /** On a machine that is busy with something else; a quiet one needs a second. */
@@ -53,10 +66,7 @@ const BGPD: ProcessRow = {
   name: 'bgpd',
   argv: ({ program, stateDir, host }) => [
     ...program('agents/bgp/main'),
-    '--state-dir',
-    stateDir,
-    '--host',
-    host,
+    ...['--state-dir', stateDir, '--host', host],
   ],
   readyWhen: () => logs('ready'),
   readyTimeoutMs: READY_MS,
@@ -66,18 +76,26 @@ const AGENT: ProcessRow = {
   name: 'agent',
   argv: (context) => [
     ...context.program('agents/node/main'),
-    ...[
-      '--node-name',
-      context.host,
-      '--state-dir',
-      context.stateDir,
-      '--etcd-endpoints',
-      context.etcdEndpoint,
-    ],
+    ...['--node-name', context.host, '--state-dir', context.stateDir],
     ...['--api-server', context.apiServer, '--ipv4-pool-cidr', LAB_POOL],
+    ...etcdFlags(context, 'etcd-agent'),
+    ...redisFlags(context),
     ...certificateFlags(context, 'node'),
   ],
   readyWhen: () => logs('agent started'),
+  readyTimeoutMs: READY_MS,
+};
+
+const KUBELET: ProcessRow = {
+  name: 'kubelet',
+  argv: (context) => [
+    ...context.program('agents/kubelet/main'),
+    ...['--node-name', context.host, '--state-dir', join(context.stateDir, 'kubelet')],
+    ...['--cni-socket', hostPaths(context.stateDir).cniSocket],
+    ...['--api-server', context.apiServer],
+    ...certificateFlags(context, 'node'),
+  ],
+  readyWhen: () => logs('kubelet started'),
   readyTimeoutMs: READY_MS,
 };
 
@@ -85,8 +103,10 @@ const CONTROLLER: ProcessRow = {
   name: 'controller',
   argv: (context) => [
     ...context.program('controller/main'),
-    ...['--etcd-endpoints', context.etcdEndpoint, '--listen-address', context.address],
+    ...['--listen-address', context.address],
     ...['--node-grace-seconds', '10', '--node-removal-seconds', '60'],
+    ...etcdFlags(context, 'etcd-controller'),
+    ...redisFlags(context),
     ...certificateFlags(context, 'api'),
     ...['--client-cert-file', join(context.certificates, 'controller/cert.pem')],
     ...['--client-key-file', join(context.certificates, 'controller/key.pem')],
@@ -95,19 +115,35 @@ const CONTROLLER: ProcessRow = {
   readyTimeoutMs: READY_MS,
 };
 
+/** Keeps nothing on disk: what it holds is a copy of what hosts have said. */
+const REDIS: ProcessRow = {
+  name: 'redis',
+  argv: (context) => {
+    const folder = join(context.certificates, 'redis');
+    return [
+      'redis-server',
+      ...['--port', '0', '--tls-port', new URL(context.redisUrl).port, '--bind', context.address],
+      ...['--tls-ca-cert-file', join(folder, 'ca.pem')],
+      ...['--tls-cert-file', join(folder, 'cert.pem'), '--tls-key-file', join(folder, 'key.pem')],
+      ...['--save', '', '--appendonly', 'no', '--dir', context.stateDir],
+    ];
+  },
+  readyWhen: () => ({ kind: 'line', matches: (line) => line.includes('Ready to accept connections') }),
+};
+
 /** The pool that the first node makes. */
 const LAB_POOL = '10.65.0.0/16';
 
-/** Run on every node, in this order; each is waited for before the next one starts. */
-export const NODE_PROCESSES: readonly ProcessRow[] = [BGPD, AGENT];
+/** Run on every node; started side by side, stopped one by one, the last one first. */
+export const NODE_PROCESSES: readonly ProcessRow[] = [BGPD, AGENT, KUBELET];
 
 /** Run once, on the fabric's service address, after etcd. */
-export const FABRIC_PROCESSES: readonly ProcessRow[] = [CONTROLLER];
+export const FABRIC_PROCESSES: readonly ProcessRow[] = [REDIS, CONTROLLER];
 
 /** Whether the repository's programs run compiled (as in images) or straight from their sources. */
 export type ProgramForm = 'dist' | 'source';
 
-/** Builds `ProcessContext.program` for a package root and form. Compiled programs share a compile cache. */
+/** Builds `ProcessContext.program` for a package root and form. V8's compiled code is kept for the next start (COMPILE_CACHE). */
 export function programCommand(
   packageRoot: string,
   form: ProgramForm,

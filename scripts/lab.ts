@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type ControlRequest, callControl, type LabStatus } from '../lab/control.ts';
+import { etcdctlEnvironment } from '../lab/etcd.ts';
 import { assertNamespaces, enterArgv, insideArgv, onHostArgv } from '../lab/inside.ts';
 import { LabError } from '../lab/lab-error.ts';
 import { labStateDir, readLabRecord, resetStateDir, writeLabRecord } from '../lab/state.ts';
@@ -256,9 +257,7 @@ async function tool(
   const calicoctl = [process.execPath, join(ROOT, 'cli/main.ts')];
   const argv = name === 'calicoctl' ? [...calicoctl, ...args] : [name, ...args];
   const settings = {
-    ETCDCTL_API: '3',
-    ETCDCTL_ENDPOINTS: etcdEndpoint,
-    ETCD_ENDPOINTS: etcdEndpoint,
+    ...etcdctlEnvironment(etcdEndpoint, join(context.stateDir, 'certificates/etcd-root')),
     KUBECONFIG: kubeconfig,
   };
   const missing = name === 'kubectl' ? kubeconfig : name === 'calicoctl' ? calicoctl[1] : undefined;

@@ -41,20 +41,14 @@ export async function startTestLab(options: TestLabOptions): Promise<TestLab> {
       programs: process.env['CALICO_TS_PROGRAMS'] === 'dist' ? 'dist' : 'source',
       nodeProcesses: [],
       fabricProcesses: [],
+      nodes: Array.from({ length: hosts }, (_, each) => `node-${each + 1}`),
       ...rest,
     });
     const stop = async () => {
       await lab.stop();
       removeStateDir();
     };
-    try {
-      const names = Array.from({ length: hosts }, (_, each) => `node-${each + 1}`);
-      await Promise.all(names.map((name) => lab.addHost(name)));
-      return { lab, stop };
-    } catch (error) {
-      await stop();
-      throw error;
-    }
+    return { lab, stop };
   } catch (error) {
     removeStateDir();
     throw error;
