@@ -1,0 +1,141 @@
+// The kubelet of the mini cluster and of lab hosts: runs pods, calls the CNI plugin (docs/kubelet.md). TERM and INT end it;
+// its pods go on, and the next one takes them over.
+
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { delimiter, extname, join } from 'node:path';
+import { describeSettings, loadSettings } from '../../lib/config/settings.ts';
+import { EventLog } from '../../lib/events/event-log.ts';
+import { createLogger, type Logger, type LogLevel } from '../../lib/logging/logger.ts';
+import { KUBELET_SETTINGS, type KubeletSettings } from './config.ts';
+import { Kubelet, type KubeletOptions } from './kubelet.ts';
+import { addressTowards } from './node/machine.ts';
+
+const VERSION = '0.1.0';
+const ADDRESS_TIMEOUT_MS = 2000;
+const ADDRESS_RETRY_MS = 250;
+
+async function main(): Promise<number> {
+  const argv = process.argv.slice(2);
+  if (argv.includes('--help')) {
+    process.stdout.write(`calico-ts kubelet\n\n${describeSettings(KUBELET_SETTINGS)}`);
+    return 0;
+  }
+  const loaded = loadSettings(KUBELET_SETTINGS, { argv, env: process.env });
+  const problems = loaded.ok ? requiredProblems(loaded.settings) : loaded.problems;
+  if (!loaded.ok || problems.length > 0) {
+    process.stderr.write(problems.map((problem) => `kubelet: ${problem}\n`).join(''));
+    return 2;
+  }
+  const { settings } = loaded;
+  const host = settings.nodeName ?? hostname();
+  const logger = createLogger({ component: 'kubelet', host, level: settings.logLevel as LogLevel });
+  const stopped = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
+  let kubelet: Kubelet | undefined;
+  try {
+    const options = await kubeletOptions(settings, host, logger, stopped.signal);
+    if (options === undefined) return 0;
+    kubelet = new Kubelet(options);
+    await kubelet.start();
+    await new Promise<void>((resolve) => {
+      if (stopped.signal.aborted) resolve();
+      stopped.signal.addEventListener('abort', () => resolve());
+    });
+  } catch (error) {
+    logger.error('kubelet failed', { error });
+    return 1;
+  } finally {
+    await kubelet?.stop();
+  }
+  return 0;
+}
+
+function requiredProblems(settings: KubeletSettings): readonly string[] {
+  const names = ['apiServer', 'caFile', 'certFile', 'keyFile'] as const;
+  return names
+    .filter((name) => settings[name] === undefined)
+    .map((name) => `${name} (${KUBELET_SETTINGS[name].env}) is required`);
+}
+
+/** Undefined when stopped before the API was reached. */
+async function kubeletOptions(
+  settings: KubeletSettings,
+  nodeName: string,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<KubeletOptions | undefined> {
+  const apiServer = settings.apiServer ?? '';
+  const nodeIp = settings.nodeIp ?? (await findAddress(apiServer, logger, signal));
+  if (nodeIp === undefined) return undefined;
+  const read = (path: string | undefined): Buffer => readFileSync(path ?? '');
+  const events = new EventLog({ host: nodeName });
+  events.follow((event) => logger.info('event', { event }));
+  const { dockerSocket } = settings;
+  return {
+    version: VERSION,
+    nodeName,
+    nodeIp,
+    stateDir: settings.stateDir,
+    apiServer,
+    apiServerName: settings.apiServerName,
+    tls: { ca: read(settings.caFile), cert: read(settings.certFile), key: read(settings.keyFile) },
+    listenAddress: settings.listenAddress,
+    port: settings.port,
+    leaseSeconds: settings.leaseSeconds,
+    cni: {
+      command: settings.cniPlugin === undefined ? ownPlugin() : [settings.cniPlugin],
+      network: settings.cniNetwork,
+      socketPath: settings.cniSocket,
+      asksAgent: settings.cniPlugin === undefined,
+    },
+    programs: {
+      BUSYBOX: settings.busybox ?? findProgram('busybox'),
+      UNSHARE: findProgram('unshare'),
+      NSENTER: findProgram('nsenter'),
+      SETPRIV: findProgram('setpriv'),
+    },
+    docker:
+      dockerSocket === undefined
+        ? undefined
+        : { socketPath: dockerSocket, sandboxImage: settings.dockerSandboxImage },
+    events,
+    logger,
+  };
+}
+
+async function findAddress(
+  apiServer: string,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  while (!signal.aborted) {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(ADDRESS_TIMEOUT_MS)]);
+    const address = await addressTowards(apiServer, limit);
+    if (address !== undefined) return address;
+    logger.warn('the API is not reached yet, so the address of this node is not known', { apiServer });
+    await new Promise((resolve) => setTimeout(resolve, ADDRESS_RETRY_MS));
+  }
+  return undefined;
+}
+
+/** Our own plugin, compiled or not as this program is. */
+function ownPlugin(): readonly [string, ...string[]] {
+  return [process.execPath, join(import.meta.dirname, '..', 'cni', `main${extname(import.meta.filename)}`)];
+}
+
+/** By absolute path: within busybox' shell a bare name would mean busybox' own program. */
+function findProgram(name: string): string {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const path = join(folder, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  throw new Error(`${name} is not on the PATH; install busybox-static and util-linux`);
+}
+
+process.exitCode = await main();
