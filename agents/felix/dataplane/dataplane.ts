@@ -69,6 +69,7 @@ export class Dataplane implements Startable {
   #nextCheckAtMs = 0;
   #nextRouteCheckAtMs = 0;
   #mustRetry = false;
+  #foreignChecks = 0;
   #lastError: unknown;
 
   constructor(options: DataplaneOptions) {
@@ -113,6 +114,11 @@ export class Dataplane implements Startable {
   /** Why the kernel is behind, if it is. */
   get lastError(): unknown {
     return this.#lastError;
+  }
+
+  /** How often the kernel was looked at for foreign writes. */
+  get foreignChecks(): number {
+    return this.#foreignChecks;
   }
 
   get table(): TableDriver {
@@ -205,6 +211,7 @@ export class Dataplane implements Startable {
       if (isCheckDue) {
         this.#nextCheckAtMs = this.#nowMs() + (this.#options.checkIntervalMs ?? 1_000);
         if (await this.#table.checkForeignWrites()) this.#mustRetry = true;
+        this.#foreignChecks++;
       }
       if (mayUpdate && (this.#waiters.length > 0 || this.#mustRetry || this.#isCleanUpDue()))
         await this.#update();

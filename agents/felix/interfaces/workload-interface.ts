@@ -70,8 +70,13 @@ export async function createWorkloadInterface(
 
 /** Missing is fine: the pair goes with either end. */
 export async function deleteWorkloadInterface(writer: KernelWriterClient, hostName: string): Promise<void> {
-  // Told apart from a refusal by asking, not by the text of an error.
-  if (await hasInterface(writer, hostName)) await writer.ip([`link del dev ${hostName}`]);
+  if (!(await hasInterface(writer, hostName))) return;
+  try {
+    await writer.ip([`link del dev ${hostName}`]);
+  } catch (error) {
+    // It may have gone between the two: told apart from a refusal by asking, not by the text of an error.
+    if (await hasInterface(writer, hostName)) throw error;
+  }
 }
 
 /** Whether the host has a link of this name. */

@@ -50,6 +50,8 @@ export class TableDriver {
   #sweepAtMs: number | undefined;
   #cleanUpAtMs: number | undefined;
   #rulesetGeneration: number | undefined;
+  /** The kernel has counted more changes than ours. */
+  #hasForeignWrite = false;
   /** Why the next update makes everything anew; undefined: it need not. */
   #replaceBecause: string | undefined = 'start';
   #leftOut = new Set<string>();
@@ -126,15 +128,14 @@ export class TableDriver {
   /** Looks for changes by others; true if the table had to be marked for replacement. */
   async checkForeignWrites(): Promise<boolean> {
     const now = await this.#writer.rulesetGeneration();
-    if (now === this.#rulesetGeneration) return false;
+    if (now === this.#rulesetGeneration && !this.#hasForeignWrite) return false;
     if (this.#renderer === undefined) return await this.#checkAdopted(now);
     const listing = await this.#list('json');
     if (this.#sweepAtMs !== undefined && listing !== undefined) return false;
     const different = listing === undefined ? ['the table'] : differences(this.#planner.programmed, listing);
-    if (different.length === 0) {
-      this.#rulesetGeneration = now;
-      return false;
-    }
+    this.#rulesetGeneration = now;
+    this.#hasForeignWrite = false;
+    if (different.length === 0) return false;
     this.#options.logger.warn('somebody else changed our table', { objects: different.slice(0, 10) });
     this.replace(`foreign change of ${different.slice(0, 3).join(', ')}`);
     return true;
@@ -197,12 +198,19 @@ export class TableDriver {
   async #perform(transactions: readonly PlannedTransaction[]): Promise<number> {
     let kernelMs = 0;
     for (const transaction of transactions) {
-      const result = await this.#writer.nft(renderTransaction(transaction.operations));
+      kernelMs += await this.#commit(transaction.operations);
       record(this.#planner.programmed, transaction.operations);
-      this.#rulesetGeneration = result.rulesetGeneration;
-      kernelMs += result.durationMs;
     }
     return kernelMs;
+  }
+
+  /** Each change of any table counts the ruleset's id up by one: by more than one, and somebody else has written too. */
+  async #commit(operations: readonly Operation[]): Promise<number> {
+    const result = await this.#writer.nft(renderTransaction(operations));
+    const expected = this.#rulesetGeneration === undefined ? undefined : this.#rulesetGeneration + 1;
+    if (expected !== undefined && result.rulesetGeneration !== expected) this.#hasForeignWrite = true;
+    this.#rulesetGeneration = result.rulesetGeneration;
+    return result.durationMs;
   }
 
   #afterUpdate(plan: Plan, replaced: string | undefined, generationMoved: boolean): void {
@@ -231,10 +239,7 @@ export class TableDriver {
     const listing = await this.#list('terseJson');
     if (listing === undefined) return;
     const stale = listing.objects.filter(({ name }) => (epochOfName(name) ?? this.#epoch) !== this.#epoch);
-    if (stale.length > 0) {
-      const result = await this.#writer.nft(renderTransaction(sweepOperations(stale)));
-      this.#rulesetGeneration = result.rulesetGeneration;
-    }
+    if (stale.length > 0) await this.#commit(sweepOperations(stale));
     this.#hasForeignEpochs = false;
   }
 

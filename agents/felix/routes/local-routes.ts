@@ -16,6 +16,7 @@ const linksSchema = z.array(z.object({ ifname: z.string(), flags: z.array(z.stri
 
 interface ProgrammedRoutes {
   readonly interfaceName: string;
+  readonly mac: string | undefined;
   readonly nets: readonly string[];
 }
 
@@ -43,7 +44,10 @@ export class LocalRoutes {
   set(key: string, endpoint: CompiledWorkloadEndpoint | undefined): void {
     if (endpoint === undefined) this.#desired.delete(key);
     else this.#desired.set(key, endpoint);
-    this.#dirty.add(key);
+    // A change of labels or policies leaves routes as they are, and so do we.
+    const there = this.#programmed.get(key);
+    const isSame = endpoint !== undefined && there !== undefined && isAsProgrammed(endpoint, there);
+    if (!isSame) this.#dirty.add(key);
   }
 
   isProgrammed(key: string): boolean {
@@ -71,7 +75,11 @@ export class LocalRoutes {
       } else if (failed.has(key)) {
         waiting.push(key);
       } else {
-        this.#programmed.set(key, { interfaceName: endpoint.interfaceName, nets: netsOf(endpoint) });
+        this.#programmed.set(key, {
+          interfaceName: endpoint.interfaceName,
+          mac: endpoint.mac,
+          nets: netsOf(endpoint),
+        });
         this.#dirty.delete(key);
         programmed.push(key);
       }
@@ -194,6 +202,16 @@ export class LocalRoutes {
       throw error;
     }
   }
+}
+
+function isAsProgrammed(endpoint: CompiledWorkloadEndpoint, there: ProgrammedRoutes): boolean {
+  const nets = netsOf(endpoint);
+  return (
+    endpoint.interfaceName === there.interfaceName &&
+    endpoint.mac === there.mac &&
+    nets.length === there.nets.length &&
+    nets.every((net, index) => net === there.nets[index])
+  );
 }
 
 function netsOf(endpoint: CompiledWorkloadEndpoint): readonly string[] {

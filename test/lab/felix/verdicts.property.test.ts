@@ -44,19 +44,21 @@ function allProbes(world: NetpolWorld, resources: readonly Resource[]): NetpolPr
   const cluster = resolveCluster(resources);
   return ENDS.flatMap((from) =>
     ENDS.filter((to) => to !== from).flatMap((to) =>
-      [...PORTS, { port: undefined, protocol: 'ICMP' as const }].flatMap(({ protocol, port }): NetpolProbe[] => {
-        // What nobody serves proves nothing.
-        if (to === 'blue/c' && port === 80) return [];
-        const [fromAddress, toAddress] = [world.addressOf(from), world.addressOf(to)];
-        const ends = { source: fromAddress, destination: toAddress, protocol: PROTOCOLS[protocol] };
-        const verdict = evaluate(
-          cluster,
-          port === undefined
-            ? { ...ends, icmp: { type: 8, code: 0 } }
-            : { ...ends, sourcePort: 40_000, destinationPort: port },
-        );
-        return [{ from, to, fromAddress, toAddress, protocol, port, isAllowed: verdict.isAllowed }];
-      }),
+      [...PORTS, { port: undefined, protocol: 'ICMP' as const }].flatMap(
+        ({ protocol, port }): NetpolProbe[] => {
+          // What nobody serves proves nothing.
+          if (to === 'blue/c' && port === 80) return [];
+          const [fromAddress, toAddress] = [world.addressOf(from), world.addressOf(to)];
+          const ends = { source: fromAddress, destination: toAddress, protocol: PROTOCOLS[protocol] };
+          const verdict = evaluate(
+            cluster,
+            port === undefined
+              ? { ...ends, icmp: { type: 8, code: 0 } }
+              : { ...ends, sourcePort: 40_000, destinationPort: port },
+          );
+          return [{ from, to, fromAddress, toAddress, protocol, port, isAllowed: verdict.isAllowed }];
+        },
+      ),
     ),
   );
 }
@@ -90,7 +92,11 @@ describe('kernel and evaluator', () => {
       } else stored.set(keyOf(change.object), change.object);
       const pod = ENDS[change.pod];
       if (pod !== undefined && change.labels !== undefined) labels.set(pod, change.labels);
-      const resources = [...world.resources().map((resource) => relabelled(resource, labels)), security, ...stored.values()];
+      const resources = [
+        ...world.resources().map((resource) => relabelled(resource, labels)),
+        security,
+        ...stored.values(),
+      ];
       await bed.settleResources(resources);
       const probes = allProbes(world, resources);
       const verdicts = await bed.probe(probes);
@@ -99,7 +105,8 @@ describe('kernel and evaluator', () => {
         const { from, to, protocol, port, isAllowed } = probe;
         return [`${from} → ${to} ${protocol} ${port}: ${verdicts[index]}, evaluator says ${isAllowed}`];
       });
-      if (disagreements.length > 0) process.stderr.write(`${JSON.stringify([...stored.values()], undefined, 1)}\n`);
+      if (disagreements.length > 0)
+        process.stderr.write(`${JSON.stringify([...stored.values()], undefined, 1)}\n`);
       expect({ step, disagreements }).toEqual({ step, disagreements: [] });
       denied += probes.filter((probe) => !probe.isAllowed).length;
       allowed += probes.filter((probe) => probe.isAllowed).length;
@@ -110,10 +117,16 @@ describe('kernel and evaluator', () => {
   }, 180_000);
 });
 
-function relabelled(resource: Resource, labels: ReadonlyMap<string, Readonly<Record<string, string>>>): Resource {
+function relabelled(
+  resource: Resource,
+  labels: ReadonlyMap<string, Readonly<Record<string, string>>>,
+): Resource {
   if (resource.kind !== 'WorkloadEndpoint') return resource;
   const { pod } = resource['spec'] as { readonly pod: string };
   const more = labels.get(`${resource.metadata.namespace}/${pod}`);
   if (more === undefined) return resource;
-  return { ...resource, metadata: { ...resource.metadata, labels: { ...resource.metadata.labels, ...more } } };
+  return {
+    ...resource,
+    metadata: { ...resource.metadata, labels: { ...resource.metadata.labels, ...more } },
+  };
 }

@@ -209,9 +209,9 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
 /** An ICMP error carries its flow's mark: of a judged flow it has passed already, and no other may stamp the flow. */
 function invalidAndRelated(): readonly string[] {
   return [
-    'ct state invalid drop',
-    'ct state related meta l4proto icmp drop',
-    'ct state related meta l4proto icmpv6 drop',
+    'ct state invalid counter drop',
+    'ct state related meta l4proto icmp counter drop',
+    'ct state related meta l4proto icmpv6 counter drop',
   ];
 }
 

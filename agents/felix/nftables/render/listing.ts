@@ -76,11 +76,12 @@ function sameElements(
   return true;
 }
 
-/** The first expression of the fast path: `ct mark & mask == generation << 20`. */
+/** The first expression of the fast path: `ct mark & mask == generation << 20`, which nft also prints as a prefix. */
 function generationOf(rule: unknown): number | undefined {
   const expressions = field(rule, 'expr');
   const right = Array.isArray(expressions) ? field(field(expressions[0], 'match'), 'right') : undefined;
-  return typeof right === 'number' ? right >>> Mark.generationShift : undefined;
+  const mark = field(field(right, 'prefix'), 'addr') ?? right;
+  return typeof mark === 'number' ? mark >>> Mark.generationShift : undefined;
 }
 
 function parseElements(elem: unknown): ReadonlyMap<string, string> {

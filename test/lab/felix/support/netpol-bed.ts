@@ -27,7 +27,7 @@ export class NetpolBed {
   readonly hosts: ReadonlyMap<string, TestHost>;
   #externals = new Map<string, Namespace>();
   #pods = new Map<string, { readonly host: TestHost; readonly pod: TestPod }>();
-  #feeds: readonly CalcFeed[] = [];
+  readonly #feeds = new Map<string, CalcFeed>();
   servers = new Servers();
 
   private constructor(fabric: Fabric, hosts: ReadonlyMap<string, TestHost>) {
@@ -43,16 +43,16 @@ export class NetpolBed {
   }
 
   /** The case's own ends, and dataplanes that adopt what the case before has left. */
-  async begin(netpolCase: NetpolCase): Promise<NetpolWorld> {
+  async begin(netpolCase: NetpolCase, options: { readonly numberLimit?: number } = {}): Promise<NetpolWorld> {
     const { cluster } = netpolCase;
     this.servers = new Servers();
     for (const node of cluster.nodes) this.#listen(this.hosts.get(node.name)?.namespace, node);
     for (const external of cluster.externals ?? []) await this.#addExternal(external);
     for (const host of this.hosts.values()) {
-      host.useDataplane({});
+      host.useDataplane(options);
       await host.dataplane.start();
     }
-    this.#feeds = [...this.hosts.values()].map((host) => new CalcFeed(host));
+    for (const name of this.hosts.keys()) this.renewFeed(name);
     const world = new NetpolWorld(netpolCase);
     for (const pod of cluster.pods ?? [])
       await this.#addPod(pod.namespace, pod.name, pod.node, pod.ip, pod.ports ?? []);
@@ -72,7 +72,19 @@ export class NetpolBed {
       if (address === undefined || this.#pods.has(`${metadata.namespace}/${spec.pod}`)) continue;
       await this.#addPod(metadata.namespace ?? '', spec.pod, spec.node, address, spec.ports ?? []);
     }
-    await Promise.all(this.#feeds.map((feed) => feed.store(resources)));
+    await Promise.all([...this.#feeds.values()].map((feed) => feed.store(resources)));
+  }
+
+  /** A calculation graph that starts anew, as with a new agent. */
+  renewFeed(name: string): void {
+    const host = this.hosts.get(name);
+    if (host !== undefined) this.#feeds.set(name, new CalcFeed(host));
+  }
+
+  /** Whether one probe is answered, without a look at what was denied. */
+  async probeAllowed(probe: Probe): Promise<boolean> {
+    const nothing = (): number => 0;
+    return (await probeAll([probe], this.servers, async () => nothing))[0] === 'allowed';
   }
 
   async probe(probes: readonly NetpolProbe[]): Promise<readonly ProbeVerdict[]> {

@@ -25,22 +25,31 @@ const selector = fc.constantFrom(
   "role in {'web', 'db'} && has(app)",
 );
 const namespaceSelector = fc.constantFrom("projectcalico.org/name == 'red'", 'all()', 'global()');
-const net = ['10.80.0.0/25', '10.80.0.3/32', '10.80.0.0/16', '198.18.0.0/15', '0.0.0.0/0', '10.80.0.4/31'] as const;
+const net = [
+  '10.80.0.0/25',
+  '10.80.0.3/32',
+  '10.80.0.0/16',
+  '198.18.0.0/15',
+  '0.0.0.0/0',
+  '10.80.0.4/31',
+] as const;
 const port: readonly (number | string)[] = [80, '8000:8100', 'http', 53, '79:81', 'dns'];
 
 function entity(hasPorts: boolean): fc.Arbitrary<object> {
-  return fc
-    .record({
-      nets: maybe(few(...net), 1),
-      notNets: maybe(few(...net), 1),
-      selector: maybe(selector),
-      notSelector: maybe(selector, 1),
-      namespaceSelector: maybe(namespaceSelector, 1),
-      ports: hasPorts ? maybe(few(...port)) : fc.constant(undefined),
-      notPorts: hasPorts ? maybe(few(...port), 1) : fc.constant(undefined),
-    })
-    // Few criteria at a time: with all of them nothing would ever match.
-    .chain((full) => fc.subarray(Object.keys(full), { maxLength: 3 }).map((kept) => only(full, kept)));
+  return (
+    fc
+      .record({
+        nets: maybe(few(...net), 1),
+        notNets: maybe(few(...net), 1),
+        selector: maybe(selector),
+        notSelector: maybe(selector, 1),
+        namespaceSelector: maybe(namespaceSelector, 1),
+        ports: hasPorts ? maybe(few(...port)) : fc.constant(undefined),
+        notPorts: hasPorts ? maybe(few(...port), 1) : fc.constant(undefined),
+      })
+      // Few criteria at a time: with all of them nothing would ever match.
+      .chain((full) => fc.subarray(Object.keys(full), { maxLength: 3 }).map((kept) => only(full, kept)))
+  );
 }
 
 const action = fc.constantFrom('Allow', 'Allow', 'Allow', 'Deny', 'Pass', 'Log');
@@ -66,7 +75,11 @@ const icmp = fc.record({
   source: entity(false),
 });
 const rule = fc
-  .oneof({ weight: 4, arbitrary: withPorts }, { weight: 3, arbitrary: withoutPorts }, { weight: 1, arbitrary: icmp })
+  .oneof(
+    { weight: 4, arbitrary: withPorts },
+    { weight: 3, arbitrary: withoutPorts },
+    { weight: 1, arbitrary: icmp },
+  )
   .map((made) => only(made, Object.keys(made)));
 
 const spec = fc

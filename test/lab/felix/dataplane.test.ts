@@ -1,0 +1,403 @@
+// What the dataplane promises beyond single verdicts, with real packets: deny until programmed, revocation of live flows, what
+// a workload must not reach, restart, foreign writes, faults of the writer (docs/dataplane.md).
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { Resource } from '../../../lib/model/metadata.ts';
+import { workloadEndpointKey } from '../../../lib/policy/compiled.ts';
+import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
+import { NetpolBed } from './support/netpol-bed.ts';
+import { Client, type Probe } from './support/probes.ts';
+import { type TestHost, until } from './support/test-host.ts';
+
+const NODE = {
+  name: 'n1',
+  ip: '172.30.0.11',
+  ports: [
+    { port: 179, protocol: 'TCP' as const },
+    { port: 7100, protocol: 'TCP' as const },
+  ],
+};
+const OTHER = { name: 'n2', ip: '172.30.0.12', ports: [{ port: 179, protocol: 'TCP' as const }] };
+const PORTS = [
+  { port: 80, protocol: 'TCP' as const },
+  { port: 8050, protocol: 'TCP' as const },
+  { port: 53, protocol: 'UDP' as const },
+];
+const CASE: NetpolCase = {
+  id: 'dataplane',
+  title: 'dataplane',
+  cluster: {
+    podCIDR: '10.80.0.0/24',
+    nodes: [NODE, OTHER],
+    externals: [{ name: 'stranger', ip: '198.18.9.9', ports: PORTS }],
+    namespaces: [{ name: 'red' }],
+    pods: [
+      {
+        namespace: 'red',
+        name: 'client',
+        node: 'n1',
+        ip: '10.80.0.2',
+        labels: { app: 'client' },
+        ports: PORTS,
+      },
+      {
+        namespace: 'red',
+        name: 'server',
+        node: 'n1',
+        ip: '10.80.0.3',
+        labels: { app: 'server' },
+        ports: PORTS,
+      },
+      {
+        namespace: 'red',
+        name: 'far',
+        node: 'n2',
+        ip: '10.80.0.66',
+        labels: { app: 'client' },
+        ports: PORTS,
+      },
+    ],
+  },
+  steps: [],
+};
+const NAT_POOL: Resource = {
+  apiVersion: 'projectcalico.org/v3',
+  kind: 'IPPool',
+  metadata: { name: 'pool' },
+  spec: { cidr: '10.80.0.0/24', natOutgoing: true, ipipMode: 'Never', vxlanMode: 'Never' },
+};
+const ADDRESSES: Readonly<Record<string, string>> = {
+  'red/client': '10.80.0.2',
+  'red/server': '10.80.0.3',
+  'red/far': '10.80.0.66',
+  'node:n1': NODE.ip,
+  'node:n2': OTHER.ip,
+  'external:stranger': '198.18.9.9',
+};
+
+/** Ingress of `server`; the rules are YAML in flow style. */
+function policy(rules: string): string {
+  return `
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: server, namespace: red}
+spec: {selector: app == 'server', ingress: [${rules}]}`;
+}
+const TCP_BY_SELECTOR =
+  "{action: Allow, protocol: TCP, source: {selector: app == 'client'}, destination: {ports: [80]}}";
+const TCP_BY_NET =
+  '{action: Allow, protocol: TCP, source: {nets: [10.80.0.0/24]}, destination: {ports: [80]}}';
+const TCP_BY_RANGE = '{action: Allow, protocol: TCP, destination: {ports: ["8000:8100"]}}';
+const UDP_BY_SELECTOR =
+  "{action: Allow, protocol: UDP, source: {selector: app == 'client'}, destination: {ports: [53]}}";
+const DENY = "{action: Deny, source: {selector: app == 'client'}}";
+
+describe('the dataplane', () => {
+  let bed: NetpolBed;
+  let world: NetpolWorld;
+  let host: TestHost;
+  beforeAll(async () => {
+    bed = await NetpolBed.create([NODE, OTHER]);
+    const first = bed.hosts.get('n1');
+    if (first === undefined) throw new Error('no host');
+    host = first;
+  });
+  beforeEach(async () => {
+    host.events.length = 0;
+    world = await bed.begin(CASE);
+    await bed.settle(world);
+  });
+  afterEach(() => bed.end());
+  afterAll(() => bed?.close());
+
+  const apply = async (text: string): Promise<void> => {
+    world.apply({ name: '', actions: [{ apply: text }], expect: [] });
+    await bed.settle(world);
+  };
+  const remove = async (text: string): Promise<void> => {
+    world.apply({ name: '', actions: [{ delete: text }], expect: [] });
+    await bed.settle(world);
+  };
+  const probe = (from: string, to: string, protocol: 'TCP' | 'UDP', port: number): Probe => ({
+    name: `${from} → ${to}`,
+    from: bed.namespaceOf(from),
+    fromAddress: ADDRESSES[from] ?? '',
+    to: ADDRESSES[to] ?? '',
+    protocol,
+    port,
+  });
+  const verdict = async (
+    from: string,
+    to: string,
+    protocol: 'TCP' | 'UDP',
+    port: number,
+  ): Promise<unknown> => {
+    const [fromAddress = '', toAddress = ''] = [ADDRESSES[from], ADDRESSES[to]];
+    return (await bed.probe([{ from, to, fromAddress, toAddress, protocol, port, isAllowed: true }]))[0];
+  };
+  const isAnswering = (client: Client): boolean => {
+    client.drain();
+    client.ask();
+    bed.servers.serve();
+    return client.hasAnswer;
+  };
+  /** A flow that has had an answer: a current mark is on it. */
+  const liveFlow = async (
+    from: string,
+    to: string,
+    protocol: 'TCP' | 'UDP',
+    port: number,
+  ): Promise<Client> => {
+    const client = new Client(probe(from, to, protocol, port));
+    await until(`first answer of ${from} → ${to}`, () => isAnswering(client));
+    return client;
+  };
+
+  describe('revokes live flows at commit', () => {
+    it.each([
+      ['a key of a hash map', [TCP_BY_SELECTOR], 'TCP', 80],
+      ['a network', [TCP_BY_NET], 'TCP', 80],
+      ['a port range', [TCP_BY_RANGE], 'TCP', 8050],
+      ['a UDP key', [UDP_BY_SELECTOR], 'UDP', 53],
+    ] as const)(
+      'when %s is taken away, and leaves its neighbour alone',
+      async (_name, rules, protocol, port) => {
+        const neighbour = protocol === 'UDP' ? TCP_BY_NET : UDP_BY_SELECTOR;
+        await apply(policy([...rules, neighbour].join()));
+        const revoked = await liveFlow('red/client', 'red/server', protocol, port);
+        const kept =
+          protocol === 'UDP'
+            ? await liveFlow('red/client', 'red/server', 'TCP', 80)
+            : await liveFlow('red/client', 'red/server', 'UDP', 53);
+        const before = host.dataplane.table.generation;
+        await apply(policy(neighbour));
+        expect(host.dataplane.table.generation).not.toBe(before);
+        const answers = Array.from({ length: 20 }, () => [isAnswering(revoked), isAnswering(kept)]);
+        expect(answers).toEqual(Array.from({ length: 20 }, () => [false, true]));
+        for (const client of [revoked, kept]) client.close();
+      },
+    );
+
+    it('when a label, and not the policy, has changed', async () => {
+      await apply(policy(TCP_BY_SELECTOR));
+      const flow = await liveFlow('red/client', 'red/server', 'TCP', 80);
+      await apply(
+        '{apiVersion: v1, kind: Pod, metadata: {name: client, namespace: red, labels: {app: other}}}',
+      );
+      expect(Array.from({ length: 10 }, () => isAnswering(flow))).toEqual(
+        Array.from({ length: 10 }, () => false),
+      );
+      flow.close();
+    });
+
+    it('when a deny rule is put before what allowed them', async () => {
+      await apply(policy(TCP_BY_SELECTOR));
+      const flow = await liveFlow('red/far', 'red/server', 'TCP', 80);
+      await apply(policy(`${DENY}, ${TCP_BY_SELECTOR}`));
+      expect(Array.from({ length: 10 }, () => isAnswering(flow))).toEqual(
+        Array.from({ length: 10 }, () => false),
+      );
+      flow.close();
+    });
+
+    it('but an addition that only allows moves no generation', async () => {
+      await apply(policy(TCP_BY_SELECTOR));
+      const before = host.dataplane.table.generation;
+      await apply(
+        '{apiVersion: v1, kind: Pod, metadata: {name: new, namespace: red, labels: {app: client}, annotations: {cni.projectcalico.org/ipAddrs: \'["10.80.0.9"]\'}}, spec: {nodeName: n2, containers: []}}',
+      );
+      expect(host.dataplane.table.generation).toBe(before);
+      await remove('{apiVersion: v1, kind: Pod, metadata: {name: new, namespace: red}}');
+      expect(host.dataplane.table.generation).not.toBe(before);
+    });
+  });
+
+  describe('lets no workload', () => {
+    it('reach a node’s BGP port, its own node’s or another’s, even by way of NAT outgoing', async () => {
+      await bed.settleResources([...world.resources(), NAT_POOL]);
+      expect(await verdict('red/client', 'node:n2', 'TCP', 179)).toBe('denied');
+      expect(await verdict('red/client', 'node:n1', 'TCP', 179)).toBe('denied');
+      expect(await verdict('node:n1', 'node:n2', 'TCP', 179)).toBe('allowed');
+    });
+
+    it('reach its own host', async () => {
+      expect(await verdict('red/client', 'node:n1', 'TCP', 7100)).toBe('denied');
+    });
+
+    it('use a source address that is not its own', async () => {
+      const pod = bed.namespaceOf('red/client');
+      await pod.ip('addr add 10.80.0.3/32 dev lo');
+      const spoofing = new Client({ ...probe('red/client', 'red/far', 'UDP', 53), fromAddress: '10.80.0.3' });
+      spoofing.ask();
+      await until('the denial is counted', async () => {
+        return ((await host.readDenials()).get('10.80.0.3 10.80.0.66 17 53') ?? 0) > 0;
+      });
+      spoofing.close();
+    });
+
+    it('be spoken for from outside', async () => {
+      const stranger = bed.namespaceOf('external:stranger');
+      await stranger.ip('addr add 10.80.0.2/32 dev lo');
+      await apply(policy(UDP_BY_SELECTOR));
+      const fake = new Client({
+        ...probe('external:stranger', 'red/server', 'UDP', 53),
+        fromAddress: '10.80.0.2',
+      });
+      fake.ask();
+      await until('the drop is counted', async () => {
+        const rules = await host.namespace.exec('nft', 'list', 'chain', 'inet', 'calico', 'prerouting');
+        return /own4_v\d+ counter packets [1-9]/.test(rules);
+      });
+      fake.close();
+    });
+  });
+
+  it('masquerades what leaves a pool with NAT outgoing, and nothing within the pools', async () => {
+    await bed.settleResources([...world.resources(), NAT_POOL]);
+    expect(await verdict('red/client', 'external:stranger', 'UDP', 53)).toBe('allowed');
+    expect(await verdict('red/client', 'red/far', 'UDP', 53)).toBe('allowed');
+    const entries = await host.namespace.exec('conntrack', '-L', '-p', 'udp');
+    expect(entries).toMatch(new RegExp(`src=10.80.0.2 dst=198.18.9.9 .* src=198.18.9.9 dst=${NODE.ip} `));
+    expect(entries).toMatch(/src=10.80.0.2 dst=10.80.0.66 .* src=10.80.0.66 dst=10.80.0.2 /);
+  });
+
+  it('says that an endpoint is programmed only when all of it is in the kernel', async () => {
+    const key = workloadEndpointKey({
+      host: 'n1',
+      orchestrator: 'k8s',
+      workload: 'red/client',
+      endpoint: 'eth0',
+    });
+    await host.dataplane.waitForEndpoint(key, 0, AbortSignal.timeout(5_000));
+    const [pod] = host.pods;
+    await host.namespace.ip(`route del 10.80.0.2/32 dev ${pod?.interfaceName}`);
+    expect(await host.dataplane.missingOf(key)).toEqual(['route 10.80.0.2/32']);
+    await host.namespace.exec(
+      'nft',
+      'delete',
+      'element',
+      'inet',
+      'calico',
+      `id4_v${host.dataplane.table.epoch}`,
+      '{ 10.80.0.2 }',
+    );
+    expect(await host.dataplane.missingOf(key)).toEqual(['elements of the endpoint']);
+  });
+
+  it('drops what comes through a workload interface that it does not know, from the first packet', async () => {
+    const pod = await host.addPod('red', 'unknown', ['10.80.0.20']);
+    await host.namespace.ip(
+      `link set ${pod.interfaceName} up`,
+      `route replace 10.80.0.20/32 dev ${pod.interfaceName}`,
+    );
+    const flow = new Client({
+      ...probe('red/client', 'red/server', 'UDP', 53),
+      from: pod.namespace,
+      fromAddress: '10.80.0.20',
+    });
+    flow.ask();
+    await until('the denial is counted', async () => {
+      return ((await host.readDenials()).get('10.80.0.20 10.80.0.3 17 53') ?? 0) > 0;
+    });
+    flow.close();
+  });
+
+  it('puts its table back within about a second of another’s `nft flush ruleset`', async () => {
+    await apply(policy(UDP_BY_SELECTOR));
+    const startedAt = performance.now();
+    await host.namespace.exec('nft', 'flush', 'ruleset');
+    await until('the table is back', async () => {
+      return host.events.some(({ kind, cause }) => kind === 'kernelResynced' && cause?.includes('the table'));
+    });
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(await verdict('red/client', 'red/server', 'TCP', 80)).toBe('denied');
+    expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('allowed');
+  });
+
+  it('puts back an element that somebody took away', async () => {
+    const { epoch } = host.dataplane.table;
+    await host.namespace.exec('nft', 'delete', 'element', 'inet', 'calico', `id4_v${epoch}`, '{ 10.80.0.2 }');
+    await until('a new epoch', () => host.dataplane.table.epoch > epoch);
+    await until('the element is back', async () => {
+      const { epoch: now } = host.dataplane.table;
+      return (await host.namespace.exec('nft', 'list', 'map', 'inet', 'calico', `id4_v${now}`)).includes(
+        '10.80.0.2',
+      );
+    });
+  });
+
+  it('leaves its table alone when somebody changes another', async () => {
+    const { epoch } = host.dataplane.table;
+    await host.namespace.exec('nft', 'add', 'table', 'inet', 'foreign');
+    const checks = host.dataplane.foreignChecks;
+    await until('it has looked', () => host.dataplane.foreignChecks > checks + 1);
+    expect(host.dataplane.table.epoch).toBe(epoch);
+    await host.namespace.exec('nft', 'delete', 'table', 'inet', 'foreign');
+  });
+
+  it('goes on under a new epoch when a writer dies with a change under way, and loses no verdict', async () => {
+    await apply(policy(TCP_BY_SELECTOR));
+    const flow = await liveFlow('red/client', 'red/server', 'TCP', 80);
+    const pid = host.writer.pid ?? 0;
+    const change = apply(policy([TCP_BY_SELECTOR, UDP_BY_SELECTOR].join()));
+    process.kill(pid, 'SIGKILL');
+    await change;
+    expect(host.writer.pid).not.toBe(pid);
+    expect(isAnswering(flow)).toBe(true);
+    expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('allowed');
+    expect(await verdict('red/client', 'red/server', 'TCP', 8050)).toBe('denied');
+    flow.close();
+  });
+
+  it('moves to a new epoch when a number space runs out', async () => {
+    await bed.end();
+    world = await bed.begin(CASE, { numberLimit: 40 });
+    await bed.settle(world);
+    const { epoch } = host.dataplane.table;
+    for (let index = 0; index < 30; index++) {
+      const net = `{action: Allow, protocol: TCP, source: {nets: [10.90.${index}.0/24]}, destination: {ports: [80]}}`;
+      await apply(policy(`${net}, ${TCP_BY_SELECTOR}`));
+    }
+    expect(host.dataplane.table.epoch).toBeGreaterThan(epoch);
+    expect(await verdict('red/client', 'red/server', 'TCP', 80)).toBe('allowed');
+    expect(await verdict('red/client', 'red/server', 'TCP', 8050)).toBe('denied');
+  });
+
+  it('cleans up what other epochs left, a second later', async () => {
+    host.dataplane.table.replace('test');
+    await apply(policy(TCP_BY_SELECTOR));
+    await until('only this epoch is left', async () => {
+      const table = await host.namespace.exec('nft', 'list', 'table', 'inet', 'calico');
+      const epochs = new Set(table.match(/(?<=(?:map|set|chain) \w+_v)\d+/g));
+      return epochs.size === 1 && epochs.has(String(host.dataplane.table.epoch));
+    });
+  });
+
+  it('adopts an earlier agent’s table: live flows run on, and no packet gets a wrong verdict', async () => {
+    await apply(policy(UDP_BY_SELECTOR));
+    const flow = await liveFlow('red/client', 'red/server', 'UDP', 53);
+    const { epoch, generation } = host.dataplane.table;
+    await host.dataplane.stop();
+    host.useDataplane({});
+    await host.dataplane.start();
+    expect(await bed.probeAllowed(probe('red/client', 'red/server', 'UDP', 53))).toBe(true);
+    expect(isAnswering(flow)).toBe(true);
+    bed.renewFeed('n1');
+    const settling = bed.settle(world);
+    const answers: boolean[] = [];
+    let isSettled = false;
+    void settling.finally(() => {
+      isSettled = true;
+    });
+    while (!isSettled) {
+      answers.push(isAnswering(flow));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await settling;
+    expect(answers).not.toContain(false);
+    expect(host.dataplane.table.epoch).toBe(epoch + 1);
+    expect(host.dataplane.table.generation).toBe(generation + 1);
+    expect(await verdict('red/client', 'red/server', 'TCP', 8050)).toBe('denied');
+    flow.close();
+  });
+});
