@@ -3,8 +3,10 @@
 
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
+import { isNativeError } from 'node:util/types';
 import { EventLog } from '../../lib/events/event-log.ts';
 import { createLogger, type LogLevel } from '../../lib/logging/logger.ts';
+import { AlreadyRunningError } from './control/control-server.ts';
 import { Daemon } from './daemon.ts';
 
 const LEVELS: readonly string[] = ['error', 'warn', 'info', 'debug'];
@@ -50,6 +52,8 @@ async function main(): Promise<void> {
 }
 
 await main().catch((error: unknown) => {
-  process.stderr.write(`bgpd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  const isKnown = error instanceof AlreadyRunningError;
+  const text = isNativeError(error) ? ((isKnown ? undefined : error.stack) ?? error.message) : String(error);
+  process.stderr.write(`bgpd: ${text}\n`);
   process.exit(1);
 });

@@ -37,13 +37,17 @@ describe('a full mesh of three hosts', () => {
     };
   }
 
+  async function addHost(index: number): Promise<TestHost> {
+    const added = await network.addHost(index);
+    // An address of the block stands for a workload.
+    await ipIn(added.netns, [`addr add 10.65.${index}.1/32 dev lo`, `addr add fd65:${index}::1/128 dev lo`]);
+    return added;
+  }
+
   beforeAll(async () => {
     network = await TestNetwork.create();
     for (const index of [1, 2, 3]) {
-      const host = await network.addHost(index);
-      // An address of the block stands for a workload.
-      await ipIn(host.netns, [`addr add 10.65.${index}.1/32 dev lo`, `addr add fd65:${index}::1/128 dev lo`]);
-      hosts.push(host);
+      hosts.push(await addHost(index));
     }
     speakers.push(...(await Promise.all(hosts.map((host) => BgpdProcess.start(network, host)))));
     // All at once, and all active: every pair collides.
@@ -128,6 +132,36 @@ describe('a full mesh of three hosts', () => {
     await stop();
     expect(lines.filter((line) => line.startsWith('Deleted') && line.includes('10.65.'))).toEqual([]);
     expect(await ping(2, '10.65.1.1')).toContain('1 received');
+  });
+
+  it('puts routes back as soon as the interface that took them away is up again', async () => {
+    await ipIn(host(2).netns, ['link set eth0 down']);
+    await waitFor('routes gone with the link', async () => !(await hasRoute(2, block(1))));
+    await ipIn(host(2).netns, ['link set eth0 up']);
+    await waitFor('routes back', () => hasRoute(2, block(1)), 5000);
+    expect(await ping(2, '10.65.1.1')).toContain('1 received');
+    await speaker(2).established('h1');
+  });
+
+  it('takes a host for rebooted that connects anew while its old session seems alive (RFC 4724 §5)', async () => {
+    const before = await speaker(2).peer('h1');
+    await ipIn(host(1).netns, ['link set eth0 down']);
+    await speaker(1).kill();
+    await network.removeHost(host(1));
+    // Nobody has told h2.
+    expect((await speaker(2).peer('h1')).since).toBe(before.since);
+    hosts[0] = await addHost(1);
+    speakers[0] = await BgpdProcess.start(network, host(1));
+    await speaker(1).configure(configuration(1));
+    await waitFor('a new session', async () => {
+      const peer = await speaker(2).peer('h1');
+      return peer.state === 'Established' && peer.since !== before.since;
+    });
+    const down = speaker(2).events.filter((event) => event.kind === 'peerDown' && event.peer === '10.9.0.1');
+    expect(down.at(-1)?.cause).toContain('restarted and connected anew');
+    await waitFor('routes both ways', async () => (await hasRoute(2, block(1))) && hasRoute(1, block(2)));
+    expect(await ping(1, '10.65.2.1')).toContain('1 received');
+    for (const to of [2, 3]) await speaker(1).established(`h${to}`);
   });
 
   it('a change to one peer leaves the other session as it is', async () => {

@@ -76,7 +76,7 @@ export interface FsmPeer {
 }
 
 /** RFC 4271 §8.2.2: the hold timer before anything is negotiated. */
-export const LARGE_HOLD_SECONDS = 240;
+const LARGE_HOLD_SECONDS = 240;
 
 /** Total over (state, event): always a transition, never a throw, never a wait. */
 export function step(state: State, event: Event, peer: FsmPeer): Transition {

@@ -62,7 +62,7 @@ export type Negotiation =
   | { readonly ok: false; readonly notification: Notification; readonly reason: string };
 
 /** Every capability that we offer to the peer, in the order of their codes. */
-export function localCapabilities(local: LocalSession): Capability[] {
+function localCapabilities(local: LocalSession): Capability[] {
   const families = local.families.map((family) => FAMILIES[family]);
   const restart = local.gracefulRestart;
   return [

@@ -10,7 +10,7 @@ export interface LineFailure {
   readonly message: string;
 }
 
-export class IpBatchError extends Error {
+class IpBatchError extends Error {
   readonly type: { readonly code: 'exited' | 'timeout' | 'stopped' };
 
   constructor(code: 'exited' | 'timeout' | 'stopped') {

@@ -7,6 +7,7 @@ import { runOk } from '../../../lib/process/run.ts';
 import type { KernelConfig } from '../config.ts';
 import type { ForwardingChange } from '../rib/loc-rib.ts';
 import { IpBatch } from './ip-batch.ts';
+import { LinkMonitor } from './link-monitor.ts';
 import { type KernelRoute, parseRoutes, routeCommand, routeKey } from './route.ts';
 
 /** What a batch did. */
@@ -18,6 +19,7 @@ export interface KernelResult {
 
 const RECONCILE_MS = 10_000;
 const RETRY_MS = 1000;
+const LINK_MS = 100;
 const LIST_TIMEOUT_MS = 10_000;
 const LIST_MAX_BYTES = 256 * 1024 * 1024;
 
@@ -36,6 +38,8 @@ export class KernelRoutes {
   #actual = new Map<string, KernelRoute>();
   readonly #failures = new Map<string, string>();
   #maySweep = false;
+  /** An interface that goes down takes its routes with it, without a word; one that comes up may carry them again. */
+  readonly #links: LinkMonitor;
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #queue: Promise<unknown> = Promise.resolve();
@@ -44,6 +48,7 @@ export class KernelRoutes {
   constructor(config: KernelConfig, log: Logger) {
     this.#config = config;
     this.#log = log;
+    this.#links = new LinkMonitor(log, () => this.#retryLater(LINK_MS));
   }
 
   /** Reads what an earlier run has left. Returns how many routes that is. */
@@ -51,6 +56,7 @@ export class KernelRoutes {
     if (!this.#config.enabled) return 0;
     await this.#list();
     this.#timer = setInterval(() => void this.#reconcile(), RECONCILE_MS);
+    this.#links.start();
     return this.#actual.size;
   }
 
@@ -87,6 +93,7 @@ export class KernelRoutes {
   /** `withdraw`: nothing of ours stays. Otherwise the kernel goes on forwarding. */
   async stop(withdraw: boolean): Promise<number> {
     clearInterval(this.#timer);
+    this.#links.stop();
     clearTimeout(this.#retry);
     let withdrawn = 0;
     if (withdraw && this.#config.enabled) {
@@ -189,12 +196,12 @@ export class KernelRoutes {
   }
 
   /** A next hop may become reachable, a foreign route may go. */
-  #retryLater(): void {
-    if (this.#retry !== undefined) return;
+  #retryLater(afterMs = RETRY_MS): void {
+    if (this.#retry !== undefined || this.#isStopped) return;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       void this.#reconcile();
-    }, RETRY_MS);
+    }, afterMs);
   }
 
   /** Puts right what somebody else, or an interface going down, has changed. */

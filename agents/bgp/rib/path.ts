@@ -43,7 +43,7 @@ export function prefixKey(prefix: Cidr): string {
 }
 
 /** Name of a source in tables; no peer can be named so. */
-export const LOCAL_SOURCE = '';
+const LOCAL_SOURCE = '';
 
 export function sourceName(source: PathSource): string {
   return source.kind === 'local' ? LOCAL_SOURCE : source.name;

@@ -17,7 +17,7 @@ const KEY_LENGTH_OFFSET = 130;
 const KEY_OFFSET = 136;
 const MAX_KEY = 80;
 
-export class SocketCallError extends Error {
+class SocketCallError extends Error {
   readonly type: { readonly code: 'socketCall'; readonly call: string; readonly errno: number };
 
   constructor(call: string, errno: number) {

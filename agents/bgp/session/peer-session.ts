@@ -56,6 +56,7 @@ export class PeerSession {
   readonly #identity: SpeakerIdentity;
   readonly #handlers: PeerHandlers;
   readonly #random: () => number;
+  /** Ours and the peer's, until one of them is Established. */
   #outgoing: Connection | undefined;
   #incoming: Connection | undefined;
   #established:
@@ -162,9 +163,11 @@ export class PeerSession {
 
   /** An accepted connection from the peer's address; false if it is not wanted now. */
   accept(socket: Socket): boolean {
-    if (!this.#isRunning || this.#incoming !== undefined) return false;
+    if (!this.#isRunning || this.#incoming?.state.name === 'OpenConfirm') return false;
     // Without graceful restart a second connection cannot replace the session (RFC 4271 §6.8).
     if (this.#established !== undefined && !this.#restartsGracefully()) return false;
+    // A peer that connects again has given the first one up.
+    this.#incoming?.dispatch({ type: 'OpenCollisionDump' });
     this.#incoming = this.#connection('peer', true);
     this.#incoming.accept(socket);
     return true;
@@ -242,8 +245,12 @@ export class PeerSession {
   }
 
   #resolveCollision(opened: Connection, session: NegotiatedSession): void {
-    const other = opened === this.#outgoing ? this.#incoming : this.#outgoing;
-    if (other === undefined) return;
+    for (const other of this.#connections()) {
+      if (other !== opened && opened.state.name !== 'Idle') this.#resolveBetween(opened, other, session);
+    }
+  }
+
+  #resolveBetween(opened: Connection, other: Connection, session: NegotiatedSession): void {
     const verdict = resolveCollision(
       { state: opened.state.name, initiatedBy: opened.initiatedBy },
       { state: other.state.name, initiatedBy: other.initiatedBy },
@@ -266,8 +273,11 @@ export class PeerSession {
     this.#established = { connection, session, at: performance.now() };
     this.#hadSession = true;
     clearTimeout(this.#restart);
-    const other = connection === this.#outgoing ? this.#incoming : this.#outgoing;
-    other?.dispatch({ type: 'OpenCollisionDump' });
+    if (connection === this.#outgoing) this.#outgoing = undefined;
+    if (connection === this.#incoming) this.#incoming = undefined;
+    for (const other of this.#connections()) {
+      if (other !== connection) other.dispatch({ type: 'OpenCollisionDump' });
+    }
     this.#handlers.up(this, session, connection.localAddress ?? '');
   }
 
@@ -314,7 +324,8 @@ export class PeerSession {
   }
 
   #connections(): Connection[] {
-    return [this.#outgoing, this.#incoming].filter((connection) => connection !== undefined);
+    const all = [this.#outgoing, this.#incoming, this.#established?.connection];
+    return all.filter((connection) => connection !== undefined);
   }
 
   /** The state of the connection that is farthest; a passive peer without one is Active. */

@@ -57,6 +57,13 @@ export class TestNetwork {
     return { name, netns, ipv4, ipv6, dir: mkdtempSync(join(this.#dir, `${name}-`)) };
   }
 
+  /** Pulls the plug: link and namespace are gone, and no segment of its connections ever leaves any more. */
+  async removeHost(host: TestHost): Promise<void> {
+    await ipIn(this.#segment, [`link del p${host.name.slice(1)}`]);
+    await runOk('ip', ['netns', 'del', host.netns]);
+    this.#netns.splice(this.#netns.indexOf(host.netns), 1);
+  }
+
   /** Stopped, in reverse order, before the namespaces go. */
   onClose(stop: () => Promise<unknown>): void {
     this.#stops.push(stop);

@@ -14,7 +14,7 @@ const SEGMENT_TYPES: Readonly<Record<number, AsPathSegment['type']>> = {
 const SEGMENT_CODES = { set: 1, sequence: 2, confedSequence: 3, confedSet: 4 } as const;
 const MAX_SEGMENT_ASNS = 255;
 /** Bound against attribute bombs (docs/bgp.md "Limits"). */
-export const MAX_PATH_ASNS = 1000;
+const MAX_PATH_ASNS = 1000;
 
 /** RFC 7606 §7.2: unknown segment type, overrun, an octet over, no members; and AS 0 (RFC 7607 §2). */
 export function readAsPath(reader: ByteReader, asnOctets: 2 | 4): AsPath {

@@ -1,0 +1,92 @@
+// Kernel routes as commands, listings as routes, and failures of a batch by line.
+
+import { describe, expect, it } from '@jest/globals';
+import { parseFailures } from '../../../../agents/bgp/kernel/ip-batch.ts';
+import {
+  type KernelRoute,
+  parseRoutes,
+  routeCommand,
+  routeKey,
+} from '../../../../agents/bgp/kernel/route.ts';
+import { formatCidr, formatIp } from '../../../../lib/net/ip.ts';
+import { cidr, ip } from '../rib/rib-support.ts';
+
+const route = (prefix: string, ...nextHops: string[]): KernelRoute => ({
+  prefix: cidr(prefix),
+  nextHops: nextHops.map(ip),
+});
+
+describe('commands', () => {
+  it.each([
+    ['add', route('10.1.0.0/26', '10.9.0.2'), 'route add 10.1.0.0/26 via 10.9.0.2 proto 81'],
+    ['replace', route('fd01::/64', 'fd09::2'), 'route replace fd01::/64 via fd09::2 proto 81'],
+    ['add', route('10.1.0.0/26'), 'route add blackhole 10.1.0.0/26 proto 81'],
+    ['del', route('10.1.0.0/26', '10.9.0.2'), 'route del 10.1.0.0/26 proto 81'],
+    ['del', route('10.1.0.0/26'), 'route del blackhole 10.1.0.0/26 proto 81'],
+    [
+      'replace',
+      route('10.1.0.0/26', '10.9.0.2', '10.9.0.3'),
+      'route replace 10.1.0.0/26 proto 81 nexthop via 10.9.0.2 nexthop via 10.9.0.3',
+    ],
+  ] as const)('%s', (action, value, expected) => {
+    expect(routeCommand(action, value, 81)).toBe(expected);
+  });
+
+  it('routes with the same next hops are the same, whatever their order', () => {
+    expect(routeKey(route('10.1.0.0/26', '10.9.0.2', '10.9.0.3'))).toBe(
+      routeKey(route('10.1.0.0/26', '10.9.0.3', '10.9.0.2')),
+    );
+    expect(routeKey(route('10.1.0.0/26'))).not.toBe(routeKey(route('10.1.0.0/26', '10.9.0.2')));
+  });
+});
+
+describe('listings', () => {
+  it('reads what `ip -j route show` prints', () => {
+    const json = JSON.stringify([
+      { type: 'blackhole', dst: '10.1.0.0/26', flags: [] },
+      { dst: '10.2.0.0/26', gateway: '10.9.0.2', dev: 'eth0', flags: [] },
+      { dst: '10.3.0.7', gateway: '10.9.0.2', dev: 'eth0', flags: [] },
+      { dst: 'default', gateway: 'fd09::2', dev: 'eth0', flags: [] },
+      {
+        dst: '10.4.0.0/26',
+        flags: [],
+        nexthops: [
+          { gateway: '10.9.0.2', dev: 'eth0' },
+          { gateway: '10.9.0.3', dev: 'eth0' },
+        ],
+      },
+      { dst: '10.5.0.0/26', via: { family: 'inet6', host: 'fe80::1' }, dev: 'eth0' },
+      { dst: '10.6.0.0/26', dev: 'eth0', scope: 'link' },
+    ]);
+    const shown = parseRoutes(json).map(({ prefix, nextHops }) =>
+      [formatCidr(prefix), ...nextHops.map(formatIp)].join(' '),
+    );
+    expect(shown).toEqual([
+      '10.1.0.0/26',
+      '10.2.0.0/26 10.9.0.2',
+      '10.3.0.7/32 10.9.0.2',
+      '::/0 fd09::2',
+      '10.4.0.0/26 10.9.0.2 10.9.0.3',
+      '10.5.0.0/26 fe80::1',
+    ]);
+    expect(parseRoutes('')).toEqual([]);
+  });
+});
+
+describe('failures of a batch', () => {
+  it('belong to their lines, of this batch alone', () => {
+    const stderr = [
+      'Error: Nexthop has invalid gateway.',
+      'Command failed -:12',
+      'RTNETLINK answers: File exists',
+      'Command failed -:14',
+      'Object "end-of-batch" is unknown, try "ip help".',
+      'Command failed -:15',
+      '',
+    ].join('\n');
+    expect(parseFailures(stderr, 11, 4)).toEqual([
+      { index: 1, message: 'Error: Nexthop has invalid gateway.' },
+      { index: 3, message: 'RTNETLINK answers: File exists' },
+    ]);
+  });
+});

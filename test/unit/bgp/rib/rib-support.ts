@@ -1,0 +1,160 @@
+// A routing table with peers, spoken to in values: sessions as agreed by negotiate(), messages decoded again.
+
+import {
+  type LocalSession,
+  localOpen,
+  type NegotiatedSession,
+  negotiate,
+} from '../../../../agents/bgp/fsm/negotiate.ts';
+import { formatAsPath } from '../../../../agents/bgp/packet/attributes/as-path.ts';
+import type { PathAttributes } from '../../../../agents/bgp/packet/attributes/types.ts';
+import type { AddressFamily } from '../../../../agents/bgp/packet/iana.ts';
+import { decodeUpdate } from '../../../../agents/bgp/packet/update.ts';
+import {
+  type RouteAttributes,
+  type RouteChanges,
+  routeChanges,
+} from '../../../../agents/bgp/packet/validate.ts';
+import { ACCEPT_ALL } from '../../../../agents/bgp/policy/policy.ts';
+import type { PeerUpdates } from '../../../../agents/bgp/rib/adj-rib-out.ts';
+import { Rib } from '../../../../agents/bgp/rib/rib.ts';
+import type { RibPeer, RibPeerConfig } from '../../../../agents/bgp/rib/rib-peer.ts';
+import {
+  type Cidr,
+  formatCidr,
+  formatIp,
+  type IpAddress,
+  parseCidr,
+  parseIp,
+} from '../../../../lib/net/ip.ts';
+
+export const cidr = (text: string): Cidr => parseCidr(text) as Cidr;
+export const ip = (text: string): IpAddress => parseIp(text) as IpAddress;
+
+const LOCAL_ASN = 65000;
+export const LOCAL_ID = 0x0a090001;
+
+export function newRib(): Rib {
+  return new Rib({
+    localAsn: LOCAL_ASN,
+    bgpIdentifier: LOCAL_ID,
+    maxPaths: 4,
+    localAddresses: new Set(['10.9.0.1', 'fd09::1']),
+  });
+}
+
+export interface PeerShape {
+  readonly asn?: number;
+  readonly config?: Partial<RibPeerConfig>;
+  readonly restarted?: boolean;
+  readonly forwardingKept?: boolean;
+  readonly withoutGracefulRestart?: true;
+  readonly families?: readonly AddressFamily[];
+}
+
+/** Peer `pN` at 10.9.0.N with identifier 10.9.0.N. */
+export function ribPeer(index: number, shape: PeerShape = {}): RibPeer {
+  const asn = shape.asn ?? LOCAL_ASN;
+  const families = shape.families ?? ['ipv4Unicast', 'ipv6Unicast'];
+  const base = { holdTimeSeconds: 90, families };
+  const gracefulRestart = { restartTimeSeconds: 120, restarted: false, forwardingKept: true };
+  const ours: LocalSession = {
+    ...base,
+    asn: LOCAL_ASN,
+    bgpIdentifier: LOCAL_ID,
+    peerAsn: asn,
+    gracefulRestart,
+  };
+  const theirs: LocalSession = {
+    ...base,
+    asn,
+    bgpIdentifier: 0x0a090000 + index,
+    peerAsn: LOCAL_ASN,
+    ...(shape.withoutGracefulRestart === true
+      ? {}
+      : {
+          gracefulRestart: {
+            restartTimeSeconds: 120,
+            restarted: shape.restarted ?? false,
+            forwardingKept: shape.forwardingKept ?? true,
+          },
+        }),
+  };
+  const result = negotiate(ours, localOpen(theirs));
+  if (!result.ok) throw new Error(result.reason);
+  const session: NegotiatedSession = result.session;
+  return {
+    name: `p${index}`,
+    address: ip(`10.9.0.${index}`),
+    localAsn: LOCAL_ASN,
+    session,
+    nextHopSelf: new Map([
+      ['ipv4Unicast', ip('10.9.0.1')],
+      ['ipv6Unicast', ip('fd09::1')],
+    ]),
+    config: {
+      importPolicy: ACCEPT_ALL,
+      exportPolicy: ACCEPT_ALL,
+      nextHopMode: 'auto',
+      isClient: false,
+      clusterId: LOCAL_ID,
+      allowOwnAs: 0,
+      ...shape.config,
+    },
+  };
+}
+
+export function announce(prefixes: readonly string[], attributes: Partial<RouteAttributes>): RouteChanges {
+  const all: RouteAttributes = { origin: 'igp', asPath: [], nextHop: ip('10.9.0.99'), ...attributes };
+  return {
+    announced: [{ family: familyOf(prefixes), prefixes: prefixes.map(cidr), attributes: all }],
+    withdrawn: [],
+    endOfRib: [],
+    faults: [],
+  };
+}
+
+export function withdraw(prefixes: readonly string[]): RouteChanges {
+  return {
+    announced: [],
+    withdrawn: [{ family: familyOf(prefixes), prefixes: prefixes.map(cidr) }],
+    endOfRib: [],
+    faults: [],
+  };
+}
+
+export function endOfRib(family: AddressFamily): RouteChanges {
+  return { announced: [], withdrawn: [], endOfRib: [family], faults: [] };
+}
+
+function familyOf(prefixes: readonly string[]): AddressFamily {
+  return prefixes.some((prefix) => prefix.includes(':')) ? 'ipv6Unicast' : 'ipv4Unicast';
+}
+
+/** What the peer learns from the messages, as lines: `+prefix via next hop path [..]`, `-prefix`, `end family`. */
+export function lines(peer: RibPeer, updates: PeerUpdates | undefined): string[] {
+  return (updates?.messages ?? []).flatMap((message) => {
+    const { context } = peer.session;
+    const update = decodeUpdate(message.subarray(19), { ...context, peerAsn: LOCAL_ASN });
+    const changes = routeChanges(update, { ...context, peerAsn: LOCAL_ASN });
+    return [
+      ...changes.withdrawn.flatMap(({ prefixes }) => prefixes.map((prefix) => `-${formatCidr(prefix)}`)),
+      ...changes.announced.flatMap(({ prefixes, attributes }) =>
+        prefixes.map((prefix) => `+${formatCidr(prefix)} ${show(attributes)}`),
+      ),
+      ...changes.endOfRib.map((family) => `end ${family}`),
+    ];
+  });
+}
+
+/** The attributes of the first announcement in the messages. */
+export function firstAttributes(peer: RibPeer, updates: PeerUpdates | undefined): PathAttributes | undefined {
+  const [message] = updates?.messages ?? [];
+  return message === undefined
+    ? undefined
+    : decodeUpdate(message.subarray(19), peer.session.context).attributes;
+}
+
+function show(attributes: RouteAttributes): string {
+  return `via ${formatIp(attributes.nextHop)} [${formatAsPath(attributes.asPath ?? [])}]`;
+}

@@ -1,0 +1,363 @@
+// The routing tables as one: who is told what, and graceful restart in both roles (RFC 4271 §9, RFC 4456, RFC 4724).
+
+import { describe, expect, it } from '@jest/globals';
+import { REJECT_ALL } from '../../../../agents/bgp/policy/policy.ts';
+import type { Flush, Rib } from '../../../../agents/bgp/rib/rib.ts';
+import type { RibPeer } from '../../../../agents/bgp/rib/rib-peer.ts';
+import { formatCidr, formatIp } from '../../../../lib/net/ip.ts';
+import {
+  announce,
+  cidr,
+  endOfRib,
+  firstAttributes,
+  ip,
+  LOCAL_ID,
+  lines,
+  newRib,
+  ribPeer,
+  withdraw,
+} from './rib-support.ts';
+
+const forwarding = (flush: Flush): string[] =>
+  flush.forwarding.map(
+    ({ prefix, nextHops }) => `${formatCidr(prefix)} ${nextHops.map(formatIp).join(',') || 'gone'}`,
+  );
+const told = (flush: Flush, peer: RibPeer): string[] => lines(peer, flush.updatesByPeer.get(peer.name));
+
+/** Brings peers up and takes the first, empty tables away. */
+function withPeers(...peers: RibPeer[]): Rib {
+  const rib = newRib();
+  for (const peer of peers) rib.peerUp(peer);
+  rib.flush();
+  return rib;
+}
+
+describe('a new session', () => {
+  it('gets the whole table, then an End-of-RIB for each family, once', () => {
+    const rib = newRib();
+    const peer = ribPeer(2);
+    rib.setOriginated([{ prefix: cidr('10.1.0.0/26') }, { prefix: cidr('fd01::/64') }]);
+    rib.flush();
+    rib.peerUp(peer);
+    expect(told(rib.flush(), peer)).toEqual([
+      '+10.1.0.0/26 via 10.9.0.1 []',
+      '+fd01::/64 via fd09::1 []',
+      'end ipv4Unicast',
+      'end ipv6Unicast',
+    ]);
+    expect(rib.flush().updatesByPeer.size).toBe(0);
+  });
+
+  it('is told nothing twice, and of nothing gone that it never had', () => {
+    const [a, b] = [ribPeer(2, { asn: 65001 }), ribPeer(3, { asn: 65002 })];
+    const rib = withPeers(a, b);
+    rib.update('p2', announce(['10.2.0.0/26'], { asPath: [{ type: 'sequence', asns: [65001] }] }));
+    rib.update('p2', withdraw(['10.2.0.0/26']));
+    expect(rib.flush().updatesByPeer.size).toBe(0);
+    rib.update('p2', announce(['10.2.0.0/26'], { asPath: [{ type: 'sequence', asns: [65001] }] }));
+    expect(told(rib.flush(), b)).toEqual(['+10.2.0.0/26 via 10.9.0.1 [65000 65001]']);
+    rib.update('p2', announce(['10.2.0.0/26'], { asPath: [{ type: 'sequence', asns: [65001] }] }));
+    expect(rib.flush().updatesByPeer.size).toBe(0);
+    rib.peerDown('p2', false);
+    expect(told(rib.flush(), b)).toEqual(['-10.2.0.0/26']);
+  });
+});
+
+describe('forwarding', () => {
+  it('follows the best path and the equal ones beside it', () => {
+    const rib = withPeers(ribPeer(2), ribPeer(3));
+    rib.update('p2', announce(['10.2.0.0/26'], { nextHop: ip('10.9.0.2') }));
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 10.9.0.2']);
+    rib.update('p3', announce(['10.2.0.0/26'], { nextHop: ip('10.9.0.3') }));
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 10.9.0.2,10.9.0.3']);
+    rib.update('p3', announce(['10.2.0.0/26'], { nextHop: ip('10.9.0.3'), localPref: 200 }));
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 10.9.0.3']);
+    rib.update('p3', withdraw(['10.2.0.0/26']));
+    rib.update('p2', withdraw(['10.2.0.0/26']));
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 gone']);
+  });
+
+  it('has no route for what is our own, whoever else announces it', () => {
+    const rib = withPeers(ribPeer(2));
+    rib.update('p2', announce(['10.1.0.0/26'], {}));
+    rib.flush();
+    rib.setOriginated([{ prefix: cidr('10.1.0.0/26') }]);
+    expect(forwarding(rib.flush())).toEqual(['10.1.0.0/26 gone']);
+  });
+
+  it.each([
+    ['our own address', { nextHop: ip('10.9.0.1') }, 'nextHop'],
+    ['0.0.0.0', { nextHop: ip('0.0.0.0') }, 'nextHop'],
+    ['a loopback address', { nextHop: ip('127.0.0.1') }, 'nextHop'],
+    ['a multicast address', { nextHop: ip('224.0.0.5') }, 'nextHop'],
+    ['an IPv4-mapped address', { nextHop: ip('::ffff:10.9.0.2') }, 'nextHop'],
+    ['our AS in the path', { asPath: [{ type: 'sequence' as const, asns: [65001, 65000] }] }, 'asLoop'],
+    ['our identifier as originator', { originatorId: LOCAL_ID }, 'originatorLoop'],
+    ['our cluster', { clusterList: [7, LOCAL_ID] }, 'clusterLoop'],
+  ])('does not use a path with %s', (_name, attributes, reason) => {
+    const rib = withPeers(ribPeer(2));
+    rib.update('p2', announce(['10.2.0.0/26'], {}));
+    rib.flush();
+    // §9.1.2: it takes the place of the earlier one all the same.
+    rib.update('p2', announce(['10.2.0.0/26'], attributes));
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 gone']);
+    const [verdict] = [...(rib.destination(cidr('10.2.0.0/26'))?.decision.verdicts.values() ?? [])];
+    expect(verdict).toEqual({ verdict: 'ineligible', reason });
+  });
+});
+
+describe('advertisement', () => {
+  const learned = { nextHop: ip('10.9.0.2'), localPref: 150, multiExitDisc: 7, communities: [2, 1, 2] };
+
+  it('internal to internal: not at all, unless reflecting', () => {
+    const [a, b] = [ribPeer(2), ribPeer(3)];
+    const rib = withPeers(a, b);
+    rib.update('p2', announce(['10.2.0.0/26'], learned));
+    expect(rib.flush().updatesByPeer.size).toBe(0);
+  });
+
+  it('RFC 4456: reflects clients to all, others to clients, never back, next hop as is', () => {
+    const [client, plain, other] = [ribPeer(2, { config: { isClient: true } }), ribPeer(3), ribPeer(4)];
+    const rib = withPeers(client, plain, other);
+    rib.update('p2', announce(['10.2.0.0/26'], learned));
+    rib.update('p3', announce(['10.3.0.0/26'], { nextHop: ip('10.9.0.3') }));
+    const flush = rib.flush();
+    expect(told(flush, client)).toEqual(['+10.3.0.0/26 via 10.9.0.3 []']);
+    expect(told(flush, plain)).toEqual(['+10.2.0.0/26 via 10.9.0.2 []']);
+    expect(told(flush, other)).toEqual(['+10.2.0.0/26 via 10.9.0.2 []']);
+    expect(firstAttributes(plain, flush.updatesByPeer.get('p3'))).toMatchObject({
+      originatorId: 0x0a090002,
+      clusterList: [LOCAL_ID],
+      localPref: 150,
+      multiExitDisc: 7,
+      communities: [1, 2],
+    });
+  });
+
+  it('to external peers: own AS in front, next hop self, without LOCAL_PREF, MED and reflection', () => {
+    const [a, external] = [ribPeer(2), ribPeer(3, { asn: 65002 })];
+    const rib = withPeers(a, external);
+    rib.update(
+      'p2',
+      announce(['10.2.0.0/26'], {
+        ...learned,
+        originatorId: 9,
+        clusterList: [8],
+        extendedCommunities: [0x0002000000000001n, 0x4302000000000001n],
+        unknown: [{ code: 200, flags: 0xc0, value: new Uint8Array([1]) }],
+      }),
+    );
+    const flush = rib.flush();
+    expect(firstAttributes(external, flush.updatesByPeer.get('p3'))).toEqual({
+      origin: 'igp',
+      asPath: [{ type: 'sequence', asns: [65000] }],
+      nextHop: ip('10.9.0.1'),
+      communities: [1, 2],
+      extendedCommunities: [0x0002000000000001n],
+      unknown: [{ code: 200, flags: 0xe0, value: new Uint8Array([1]) }],
+    });
+  });
+
+  it('external to internal: next hop as is, or self', () => {
+    const [external, keeps, self] = [
+      ribPeer(2, { asn: 65001 }),
+      ribPeer(3),
+      ribPeer(4, { config: { nextHopMode: 'self' } }),
+    ];
+    const rib = withPeers(external, keeps, self);
+    rib.update(
+      'p2',
+      announce(['10.2.0.0/26'], { nextHop: ip('10.9.0.2'), asPath: [{ type: 'sequence', asns: [65001] }] }),
+    );
+    const flush = rib.flush();
+    expect(told(flush, keeps)).toEqual(['+10.2.0.0/26 via 10.9.0.2 [65001]']);
+    expect(told(flush, self)).toEqual(['+10.2.0.0/26 via 10.9.0.1 [65001]']);
+    expect(firstAttributes(keeps, flush.updatesByPeer.get('p3'))?.localPref).toBe(100);
+  });
+
+  it('keepOriginalNextHop to an external peer', () => {
+    const [a, external] = [ribPeer(2), ribPeer(3, { asn: 65002, config: { nextHopMode: 'keep' } })];
+    const rib = withPeers(a, external);
+    rib.update('p2', announce(['10.2.0.0/26'], learned));
+    expect(told(rib.flush(), external)).toEqual(['+10.2.0.0/26 via 10.9.0.2 [65000]']);
+  });
+
+  it('never gives a peer its own address as the next hop', () => {
+    const [a, b] = [ribPeer(2, { asn: 65001 }), ribPeer(3)];
+    const rib = withPeers(a, b);
+    rib.update(
+      'p2',
+      announce(['10.2.0.0/26'], { nextHop: ip('10.9.0.3'), asPath: [{ type: 'sequence', asns: [65001] }] }),
+    );
+    expect(told(rib.flush(), b)).toEqual(['+10.2.0.0/26 via 10.9.0.1 [65001]']);
+  });
+
+  it.each([
+    ['NO_EXPORT', 0xffffff01, [], ['+10.1.0.0/26 via 10.9.0.1 []']],
+    ['NO_ADVERTISE', 0xffffff02, [], []],
+    ['NO_EXPORT_SUBCONFED', 0xffffff03, [], ['+10.1.0.0/26 via 10.9.0.1 []']],
+    ['none', 1, ['+10.1.0.0/26 via 10.9.0.1 [65000]'], ['+10.1.0.0/26 via 10.9.0.1 []']],
+  ])('RFC 1997: %s', (_name, community, toExternal, toInternal) => {
+    const [external, internal] = [ribPeer(2, { asn: 65001 }), ribPeer(3)];
+    const rib = withPeers(external, internal);
+    rib.setOriginated([{ prefix: cidr('10.1.0.0/26'), communities: [community] }]);
+    const flush = rib.flush();
+    expect([told(flush, external), told(flush, internal)]).toEqual([toExternal, toInternal]);
+  });
+
+  it('leaves out a family that was not negotiated, or for which there is no next hop', () => {
+    const only4 = ribPeer(2, { families: ['ipv4Unicast'] });
+    const noNextHop: RibPeer = { ...ribPeer(3), nextHopSelf: new Map([['ipv4Unicast', ip('10.9.0.1')]]) };
+    const rib = withPeers(only4, noNextHop);
+    rib.setOriginated([{ prefix: cidr('fd01::/64') }]);
+    expect(rib.flush().updatesByPeer.size).toBe(0);
+    const destination = rib.destination(cidr('fd01::/64'));
+    if (destination === undefined) throw new Error('no destination');
+    expect(rib.advertisement(destination, 'p2')).toEqual({ send: false, reason: 'familyNotNegotiated' });
+    expect(rib.advertisement(destination, 'p3')).toEqual({ send: false, reason: 'noNextHop' });
+  });
+});
+
+describe('changes under a running session', () => {
+  it('a route refresh sends everything again, changed or not (RFC 2918)', () => {
+    const peer = ribPeer(2);
+    const rib = withPeers(peer);
+    rib.setOriginated([{ prefix: cidr('10.1.0.0/26') }, { prefix: cidr('fd01::/64') }]);
+    rib.flush();
+    rib.refresh('p2', 'ipv4Unicast');
+    expect(told(rib.flush(), peer)).toEqual(['+10.1.0.0/26 via 10.9.0.1 []']);
+  });
+
+  it('a changed export policy withdraws and announces the difference', () => {
+    const peer = ribPeer(2);
+    const rib = withPeers(peer);
+    rib.setOriginated([{ prefix: cidr('10.1.0.0/26') }]);
+    rib.flush();
+    rib.reconfigure('p2', { ...peer.config, exportPolicy: REJECT_ALL });
+    expect(told(rib.flush(), peer)).toEqual(['-10.1.0.0/26']);
+    rib.reconfigure('p2', peer.config);
+    expect(told(rib.flush(), peer)).toEqual(['+10.1.0.0/26 via 10.9.0.1 []']);
+  });
+
+  it('a changed import policy needs no refresh: rejected paths are kept', () => {
+    const peer = ribPeer(2, { config: { importPolicy: REJECT_ALL } });
+    const rib = withPeers(peer);
+    rib.update('p2', announce(['10.2.0.0/26'], {}));
+    expect(forwarding(rib.flush())).toEqual([]);
+    rib.reconfigure('p2', ribPeer(2).config);
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 10.9.0.99']);
+  });
+
+  it('what does not fit the peer is withdrawn instead (RFC 8654 §5)', () => {
+    const peer = ribPeer(2);
+    const small: RibPeer = {
+      ...peer,
+      session: { ...peer.session, context: { ...peer.session.context, maxMessageLength: 4096 } },
+    };
+    const rib = withPeers(small);
+    rib.setOriginated([{ prefix: cidr('10.1.0.0/26') }]);
+    rib.flush();
+    rib.setOriginated([
+      { prefix: cidr('10.1.0.0/26'), communities: Array.from({ length: 1200 }, (_, n) => n) },
+    ]);
+    const flush = rib.flush();
+    expect(told(flush, small)).toEqual(['-10.1.0.0/26']);
+    expect(flush.updatesByPeer.get('p2')?.tooLarge.map(formatCidr)).toEqual(['10.1.0.0/26']);
+  });
+});
+
+describe('graceful restart, receiving side (RFC 4724 §4.2)', () => {
+  function restarting(): { rib: Rib; observer: RibPeer } {
+    const observer = ribPeer(3, { asn: 65009 });
+    const rib = withPeers(ribPeer(2), observer);
+    rib.update('p2', announce(['10.2.0.0/26', '10.2.0.64/26'], {}));
+    rib.flush();
+    rib.peerDown('p2', true);
+    return { rib, observer };
+  }
+
+  it('keeps the paths as stale and tells nobody', () => {
+    const { rib } = restarting();
+    const flush = rib.flush();
+    expect([flush.updatesByPeer.size, forwarding(flush), rib.staleCount('p2')]).toEqual([0, [], 2]);
+  });
+
+  it('replaces them silently as they come again, and sweeps the rest at the End-of-RIB', () => {
+    const { rib, observer } = restarting();
+    rib.peerUp(ribPeer(2, { restarted: true }));
+    rib.flush();
+    rib.update('p2', announce(['10.2.0.0/26'], {}));
+    expect([rib.flush().forwarding, rib.staleCount('p2')]).toEqual([[], 1]);
+    rib.update('p2', endOfRib('ipv4Unicast'));
+    const flush = rib.flush();
+    expect(forwarding(flush)).toEqual(['10.2.0.64/26 gone']);
+    expect(told(flush, observer)).toEqual(['-10.2.0.64/26']);
+  });
+
+  it('sweeps all when the restart timer runs out', () => {
+    const { rib } = restarting();
+    rib.sweepStale('p2');
+    expect(forwarding(rib.flush()).sort()).toEqual(['10.2.0.0/26 gone', '10.2.0.64/26 gone']);
+  });
+
+  it.each([
+    ['without the F bit', { forwardingKept: false }],
+    ['without the capability', { withoutGracefulRestart: true as const }],
+    ['without the family', { families: ['ipv6Unicast' as const] }],
+  ])('sweeps all at once when the peer comes back %s', (_name, shape) => {
+    const { rib } = restarting();
+    rib.peerUp(ribPeer(2, shape));
+    expect(forwarding(rib.flush()).sort()).toEqual(['10.2.0.0/26 gone', '10.2.0.64/26 gone']);
+  });
+
+  it('what was stale from an earlier restart goes when the session is lost again', () => {
+    const { rib } = restarting();
+    rib.peerUp(ribPeer(2, { restarted: true }));
+    rib.update('p2', announce(['10.2.0.0/26'], {}));
+    rib.flush();
+    rib.peerDown('p2', true);
+    expect([forwarding(rib.flush()), rib.staleCount('p2')]).toEqual([['10.2.0.64/26 gone'], 1]);
+  });
+});
+
+describe('graceful restart, restarting speaker (RFC 4724 §4.1)', () => {
+  it('selects and sends nothing of a family before every peer has sent its End-of-RIB', () => {
+    const [a, b] = [ribPeer(2, { asn: 65001 }), ribPeer(3)];
+    const rib = newRib();
+    rib.deferSelection(['p2', 'p3']);
+    rib.setOriginated([{ prefix: cidr('10.1.0.0/26') }]);
+    rib.peerUp(a);
+    rib.update('p2', announce(['10.2.0.0/26'], { asPath: [{ type: 'sequence', asns: [65001] }] }));
+    rib.update('p2', endOfRib('ipv4Unicast'));
+    const early = rib.flush();
+    expect([early.updatesByPeer.size, forwarding(early)]).toEqual([0, []]);
+    rib.peerUp(b);
+    rib.update('p3', endOfRib('ipv4Unicast'));
+    const flush = rib.flush();
+    expect(forwarding(flush)).toEqual(['10.2.0.0/26 10.9.0.99']);
+    expect(told(flush, a)).toEqual(['+10.1.0.0/26 via 10.9.0.1 [65000]', 'end ipv4Unicast']);
+    expect(rib.isDeferring).toBe(true); // IPv6 is still awaited
+    rib.update('p2', endOfRib('ipv6Unicast'));
+    rib.update('p3', endOfRib('ipv6Unicast'));
+    expect([rib.isDeferring, told(rib.flush(), a)]).toEqual([false, ['end ipv6Unicast']]);
+  });
+
+  it('does not wait for peers without graceful restart, that restart themselves, or are removed', () => {
+    const rib = newRib();
+    rib.deferSelection(['p2', 'p3', 'p4']);
+    rib.peerUp(ribPeer(2, { withoutGracefulRestart: true }));
+    rib.peerUp(ribPeer(3, { restarted: true }));
+    expect(rib.isDeferring).toBe(true);
+    rib.peerRemoved('p4');
+    expect(rib.isDeferring).toBe(false);
+  });
+
+  it('the deferral timer ends the wait', () => {
+    const rib = newRib();
+    rib.deferSelection(['p2', 'p3']);
+    rib.peerUp(ribPeer(2));
+    rib.update('p2', announce(['10.2.0.0/26'], {}));
+    rib.endDeferral();
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 10.9.0.99']);
+  });
+});
