@@ -1,5 +1,6 @@
 // The row that describes a kind of the API (registry.ts has the table).
 
+import type { Datastore } from '../../lib/datastore/datastore.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import type { StatusCause } from './api-error.ts';
 
@@ -11,6 +12,14 @@ export interface Column {
   /** 1: shown with `-o wide` only. */
   readonly priority: 0 | 1;
   readonly cell: (object: Resource, now: Date) => string | number;
+}
+
+/** What of a kind reaches beyond one object. The functions throw what the client is told. */
+export interface KindRules {
+  /** Objects that exist without being stored, and cannot be written. */
+  readonly builtIn: readonly Resource[];
+  readonly beforeCreate: (datastore: Datastore, object: Resource) => Promise<void>;
+  readonly beforeDelete: (datastore: Datastore, object: Resource) => Promise<void>;
 }
 
 export interface ApiKind {
@@ -39,6 +48,7 @@ export interface ApiKind {
   /** Between the stored JSON and the object served (Calico keeps some names in annotations). */
   readonly toStored: (object: Resource) => Resource;
   readonly fromStored: (object: Resource) => Resource;
-  /** Objects of the kind are forgotten after so many seconds. */
+  /** Objects of the kind are forgotten so many seconds after they were last written. */
   readonly ttlSeconds?: number;
+  readonly rules?: KindRules;
 }

@@ -4,6 +4,7 @@ import { parse as parseYaml } from 'yaml';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiKind } from './api-kind.ts';
+import { requireShape } from './object-shape.ts';
 import { apiVersionOf } from './registry.ts';
 import { decodeEnvelope, decodeObject } from './schema/protobuf.ts';
 
@@ -67,6 +68,7 @@ export function toResource(
       'BadRequest',
       `the API version in the data (${object.apiVersion}) does not match the expected API version (${apiVersionOf(kind)})`,
     );
+  requireShape(kind, value);
   const metadata = { ...(object.metadata ?? {}) } as Resource['metadata'];
   if (kind.namespaced) {
     if (metadata.namespace !== undefined && metadata.namespace !== '' && metadata.namespace !== namespace)

@@ -16,6 +16,7 @@ import { unknownFields } from '../../lib/model/validation/unknown-fields.ts';
 import { validateResource, validateUpdate } from '../../lib/model/validation/validate.ts';
 import type { StatusCause } from './api-error.ts';
 import type { ApiKind, Column } from './api-kind.ts';
+import { mirrorCauses, rulesOf } from './calico-rules.ts';
 import { ageColumn, column, nameColumn } from './columns.ts';
 
 const tierColumns = [column('Tier', 'spec.tier'), column('Order', 'spec.order')];
@@ -70,13 +71,17 @@ function calicoKind(info: KindInfo): ApiKind {
     columns: [nameColumn, ...(COLUMNS[info.kind] ?? [ageColumn])],
     schema: undefined,
     withDefaults: applyDefaults,
-    validate: (object, previous) =>
-      [...validateResource(object), ...(previous === undefined ? [] : validateUpdate(previous, object))].map(
-        toCause,
-      ),
+    validate: (object, previous) => [
+      ...[
+        ...validateResource(object),
+        ...(previous === undefined ? [] : validateUpdate(previous, object)),
+      ].map(toCause),
+      ...mirrorCauses(object),
+    ],
     unknownFields,
     toStored: toStoredResource,
     fromStored: fromStoredResource,
+    rules: rulesOf(info),
   };
 }
 

@@ -1,9 +1,9 @@
 // Deleting by the API's rules (docs/api.md "Deleting"): grace for pods, finalizers, namespaces that empty first.
 
 import type { Resource } from '../../lib/model/metadata.ts';
-import { conflict } from './api-error.ts';
+import { ApiError, conflict } from './api-error.ts';
 import type { ApiKind } from './api-kind.ts';
-import { type ObjectStore, wholeSeconds } from './object-store.ts';
+import { type ObjectStore, requireWritable, wholeSeconds } from './object-store.ts';
 
 export interface DeleteOptions {
   readonly gracePeriodSeconds: number | undefined;
@@ -24,6 +24,8 @@ const MAX_ATTEMPTS = 16;
 export function parseDeleteOptions(body: Record<string, unknown>, query: URLSearchParams): DeleteOptions {
   const preconditions = (body['preconditions'] ?? {}) as Record<string, unknown>;
   const grace = body['gracePeriodSeconds'] ?? query.get('gracePeriodSeconds') ?? undefined;
+  if (grace !== undefined && !Number.isInteger(Number(grace)))
+    throw new ApiError('BadRequest', `invalid gracePeriodSeconds: ${JSON.stringify(grace)}`);
   const text = (value: unknown): string | undefined =>
     typeof value === 'string' && value !== '' ? value : undefined;
   return {
@@ -43,16 +45,20 @@ export async function deleteObject(
   now: Date,
 ): Promise<DeleteResult> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    requireWritable(kind, name);
     const current = await store.get(kind, namespace, name);
     checkPreconditions(kind, current, options);
     const grace = graceOf(kind, current, options);
+    if (!options.dryRun) await kind.rules?.beforeDelete(store.datastore, current);
     if (options.dryRun) return { object: current, gone: grace === undefined };
     if (grace === undefined) {
       const removed = await store.remove(kind, current);
       if (removed !== undefined) return { object: removed, gone: true };
       continue;
     }
-    const object = await store.modify(kind, namespace, name, (latest) => mark(kind, latest, grace, now));
+    const object = await store.modify(kind, namespace, name, (latest) => mark(kind, latest, grace, now), {
+      part: 'deletion',
+    });
     return { object, gone: false };
   }
   throw conflict(kind.group, kind.plural, name);
@@ -68,11 +74,18 @@ function checkPreconditions(kind: ApiKind, current: Resource, options: DeleteOpt
 
 /** Seconds that the object is marked for before it goes; undefined: it goes at once. */
 function graceOf(kind: ApiKind, current: Resource, options: DeleteOptions): number | undefined {
-  if (kind.kind === 'Namespace' || (current.metadata.finalizers ?? []).length > 0) return 0;
-  if (kind.kind !== 'Pod') return undefined;
-  const spec = (current.spec ?? {}) as { nodeName?: string; terminationGracePeriodSeconds?: number };
-  const grace = options.gracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30;
-  return grace === 0 || spec.nodeName === undefined || spec.nodeName === '' ? undefined : grace;
+  const grace = kind.kind === 'Pod' ? podGrace(current, options) : 0;
+  const isHeld = kind.kind === 'Namespace' || (current.metadata.finalizers ?? []).length > 0;
+  return grace > 0 || isHeld ? grace : undefined;
+}
+
+/** A pod that no kubelet runs needs no time to end. */
+function podGrace(pod: Resource, options: DeleteOptions): number {
+  const spec = (pod.spec ?? {}) as { nodeName?: string; terminationGracePeriodSeconds?: number };
+  const { phase } = (pod.status ?? {}) as { phase?: string };
+  if (spec.nodeName === undefined || spec.nodeName === '') return 0;
+  if (phase === 'Succeeded' || phase === 'Failed') return 0;
+  return options.gracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30;
 }
 
 /** A second deletion may shorten the time, never lengthen it. */

@@ -3,7 +3,8 @@
 
 import { isSameJson } from '../../lib/model/json-equality.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import { type ApiKind, apiVersionOf } from './registry.ts';
+import type { ApiKind } from './api-kind.ts';
+import { apiVersionOf } from './registry.ts';
 
 /**
  * Undefined: everything but the status of kinds that have that subresource. `status`: the status alone, with annotations.
@@ -31,12 +32,17 @@ export function clientMetadata(object: Resource): Resource['metadata'] {
 }
 
 export function nextVersion(kind: ApiKind, current: Resource, wanted: Resource, part: WrittenPart): Resource {
-  const merged = mergeHalves(kind, current, {
-    ...wanted,
-    metadata: nextMetadata(current, wanted, part),
-    apiVersion: apiVersionOf(kind),
-    kind: kind.kind,
-  }, part);
+  const merged = mergeHalves(
+    kind,
+    current,
+    {
+      ...wanted,
+      metadata: nextMetadata(current, wanted, part),
+      apiVersion: apiVersionOf(kind),
+      kind: kind.kind,
+    },
+    part,
+  );
   const next = kind.withDefaults(merged);
   if (isSameJson(next.spec, current.spec)) return next;
   return { ...next, metadata: { ...next.metadata, generation: (current.metadata.generation ?? 0) + 1 } };
@@ -52,7 +58,8 @@ function nextMetadata(current: Resource, wanted: Resource, part: WrittenPart): R
     };
   }
   const metadata: Record<string, unknown> = { ...wanted.metadata, name: current.metadata.name };
-  const kept = part === 'deletion' ? SERVER_FIELDS.filter((name) => !name.startsWith('deletion')) : SERVER_FIELDS;
+  const kept =
+    part === 'deletion' ? SERVER_FIELDS.filter((name) => !name.startsWith('deletion')) : SERVER_FIELDS;
   for (const name of [...kept, 'namespace'])
     if (owned[name] === undefined) delete metadata[name];
     else metadata[name] = owned[name];

@@ -2,7 +2,7 @@
 // checks, conversions) may then rely on lists being lists.
 
 import { ApiError } from './api-error.ts';
-import type { ApiKind } from './registry.ts';
+import type { ApiKind } from './api-kind.ts';
 import { isMessage, jsonFields, META_V1, type SchemaField } from './schema/schema.ts';
 
 const OBJECT_META = `${META_V1}.ObjectMeta`;
@@ -45,7 +45,9 @@ function fieldProblem(value: unknown, field: SchemaField, path: string): string 
   }
   if (field.map === true) {
     if (!isObject(value)) return expected(path, 'an object', value);
-    return firstOf(Object.entries(value), ([key, entry]) => valueProblem(entry, field.type, `${path}.${key}`));
+    return firstOf(Object.entries(value), ([key, entry]) =>
+      valueProblem(entry, field.type, `${path}.${key}`),
+    );
   }
   return valueProblem(value, field.type, path);
 }

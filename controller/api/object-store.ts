@@ -1,12 +1,15 @@
 // Objects in etcd by the API's rules (docs/api.md "Objects"): resourceVersion is the key's modRevision, every write is one
 // compare-and-swap, defaults and checks run on what would be stored.
 
+import { compareAndWrite } from '../../lib/datastore/compare-and-write.ts';
 import type { Datastore, KeyValue } from '../../lib/datastore/datastore.ts';
 import type { EventSink } from '../../lib/events/event.ts';
 import { isSameJson } from '../../lib/model/json-equality.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import { ApiError, alreadyExists, conflict, invalid, notFound } from './api-error.ts';
+import { ApiError, alreadyExists, conflict, invalid, notFound, qualifiedResource } from './api-error.ts';
 import type { ApiKind } from './api-kind.ts';
+import { clientMetadata, isFinalized, nextVersion, type WrittenPart } from './next-version.ts';
+import { requireShape } from './object-shape.ts';
 import { apiVersionOf, storageKey } from './registry.ts';
 import { type FieldSelector, type LabelSelector, matchesFields, matchesLabels } from './selectors.ts';
 
@@ -31,17 +34,21 @@ export interface StoreOptions {
 }
 
 export interface ModifyOptions {
-  /** `status`: only the status may change; undefined: everything but the status of kinds that have the subresource. */
-  readonly subresource?: 'status' | 'binding';
+  readonly part?: WrittenPart;
   readonly dryRun?: boolean;
 }
 
 /** A concurrent writer makes a write without resourceVersion be tried again; so many times. */
 const MAX_ATTEMPTS = 16;
+/** Reading any key tells the store's revision. */
+const REVISION_KEY = '/calico-ts/api/owner';
 const PAGE_KEYS = 500;
+/** Objects that expire share a lease for so long. */
+const LEASE_SHARED_MS = 60_000;
 
 export class ObjectStore {
   readonly #options: StoreOptions;
+  readonly #leases = new Map<number, { readonly id: string; readonly until: number }>();
 
   constructor(options: StoreOptions) {
     this.#options = options;
@@ -51,7 +58,14 @@ export class ObjectStore {
     return this.#options.datastore;
   }
 
+  /** Newest revision of the store. */
+  async revision(): Promise<number> {
+    return (await this.datastore.get(REVISION_KEY)).revision;
+  }
+
   async find(kind: ApiKind, namespace: string | undefined, name: string): Promise<Resource | undefined> {
+    const builtIn = kind.rules?.builtIn.find(({ metadata }) => metadata.name === name);
+    if (builtIn !== undefined) return structuredClone(builtIn);
     const { kv } = await this.datastore.get(storageKey(kind, namespace, name));
     return kv === undefined ? undefined : decodeObject(kind, kv);
   }
@@ -71,13 +85,13 @@ export class ObjectStore {
   ): Promise<ListPage> {
     const prefix = kind.namespaced && namespace !== undefined ? `${kind.prefix}${namespace}/` : kind.prefix;
     const { revision: pinned, after } = parseContinue(page.continueToken);
-    const items: Resource[] = [];
+    const items: Resource[] = after === undefined ? selectedBuiltIns(kind, selection) : [];
     let revision = pinned;
     for await (const { kv, revision: at, isLast } of this.#keys(prefix, pinned, after)) {
       revision = at;
       if (kv === undefined) continue;
-      const object = decodeObject(kind, kv);
-      if (isSelected(object, selection)) items.push(object);
+      const object = readObject(kind, kv);
+      if (object !== undefined && isSelected(object, selection)) items.push(object);
       if (page.limit > 0 && items.length === page.limit && !isLast)
         return { items, revision: at, continueToken: formatContinue(at, kv.key) };
     }
@@ -113,21 +127,15 @@ export class ObjectStore {
     const prepared = this.#prepareNew(kind, namespace, object);
     const { name } = prepared.metadata;
     check(kind, prepared, undefined);
+    await kind.rules?.beforeCreate(this.datastore, prepared);
     const key = storageKey(kind, namespace, name);
-    if (dryRun) {
-      if ((await this.datastore.get(key)).kv !== undefined)
-        throw alreadyExists(kind.group, kind.plural, name);
-      return prepared;
-    }
-    const value = encodeObject(kind, prepared);
-    const lease = kind.ttlSeconds === undefined ? undefined : await this.#leaseFor(kind.ttlSeconds);
-    const { succeeded, revision } = await this.datastore.transact({
-      compare: [{ key, modRevision: 0 }],
-      success: [{ type: 'put', key, value, ...(lease === undefined ? {} : { lease }) }],
-    });
-    if (!succeeded) throw alreadyExists(kind.group, kind.plural, name);
-    this.#emitStored(kind, prepared, revision, 'created');
-    return withVersion(prepared, revision);
+    const isTaken = dryRun && (await this.datastore.get(key)).kv !== undefined;
+    if (isTaken || isBuiltIn(kind, name)) throw alreadyExists(kind.group, kind.plural, name);
+    if (dryRun) return prepared;
+    const written = await this.#write(kind, key, encodeObject(kind, prepared), 0);
+    if (written === undefined) throw alreadyExists(kind.group, kind.plural, name);
+    this.#emitStored(kind, prepared, written, 'created');
+    return withVersion(prepared, written);
   }
 
   /** Reads, changes and writes back; a transform that gives back what it got writes nothing. */
@@ -138,20 +146,23 @@ export class ObjectStore {
     transform: (current: Resource) => Resource,
     options: ModifyOptions = {},
   ): Promise<Resource> {
+    requireWritable(kind, name);
     const key = storageKey(kind, namespace, name);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const { kv } = await this.datastore.get(key);
       if (kv === undefined) throw notFound(kind.group, kind.plural, name);
       const current = decodeObject(kind, kv);
       const wanted = transform(structuredClone(current));
+      requireShape(kind, wanted);
       const wantedVersion = wanted.metadata.resourceVersion;
       const isPinned = wantedVersion !== undefined && wantedVersion !== '';
       if (isPinned && wantedVersion !== current.metadata.resourceVersion)
         throw conflict(kind.group, kind.plural, name);
       if (wanted.metadata.uid !== undefined && wanted.metadata.uid !== current.metadata.uid)
         throw conflict(kind.group, kind.plural, name);
-      const next = nextVersion(kind, current, wanted, options.subresource);
-      check(kind, next, options.subresource === undefined ? current : undefined);
+      const next = nextVersion(kind, current, wanted, options.part);
+      // A status or a deletion may have to be written of what an older version of this program accepted.
+      if (options.part === undefined) check(kind, next, current);
       if (isSameJson(next, current)) return current;
       if (options.dryRun === true) return next;
       const written = await this.#swap(kind, kv, next);
@@ -164,35 +175,46 @@ export class ObjectStore {
   async remove(kind: ApiKind, object: Resource): Promise<Resource | undefined> {
     const { namespace, name, resourceVersion } = object.metadata;
     const key = storageKey(kind, namespace, name);
-    const { succeeded, revision } = await this.datastore.transact({
-      compare: [{ key, modRevision: Number(resourceVersion) }],
-      success: [{ type: 'delete', key }],
-    });
-    if (!succeeded) return undefined;
+    const revision = await this.#write(kind, key, undefined, Number(resourceVersion));
+    if (revision === undefined) return undefined;
     this.#emitStored(kind, object, revision, 'deleted');
     return withVersion(object, revision);
   }
 
   async #swap(kind: ApiKind, kv: KeyValue, next: Resource): Promise<Resource | undefined> {
-    const isEnded = next.metadata.deletionTimestamp !== undefined && isFinalized(kind, next);
-    const { succeeded, revision } = await this.datastore.transact({
-      compare: [{ key: kv.key, modRevision: kv.modRevision }],
-      success: [
-        isEnded
-          ? { type: 'delete', key: kv.key }
-          : { type: 'put', key: kv.key, value: encodeObject(kind, next) },
-      ],
-    });
-    if (!succeeded) return undefined;
+    const isEnded = isFinalized(kind, next);
+    const value = isEnded ? undefined : encodeObject(kind, next);
+    const revision = await this.#write(kind, kv.key, value, kv.modRevision);
+    if (revision === undefined) return undefined;
     this.#emitStored(kind, next, revision, isEnded ? 'deleted' : 'updated');
     return withVersion(next, revision);
   }
 
+  /** The revision of the write; undefined if the key was not at `modRevision`. */
+  async #write(
+    kind: ApiKind,
+    key: string,
+    value: string | undefined,
+    modRevision: number,
+  ): Promise<number | undefined> {
+    if (kind.ttlSeconds === undefined || value === undefined) {
+      const outcome = await compareAndWrite(this.datastore, key, value, modRevision);
+      return outcome.written ? outcome.revision : undefined;
+    }
+    const lease = await this.#leaseFor(kind.ttlSeconds);
+    const { succeeded, revision } = await this.datastore.transact({
+      compare: [{ key, modRevision }],
+      success: [{ type: 'put', key, value, lease }],
+    });
+    return succeeded ? revision : undefined;
+  }
+
   #prepareNew(kind: ApiKind, namespace: string | undefined, object: Resource): Resource {
+    requireShape(kind, object);
     if (object.metadata.resourceVersion !== undefined && object.metadata.resourceVersion !== '')
       throw new ApiError('BadRequest', 'resourceVersion should not be set on objects to be created');
     const { status: _status, ...withoutStatus } = object;
-    const { generateName, ...metadata } = cleanMetadata(object);
+    const { generateName, ...metadata } = clientMetadata(object);
     const isNamed = metadata.name !== undefined && metadata.name !== '';
     if (!isNamed && (generateName === undefined || generateName === ''))
       throw invalid(kind.group, kind.kind, '', [
@@ -220,8 +242,14 @@ export class ObjectStore {
     });
   }
 
+  /** Lasts at least `ttlSeconds` from now. */
   async #leaseFor(ttlSeconds: number): Promise<string> {
-    return (await this.datastore.grantLease(ttlSeconds, { keepAlive: false })).id;
+    const nowMs = this.#options.now().getTime();
+    const known = this.#leases.get(ttlSeconds);
+    if (known !== undefined && nowMs < known.until && nowMs >= known.until - LEASE_SHARED_MS) return known.id;
+    const lease = await this.datastore.grantLease(ttlSeconds + LEASE_SHARED_MS / 1000, { keepAlive: false });
+    this.#leases.set(ttlSeconds, { id: lease.id, until: nowMs + LEASE_SHARED_MS });
+    return lease.id;
   }
 
   #emitStored(kind: ApiKind, object: Resource, revision: number, cause: string): void {
@@ -243,15 +271,39 @@ export function wholeSeconds(date: Date): string {
   return `${date.toISOString().slice(0, 19)}Z`;
 }
 
+/** Throws InternalError for a value that is no object. */
 export function decodeObject(kind: ApiKind, kv: KeyValue): Resource {
-  let stored: Resource;
+  let stored: unknown;
   try {
-    stored = JSON.parse(kv.value) as Resource;
+    stored = JSON.parse(kv.value);
   } catch (error) {
     throw new ApiError('InternalError', `the value of ${kv.key} is not JSON`, undefined, { cause: error });
   }
+  if (!isStoredObject(stored))
+    throw new ApiError('InternalError', `the value of ${kv.key} is not an object with a name`);
   const object = kind.fromStored(stored);
   return withVersion({ ...object, apiVersion: apiVersionOf(kind), kind: kind.kind }, kv.modRevision);
+}
+
+function isStoredObject(value: unknown): value is Resource {
+  const metadata =
+    typeof value === 'object' && value !== null && 'metadata' in value ? value.metadata : undefined;
+  return (
+    typeof metadata === 'object' &&
+    metadata !== null &&
+    'name' in metadata &&
+    typeof metadata.name === 'string'
+  );
+}
+
+/** Undefined for a value that is no object: one broken key must not end every list of its kind. */
+export function readObject(kind: ApiKind, kv: KeyValue): Resource | undefined {
+  try {
+    return decodeObject(kind, kv);
+  } catch (error) {
+    if (error instanceof ApiError) return undefined;
+    throw error;
+  }
 }
 
 function encodeObject(kind: ApiKind, object: Resource): string {
@@ -267,92 +319,25 @@ export function isSelected(object: Resource, selection: Selection): boolean {
   return matchesLabels(selection.labels, object.metadata.labels) && matchesFields(selection.fields, object);
 }
 
+function isBuiltIn(kind: ApiKind, name: string): boolean {
+  return kind.rules?.builtIn.some(({ metadata }) => metadata.name === name) ?? false;
+}
+
+/** Throws Forbidden for what exists without being stored. */
+export function requireWritable(kind: ApiKind, name: string): void {
+  if (!isBuiltIn(kind, name)) return;
+  const what = `${qualifiedResource(kind.group, kind.plural)} ${JSON.stringify(name)}`;
+  throw new ApiError('Forbidden', `${what} is built in: it can be neither changed nor deleted`);
+}
+
+function selectedBuiltIns(kind: ApiKind, selection: Selection): Resource[] {
+  const selected = (kind.rules?.builtIn ?? []).filter((object) => isSelected(object, selection));
+  return structuredClone(selected) as Resource[];
+}
+
 function check(kind: ApiKind, object: Resource, previous: Resource | undefined): void {
   const causes = kind.validate(object, previous);
   if (causes.length > 0) throw invalid(kind.group, kind.kind, object.metadata.name, causes);
-}
-
-/** Client-side noise that is never stored. */
-function cleanMetadata(object: Resource): Resource['metadata'] {
-  const metadata: Record<string, unknown> = { ...object.metadata };
-  for (const name of [
-    'managedFields',
-    'selfLink',
-    'resourceVersion',
-    'deletionTimestamp',
-    'deletionGracePeriodSeconds',
-    'creationTimestamp',
-    'uid',
-  ])
-    delete metadata[name];
-  return metadata as unknown as Resource['metadata'];
-}
-
-/** What the server owns stays: identity, times, generation; and the half of the object that this path may not write. */
-function nextVersion(
-  kind: ApiKind,
-  current: Resource,
-  wanted: Resource,
-  subresource: ModifyOptions['subresource'],
-): Resource {
-  const owned = current.metadata;
-  const metadata: Record<string, unknown> = {
-    ...(subresource === 'status' ? { ...owned, ...pickMutable(wanted, owned) } : wanted.metadata),
-    name: owned.name,
-    uid: owned.uid,
-    creationTimestamp: owned.creationTimestamp,
-    generation: owned.generation,
-    resourceVersion: owned.resourceVersion,
-  };
-  delete metadata['managedFields'];
-  if (owned.namespace !== undefined) metadata['namespace'] = owned.namespace;
-  for (const name of ['deletionTimestamp', 'deletionGracePeriodSeconds'] as const)
-    if (owned[name] === undefined && wanted.metadata[name] !== undefined && subresource === undefined)
-      metadata[name] = wanted.metadata[name];
-  const body: Resource = {
-    ...wanted,
-    metadata: metadata as unknown as Resource['metadata'],
-    apiVersion: apiVersionOf(kind),
-    kind: kind.kind,
-  };
-  const merged = mergeHalves(kind, current, body, subresource);
-  const next = kind.withDefaults(merged);
-  if (!isSameJson(next.spec, current.spec))
-    next.metadata = { ...next.metadata, generation: (owned.generation ?? 0) + 1 };
-  return next;
-}
-
-function pickMutable(wanted: Resource, owned: Resource['metadata']): object {
-  return {
-    ...(wanted.metadata.labels === undefined ? {} : { labels: owned.labels ?? {} }),
-    ...(wanted.metadata.annotations === undefined ? {} : { annotations: wanted.metadata.annotations }),
-  };
-}
-
-function mergeHalves(
-  kind: ApiKind,
-  current: Resource,
-  body: Resource,
-  subresource: ModifyOptions['subresource'],
-): Resource {
-  if (subresource === 'status') {
-    const { status: _status, ...rest } = current;
-    return {
-      ...rest,
-      metadata: body.metadata,
-      ...(body.status === undefined ? {} : { status: body.status }),
-    };
-  }
-  if (!kind.hasStatus || subresource === 'binding') return body;
-  const { status: _status, ...rest } = body;
-  return { ...rest, ...(current.status === undefined ? {} : { status: current.status }) };
-}
-
-function isFinalized(kind: ApiKind, object: Resource): boolean {
-  if ((object.metadata.finalizers ?? []).length > 0) return false;
-  if (kind.kind === 'Namespace')
-    return ((object.spec as { finalizers?: string[] } | undefined)?.finalizers ?? []).length === 0;
-  return kind.kind !== 'Pod';
 }
 
 function formatContinue(revision: number, key: string): string {

@@ -43,6 +43,8 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
   const isObject = typeof target === 'object' && target !== null && !Array.isArray(target);
   const result: Record<string, unknown> = isObject ? { ...(target as object) } : {};
   for (const [name, value] of Object.entries(patch)) {
+    // Assigned, it would change what the object inherits.
+    if (name === '__proto__') continue;
     if (value === null) delete result[name];
     else result[name] = mergePatch(result[name], value);
   }

@@ -99,7 +99,7 @@ async function handleWatch(context: HandlerContext, call: Call): Promise<void> {
           { resourceVersion: at(line.object, 'metadata.resourceVersion') },
           isFirst,
         );
-    isFirst = false;
+    isFirst &&= isPlain;
     await writeLine(response, `${JSON.stringify({ type: line.type, object })}\n`);
   }
   response.end();
@@ -169,15 +169,15 @@ export async function handleUpdate(context: HandlerContext, call: Call): Promise
   const object = toResource(kind, value, namespace, name);
   addWarnings(response, checkUnknownFields(kind, value, query.get('fieldValidation')));
   const updated = await context.store.modify(kind, namespace, name, () => object, {
-    ...subresourceOption(call),
+    ...partOf(call),
     dryRun: query.get('dryRun') === 'All',
   });
   sendObject(response, 200, kind, updated, renderingOf(request, query), context.now());
 }
 
 /** `namespaces/N/finalize` is a plain update of spec.finalizers. */
-function subresourceOption({ subresource }: Call): { subresource?: 'status' } {
-  return subresource === 'status' ? { subresource } : {};
+function partOf({ subresource }: Call): { part?: 'status' } {
+  return subresource === 'status' ? { part: 'status' } : {};
 }
 
 export async function handlePatch(context: HandlerContext, call: Call): Promise<void> {
@@ -192,7 +192,7 @@ export async function handlePatch(context: HandlerContext, call: Call): Promise<
     namespace,
     name,
     (current) => applyPatch(kind, current, type, patch),
-    { ...subresourceOption(call), dryRun: query.get('dryRun') === 'All' },
+    { ...partOf(call), dryRun: query.get('dryRun') === 'All' },
   );
   sendObject(response, 200, kind, updated, renderingOf(request, query), context.now());
 }
@@ -265,7 +265,7 @@ export async function bindPod(
         status: { ...status, conditions: [...conditions, scheduled] },
       };
     },
-    { subresource: 'binding' },
+    { part: 'binding' },
   );
   const revision = Number(bound.metadata.resourceVersion);
   context.events.emit({

@@ -1,8 +1,10 @@
 // Writes answers: JSON, Status errors, `Warning` headers, Tables where the client asked for them.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ResourceError } from '../../lib/datastore/resource-error.ts';
+import { CALICO_GROUP, findKind } from '../../lib/model/kinds.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import { ApiError } from './api-error.ts';
+import { ApiError, alreadyExists, conflict, notFound } from './api-error.ts';
 import type { ApiKind } from './api-kind.ts';
 import { acceptsTable } from './request.ts';
 import { type IncludeObject, table } from './tables.ts';
@@ -38,6 +40,7 @@ export function addWarnings(response: ServerResponse, warnings: readonly string[
 
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
+  if (error instanceof ResourceError) return ofResourceError(error);
   const code = (error as { type?: { code?: unknown } } | undefined)?.type?.code;
   if (code === 'unavailable' || code === 'timeout')
     return new ApiError(
@@ -54,6 +57,34 @@ export function toApiError(error: unknown): ApiError {
     undefined,
     { cause: error },
   );
+}
+
+/** What the rules of Calico's kinds refuse; `invalid` comes from the kind's own checks before. */
+function ofResourceError(error: ResourceError): ApiError {
+  const { type } = error;
+  const plural = findKind(type.ref.kind)?.plural ?? type.ref.kind;
+  switch (type.code) {
+    case 'doesNotExist':
+      return notFound(CALICO_GROUP, plural, type.ref.name);
+    case 'alreadyExists':
+      return alreadyExists(CALICO_GROUP, plural, type.ref.name);
+    case 'conflict':
+      return conflict(CALICO_GROUP, plural, type.ref.name);
+    case 'operationNotSupported':
+      return new ApiError(
+        'Forbidden',
+        error.message,
+        { name: type.ref.name, kind: plural },
+        { cause: error },
+      );
+    case 'invalid':
+      return new ApiError(
+        'BadRequest',
+        error.message,
+        { name: type.ref.name, kind: plural },
+        { cause: error },
+      );
+  }
 }
 
 export function sendError(response: ServerResponse, error: ApiError): void {

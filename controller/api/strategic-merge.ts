@@ -11,7 +11,7 @@ export function strategicMerge(current: unknown, patch: unknown, message: string
   if (patch['$patch'] === 'replace') return withoutDirectives(patch);
   const result: Json = isObject(current) ? { ...current } : {};
   retainKeys(result, patch['$retainKeys']);
-  for (const [name, value] of Object.entries(patch)) {
+  for (const [name, value] of safeEntries(patch)) {
     if (name.startsWith('$deleteFromPrimitiveList/'))
       deletePrimitives(result, name.split('/')[1] ?? '', value);
     if (name.startsWith('$')) continue;
@@ -22,6 +22,11 @@ export function strategicMerge(current: unknown, patch: unknown, message: string
   for (const [name, order] of Object.entries(patch))
     if (name.startsWith('$setElementOrder/')) reorder(result, name.split('/')[1] ?? '', order, message);
   return result;
+}
+
+/** Assigned, `__proto__` would change what the object inherits. */
+function safeEntries(patch: Json): [string, unknown][] {
+  return Object.entries(patch).filter(([name]) => name !== '__proto__');
 }
 
 function mergeField(current: unknown, value: unknown, field: SchemaField | undefined): unknown {

@@ -5,7 +5,7 @@ import type { WatchEvent } from '../../lib/datastore/datastore.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiKind } from './api-kind.ts';
-import { decodeObject, isSelected, type ObjectStore, type Selection } from './object-store.ts';
+import { isSelected, type ObjectStore, readObject, type Selection } from './object-store.ts';
 import { apiVersionOf } from './registry.ts';
 import type { WatchHub } from './watch-hub.ts';
 
@@ -36,6 +36,9 @@ export async function* watchLines(
     const start = request.resourceVersion ?? 0;
     const isFromState = start === 0 || request.sendInitialEvents;
     const revision = isFromState ? yield* presentState(store, request) : start;
+    // A revision that is still to come is of another etcd, or of this one before it was restored.
+    if (revision > hub.revision && revision > (await store.revision()))
+      throw new ApiError('Expired', `too large resource version: ${revision}`);
     yield* changes(hub, request, revision);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -75,18 +78,19 @@ function bookmark(kind: ApiKind, revision: number, annotations?: Record<string, 
   return { type: 'BOOKMARK', object: { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata } };
 }
 
+function at(object: Resource, revision: number): Resource {
+  return { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
+}
+
 function toLine(kind: ApiKind, selection: Selection, event: WatchEvent): WatchLine | undefined {
-  const before = event.previous === undefined ? undefined : decodeObject(kind, event.previous);
+  const before = event.previous === undefined ? undefined : readObject(kind, event.previous);
   const wasSelected = before !== undefined && isSelected(before, selection);
   if (event.type === 'put') {
-    const object = decodeObject(kind, event.kv);
-    if (isSelected(object, selection)) return { type: wasSelected ? 'MODIFIED' : 'ADDED', object };
-    return wasSelected ? { type: 'DELETED', object } : undefined;
+    const object = readObject(kind, event.kv);
+    if (object !== undefined && isSelected(object, selection))
+      return { type: wasSelected ? 'MODIFIED' : 'ADDED', object };
+    return wasSelected ? { type: 'DELETED', object: object ?? at(before, event.kv.modRevision) } : undefined;
   }
-  if (before === undefined || !wasSelected) return undefined;
   // The object of a deletion carries the revision of the deletion.
-  return {
-    type: 'DELETED',
-    object: { ...before, metadata: { ...before.metadata, resourceVersion: String(event.revision) } },
-  };
+  return wasSelected ? { type: 'DELETED', object: at(before, event.revision) } : undefined;
 }

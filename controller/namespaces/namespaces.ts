@@ -121,7 +121,8 @@ export class Namespaces implements Startable {
     try {
       await this.#options.client.delete(kind, item.metadata.namespace, item.metadata.name, {}, { signal });
     } catch (error) {
-      if (!isStatus(error, 404)) throw error;
+      // Refused while its source is there: what mirrors it deletes it then.
+      if (!isStatus(error, 404) && !isStatus(error, 403)) throw error;
     }
   }
 
