@@ -99,17 +99,29 @@ function parseFlags(
   for (const token of tokens) {
     if (token.kind === 'positional') problems.push(`${JSON.stringify(token.value)} is no flag`);
     if (token.kind !== 'option') continue;
-    const isNegative = token.rawName.startsWith('--no-') && !(token.name in options);
-    const name = isNegative ? token.rawName.slice('--no-'.length) : token.name;
-    const option = Object.hasOwn(options, name) ? options[name] : undefined;
-    const isBoolean = option?.type === 'boolean';
-    if (option === undefined || (isNegative && !isBoolean))
-      problems.push(`there is no flag ${token.rawName}`);
-    else if (isBoolean) values[name] = isNegative ? 'false' : (token.value ?? 'true');
-    else if (token.value === undefined) problems.push(`${token.rawName} needs a value`);
-    else values[name] = token.value;
+    const flag = readFlag(token, options);
+    if ('problem' in flag) problems.push(flag.problem);
+    else values[flag.name] = flag.value;
   }
   return values;
+}
+
+type Flag = { readonly name: string; readonly value: string } | { readonly problem: string };
+
+/** `rawName` as it was typed; parseArgs takes `--no-` off a name in its own way. */
+function readFlag(
+  { rawName, value }: { readonly rawName: string; readonly value?: string | undefined },
+  options: Readonly<Record<string, { readonly type: 'boolean' | 'string' }>>,
+): Flag {
+  const typed = rawName.replace(/^--/, '');
+  const isNegative = !Object.hasOwn(options, typed) && typed.startsWith('no-');
+  const name = isNegative ? typed.slice('no-'.length) : typed;
+  const type = Object.hasOwn(options, name) ? options[name]?.type : undefined;
+  if (type === undefined || (isNegative && type !== 'boolean'))
+    return { problem: `there is no flag ${rawName}` };
+  if (isNegative) return { name, value: 'false' };
+  if (type === 'boolean') return { name, value: value ?? 'true' };
+  return value === undefined ? { problem: `${rawName} needs a value` } : { name, value };
 }
 
 /** Variables with the prefix that no setting reads: for a warning, as they may be meant for another program. */

@@ -1,0 +1,87 @@
+// Settings of a process (docs/configuration.md): flags over environment over defaults, all problems at once.
+import { describe, expect, it } from '@jest/globals';
+import {
+  describeSettings,
+  flagName,
+  loadSettings,
+  type SettingsTable,
+  unknownVariables,
+} from '../../../lib/config/settings.ts';
+
+const TABLE = {
+  nodeName: { type: 'text', env: 'NODENAME', description: 'Name' },
+  level: { type: 'text', env: 'LEVEL', default: 'info', oneOf: ['info', 'debug'], description: 'Level' },
+  port: { type: 'number', env: 'PORT', default: 80, min: 0, max: 65535, description: 'Port' },
+  natOutgoing: { type: 'boolean', env: 'NAT', default: true, description: 'NAT' },
+  endpoints: { type: 'list', env: 'ENDPOINTS', description: 'Members' },
+} as const satisfies SettingsTable;
+
+const load = (argv: readonly string[], env: Record<string, string> = {}) =>
+  loadSettings(TABLE, { argv, env });
+const problemsOf = (argv: readonly string[], env: Record<string, string> = {}): readonly string[] => {
+  const result = load(argv, env);
+  return result.ok ? [] : result.problems;
+};
+
+describe('loadSettings', () => {
+  it('gives defaults where nothing is said, also for empty variables', () => {
+    expect(load([], { PORT: '', NODENAME: '' })).toEqual({
+      ok: true,
+      settings: { nodeName: undefined, level: 'info', port: 80, natOutgoing: true, endpoints: [] },
+    });
+  });
+
+  it('lets a flag win over the environment', () => {
+    expect(
+      load(['--port', '1', '--no-nat-outgoing'], { PORT: '2', NAT: 'true', ENDPOINTS: 'a, b,' }),
+    ).toMatchObject({
+      settings: { port: 1, natOutgoing: false, endpoints: ['a', 'b'] },
+    });
+    expect(load(['--port=3', '--nat-outgoing'], { NAT: 'false' })).toMatchObject({
+      settings: { port: 3, natOutgoing: true },
+    });
+  });
+
+  it('reports all problems at once, each with the name by which it was given', () => {
+    const problems = problemsOf(['--unknown', '--level', 'loud', 'stray', '--also-unknown=1'], {
+      PORT: '70000',
+      NAT: 'maybe',
+    });
+    expect(problems).toEqual([
+      'there is no flag --unknown',
+      '"stray" is no flag',
+      'there is no flag --also-unknown',
+      '--level: "loud" is none of info, debug',
+      'PORT: "70000" is no whole number from 0 to 65535',
+      'NAT: "maybe" is neither true nor false',
+    ]);
+  });
+
+  it.each(['1.5', 'abc', '-1', '1e3', ' 12'])('takes %j for no port', (text) => {
+    expect(problemsOf([`--port=${text}`])).toHaveLength(1);
+  });
+
+  it('takes --no- for booleans only, and wants a value for the others', () => {
+    expect(problemsOf(['--no-port'])).toEqual(['there is no flag --no-port']);
+    expect(problemsOf(['--port'])).toEqual(['--port needs a value']);
+    expect(problemsOf(['--no-__proto__', '--constructor'])).toHaveLength(2);
+  });
+});
+
+describe('unknownVariables', () => {
+  it('names those with the prefix that no setting reads', () => {
+    const table: SettingsTable = { healthPort: { type: 'text', env: 'FELIX_HEALTHPORT', description: '' } };
+    const env = { FELIX_HEALTHPORT: '1', FELIX_ZZ: '1', FELIX_AA: '2', PATH: '/' };
+    expect(unknownVariables(table, env, 'FELIX_')).toEqual(['FELIX_AA', 'FELIX_ZZ']);
+  });
+});
+
+describe('describeSettings', () => {
+  it('shows flag, description, default and variable, a line each', () => {
+    const lines = describeSettings(TABLE).trimEnd().split('\n');
+    expect(lines).toHaveLength(5);
+    expect(lines[2]).toMatch(/^ {2}--port NUMBER +Port \(default: 80\) \[PORT\]$/);
+    expect(lines[3]).toContain('--[no-]nat-outgoing');
+    expect(flagName('etcdCaCertFile')).toBe('etcd-ca-cert-file');
+  });
+});
