@@ -1,0 +1,219 @@
+// A speaker on loopback against a scripted peer: what goes over the wire when the peer does not do as it should.
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { parseConfiguration, speakerConfig } from '../../../../agents/bgp/config.ts';
+import { type LocalSession, localOpen } from '../../../../agents/bgp/fsm/negotiate.ts';
+import { findCapability } from '../../../../agents/bgp/packet/capabilities.ts';
+import type { CodecContext } from '../../../../agents/bgp/packet/context.ts';
+import { frame } from '../../../../agents/bgp/packet/header.ts';
+import { encodeMessage } from '../../../../agents/bgp/packet/message.ts';
+import { describeNotification } from '../../../../agents/bgp/packet/notification.ts';
+import type { OpenMessage } from '../../../../agents/bgp/packet/open.ts';
+import { packAnnouncements } from '../../../../agents/bgp/packet/update.ts';
+import { Speaker } from '../../../../agents/bgp/speaker.ts';
+import { EventLog } from '../../../../lib/events/event-log.ts';
+import { silentLogger } from '../../../../lib/logging/logger.ts';
+import { hex, INTERNAL } from '../packet/codec-support.ts';
+import { cidr, ip } from '../rib/rib-support.ts';
+import { freePort, RawPeer } from './raw-peer.ts';
+
+const theirs: LocalSession = {
+  asn: 65000,
+  bgpIdentifier: 0x7f000002,
+  peerAsn: 65000,
+  holdTimeSeconds: 90,
+  families: ['ipv4Unicast', 'ipv6Unicast'],
+  gracefulRestart: { restartTimeSeconds: 60, restarted: false, forwardingKept: true },
+};
+const context: CodecContext = INTERNAL;
+
+describe('a speaker', () => {
+  let speaker: Speaker;
+  let events: EventLog;
+  let port: number;
+  const peers: RawPeer[] = [];
+
+  beforeEach(async () => {
+    port = await freePort();
+    const parsed = parseConfiguration({
+      routerId: '127.0.0.1',
+      asn: 65000,
+      listen: [{ address: '127.0.0.1', port }],
+      peers: [{ name: 'raw', address: '127.0.0.2', asn: 65000, passive: true }],
+      originate: ['10.1.0.0/26'],
+      kernel: { enabled: false },
+    });
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
+    events = new EventLog({ host: 'test' });
+    speaker = new Speaker(speakerConfig(parsed.configuration, new Map()), {
+      log: silentLogger(),
+      events,
+      isRestart: false,
+      random: () => 0.5,
+    });
+    await speaker.start();
+  });
+  afterEach(async () => {
+    for (const peer of peers.splice(0)) peer.close();
+    await speaker.leave();
+  });
+
+  async function connected(address = '127.0.0.2'): Promise<RawPeer> {
+    const peer = await RawPeer.connect(port, address);
+    peers.push(peer);
+    return peer;
+  }
+
+  /** Up to the End-of-RIB of both families; returns the speaker's OPEN too. */
+  async function established(): Promise<{ peer: RawPeer; open: OpenMessage }> {
+    const peer = await connected();
+    const open = await peer.next('open');
+    peer.send(localOpen(theirs));
+    await peer.next('keepalive');
+    peer.send({ type: 'keepalive' });
+    for (let messages = 0; messages < 3; messages++) await peer.next('update');
+    return { peer, open };
+  }
+
+  const state = (): string => speaker.peer('raw')?.status.state ?? '';
+  const lastError = (): string => speaker.peer('raw')?.status.lastError?.reason ?? '';
+  /** Events come in the order of what happened, so the test waits for one instead of for time. */
+  const eventSeen = (kind: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const isThere = (): boolean => events.read().events.some((event) => event.kind === kind);
+      if (isThere()) return resolve();
+      const timer = setTimeout(() => reject(new Error(`no event ${kind}`)), 5000);
+      const unfollow = events.follow((event) => {
+        if (event.kind !== kind) return;
+        clearTimeout(timer);
+        unfollow();
+        resolve();
+      });
+    });
+
+  it('establishes when every octet comes alone', async () => {
+    const peer = await connected();
+    await peer.next('open');
+    await peer.sendSlowly(encodeMessage(localOpen(theirs), context));
+    await peer.sendSlowly(encodeMessage({ type: 'keepalive' }, context));
+    const update = await peer.next('update');
+    expect([state(), update.nlri]).toEqual(['Established', [cidr('10.1.0.0/26')]]);
+  });
+
+  it('closes who is not configured without a word', async () => {
+    const stranger = await connected('127.0.0.9');
+    expect(await stranger.ended).toMatch(/closed|ECONNRESET/);
+    expect([stranger.received, speaker.listener.unknownSources]).toEqual([[], 1]);
+  });
+
+  const unasked = [
+    { name: 'a wrong marker', octets: hex(`00${'ff'.repeat(15)}001304`), code: 1, subcode: 1 },
+    { name: 'a length that cannot be', octets: hex(`${'ff'.repeat(16)}ffff04`), code: 1, subcode: 2 },
+    { name: 'an unknown type', octets: frame(77, new Uint8Array()), code: 1, subcode: 3 },
+    { name: 'version 3', octets: frame(1, hex('03 fde8 005a 7f000002 00')), code: 2, subcode: 1 },
+    { name: 'another AS', octets: frame(1, hex('04 fde9 005a 7f000002 00')), code: 2, subcode: 2 },
+    { name: 'a KEEPALIVE instead of an OPEN', octets: frame(4, new Uint8Array()), code: 5, subcode: 1 },
+    { name: 'an UPDATE instead of an OPEN', octets: frame(2, hex('00000000')), code: 5, subcode: 1 },
+  ];
+  it.each(unasked)(
+    'answers $name with $code/$subcode, and the peer gets to read it',
+    async ({ octets, code, subcode }) => {
+      const peer = await connected();
+      await peer.next('open');
+      peer.sendOctets(octets);
+      expect(await peer.next('notification')).toMatchObject({ code, subcode });
+      expect(await peer.ended).toBe('closed');
+    },
+  );
+
+  it('never answers a NOTIFICATION with one', async () => {
+    const { peer } = await established();
+    peer.send({ type: 'notification', code: 6, subcode: 4, data: new Uint8Array() });
+    expect(await peer.ended).toBe('closed');
+    expect(peer.received).toEqual([]);
+    expect(lastError()).toBe('received NOTIFICATION Cease: administrative reset');
+  });
+
+  it('RFC 7606: takes a malformed route for withdrawn and keeps the session', async () => {
+    const { peer } = await established();
+    const good =
+      packAnnouncements(
+        'ipv4Unicast',
+        { origin: 'igp', asPath: [], nextHop: ip('10.9.0.2') },
+        [cidr('10.2.0.0/26')],
+        context,
+      ) ?? [];
+    for (const octets of good) peer.sendOctets(octets);
+    await eventSeen('bgpUpdateReceived');
+    expect(speaker.rib.destination(cidr('10.2.0.0/26'))?.decision.best).toBeDefined();
+    peer.sendOctets(frame(2, hex('0000 000e 400101 09 400200 400304 0a090002 1a 0a020000')));
+    peer.send({ type: 'routeRefresh', afi: 1, subtype: 0, safi: 1 });
+    // The answer to the refresh comes after the UPDATE was dealt with.
+    expect((await peer.next('update')).nlri).toEqual([cidr('10.1.0.0/26')]);
+    expect(speaker.rib.destination(cidr('10.2.0.0/26'))).toBeUndefined();
+    expect([state(), lastError()]).toEqual([
+      'Established',
+      'malformed UPDATE: origin: ORIGIN: undefined value',
+    ]);
+  });
+
+  it('resets the session where the NLRI cannot be read', async () => {
+    const { peer } = await established();
+    peer.sendOctets(frame(2, hex('0000 0000 21 0a02000000')));
+    expect(await peer.next('notification')).toMatchObject({ code: 3, subcode: 10 });
+    expect([state(), lastError()]).toEqual(['Active', expect.stringContaining('invalid network field')]);
+  });
+
+  it('ignores messages that stand behind a fatal one in the same read', async () => {
+    const { peer } = await established();
+    const more =
+      packAnnouncements(
+        'ipv4Unicast',
+        { origin: 'igp', asPath: [], nextHop: ip('10.9.0.2') },
+        [cidr('10.7.0.0/26')],
+        context,
+      ) ?? [];
+    peer.sendOctets(Buffer.concat([frame(2, hex('0000 0000 21 0a02000000')), ...more]));
+    await peer.next('notification');
+    await peer.ended;
+    expect(speaker.rib.destination(cidr('10.7.0.0/26'))).toBeUndefined();
+  });
+
+  it('a second connection before the OPEN takes the place of the first', async () => {
+    const first = await connected();
+    await first.next('open');
+    const { peer } = await established();
+    expect(await first.next('notification')).toMatchObject({ code: 6, subcode: 7 });
+    expect(peer.received).toEqual([]);
+    expect(state()).toBe('Established');
+  });
+
+  it('without kernel routes never says that it kept forwarding (RFC 4724 §4.1)', async () => {
+    const { peer, open } = await established();
+    const kept = (message: OpenMessage): boolean[] | undefined =>
+      findCapability(message.capabilities, 'gracefulRestart')?.families.map(
+        (family) => family.forwardingKept,
+      );
+    expect(kept(open)).toEqual([false, false]);
+    peer.close();
+    await eventSeen('peerDown');
+    const again = await connected();
+    expect(kept(await again.next('open'))).toEqual([false, false]);
+  });
+
+  it('leaves with a hard reset where both speak it (RFC 8538)', async () => {
+    const { peer } = await established();
+    await speaker.leave();
+    expect(describeNotification(await peer.next('notification'))).toBe(
+      'Cease: hard reset (Cease: administrative shutdown)',
+    );
+    expect(await peer.ended).toBe('closed');
+  });
+
+  it('goes for a restart without a word', async () => {
+    const { peer } = await established();
+    await speaker.pause();
+    expect(await peer.ended).toMatch(/closed|ECONNRESET/);
+    expect(peer.received).toEqual([]);
+  });
+});
