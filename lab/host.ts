@@ -7,7 +7,7 @@ import { type Service, type ServiceOptions, spawnService } from '../lib/process/
 import type { Fabric, HostKind, HostPlace } from './addresses.ts';
 import { onHostArgv } from './inside.ts';
 import { LabError } from './lab-error.ts';
-import { createHost, destroyHost } from './network.ts';
+import { createHost, destroyHost, unmountBelow } from './network.ts';
 import type { ProcessContext, ProcessRow } from './processes.ts';
 import { Supervised } from './supervisor.ts';
 import { hostTag, killTagged } from './tagged-processes.ts';
@@ -146,6 +146,7 @@ export class LabHost {
     await this.stopPrograms();
     await killTagged(fabric, this.name);
     await destroyHost(this.#options.place);
+    await unmountBelow(this.stateDir);
     if (options.keepState !== true) rmSync(this.stateDir, { recursive: true, force: true });
   }
 }

@@ -90,6 +90,12 @@ ip netns del "$0"
 :
 `;
 
+/** Unmounts what the host's programs mounted below its state directory (network namespaces of pods): a boot keeps no mounts. */
+export async function unmountBelow(directory: string): Promise<void> {
+  const script = `awk -v d="$0/" 'index($2, d) == 1 { print $2 }' /proc/self/mounts | sort -r | xargs -r umount -l`;
+  await run('sh', ['-c', script, directory]);
+}
+
 /** Removes what an earlier lab on the same fabric number left: bridge, ports, namespaces. */
 export async function sweepFabric(fabric: Fabric): Promise<void> {
   const hasFabric = (await run('ip', ['link', 'show', fabric.bridge])).code === 0;
