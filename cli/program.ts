@@ -3,7 +3,10 @@
 import { Command, CommanderError } from 'commander';
 import { explainError } from './cli-error.ts';
 import { addChangeCommands } from './commands/change.ts';
+import { addEventsCommand } from './commands/events.ts';
 import { addGetCommand } from './commands/get.ts';
+import { addIpamCommands } from './commands/ipam.ts';
+import { addNodeCommands } from './commands/node.ts';
 import { addVersionCommand } from './commands/version.ts';
 import { addWriteCommands } from './commands/write.ts';
 import { Connections } from './connection/connect.ts';
@@ -57,6 +60,9 @@ export async function runProgram(input: ProgramInput): Promise<number> {
   addGetCommand(program, context);
   addWriteCommands(program, context);
   addChangeCommands(program, context);
+  addNodeCommands(program, context);
+  addIpamCommands(program, context);
+  addEventsCommand(program, context);
   addVersionCommand(program, context, input.version);
   try {
     await program.parseAsync([...input.argv], { from: 'user' });

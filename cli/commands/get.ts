@@ -53,6 +53,8 @@ export function addGetCommand(program: Command, context: ProgramContext): void {
     )
     .action((kind: string | undefined, names: readonly string[], options: GetOptions) => {
       const format = parseOutputFormat(options.output);
+      if ((options.filename !== undefined) === (kind !== undefined))
+        throw usageError('name a KIND, or a file with -f', '"calicoctl get --help"');
       return context
         .connections()
         .withBackend((backend) =>
@@ -69,8 +71,6 @@ async function get(
   format: OutputFormat,
 ): Promise<void> {
   const isByFile = options.filename !== undefined;
-  if (isByFile === args.length > 0)
-    throw usageError('name a KIND, or a file with -f', '"calicoctl get --help"');
   const failures: unknown[] = [];
   const found = isByFile
     ? await getByFile(context, backend, options, failures)

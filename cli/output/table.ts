@@ -35,18 +35,19 @@ export function formatCount(count: bigint): string {
   return `${trimmed}e${sign}${exponent.replace(/^[+-]/, '').padStart(2, '0')}`;
 }
 
-/** `3d4h`, `5m12s`: how long ago, as kubectl shows ages; `-` for what is no time. */
+/** How long ago, as kubectl shows ages; `-` for what is no time. */
 export function formatAge(since: string, now: Date): string {
-  const seconds = Math.floor((now.getTime() - Date.parse(since)) / 1000);
-  if (!Number.isFinite(seconds)) return '-';
-  if (seconds < 120) return `${Math.max(0, seconds)}s`;
-  const [minutes, hours, days] = [
-    Math.floor(seconds / 60),
-    Math.floor(seconds / 3600),
-    Math.floor(seconds / 86_400),
-  ];
+  return formatDuration((now.getTime() - Date.parse(since)) / 1000);
+}
+
+/** `90s`, `5m12s`, `47h`, `3d`; `-` for what is no number. */
+export function formatDuration(duration: number): string {
+  if (!Number.isFinite(duration)) return '-';
+  const seconds = Math.max(0, Math.floor(duration));
+  if (seconds < 120) return `${seconds}s`;
+  const minutes = Math.floor(seconds / 60);
   if (minutes < 10) return `${minutes}m${seconds % 60}s`;
+  const hours = Math.floor(minutes / 60);
   if (hours < 3) return `${minutes}m`;
-  if (hours < 48) return `${hours}h`;
-  return `${days}d`;
+  return hours < 48 ? `${hours}h` : `${Math.floor(hours / 24)}d`;
 }

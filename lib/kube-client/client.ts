@@ -182,15 +182,22 @@ export class KubeClient {
     options: CallOptions = {},
     contentType = 'application/json',
   ): Promise<unknown> {
-    return parseJson(await this.#answer(await this.#open(method, path, body, options, contentType), options));
+    const response = await this.#open(method, path, body, options, contentType);
+    return parseJson(await this.#answer(response, method, path, options));
   }
 
   /** The whole answer to a GET as text. Throws KubeError. */
   async text(path: string, options: CallOptions = {}): Promise<string> {
-    return this.#answer(await this.#open('GET', path, undefined, options, 'application/json'), options);
+    const response = await this.#open('GET', path, undefined, options, 'application/json');
+    return this.#answer(response, 'GET', path, options);
   }
 
-  async #answer(response: IncomingMessage, options: CallOptions): Promise<string> {
+  async #answer(
+    response: IncomingMessage,
+    method: string,
+    path: string,
+    options: CallOptions,
+  ): Promise<string> {
     const chunks: Buffer[] = [];
     let size = 0;
     const limit = setTimeout(() => response.destroy(lateError(method, path)), this.#timeoutMs);
