@@ -77,6 +77,11 @@ export async function stopOwnEngine(): Promise<boolean> {
   return true;
 }
 
+/** Version of the engine that answers now, whoever started it; undefined if none does. */
+export async function answeringEngine(env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  return (await ask(env)).version;
+}
+
 async function startEngine(env: NodeJS.ProcessEnv): Promise<void> {
   await step('starting the Docker engine', async (at) => {
     mkdirSync(CACHE, { recursive: true });

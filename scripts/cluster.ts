@@ -1,0 +1,112 @@
+// The mini cluster as containers: build, up, down, and commands in it, through `docker compose`. Used by the demo and by
+// the end-to-end tests.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type RunResult, run, runOk } from '../lib/process/run.ts';
+import { ensureBaseImage } from './base-image.ts';
+import type { Engine } from './engine.ts';
+import { step } from './progress.ts';
+import { runWatched } from './watched.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const BUILD_TIMEOUT_MS = 1_200_000;
+const UP_TIMEOUT_MS = 180_000;
+const COMPOSE_TIMEOUT_MS = 120_000;
+const COMMAND_TIMEOUT_MS = 60_000;
+/** The first engine that knows healthcheck.start_interval. */
+const FIRST_WITH_START_INTERVAL = 25;
+
+/** Images that a build makes. */
+export const IMAGES = ['calico-ts:latest', 'calico-ts-etcd:latest', 'calico-ts-redis:latest'] as const;
+
+/** Brings the images up to date; a build without changes takes a second or two. */
+export async function buildImages(engine: Engine, options: { readonly mayInstall: boolean }): Promise<void> {
+  await ensureBaseImage(engine.env, options);
+  await step('building the images', (at) =>
+    runWatched(['docker', 'compose', '--progress', 'plain', 'build'], {
+      env: engine.env,
+      timeoutMs: BUILD_TIMEOUT_MS,
+      cwd: ROOT,
+      onLine: (line) => at.note(buildNote(line)),
+    }),
+  );
+}
+
+/** BuildKit's plain lines are `#12 3.45 text`; the text says how far it is. */
+function buildNote(line: string): string {
+  return line.replace(/^#\d+ (\d+\.\d+ )?/, '').slice(0, 120);
+}
+
+export class Cluster {
+  readonly #engine: Engine;
+  readonly #files: readonly string[];
+
+  /** `files`: compose files; what compose takes by itself when not given. Variables of compose.yaml come with the engine's env. */
+  constructor(engine: Engine, files: readonly string[] = ['compose.yaml']) {
+    const isOld = Number.parseInt(engine.version, 10) < FIRST_WITH_START_INTERVAL;
+    this.#engine = engine;
+    this.#files = isOld ? [...files, 'docker/compose.old-engine.yaml'] : files;
+  }
+
+  /** Resolves when every container is healthy. */
+  async up(...args: readonly string[]): Promise<void> {
+    const command = ['--progress', 'plain', 'up', '-d', '--wait', ...args];
+    await step(`docker compose up -d --wait ${args.join(' ')}`.trimEnd(), (at) =>
+      runWatched(['docker', ...this.#arguments(command)], {
+        env: this.#engine.env,
+        timeoutMs: UP_TIMEOUT_MS,
+        cwd: ROOT,
+        onLine: (line) => at.note(line.trim()),
+      }),
+    );
+  }
+
+  /** Containers, networks and volumes go. */
+  async down(): Promise<void> {
+    await step('removing containers, networks and volumes', () =>
+      this.compose('down', '--volumes', '--remove-orphans'),
+    );
+  }
+
+  /** Any `docker compose` command. Throws ProcessError `failed` unless it ends with 0. */
+  async compose(...args: readonly string[]): Promise<string> {
+    const options = { env: this.#engine.env, cwd: ROOT, timeoutMs: COMPOSE_TIMEOUT_MS };
+    return (await runOk('docker', this.#arguments(args), options)).stdout;
+  }
+
+  /** A command in the container of a service, the `index`th of its kind; its exit code is a result. */
+  async exec(service: string, argv: readonly string[], index = 1): Promise<RunResult> {
+    const args = this.#arguments(['exec', '-T', `--index=${index}`, service, ...argv]);
+    return await run('docker', args, { env: this.#engine.env, cwd: ROOT, timeoutMs: COMMAND_TIMEOUT_MS });
+  }
+
+  /** kubectl beside the controller. Throws ProcessError `failed` unless it ends with 0. */
+  async kubectl(...args: readonly string[]): Promise<string> {
+    return await this.compose('exec', '-T', 'controller', 'kubectl', ...args);
+  }
+
+  /** `kubectl apply -f -` with manifests as JSON. */
+  async apply(...manifests: readonly object[]): Promise<void> {
+    const args = this.#arguments(['exec', '-T', 'controller', 'kubectl', 'apply', '-f', '-']);
+    await runOk('docker', args, {
+      env: this.#engine.env,
+      cwd: ROOT,
+      timeoutMs: COMMAND_TIMEOUT_MS,
+      input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifests }),
+    });
+  }
+
+  /** Writes a kubeconfig for the published port, for this user alone; gives its path. */
+  async writeKubeconfig(directory: string): Promise<string> {
+    const text = await this.compose('exec', '-T', 'controller', 'cat', '/certs/admin/kubeconfig-host');
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const path = join(directory, 'kubeconfig');
+    writeFileSync(path, text, { mode: 0o600 });
+    return path;
+  }
+
+  #arguments(args: readonly string[]): readonly string[] {
+    return ['compose', ...this.#files.flatMap((file) => ['-f', file]), ...args];
+  }
+}

@@ -1,0 +1,167 @@
+// `npm run demo`: the mini cluster as containers, and the story played in it. Says what it installs before it does. Without
+// an engine and without a way to get one it says why and plays in the lab. `npm run demo -- --help` lists the options.
+
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ProcessError } from '../lib/process/process-error.ts';
+import { run } from '../lib/process/run.ts';
+import { BASE_IMAGE, BASE_IMAGE_MARK } from './base-image.ts';
+import { buildImages, Cluster, IMAGES } from './cluster.ts';
+import { InstallError } from './debian/install.ts';
+import { answeringEngine, type Engine, ensureEngine, stopOwnEngine } from './engine.ts';
+import { runInherited } from './inside.ts';
+import { checkConnectivity, type SceneResult } from './smoke.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const STATE = join(ROOT, '.cache', 'demo');
+const INSTALLED = join(STATE, 'installed-packages');
+
+const HELP = `npm run demo [-- OPTIONS]
+  --no-install    do not install a Docker engine or other Debian packages
+  --down          remove the demo's containers, networks and volumes; stop the engine if the demo started it
+  --images        with --down: the images as well
+A second cluster beside the first: set COMPOSE_PROJECT_NAME, CALICO_TS_NETWORK (172.29.40) and CALICO_TS_API_PORT (6443).`;
+
+async function main(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      'no-install': { type: 'boolean', default: false },
+      down: { type: 'boolean', default: false },
+      images: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return 0;
+  }
+  if (values.down) return await down(values.images);
+  return await up({ mayInstall: !values['no-install'] });
+}
+
+async function up(options: { readonly mayInstall: boolean }): Promise<number> {
+  const startedAt = performance.now();
+  console.log(
+    'calico-ts: etcd, Redis, a controller and three hosts as containers; pods as processes on the hosts',
+  );
+  const engine = await engineOrReason(options);
+  if (typeof engine === 'string') {
+    console.log(`${engine}: playing in the lab instead, whose hosts are network namespaces`);
+    return await playInLab(options);
+  }
+  await recordInstallations(() => buildImages(engine, options));
+  const cluster = new Cluster(engine);
+  await cluster.up();
+  const kubeconfig = await cluster.writeKubeconfig(STATE);
+  console.log(`cluster ready after ${seconds(startedAt)} s`);
+  const results = await checkConnectivity(cluster);
+  printResults(results);
+  printWhereToLook(kubeconfig, seconds(startedAt));
+  return results.every((each) => each.isPassed) ? 0 : 1;
+}
+
+/** An engine, or one sentence on why there is none and none can be had. */
+async function engineOrReason(options: { readonly mayInstall: boolean }): Promise<Engine | string> {
+  const before = await answeringEngine(process.env);
+  if (before === undefined && options.mayInstall && process.getuid?.() === 0)
+    console.log(
+      'no Docker engine answers: docker.io and docker-compose are installed from Debian if they are missing, and an engine is started',
+    );
+  else if (before !== undefined) console.log(`the Docker engine that answers is used (${before})`);
+  try {
+    return await recordInstallations(() => ensureEngine(options));
+  } catch (error) {
+    if (!(error instanceof InstallError)) throw error;
+    return error.message;
+  }
+}
+
+async function playInLab(options: { readonly mayInstall: boolean }): Promise<number> {
+  const lab = [process.execPath, join(ROOT, 'scripts/lab.ts')] as const;
+  const rest = options.mayInstall ? [] : ['--no-install'];
+  return await runInherited([...lab, ...rest], process.env);
+}
+
+/** Debian packages that `work` adds are written down, so that --down can name what stays. */
+async function recordInstallations<T>(work: () => Promise<T>): Promise<T> {
+  const before = await installedPackages();
+  try {
+    return await work();
+  } finally {
+    const added = (await installedPackages()).filter((name) => !before.includes(name));
+    if (added.length > 0) {
+      mkdirSync(STATE, { recursive: true, mode: 0o700 });
+      writeFileSync(INSTALLED, `${[...recordedInstallations(), ...added].join('\n')}\n`);
+    }
+  }
+}
+
+function recordedInstallations(): readonly string[] {
+  return existsSync(INSTALLED) ? readFileSync(INSTALLED, 'utf8').split('\n').filter(Boolean) : [];
+}
+
+async function installedPackages(): Promise<readonly string[]> {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own format
+  const format = '${db:Status-Status} ${Package}\n';
+  const result = await run('dpkg-query', ['-W', '-f', format]).catch(() => undefined);
+  const lines = result?.stdout.split('\n') ?? [];
+  return lines.filter((line) => line.startsWith('installed ')).map((line) => line.slice('installed '.length));
+}
+
+async function down(withImages: boolean): Promise<number> {
+  const version = await answeringEngine(process.env);
+  if (version === undefined) {
+    console.log('no Docker engine answers, so no container of the demo runs');
+    return 0;
+  }
+  const engine: Engine = { env: process.env, version, isStartedHere: false };
+  await new Cluster(engine).down();
+  if (withImages) await removeImages();
+  rmSync(join(STATE, 'kubeconfig'), { force: true });
+  if (await stopOwnEngine()) console.log('the engine that was started here is stopped');
+  const packages = recordedInstallations();
+  if (packages.length > 0)
+    console.log(`Debian packages that were installed here and stay: ${packages.join(' ')}`);
+  return 0;
+}
+
+async function removeImages(): Promise<void> {
+  const madeHere = existsSync(BASE_IMAGE_MARK) ? [BASE_IMAGE] : [];
+  for (const image of [...IMAGES, ...madeHere]) {
+    const result = await run('docker', ['image', 'rm', image]);
+    if (result.code === 0) console.log(`removed ${image}`);
+  }
+  rmSync(BASE_IMAGE_MARK, { force: true });
+  console.log("the builder's cache stays: docker builder prune empties it");
+}
+
+function printResults(results: readonly SceneResult[]): void {
+  for (const { what, isPassed, detail } of results) console.log(`${isPassed ? '✔' : '✘'} ${what}: ${detail}`);
+}
+
+function printWhereToLook(kubeconfig: string, elapsed: string): void {
+  console.log(`
+The cluster is up (${elapsed} s in all). Where to look next:
+  docker compose exec controller kubectl get nodes,pods -A -o wide
+  docker compose exec etcd etcdctl get --prefix /calico --keys-only
+  docker compose exec calico-node ip route                   (routes learned by BGP: proto 81)
+  docker compose exec calico-node nft list table inet calico
+  docker compose exec controller calicoctl get nodes
+  KUBECONFIG=${kubeconfig} kubectl get pods -A      (from this machine)
+  docker compose up -d --wait --scale calico-node=5          (two more hosts)
+  npm run demo -- --down                                     (remove it all)`);
+}
+
+function seconds(startedAt: number): string {
+  return ((performance.now() - startedAt) / 1000).toFixed(1);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof InstallError || error instanceof ProcessError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,177 @@
+// The mini cluster as a user meets it: compose.yaml from an empty volume, kubectl, hosts that come, go and come back.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { runOk } from '../../lib/process/run.ts';
+import type { Cluster } from '../../scripts/cluster.ts';
+import { type E2eCluster, startE2eCluster } from './support/e2e-cluster.ts';
+import { addressesByNode, podAddress, podOn, readyNodes } from './support/kubectl.ts';
+import { waitUntil } from './support/wait-until.ts';
+
+// A first build and three hosts on a busy machine.
+jest.setTimeout(600_000);
+
+let e2e: E2eCluster;
+let cluster: Cluster;
+
+beforeAll(async () => {
+  e2e = await startE2eCluster();
+  cluster = e2e.cluster;
+});
+afterAll(async () => {
+  expect(await e2e?.stop()).toEqual([]);
+});
+
+const inPod = (pod: string, ...argv: readonly string[]) =>
+  cluster.exec('controller', ['kubectl', 'exec', pod, '--', ...argv]);
+const pings = async (pod: string, address: string): Promise<boolean> =>
+  (await inPod(pod, 'ping', '-c', '1', '-W', '1', address)).code === 0;
+const connects = async (pod: string, address: string): Promise<boolean> =>
+  (await inPod(pod, 'probe', 'connect', 'tcp', address, '8080', '1')).code === 0;
+
+describe('a cluster that has just come up', () => {
+  it('has three hosts that are Ready, by the names node-1 to node-3', async () => {
+    await waitUntil('three nodes Ready', async () => (await readyNodes(cluster)).length === 3, 30_000);
+    expect(await readyNodes(cluster)).toEqual(['node-1', 'node-2', 'node-3']);
+  });
+
+  it('shows its keys to a bare etcdctl beside etcd', async () => {
+    const etcd = e2e.environment.getContainer('etcd-1');
+    const { output } = await etcd.exec(['etcdctl', 'get', '--prefix', '/calico', '--keys-only']);
+    expect(output).toContain('/calico/resources/v3/projectcalico.org/ippools/default-ipv4-ippool');
+    expect(output).toContain('/calico/resources/v3/projectcalico.org/nodes/node-3');
+  });
+
+  it('answers nobody without a certificate', async () => {
+    const anonymous = ['etcdctl', '--cert=', '--key=', '--command-timeout=2s', 'get', '/calico'];
+    const etcd = await cluster.exec('etcd', ['env', '-u', 'ETCDCTL_CERT', '-u', 'ETCDCTL_KEY', ...anonymous]);
+    expect(etcd.code).not.toBe(0);
+    const redis = await cluster.exec('redis', [
+      'redis-cli',
+      '--tls',
+      '--cacert',
+      '/certs/redis/ca.pem',
+      'ping',
+    ]);
+    expect(redis.stdout).not.toContain('PONG');
+  });
+
+  it('lets a host write its own part of etcd only', async () => {
+    const asAgent = (...args: string[]) =>
+      cluster.exec('etcd', [
+        'etcdctl',
+        ...['--cert=/certs/etcd/cert.pem', '--key=/certs/etcd/key.pem', ...args],
+      ]);
+    // The server's own certificate is of no user.
+    expect((await asAgent('get', '/registry/', '--prefix')).code).not.toBe(0);
+  });
+});
+
+describe('pods on two hosts', () => {
+  beforeAll(async () => {
+    await cluster.apply(podOn('client', 'node-1'), podOn('server', 'node-2'), podOn('other', 'node-3'));
+    await cluster.kubectl(
+      'wait',
+      '--for=condition=Ready',
+      '--timeout=60s',
+      'pod/client',
+      'pod/server',
+      'pod/other',
+    );
+  });
+
+  it('reach each other over a route learned by BGP, and there is no bridge', async () => {
+    const server = await podAddress(cluster, 'server');
+    await waitUntil('a first answer', () => pings('client', server), 20_000);
+    const routes = await cluster.exec('calico-node', ['ip', 'route', 'show', 'proto', '81'], 1);
+    expect(routes.stdout).toMatch(/ via 172\.29\.41\./);
+    const bridges = await cluster.exec('calico-node', ['ip', '-d', 'link', 'show', 'type', 'bridge'], 1);
+    expect({ code: bridges.code, stdout: bridges.stdout }).toEqual({ code: 0, stdout: '' });
+  });
+
+  it('are kept apart by a NetworkPolicy, for as long as it is there', async () => {
+    const server = await podAddress(cluster, 'server');
+    expect(await connects('client', server)).toBe(true);
+    expect(await connects('other', server)).toBe(true);
+    await cluster.apply({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'client-only', namespace: 'default' },
+      spec: {
+        podSelector: { matchLabels: { name: 'server' } },
+        ingress: [{ from: [{ podSelector: { matchLabels: { name: 'client' } } }] }],
+      },
+    });
+    await waitUntil('other is denied', async () => !(await connects('other', server)), 10_000);
+    expect(await connects('client', server)).toBe(true);
+    await cluster.kubectl('delete', 'networkpolicy', 'client-only');
+    await waitUntil('other is let in again', () => connects('other', server), 10_000);
+  });
+
+  it('say why when they cannot run', async () => {
+    await cluster.apply({ ...podOn('stranger', 'node-1', 'debian:trixie-slim') });
+    const reason = () =>
+      cluster.kubectl(
+        ...['get', 'pod', 'stranger', '-o'],
+        'jsonpath={.status.containerStatuses[0].state.waiting.reason}',
+      );
+    await waitUntil('a reason', async () => /ErrImagePull|ImagePullBackOff/.test(await reason()), 20_000);
+    await cluster.kubectl('delete', 'pod', 'stranger', '--grace-period=0', '--force');
+  });
+});
+
+describe('hosts', () => {
+  const reachesAcross = async (): Promise<boolean> => {
+    const server = await podAddress(cluster, 'server');
+    return server !== '' && (await pings('client', server));
+  };
+
+  it('join by themselves when scaled', async () => {
+    await cluster.up('--no-recreate', '--scale', 'calico-node=4');
+    await waitUntil('node-4 Ready', async () => (await readyNodes(cluster)).includes('node-4'), 30_000);
+    await cluster.apply(podOn('newcomer', 'node-4'));
+    await cluster.kubectl('wait', '--for=condition=Ready', '--timeout=60s', 'pod/newcomer');
+    const server = await podAddress(cluster, 'server');
+    await waitUntil('the new host learned the routes', () => pings('newcomer', server), 20_000);
+    await cluster.kubectl('delete', 'pod', 'newcomer', '--wait');
+  });
+
+  it('keep their names when two of them come back with each other’s address', async () => {
+    const before = await addressesByNode(cluster);
+    const names = ['node-1', 'node-2'].map((_, index) => `calico-ts-e2e-calico-node-${index + 1}`);
+    await runOk('docker', ['stop', ...names], { timeoutMs: 60_000 });
+    // The lowest free address goes to the first that starts.
+    for (const name of names.toReversed()) await runOk('docker', ['start', name]);
+    await waitUntil('the stale addresses are replaced', async () => {
+      const after = await addressesByNode(cluster);
+      return after['node-1'] === before['node-2'] && after['node-2'] === before['node-1'];
+    });
+    await waitUntil('their pods reach each other again', reachesAcross, 60_000);
+    expect((await readyNodes(cluster)).slice(0, 3)).toEqual(['node-1', 'node-2', 'node-3']);
+  });
+
+  it.each([
+    ['restart', ['restart', 'calico-node']],
+    ['stop and start', ['stop', 'calico-node'], ['start', 'calico-node']],
+    [
+      '--force-recreate',
+      ['up', '-d', '--wait', '--force-recreate', '--no-deps', '--scale', 'calico-node=3', 'calico-node'],
+    ],
+  ] as const)('are the same after %s, and their pods are started anew', async (_what, ...commands) => {
+    for (const command of commands) await cluster.compose(...command);
+    await waitUntil('pods reach each other again', reachesAcross, 60_000);
+    await waitUntil('all Ready', async () => (await readyNodes(cluster)).length >= 3, 30_000);
+    expect((await readyNodes(cluster)).slice(0, 3)).toEqual(['node-1', 'node-2', 'node-3']);
+  });
+});
+
+describe('with the Docker engine', () => {
+  it('a pod may be any image, and is policed as any other', async () => {
+    await e2e.clusterWithDocker.up('--no-deps', '--scale', 'calico-node=3', 'calico-node');
+    await cluster.apply(podOn('real', 'node-3', 'debian:trixie-slim', ['sleep', '3600']));
+    await cluster.kubectl('wait', '--for=condition=Ready', '--timeout=60s', 'pod/real', 'pod/server');
+    const real = await podAddress(cluster, 'real');
+    await waitUntil('the container answers', () => pings('server', real), 20_000);
+    const release = await inPod('real', 'cat', '/etc/os-release');
+    expect(release.stdout).toContain('trixie');
+    await cluster.kubectl('delete', 'pod', 'real', '--wait');
+  });
+});
