@@ -20,7 +20,7 @@ import { etcdctlEnvironment, etcdEndpoint, startEtcd } from './etcd.ts';
 import { LabHost, type RemoveHostOptions } from './host.ts';
 import { isInside } from './inside.ts';
 import { LabError } from './lab-error.ts';
-import { createFabric, sweepFabric } from './network.ts';
+import { createFabric, sweepFabric, unmountBelow } from './network.ts';
 import {
   FABRIC_PROCESSES,
   NODE_PROCESSES,
@@ -196,6 +196,8 @@ export class Lab {
     await this.stopEtcd();
     await killTagged(this.fabric.number);
     await sweepFabric(this.fabric);
+    // Pods' network namespaces: what is mounted cannot be removed.
+    await unmountBelow(this.stateDir);
     this.#hosts.clear();
     this.#takenOctets.clear();
   }
