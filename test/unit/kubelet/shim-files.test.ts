@@ -51,7 +51,6 @@ describe('readShimFiles', () => {
     write('init', ownStat());
     expect(readShimFiles(folder, 'id').state).toMatchObject({ kind: 'running', id: 'id' });
   });
-  });
 
   it('an exit code: exited with it, also while the shim still ends', () => {
     write('shim', ownStat());
