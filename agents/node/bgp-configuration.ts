@@ -37,9 +37,12 @@ interface BgpSettings {
 
 export function bgpConfiguration(inputs: BgpInputs): BgpOutput {
   const settings = (inputs.configuration?.spec ?? {}) as BgpSettings;
-  const unsupported = inputs.peers.map(
-    (peer) => `BGPPeer ${peer.metadata.name}: explicit peers are not configured yet, only the node mesh is`,
-  );
+  const unsupported = [
+    ...inputs.peers.map(
+      (peer) => `BGPPeer ${peer.metadata.name}: explicit peers are not configured yet, only the node mesh is`,
+    ),
+    ...unsupportedFields(inputs.configuration),
+  ];
   const self = inputs.nodes.find((node) => node.metadata.name === inputs.node);
   const ipv4 = addressOf(self?.spec?.bgp?.ipv4Address);
   const ipv6 = addressOf(self?.spec?.bgp?.ipv6Address);
@@ -71,6 +74,15 @@ export function bgpConfiguration(inputs: BgpInputs): BgpOutput {
       ...(inputs.watch === undefined ? {} : { watch: [...inputs.watch] }),
     },
   };
+}
+
+/** Fields of BGPConfiguration that change something here, or that already are as they ask. */
+const SUPPORTED_FIELDS = new Set(['asNumber', 'nodeToNodeMeshEnabled', 'listenPort', 'logSeverityScreen']);
+
+function unsupportedFields(configuration: Resource | undefined): string[] {
+  return Object.entries(configuration?.spec ?? {})
+    .filter(([name, value]) => !(SUPPORTED_FIELDS.has(name) || (name === 'bindMode' && value === 'NodeIP')))
+    .map(([name]) => `BGPConfiguration ${configuration?.metadata.name ?? ''}: ${name} is not done yet`);
 }
 
 /** One session a node and family that both have. Of nodes with one address the one written last is right. */

@@ -1,0 +1,133 @@
+// Felix's pump: changes gather while the kernel works, the acknowledged revision is that of policy and endpoints, and a kernel
+// that refuses one change does not hold up the one that takes it away.
+import { describe, expect, it } from '@jest/globals';
+import type { CalcFlush } from '../../../agents/felix/calc/messages.ts';
+import type { FlushAck } from '../../../agents/felix/dataplane/dataplane.ts';
+import { Felix } from '../../../agents/node/felix.ts';
+import type { SyncerUpdate } from '../../../lib/datastore/syncer-contract.ts';
+import type { EventInput } from '../../../lib/events/event.ts';
+import { waitFor } from '../../../lib/lifecycle/backoff.ts';
+import { silentLogger } from '../../../lib/logging/logger.ts';
+
+class Kernel {
+  readonly flushes: CalcFlush[] = [];
+  readonly #pending: { readonly flush: CalcFlush; readonly resolve: (ack: FlushAck) => void }[] = [];
+  isHolding = false;
+
+  apply(flush: CalcFlush): Promise<FlushAck> {
+    this.flushes.push(flush);
+    return new Promise((resolve) => {
+      this.#pending.push({ flush, resolve });
+      if (!this.isHolding) this.release();
+    });
+  }
+
+  release(): void {
+    for (const { flush, resolve } of this.#pending.splice(0))
+      resolve({ revision: flush.revision } as FlushAck);
+  }
+}
+
+function setUp() {
+  const kernel = new Kernel();
+  const events: EventInput[] = [];
+  const felix = new Felix({
+    node: 'node-1',
+    dataplane: kernel,
+    events: { emit: (event) => void events.push(event) },
+    logger: silentLogger(),
+  });
+  return { kernel, felix, events };
+}
+
+const profile = (name: string, revision: number): SyncerUpdate => {
+  const key = `/calico/resources/v3/projectcalico.org/nodes/${name}`;
+  const value = {
+    apiVersion: 'projectcalico.org/v3',
+    kind: 'Node',
+    metadata: { name },
+    spec: { bgp: { ipv4Address: `172.30.0.${revision}/24` } },
+  };
+  return {
+    key,
+    kv: { key, value: JSON.stringify(value), modRevision: revision } as never,
+    previous: undefined,
+    revision,
+  };
+};
+/** Enough turns of the event loop for everything that needs no timer. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  const deadline = performance.now() + 4000;
+  while (!isTrue()) {
+    if (performance.now() > deadline) throw new Error('not in time');
+    await waitFor(2);
+  }
+}
+
+describe('Felix', () => {
+  it('hands nothing over, and acknowledges nothing, before it is in sync', async () => {
+    const { kernel, felix } = setUp();
+    felix.onUpdates([profile('node-2', 5)]);
+    await turns();
+    expect([kernel.flushes.length, felix.acknowledgedRevision]).toEqual([0, 0]);
+    felix.onInSync();
+    await until(() => felix.acknowledgedRevision === 5);
+    expect(kernel.flushes[0]?.messages.map(({ type }) => type)).toContain('inSync');
+    await felix.stop();
+  });
+
+  it('moves on with a revision that changes nothing here, but not with the revisions of blocks', async () => {
+    const { kernel, felix } = setUp();
+    felix.onUpdates([profile('node-2', 5)]);
+    felix.onInSync();
+    await until(() => felix.acknowledgedRevision === 5);
+    const flushes = kernel.flushes.length;
+    felix.onBlocks([
+      {
+        key: '/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26',
+        kv: undefined,
+        previous: undefined,
+        revision: 90,
+      },
+    ]);
+    felix.onRevision(40);
+    await until(() => felix.acknowledgedRevision === 40);
+    expect(kernel.flushes.length).toBe(flushes);
+    await felix.stop();
+  });
+
+  it('gathers what comes while the kernel works into one change', async () => {
+    const { kernel, felix } = setUp();
+    felix.onInSync();
+    await until(() => kernel.flushes.length === 1);
+    kernel.isHolding = true;
+    felix.onUpdates([profile('node-2', 10)]);
+    await until(() => kernel.flushes.length === 2);
+    for (let revision = 11; revision < 40; revision++) felix.onUpdates([profile('node-3', revision)]);
+    felix.onRevision(39);
+    kernel.isHolding = false;
+    kernel.release();
+    await until(() => felix.acknowledgedRevision === 39);
+    expect(kernel.flushes).toHaveLength(3);
+    await felix.stop();
+  });
+
+  it('goes on to the next change when the kernel does not take the one before, acknowledging neither', async () => {
+    const { kernel, felix } = setUp();
+    felix.onInSync();
+    await until(() => kernel.flushes.length === 1);
+    kernel.isHolding = true;
+    felix.onUpdates([profile('node-2', 10)]);
+    await until(() => kernel.flushes.length === 2);
+    felix.onUpdates([profile('node-3', 11)]);
+    await until(() => kernel.flushes.length === 3);
+    felix.onRevision(50);
+    await turns();
+    expect(felix.acknowledgedRevision).toBe(0);
+    await felix.stop();
+  });
+});
