@@ -1,0 +1,142 @@
+// The event stream on a real Redis: in order, over a Redis that goes away and comes back, with the gap shown and nobody waiting.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { EventLog } from '../../lib/events/event-log.ts';
+import { EVENT_STREAM, EventStreamPublisher } from '../../lib/events/redis-stream.ts';
+import { waitFor } from '../../lib/lifecycle/backoff.ts';
+import { silentLogger } from '../../lib/logging/logger.ts';
+import { type Service, spawnService } from '../../lib/process/service.ts';
+
+let directory: string;
+let socketPath: string;
+let redis: Service | undefined;
+const publishers: EventStreamPublisher[] = [];
+
+async function startRedis(): Promise<Service> {
+  return spawnService({
+    argv: [
+      'setpriv',
+      '--pdeathsig',
+      'KILL',
+      'redis-server',
+      '--port',
+      '0',
+      '--unixsocket',
+      socketPath,
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+      '--dir',
+      directory,
+    ],
+    readyWhen: {
+      kind: 'line',
+      matches: (line) =>
+        line.includes('ready to accept connections') || line.includes('Ready to accept connections'),
+    },
+  });
+}
+
+type Entry = {
+  readonly event?: { readonly seq: number; readonly host: string };
+  readonly gap?: { host: string; count: number };
+};
+
+async function entries(): Promise<readonly Entry[]> {
+  const reader = new Redis(socketPath, { maxRetriesPerRequest: 1, retryStrategy: () => null });
+  reader.on('error', () => undefined);
+  try {
+    const rows = await reader.xrange(EVENT_STREAM, '-', '+');
+    return rows.map(([, [field = '', value = '{}']]) => ({ [field]: JSON.parse(value) as object }) as Entry);
+  } finally {
+    reader.disconnect();
+  }
+}
+
+async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!(await isTrue())) {
+    if (performance.now() > deadline) throw new Error('not in time');
+    await waitFor(20);
+  }
+}
+
+async function publish(log: EventLog): Promise<EventStreamPublisher> {
+  const publisher = new EventStreamPublisher(log, { url: `unix://${socketPath}` }, silentLogger());
+  publishers.push(publisher);
+  await publisher.start();
+  return publisher;
+}
+const emit = (log: EventLog, count: number): void => {
+  for (let each = 0; each < count; each++) log.emit({ component: 'agent', kind: 'inSync' });
+};
+const seqsOf = (all: readonly Entry[]): readonly number[] =>
+  all.flatMap(({ event }) => (event === undefined ? [] : [event.seq]));
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'ct-redis-'));
+  socketPath = join(directory, 'redis.sock');
+});
+afterEach(async () => {
+  for (const publisher of publishers.splice(0)) await publisher.stop();
+  await redis?.stop();
+  redis = undefined;
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+describe('the event stream', () => {
+  it('has every event once and in order, those of before the start too', async () => {
+    redis = await startRedis();
+    const log = new EventLog({ host: 'node-1' });
+    emit(log, 300);
+    await publish(log);
+    emit(log, 300);
+    await until(async () => (await entries()).length >= 600);
+    expect(seqsOf(await entries())).toEqual(Array.from({ length: 600 }, (_, index) => index + 1));
+  });
+
+  it('is caught up when Redis comes back, without a gap as long as the ring holds', async () => {
+    redis = await startRedis();
+    const log = new EventLog({ host: 'node-1' });
+    const publisher = await publish(log);
+    emit(log, 5);
+    await until(async () => (await entries()).length === 5);
+    await redis.stop();
+    emit(log, 20);
+    redis = await startRedis();
+    await until(async () => (await entries()).length >= 20);
+    expect(seqsOf(await entries())).toEqual(Array.from({ length: 20 }, (_, index) => index + 6));
+    expect(publisher.lost).toBe(0);
+  });
+
+  it('shows the gap of what the ring could not hold meanwhile', async () => {
+    redis = await startRedis();
+    const log = new EventLog({ host: 'node-1', capacity: 10 });
+    const publisher = await publish(log);
+    emit(log, 5);
+    await until(async () => (await entries()).length === 5);
+    await redis.stop();
+    emit(log, 30);
+    redis = await startRedis();
+    await until(async () => (await entries()).length >= 11);
+    const all = await entries();
+    expect(all[0]).toEqual({ gap: { host: 'node-1', count: 20 } });
+    expect(seqsOf(all)).toEqual([26, 27, 28, 29, 30, 31, 32, 33, 34, 35]);
+    expect(publisher.lost).toBe(20);
+  });
+
+  it('holds nobody up where Redis never was: emitting and stopping are immediate', async () => {
+    const log = new EventLog({ host: 'node-1' });
+    const publisher = await publish(log);
+    const started = performance.now();
+    emit(log, 2000);
+    const emitMs = performance.now() - started;
+    await publisher.stop();
+    expect(emitMs).toBeLessThan(500);
+    expect(log.read().events).toHaveLength(2000);
+  });
+});
