@@ -7,6 +7,7 @@ import type { CompiledRule, PortRange, ProtocolNumber } from '../../../../lib/po
 import type { Numbering } from './numbering.ts';
 import type { Peers, PeerTable } from './peers.ts';
 import { splitPorts, subtractPorts } from './ports.ts';
+import { familiesOf, icmpMatches, protocolsOf } from './rule-matches.ts';
 import { type Ports, type SideAlternative, type SideContext, sideAlternatives } from './sides.ts';
 import { commentClause, commentText, type ElementValue, type SetDefinition } from './table.ts';
 
@@ -36,21 +37,6 @@ export interface RunOptions {
   readonly verdict: string;
 }
 
-export const Protocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132, udplite: 136 } as const;
-const PORT_PROTOCOLS: readonly number[] = [Protocol.tcp, Protocol.udp, Protocol.sctp, Protocol.udplite];
-/** Answers that conntrack knows: a rule that names the request also judges the answer of a live flow. */
-const ICMP_ANSWERS: Readonly<Record<Family, ReadonlyMap<number, number>>> = {
-  4: new Map([
-    [8, 0],
-    [13, 14],
-    [15, 16],
-    [17, 18],
-  ]),
-  6: new Map([
-    [128, 129],
-    [139, 140],
-  ]),
-};
 const PORT_KEY: Record<SideName, string> = {
   source: 'ct original proto-src',
   // The reply's source is the original's destination, after DNAT: the port that policy speaks of.
@@ -362,50 +348,6 @@ export class RunBuilder {
   #verdict(): string {
     return `${this.#options.verdict} comment "${commentText(this.#options.owner)}"`;
   }
-}
-
-function protocolsOf(rule: CompiledRule): readonly (ProtocolNumber | undefined)[] {
-  const looksAtPorts = [rule.source, rule.destination].some(
-    (side) =>
-      side.ports.length + side.namedPorts.length + side.notPorts.length + side.notNamedPorts.length > 0,
-  );
-  if (!looksAtPorts) return [rule.protocol];
-  if (rule.protocol !== undefined) return PORT_PROTOCOLS.includes(rule.protocol) ? [rule.protocol] : [];
-  return PORT_PROTOCOLS.filter((protocol) => protocol !== rule.notProtocol);
-}
-
-function familiesOf(rule: CompiledRule, protocol: ProtocolNumber | undefined): readonly Family[] {
-  if (rule.ipVersion !== undefined) return [rule.ipVersion];
-  if (protocol === Protocol.icmp) return [4];
-  if (protocol === Protocol.icmpv6) return [6];
-  return [4, 6];
-}
-
-/** Alternatives of matches on ICMP type and code; one empty alternative where the rule has none. */
-function icmpMatches(rule: CompiledRule): readonly (readonly string[])[] {
-  const family = rule.protocol === Protocol.icmpv6 ? 6 : 4;
-  const header = family === 6 ? 'icmpv6' : 'icmp';
-  const withAnswer = (type: number): readonly number[] => {
-    const answer = ICMP_ANSWERS[family].get(type);
-    return answer === undefined ? [type] : [type, answer];
-  };
-  let alternatives: readonly (readonly string[])[] = [[]];
-  if (rule.icmp !== undefined) {
-    const { type, code } = rule.icmp;
-    const codeMatch = code === undefined ? [] : [`${header} code ${code}`];
-    alternatives = withAnswer(type).map((each) => [`${header} type ${each}`, ...codeMatch]);
-  }
-  if (rule.notIcmp !== undefined) {
-    const { type, code } = rule.notIcmp;
-    const types = withAnswer(type);
-    const otherTypes = types.map((each) => `${header} type != ${each}`);
-    const otherCodes =
-      code === undefined ? [] : types.map((each) => [`${header} type ${each}`, `${header} code != ${code}`]);
-    alternatives = alternatives.flatMap((matches) =>
-      [otherTypes, ...otherCodes].map((not) => [...matches, ...not]),
-    );
-  }
-  return alternatives;
 }
 
 function canNeverMatch(side: SideAlternative): boolean {

@@ -119,7 +119,7 @@ export async function probeAll(
   probes: readonly Probe[],
   servers: Servers,
   readDenials: () => Promise<DenialCount>,
-  deadlineMs = 3_000,
+  deadlineMs = 10_000,
 ): Promise<readonly ProbeVerdict[]> {
   const before = await readDenials();
   const flows = probes.map(

@@ -108,8 +108,15 @@ const networkSet = fc
   .tuple(name, randomLabels, few(...net))
   .map(([set, labels, nets]) => resource('GlobalNetworkSet', { name: set, labels }, { nets }));
 
+export interface RandomChange {
+  readonly object: Resource;
+  readonly isRemoval: boolean;
+  readonly labels: Readonly<Record<string, string>> | undefined;
+  readonly pod: number;
+}
+
 /** An object that is created or replaced; half the time it is taken away instead, if it is there. */
-export const randomChange = fc.record({
+export const randomChange: fc.Arbitrary<RandomChange> = fc.record({
   object: fc.oneof(
     { weight: 4, arbitrary: networkPolicy },
     { weight: 3, arbitrary: globalNetworkPolicy },

@@ -1,0 +1,174 @@
+// Which transactions a change becomes (docs/dataplane.md "One change, up to four transactions"): each rule of the order has a
+// test, as each broken one lets wrong verdicts through.
+
+import { describe, expect, it } from '@jest/globals';
+import { renderTransaction, splitPreparation } from '../../../../agents/felix/nftables/render/operations.ts';
+import { Renderer } from '../../../../agents/felix/nftables/render/renderer.ts';
+import {
+  endpointRemove,
+  endpointUpdate,
+  entity,
+  identityUpdate,
+  memberUpdate,
+  phasesOf,
+  policyUpdate,
+  port,
+  rule,
+  selectorUpdate,
+  TableBench,
+  tableText,
+  textOf,
+} from './support.ts';
+
+const SOURCE = entity({ selectors: ['s:one'] });
+const ALLOW_80 = rule(0, { source: SOURCE, destination: entity({ ports: [port(80)] }) });
+const DENY = rule(0, { source: SOURCE, verdict: 'deny' });
+
+function loaded(...rules: readonly (typeof ALLOW_80)[]): TableBench {
+  const bench = new TableBench();
+  bench.change(
+    identityUpdate(1),
+    identityUpdate(2),
+    memberUpdate('10.0.0.2/32', 1),
+    memberUpdate('10.0.0.3/32', 2),
+    selectorUpdate('s:one', 1),
+    policyUpdate(rules),
+    endpointUpdate('a', '10.0.0.3', 2),
+  );
+  bench.nowMs += 2_000;
+  return bench;
+}
+
+describe('a plan', () => {
+  it('loads everything before the base chains lead to it', () => {
+    const bench = new TableBench();
+    const plan = bench.change(endpointUpdate('a', '10.0.0.3', 2));
+    expect(phasesOf(plan)).toEqual(['prepare', 'generation']);
+    expect(textOf(plan, 'prepare')).not.toContain('hook');
+    expect(textOf(plan, 'generation')).toContain('type filter hook forward');
+  });
+
+  it('moves no generation for a new endpoint or a new address of a known identity', () => {
+    const bench = loaded(ALLOW_80);
+    const endpoint = bench.change(endpointUpdate('b', '10.0.0.4', 2), memberUpdate('10.0.0.4/32', 2));
+    expect(endpoint.movedGeneration).toBe(false);
+    expect(phasesOf(endpoint)).toEqual(['change']);
+    expect(bench.change(memberUpdate('10.0.0.9/32', 1)).movedGeneration).toBe(false);
+  });
+
+  it('moves it for a new address that a deny rule selects', () => {
+    expect(loaded(DENY).change(memberUpdate('10.0.0.9/32', 1)).movedGeneration).toBe(true);
+  });
+
+  it('puts keys of a new identity there before an address leads to it, and takes the old ones a second later', () => {
+    const bench = loaded(DENY, { ...ALLOW_80, ref: { ...ALLOW_80.ref, index: 1 } });
+    const plan = bench.change(
+      identityUpdate(3),
+      selectorUpdate('s:one', 1, 3),
+      memberUpdate('10.0.0.2/32', 3),
+      { type: 'identityRemove', id: 1 },
+    );
+    expect(phasesOf(plan)).toEqual(['prepare', 'change+generation']);
+    expect(textOf(plan, 'prepare')).toMatch(/add element inet calico m1_v1 \{ 3 \. 6 : 0x80010 \}/);
+    expect(textOf(plan, 'change')).not.toContain('m1_v1');
+    bench.change(selectorUpdate('s:one', 3));
+    bench.nowMs += 500;
+    expect(phasesOf(bench.change())).toEqual([]);
+    bench.nowMs += 600;
+    expect(textOf(bench.change(), 'cleanUp')).toContain('delete element inet calico m1_v1 { 1 . 6 }');
+  });
+
+  it('gives the generation with the change where only hash maps and rules change', () => {
+    const plan = loaded(ALLOW_80).change(selectorUpdate('s:one'));
+    expect(plan.movedGeneration).toBe(true);
+    expect(phasesOf(plan)).toEqual(['change+generation']);
+  });
+
+  it('never gives the generation in the transaction that changes an interval', () => {
+    const ranged = rule(0, { source: SOURCE, destination: entity({ ports: [port(8000, 8100)] }) });
+    const bench = loaded(ranged);
+    expect(phasesOf(bench.change(selectorUpdate('s:one')))).toEqual(['change', 'generation']);
+    const nets = loaded(rule(0, { source: entity({ nets: ['10.0.0.0/24'] }) }));
+    const plan = nets.change(policyUpdate([rule(0, { source: entity({ nets: ['10.0.0.0/25'] }) })]));
+    expect(phasesOf(plan)).toEqual(['prepare', 'change', 'generation']);
+  });
+
+  it('makes new maps for an edited policy and rewrites the chain: no map ever changes its meaning', () => {
+    const bench = loaded(ALLOW_80);
+    const plan = bench.change(
+      policyUpdate([rule(0, { source: SOURCE, destination: entity({ ports: [port(81)] }) })]),
+    );
+    expect(phasesOf(plan)).toEqual(['prepare', 'change+generation']);
+    expect(textOf(plan, 'prepare')).toContain('add map inet calico m2_v1');
+    expect(textOf(plan, 'change')).toMatch(
+      /flush chain inet calico i1_v1\nadd rule inet calico i1_v1 .*@m2_v1/,
+    );
+    expect(plan.cleanUpInMs).toBe(1_000);
+    bench.nowMs += 1_001;
+    const cleanUp = textOf(bench.change(), 'cleanUp');
+    expect(cleanUp).toContain('delete map inet calico m1_v1');
+    expect(cleanUp).toContain('delete chain inet calico stamp_1_v1');
+  });
+
+  it('moves the generation when an endpoint goes, so that its address can be another’s', () => {
+    const bench = loaded(ALLOW_80);
+    const plan = bench.change(endpointRemove('a'), { type: 'memberRemove', net: '10.0.0.3/32' });
+    expect(plan.movedGeneration).toBe(true);
+    bench.nowMs += 1_001;
+    const cleanUp = textOf(bench.change(), 'cleanUp');
+    // The chain goes after the element that leads to it, and before the maps that it looks into.
+    const order = ['grp_i_v1 { 1 }', 'delete chain inet calico i1_v1', 'delete map inet calico m1_v1'];
+    expect(order.map((text) => cleanUp.indexOf(text))).toEqual(
+      order.map((text) => cleanUp.indexOf(text)).sort((a, b) => a - b),
+    );
+    expect(order.every((text) => cleanUp.includes(text))).toBe(true);
+  });
+
+  it('empties a base chain that is not needed, and never deletes it', () => {
+    const bench = loaded(ALLOW_80);
+    bench.change({ type: 'poolUpdate', pool: { cidr: '10.0.0.0/16', natOutgoing: true } });
+    const plan = bench.change({ type: 'poolUpdate', pool: { cidr: '10.0.0.0/16', natOutgoing: false } });
+    expect(textOf(plan, 'generation')).toContain('flush chain inet calico postrouting');
+    bench.nowMs += 1_001;
+    expect(textOf(bench.change(), 'cleanUp')).not.toContain('delete chain inet calico postrouting');
+  });
+
+  it('does nothing where nothing changed', () => {
+    const bench = loaded(ALLOW_80);
+    bench.change();
+    expect(phasesOf(bench.change(selectorUpdate('s:one', 1), policyUpdate([ALLOW_80])))).toEqual([]);
+  });
+
+  it('leaves what an incremental history and a start from nothing agree on, names of maps aside', () => {
+    const bench = loaded(DENY);
+    bench.change(policyUpdate([ALLOW_80]));
+    bench.change(selectorUpdate('s:one', 1, 2));
+    bench.change(endpointUpdate('b', '10.0.0.4', 2), memberUpdate('10.0.0.4/32', 2));
+    bench.nowMs += 5_000;
+    bench.change();
+    bench.nowMs += 5_000;
+    bench.change();
+    expect(tableText(bench.planner.programmed)).toBe(tableText(bench.renderer.table));
+    const anew = new Renderer(bench.state, { epoch: 1, generation: bench.generation });
+    anew.update(bench.state.everything());
+    const plain = (text: string): string =>
+      text.replace(/\bm\d+_v1/g, 'm').replace(/0x[48]00[0-9a-f]+/g, 'id');
+    const sorted = (text: string): readonly string[] => plain(text).split('\n').sort();
+    expect(sorted(tableText(bench.renderer.table))).toEqual(sorted(tableText(anew.table)));
+  });
+});
+
+describe('a transaction', () => {
+  it('is cut to the limit, rules last', () => {
+    const bench = new TableBench();
+    bench.state.applyAll([endpointUpdate('a', '10.0.0.3', 2)]);
+    bench.renderer.update(bench.state.takeChanges());
+    bench.planner.note(bench.renderer.table.takeTouched());
+    const [prepare] = bench.planner.plan(bench.renderer.table, 0).transactions;
+    const parts = splitPreparation(prepare?.operations ?? [], 10);
+    expect(parts.every((part) => part.length <= 10)).toBe(true);
+    const types = parts.flat().map(({ type }) => type);
+    expect(types.indexOf('setRules')).toBe(types.length - types.filter((type) => type === 'setRules').length);
+    expect(renderTransaction(parts[0] ?? [])).toMatch(/^add table inet calico\n/);
+  });
+});
