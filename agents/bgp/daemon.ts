@@ -199,7 +199,7 @@ export class Daemon {
       kernel: { installed: speaker.kernel.installed, failed: speaker.kernel.failures },
       counters: {
         unknownSource: speaker.listener.unknownSources,
-        destinations: [...speaker.rib.destinations()].length,
+        destinations: speaker.rib.size,
         eventsLost,
       },
     };

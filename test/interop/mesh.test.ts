@@ -164,6 +164,31 @@ describe('a full mesh of three hosts', () => {
     for (const to of [2, 3]) await speaker(1).established(`h${to}`);
   });
 
+  it('shares the load among equal paths, and follows when one goes', async () => {
+    const shared = ['10.66.0.0/24', 'fd66::/64'];
+    const nextHops = async (family: string, prefix: string): Promise<string[]> => {
+      const text = await execIn(host(3), ['ip', family, '-j', 'route', 'show', prefix, 'proto', '81']);
+      type Listed = { gateway?: string; nexthops?: { gateway: string }[] };
+      return (JSON.parse(text) as Listed[]).flatMap(
+        ({ gateway, nexthops }) => nexthops?.map((hop) => hop.gateway) ?? [gateway ?? ''],
+      );
+    };
+    const expectHops = async (hosts4: string[], hosts6: string[]): Promise<void> => {
+      await waitFor(`next hops ${hosts4.join(' ')}`, async () => {
+        const [four, six] = [await nextHops('-4', '10.66.0.0/24'), await nextHops('-6', 'fd66::/64')];
+        return `${four.sort()}|${six.sort()}` === `${hosts4}|${hosts6}`;
+      });
+    };
+    await speaker(1).configure(configuration(1, [block(1), ...shared]));
+    await expectHops(['10.9.0.1'], ['fd09::1']);
+    await speaker(2).configure(configuration(2, [block(2), ...shared]));
+    await expectHops(['10.9.0.1', '10.9.0.2'], ['fd09::1', 'fd09::2']);
+    await speaker(1).configure(configuration(1));
+    await expectHops(['10.9.0.2'], ['fd09::2']);
+    await speaker(2).configure(configuration(2));
+    await expectHops([], []);
+  });
+
   it('a change to one peer leaves the other session as it is', async () => {
     const before = await speaker(1).peer('h3');
     const changed = configuration(1);
@@ -204,9 +229,10 @@ describe('a full mesh of three hosts', () => {
       expect(reason).toMatch(
         /^(received NOTIFICATION Cease: hard reset \(Cease: administrative shutdown\)|connection: .*)/,
       );
-      const down = speaker(index).events.find(
+      const downs = speaker(index).events.filter(
         (event) => event.kind === 'peerDown' && event.peer === '10.9.0.3',
       );
+      const down = downs.at(-1);
       expect(down?.cause).toBe('received NOTIFICATION Cease: hard reset (Cease: administrative shutdown)');
     }
     expect(await bgpRoutes(host(3))).toEqual([]);

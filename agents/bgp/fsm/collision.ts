@@ -34,6 +34,15 @@ export function resolveCollision(
   return opened.initiatedBy === winner(sides) ? 'dropOther' : 'dropOpened';
 }
 
+/**
+ * Whether a connection on which our OPEN is out already may go on beside one that has just been Established: the peer
+ * chooses it when our OPEN arrives, if it has not got that far. Closing it here would leave neither.
+ */
+export function mayStillWin(rival: Candidate, sides: CollisionSides): boolean {
+  const isShakingHands = rival.state === 'OpenSent' || rival.state === 'OpenConfirm';
+  return isShakingHands && rival.initiatedBy === winner(sides);
+}
+
 /** The larger identifier's connection stays; with equal identifiers the larger AS decides. */
 function winner(sides: CollisionSides): 'local' | 'peer' {
   if (sides.localIdentifier !== sides.peerIdentifier) {

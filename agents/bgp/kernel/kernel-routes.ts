@@ -33,6 +33,7 @@ export class KernelRoutes {
   readonly #log: Logger;
   readonly #batch = new IpBatch();
   #config: KernelConfig;
+  #blackholes: ReadonlyMap<string, KernelRoute> = new Map();
   readonly #learned = new Map<string, KernelRoute>();
   /** What is there, as far as we know. */
   #actual = new Map<string, KernelRoute>();
@@ -42,6 +43,7 @@ export class KernelRoutes {
   readonly #links: LinkMonitor;
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
+  #retries = 0;
   #queue: Promise<unknown> = Promise.resolve();
   #isStopped = false;
 
@@ -70,6 +72,9 @@ export class KernelRoutes {
 
   configure(config: KernelConfig): Promise<KernelResult> {
     this.#config = config;
+    this.#blackholes = new Map(
+      config.blackholes.map((prefix) => [formatCidr(prefix), { prefix, nextHops: [] }]),
+    );
     return this.#apply(() => this.#difference());
   }
 
@@ -98,7 +103,7 @@ export class KernelRoutes {
     let withdrawn = 0;
     if (withdraw && this.#config.enabled) {
       this.#learned.clear();
-      this.#config = { ...this.#config, blackholes: [] };
+      this.#blackholes = new Map();
       this.#maySweep = true;
       withdrawn = (await this.#apply(() => this.#difference())).withdrawn.length;
     }
@@ -109,8 +114,8 @@ export class KernelRoutes {
   }
 
   #desired(key: string): KernelRoute | undefined {
-    const blackhole = this.#config.blackholes.find((prefix) => formatCidr(prefix) === key);
-    if (blackhole !== undefined) return { prefix: blackhole, nextHops: [] };
+    const blackhole = this.#blackholes.get(key);
+    if (blackhole !== undefined) return blackhole;
     const learned = this.#learned.get(key);
     return learned !== undefined && this.#isAllowed(learned.prefix) ? learned : undefined;
   }
@@ -122,11 +127,7 @@ export class KernelRoutes {
   /** What has to be done for these prefixes, or for all. */
   #difference(keys?: readonly string[]): Work[] {
     if (!this.#config.enabled) return [];
-    const all = keys ?? [
-      ...this.#actual.keys(),
-      ...this.#learned.keys(),
-      ...this.#config.blackholes.map((prefix) => formatCidr(prefix)),
-    ];
+    const all = keys ?? [...this.#actual.keys(), ...this.#learned.keys(), ...this.#blackholes.keys()];
     const work: Work[] = [];
     for (const key of new Set(all)) {
       const desired = this.#desired(key);
@@ -192,12 +193,14 @@ export class KernelRoutes {
         installed.push(route.prefix);
       }
     }
+    if (this.#failures.size === 0) this.#retries = 0;
     return { installed, withdrawn };
   }
 
-  /** A next hop may become reachable, a foreign route may go. */
-  #retryLater(afterMs = RETRY_MS): void {
+  /** A next hop may become reachable, a foreign route may go; what stays refused is asked about less and less. */
+  #retryLater(afterMs = Math.min(RETRY_MS * 2 ** this.#retries, RECONCILE_MS)): void {
     if (this.#retry !== undefined || this.#isStopped) return;
+    this.#retries++;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       void this.#reconcile();

@@ -206,6 +206,11 @@ export class Rib {
     return this.#peers.get(name)?.up?.adjRibOut;
   }
 
+  /** How many destinations there are. */
+  get size(): number {
+    return this.#locRib.size;
+  }
+
   destinations(): Iterable<Destination> {
     return this.#locRib.destinations();
   }

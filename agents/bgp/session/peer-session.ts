@@ -3,7 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { PeerConfig } from '../config.ts';
-import { resolveCollision } from '../fsm/collision.ts';
+import { type Candidate, type CollisionSides, mayStillWin, resolveCollision } from '../fsm/collision.ts';
 import type { CloseCause, StateName } from '../fsm/fsm.ts';
 import type { LocalSession, NegotiatedSession } from '../fsm/negotiate.ts';
 import { type Notification, notification } from '../packet/errors.ts';
@@ -251,22 +251,22 @@ export class PeerSession {
   }
 
   #resolveBetween(opened: Connection, other: Connection, session: NegotiatedSession): void {
-    const verdict = resolveCollision(
-      { state: opened.state.name, initiatedBy: opened.initiatedBy },
-      { state: other.state.name, initiatedBy: other.initiatedBy },
-      {
-        localIdentifier: this.#identity.routerId,
-        peerIdentifier: session.peerIdentifier,
-        localAsn: this.#config.localAsn,
-        peerAsn: session.peerAsn,
-        peerRestartsGracefully: this.#restartsGracefully(),
-      },
-    );
+    const verdict = resolveCollision(candidate(opened), candidate(other), this.#sides(session));
     if (verdict === 'dropOpened') opened.dispatch({ type: 'OpenCollisionDump' });
     if (verdict === 'dropOther') other.dispatch({ type: 'OpenCollisionDump' });
     if (verdict === 'replaceEstablished') {
       other.dispatch({ type: 'TcpConnectionFails', reason: 'the peer has restarted and connected anew' });
     }
+  }
+
+  #sides(session: NegotiatedSession): CollisionSides {
+    return {
+      localIdentifier: this.#identity.routerId,
+      peerIdentifier: session.peerIdentifier,
+      localAsn: this.#config.localAsn,
+      peerAsn: session.peerAsn,
+      peerRestartsGracefully: this.#restartsGracefully(),
+    };
   }
 
   #up(connection: Connection, session: NegotiatedSession): void {
@@ -276,7 +276,8 @@ export class PeerSession {
     if (connection === this.#outgoing) this.#outgoing = undefined;
     if (connection === this.#incoming) this.#incoming = undefined;
     for (const other of this.#connections()) {
-      if (other !== connection) other.dispatch({ type: 'OpenCollisionDump' });
+      const isRival = other !== connection && !mayStillWin(candidate(other), this.#sides(session));
+      if (isRival) other.dispatch({ type: 'OpenCollisionDump' });
     }
     this.#handlers.up(this, session, connection.localAddress ?? '');
   }
@@ -338,6 +339,10 @@ export class PeerSession {
     this.#since = new Date();
     this.#handlers.stateChanged(this, state);
   }
+}
+
+function candidate(connection: Connection): Candidate {
+  return { state: connection.state.name, initiatedBy: connection.initiatedBy };
 }
 
 /** RFC 4724 §4.2, RFC 8538 §4: whether the peer's routes stay while it comes back. */
