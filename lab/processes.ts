@@ -92,6 +92,7 @@ const KUBELET: ProcessRow = {
     ...context.program('agents/kubelet/main'),
     ...['--node-name', context.host, '--state-dir', join(context.stateDir, 'kubelet')],
     ...['--cni-socket', hostPaths(context.stateDir).cniSocket],
+    ...['--event-socket', hostPaths(context.stateDir).eventSocket],
     ...['--api-server', context.apiServer],
     ...certificateFlags(context, 'node'),
   ],
@@ -126,6 +127,8 @@ const REDIS: ProcessRow = {
       ...['--tls-ca-cert-file', join(folder, 'ca.pem')],
       ...['--tls-cert-file', join(folder, 'cert.pem'), '--tls-key-file', join(folder, 'key.pem')],
       ...['--save', '', '--appendonly', 'no', '--dir', context.stateDir],
+      // Certificates keep others out; without a password "protected mode" would let nobody in.
+      ...['--protected-mode', 'no'],
     ];
   },
   readyWhen: () => ({ kind: 'line', matches: (line) => line.includes('Ready to accept connections') }),

@@ -64,6 +64,12 @@ export const KUBELET_SETTINGS = {
     default: '/run/calico/cni.sock',
     description: "The agent's CNI socket, handed to the plugin",
   },
+  eventSocket: {
+    type: 'text',
+    env: 'CALICO_EVENT_SOCKET',
+    description:
+      "The agent's event socket, through which events reach the cluster's log; only logged if left out",
+  },
   cniPlugin: {
     type: 'text',
     env: 'CNI_PLUGIN',

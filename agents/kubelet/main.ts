@@ -5,7 +5,8 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, extname, join } from 'node:path';
 import { describeSettings, loadSettings } from '../../lib/config/settings.ts';
-import { EventLog } from '../../lib/events/event-log.ts';
+import type { EventInput, EventSink } from '../../lib/events/event.ts';
+import { EventSocketSender } from '../../lib/events/event-socket.ts';
 import { createLogger, type Logger, type LogLevel } from '../../lib/logging/logger.ts';
 import { KUBELET_SETTINGS, type KubeletSettings } from './config.ts';
 import { Kubelet, type KubeletOptions } from './kubelet.ts';
@@ -32,9 +33,14 @@ async function main(): Promise<number> {
   const logger = createLogger({ component: 'kubelet', host, level: settings.logLevel as LogLevel });
   const stopped = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
+  // To the agent, which keeps the host's event log; without it the log is all there is.
+  const sender =
+    settings.eventSocket === undefined ? undefined : new EventSocketSender(settings.eventSocket, 'kubelet');
+  const events = sender ?? { emit: (event: EventInput): void => logger.info('event', { event }) };
+  await sender?.start();
   let kubelet: Kubelet | undefined;
   try {
-    const options = await kubeletOptions(settings, host, logger, stopped.signal);
+    const options = await kubeletOptions(settings, host, events, logger, stopped.signal);
     if (options === undefined) return 0;
     kubelet = new Kubelet(options);
     await kubelet.start();
@@ -47,6 +53,7 @@ async function main(): Promise<number> {
     return 1;
   } finally {
     await kubelet?.stop();
+    await sender?.stop();
   }
   return 0;
 }
@@ -62,6 +69,7 @@ function requiredProblems(settings: KubeletSettings): readonly string[] {
 async function kubeletOptions(
   settings: KubeletSettings,
   nodeName: string,
+  events: EventSink,
   logger: Logger,
   signal: AbortSignal,
 ): Promise<KubeletOptions | undefined> {
@@ -69,8 +77,6 @@ async function kubeletOptions(
   const nodeIp = settings.nodeIp ?? (await findAddress(apiServer, logger, signal));
   if (nodeIp === undefined) return undefined;
   const read = (path: string | undefined): Buffer => readFileSync(path ?? '');
-  const events = new EventLog({ host: nodeName });
-  events.follow((event) => logger.info('event', { event }));
   const { dockerSocket } = settings;
   return {
     version: VERSION,

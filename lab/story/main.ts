@@ -1,0 +1,48 @@
+// Plays the story on a running lab, from within it. Arguments: --state-dir DIR --calicoctl PROGRAM (a file for Node).
+
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { callControl } from '../control.ts';
+import { etcdctlEnvironment } from '../etcd.ts';
+import { LabCluster } from './lab-cluster.ts';
+import { textNarrator } from './narrator.ts';
+import { SceneError } from './scene-error.ts';
+import { playStory } from './story.ts';
+
+async function main(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { 'state-dir': { type: 'string' }, calicoctl: { type: 'string' } },
+  });
+  const { 'state-dir': stateDir, calicoctl } = values;
+  if (stateDir === undefined || calicoctl === undefined) throw new Error('--state-dir, --calicoctl: needed');
+  const { etcdEndpoint } = await callControl(stateDir, { op: 'status' });
+  const cluster = new LabCluster({
+    stateDir,
+    etcdctlEnvironment: etcdctlEnvironment(etcdEndpoint, join(stateDir, 'certificates/etcd-root')),
+    kubeconfig: join(stateDir, 'kubeconfig'),
+    calicoctl: [process.execPath, calicoctl],
+    env: process.env,
+    hosts: async () => (await callControl(stateDir, { op: 'status' })).hosts,
+    addHost: async (name) => {
+      await callControl(stateDir, { op: 'addHost', name, kind: 'node' });
+    },
+    removeHost: async (name) => {
+      await callControl(stateDir, { op: 'removeHost', name, how: 'shut-down' });
+    },
+  });
+  const startedAt = performance.now();
+  await playStory(
+    cluster,
+    textNarrator((line) => console.log(line)),
+  );
+  console.log(`\nevery scene checked out, after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof SceneError)) throw error;
+  console.error(`\n${error.message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,75 @@
+// Scene 4: a node joins. It finds its peers, they find it, and the first pod on it is reached from everywhere.
+
+import type { ClusterHost } from '../cluster.ts';
+import { blocksOf, learnedRoutes, nodeStatus } from '../node-view.ts';
+import { askFrom, runPods } from '../pods.ts';
+import type { Stage } from '../stage.ts';
+import { NAMESPACES, WEB } from './reach.ts';
+
+export const JOINED_POD = 'pioneer';
+const JOIN_TIMEOUT_MS = 60_000;
+
+export async function playNodeJoins(stage: Stage): Promise<void> {
+  const startedAt = performance.now();
+  const name = await stage.cluster.addNode();
+  await stage.kubectl([
+    'wait',
+    `node/${name}`,
+    '--for=condition=Ready',
+    `--timeout=${JOIN_TIMEOUT_MS / 1000}s`,
+  ]);
+  const hosts = await stage.cluster.hosts();
+  const joined = hosts.find((host) => host.name === name);
+  if (joined === undefined) return stage.check(false, `${name} is among the hosts`, JSON.stringify(hosts));
+  stage.joined = joined;
+  const others = hosts.filter((host) => host.name !== name);
+  stage.narrator.step(`${name} joined and is ready after ${Math.round(performance.now() - startedAt)} ms`);
+  stage.narrator.artefact('kubectl get nodes', await stage.kubectl(['get', 'nodes']));
+
+  const waits = await Promise.all(others.map((other) => peersWith(stage, other, joined)));
+  stage.narrator.step(`every other host has a BGP session with ${joined.address}`);
+  stage.narrator.artefact('calicoctl node status -o json', waits.join('\n'));
+
+  const [first] = NAMESPACES;
+  const [pod] = await runPods(stage, [{ namespace: first, name: JOINED_POD, node: name }]);
+  const blocks = await blocksOf(stage, name);
+  stage.check(blocks.length > 0, `etcd has a block of ${name}`, 'none');
+  for (const other of others) await checkRoute(stage, other, joined, blocks);
+  for (const namespace of NAMESPACES) {
+    const from = stage.pod(namespace, WEB);
+    const answers = await askFrom(stage, from, pod === undefined ? [] : [pod]);
+    const answer = answers.get(`${first}/${JOINED_POD}`);
+    stage.check(
+      answer === JOINED_POD,
+      `${namespace}/${WEB} reaches ${JOINED_POD}`,
+      answer ?? 'nobody answered',
+    );
+  }
+  stage.narrator.step(`the first pod on it, ${pod?.ip}, is reached from every host`);
+}
+
+async function peersWith(stage: Stage, host: ClusterHost, joined: ClusterHost): Promise<string> {
+  const { answer } = await stage.eventually(
+    `${host.name} has a session with ${joined.address}`,
+    async () =>
+      (await nodeStatus(stage, host.name)).bgp.peers?.find(({ address }) => address === joined.address),
+    (peer) => peer?.state === 'Established',
+  );
+  return `${host.name}: peer ${joined.address} ${answer?.state} since ${answer?.since}`;
+}
+
+async function checkRoute(
+  stage: Stage,
+  host: ClusterHost,
+  joined: ClusterHost,
+  blocks: readonly string[],
+): Promise<void> {
+  await stage.eventually(
+    `${host.name} routes ${blocks.join(', ')} to ${joined.name}`,
+    () => learnedRoutes(stage, host.name),
+    (routes) =>
+      blocks.every((block) => routes.some(({ dst, gateway }) => dst === block && gateway === joined.address)),
+  );
+  const command = ['ip', 'route', 'show', 'proto', '81', 'via', joined.address] as const;
+  stage.narrator.artefact(`${host.name}$ ${command.join(' ')}`, await stage.onHost(host.name, command));
+}

@@ -1,0 +1,120 @@
+// Scene 2: a policy lets only labelled pods reach a pod, another one only one namespace. Proved by probes before and after;
+// what is asked in between is what the kernel was told.
+
+import { untilProgrammed } from '../node-view.ts';
+import { reaches, runPods } from '../pods.ts';
+import type { PodRef, Stage } from '../stage.ts';
+import { NAMESPACES, WEB } from './reach.ts';
+
+const [RED, GREEN, BLUE] = NAMESPACES;
+const POLICIES_ROOT = '/calico/resources/v3/projectcalico.org/networkpolicies/';
+
+interface Asker {
+  readonly pod: PodRef;
+  readonly text: string;
+}
+
+export async function playPolicy(stage: Stage): Promise<void> {
+  const target = stage.pod(BLUE, WEB);
+  const askers = await makeAskers(stage);
+  const everybody = askers.map(({ text }) => text);
+  await probe(stage, 'without a policy everybody reaches it', askers, target, everybody);
+
+  await applyPolicy(stage, target, 'only-friends', [{ podSelector: { matchLabels: { role: 'friend' } } }]);
+  await probe(stage, 'only pods labelled role=friend reach it', askers, target, [nameOf(BLUE, 'friend')]);
+
+  const onlyGreen = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': GREEN } } };
+  await applyPolicy(stage, target, 'only-green', [onlyGreen]);
+  await removePolicy(stage, target, 'only-friends');
+  await probe(stage, `only namespace ${GREEN} reaches it`, askers, target, [nameOf(GREEN, WEB)]);
+
+  await removePolicy(stage, target, 'only-green');
+  await probe(stage, 'without the policies everybody reaches it again', askers, target, everybody);
+}
+
+async function makeAskers(stage: Stage): Promise<readonly Asker[]> {
+  const nodeOf = (namespace: string): string => stage.pod(namespace, WEB).node;
+  await runPods(stage, [
+    { namespace: BLUE, name: 'friend', node: nodeOf(RED), labels: { role: 'friend' } },
+    { namespace: BLUE, name: 'stranger', node: nodeOf(GREEN), labels: { role: 'stranger' } },
+  ]);
+  return [
+    [BLUE, 'friend'] as const,
+    [BLUE, 'stranger'] as const,
+    [RED, WEB] as const,
+    [GREEN, WEB] as const,
+  ].map(([namespace, name]) => ({ pod: stage.pod(namespace, name), text: nameOf(namespace, name) }));
+}
+
+function nameOf(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}
+
+/** Who reaches the target is exactly who is expected to. */
+async function probe(
+  stage: Stage,
+  sentence: string,
+  askers: readonly Asker[],
+  target: PodRef,
+  allowed: readonly string[],
+): Promise<void> {
+  const verdicts = await Promise.all(
+    askers.map(async ({ pod, text }) => ({ text, isAnswered: await reaches(stage, pod, target) })),
+  );
+  const found = verdicts
+    .map(({ text, isAnswered }) => `${text.padEnd(22)} ${isAnswered ? 'answered' : 'nothing came back'}`)
+    .join('\n');
+  const isAsTold = verdicts.every(({ text, isAnswered }) => isAnswered === allowed.includes(text));
+  stage.check(isAsTold, `${sentence}: ${allowed.join(', ')}`, found);
+  stage.narrator.step(sentence);
+  stage.narrator.artefact(`kubectl exec … wget -O - http://${target.ip}/`, found);
+}
+
+/** Returns when the kernel of the target's node has the policy, in its Calico form, from etcd. */
+async function applyPolicy(
+  stage: Stage,
+  target: PodRef,
+  name: string,
+  from: readonly object[],
+): Promise<void> {
+  const policy = {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name, namespace: target.namespace },
+    spec: { podSelector: { matchLabels: { app: WEB } }, policyTypes: ['Ingress'], ingress: [{ from }] },
+  };
+  await stage.apply([policy]);
+  const key = storedKey(target, name);
+  const { answer } = await stage.eventually(
+    `${key} is in etcd`,
+    () => stage.etcd(key),
+    (entries) => entries.length === 1,
+  );
+  const revision = answer[0]?.modRevision ?? 0;
+  const ms = await untilProgrammed(stage, [target.node], revision);
+  stage.narrator.step(`policy ${name} is in the kernel of ${target.node} ${ms} ms after etcd had it`);
+  stage.narrator.artefact(`etcdctl get ${key}   (revision ${revision})`, answer[0]?.value ?? '');
+  const table = await stage.onHost(target.node, ['nft', 'list', 'table', 'inet', 'calico']);
+  const rules = table
+    .split('\n')
+    .filter((line) => line.includes(name))
+    .map((line) => line.trim());
+  stage.check(rules.length > 0, `the kernel's table on ${target.node} names policy ${name}`, table);
+  stage.narrator.artefact(`${target.node}$ nft list table inet calico | grep ${name}`, rules.join('\n'));
+}
+
+async function removePolicy(stage: Stage, target: PodRef, name: string): Promise<void> {
+  await stage.kubectl(['delete', 'networkpolicy', '-n', target.namespace, name]);
+  const key = storedKey(target, name);
+  await stage.eventually(
+    `${key} is gone from etcd`,
+    () => stage.etcd(key),
+    (entries) => entries.length === 0,
+  );
+  // The deletion is no later than the store's revision now.
+  await untilProgrammed(stage, [target.node], await stage.etcdRevision());
+}
+
+function storedKey(target: PodRef, name: string): string {
+  return `${POLICIES_ROOT}${target.namespace}/knp.default.${name}`;
+}

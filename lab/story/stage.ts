@@ -1,0 +1,126 @@
+// Where the scenes play: the cluster, who tells the story, and what scenes hand on to later ones. Commands that fail and
+// conditions that do not come true end the scene (SceneError).
+
+import { waitFor } from '../../lib/lifecycle/backoff.ts';
+import type { RunResult } from '../../lib/process/run.ts';
+import type { Cluster, ClusterHost } from './cluster.ts';
+import type { Narrator } from './narrator.ts';
+import { SceneError } from './scene-error.ts';
+
+const PAUSE_MS = 100;
+const DEFAULT_TIMEOUT_MS = 20_000;
+
+/** A pod of the story. */
+export interface PodRef {
+  readonly namespace: string;
+  readonly name: string;
+  readonly node: string;
+  readonly ip: string;
+}
+
+/** A key of etcd as it is stored. */
+export interface EtcdEntry {
+  readonly key: string;
+  readonly value: string;
+  readonly createRevision: number;
+  readonly modRevision: number;
+}
+
+export class Stage {
+  readonly cluster: Cluster;
+  readonly narrator: Narrator;
+  /** Pods by `namespace/name`. */
+  readonly pods = new Map<string, PodRef>();
+  /** The node that joins in one scene and leaves in another. */
+  joined: ClusterHost | undefined;
+
+  constructor(cluster: Cluster, narrator: Narrator) {
+    this.cluster = cluster;
+    this.narrator = narrator;
+  }
+
+  /** Throws SceneError when a scene before has not made the pod. */
+  pod(namespace: string, name: string): PodRef {
+    const pod = this.pods.get(`${namespace}/${name}`);
+    if (pod !== undefined) return pod;
+    throw new SceneError({
+      code: 'checkFailed',
+      what: `pod ${namespace}/${name} runs`,
+      found: 'no such pod',
+    });
+  }
+
+  async kubectl(args: readonly string[], input?: string): Promise<string> {
+    const result = await this.cluster.kubectl(args, input === undefined ? {} : { input });
+    return okOutput(['kubectl', ...args], result);
+  }
+
+  async apply(objects: readonly object[]): Promise<void> {
+    const list = { apiVersion: 'v1', kind: 'List', items: objects };
+    await this.kubectl(['apply', '-f', '-'], JSON.stringify(list));
+  }
+
+  async onHost(node: string, argv: readonly [string, ...string[]]): Promise<string> {
+    return okOutput([`${node}$`, ...argv], await this.cluster.onHost(node, argv));
+  }
+
+  /** Every entry below the prefix. */
+  async etcd(prefix: string): Promise<readonly EtcdEntry[]> {
+    const args = ['get', '--prefix', prefix, '-w', 'json'];
+    const answer = JSON.parse(okOutput(['etcdctl', ...args], await this.cluster.etcdctl(args))) as {
+      readonly kvs?: readonly {
+        readonly key: string;
+        readonly value?: string;
+        readonly create_revision: number;
+        readonly mod_revision: number;
+      }[];
+    };
+    const text = (base64: string | undefined): string => Buffer.from(base64 ?? '', 'base64').toString();
+    return (answer.kvs ?? []).map((kv) => ({
+      key: text(kv.key),
+      value: text(kv.value),
+      createRevision: kv.create_revision,
+      modRevision: kv.mod_revision,
+    }));
+  }
+
+  /** The store's revision now. */
+  async etcdRevision(): Promise<number> {
+    const args = ['get', '/calico-ts/none', '-w', 'json'];
+    const answer = JSON.parse(okOutput(['etcdctl', ...args], await this.cluster.etcdctl(args))) as {
+      readonly header: { readonly revision: number };
+    };
+    return answer.header.revision;
+  }
+
+  /** The check passes or the scene ends. */
+  check(isTrue: boolean, what: string, found: string): void {
+    if (!isTrue) throw new SceneError({ code: 'checkFailed', what, found });
+  }
+
+  /** Asks again until the answer is accepted; gives it back with the milliseconds that it took. */
+  async eventually<T>(
+    what: string,
+    ask: () => Promise<T>,
+    accept: (answer: T) => boolean,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<{ readonly answer: T; readonly ms: number }> {
+    const startedAt = performance.now();
+    for (;;) {
+      const answer = await ask();
+      const ms = Math.round(performance.now() - startedAt);
+      if (accept(answer)) return { answer, ms };
+      if (ms > timeoutMs) {
+        const found = typeof answer === 'string' ? answer : JSON.stringify(answer);
+        throw new SceneError({ code: 'timedOut', what, timeoutMs, found });
+      }
+      await waitFor(PAUSE_MS);
+    }
+  }
+}
+
+function okOutput(argv: readonly string[], result: RunResult): string {
+  if (result.code === 0) return result.stdout;
+  const output = `${result.stdout}${result.stderr}`;
+  throw new SceneError({ code: 'commandFailed', command: argv.join(' '), output });
+}
