@@ -54,9 +54,11 @@ async function events(context: ProgramContext, options: EventsOptions): Promise<
         if (!('event' in line)) context.err(noteOf(line));
         else if (isWanted(line.event, options)) show(line.event);
       }
-    } finally {
-      context.out(table?.end() ?? '');
+    } catch (error) {
+      if (table?.isEmpty === false) context.out(table.end());
+      throw error;
     }
+    context.out(table?.end() ?? '');
   });
 }
 

@@ -30,6 +30,11 @@ export class EventTable {
     return `${this.#headings()}${this.#format(row)}`;
   }
 
+  /** Whether nothing waits to be shown. */
+  get isEmpty(): boolean {
+    return this.#rows.length === 0;
+  }
+
   /** The rest. */
   end(): string {
     const rows = this.#rows;

@@ -1,0 +1,382 @@
+// calicoctl against a real etcd and the real controller: the same commands on both backends, nodes and events through the
+// controller.
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { EventStreamPublisher } from '../../lib/events/redis-stream.ts';
+import { Ipam } from '../../lib/ipam/allocator.ts';
+import { silentLogger } from '../../lib/logging/logger.ts';
+import { type BackendName, CliCluster, until } from '../support/cli-cluster.ts';
+
+let cluster: CliCluster;
+
+beforeAll(async () => {
+  cluster = await CliCluster.start();
+});
+afterAll(async () => {
+  await cluster?.stop();
+});
+
+const SET = `apiVersion: projectcalico.org/v3
+kind: GlobalNetworkSet
+metadata: { name: SETNAME }
+spec: { nets: [192.0.2.0/24] }
+`;
+const POLICY = `apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: { name: web }
+spec:
+  order: 10
+  selector: role == 'web'
+  ingress: [{ action: Allow, protocol: TCP, destination: { ports: [80] } }]
+`;
+const POOL = `apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: { name: pool-a }
+spec: { cidr: 10.65.0.0/24 }
+`;
+
+async function keysUnder(prefix: string): Promise<string[]> {
+  const { items } = await cluster.datastore.list(prefix);
+  return items.map(({ key }) => key);
+}
+
+/** Every resource with the revision of its last write. */
+async function stored(): Promise<ReadonlyMap<string, number>> {
+  const { items } = await cluster.datastore.list('/calico/resources/v3/');
+  return new Map(items.map(({ key, modRevision }) => [key, modRevision]));
+}
+
+describe.each<BackendName>(['etcd', 'api'])('resources through %s', (backend) => {
+  const run = (argv: readonly string[], stdin?: string): ReturnType<CliCluster['run']> =>
+    cluster.run(backend, argv, stdin);
+
+  it('creates, leaves alone, configures and deletes what documents say', async () => {
+    const key = '/calico/resources/v3/projectcalico.org/networkpolicies/default/web';
+    const both = `${POOL}---\n${POLICY}`;
+    const name = 'networkpolicy.projectcalico.org/web';
+    const created = await run(['apply', '-f', '-'], both);
+    expect(created).toEqual({
+      code: 0,
+      out: `ippool.projectcalico.org/pool-a created\n${name} created\nSuccessfully applied 2 resource(s)\n`,
+      err: '',
+    });
+    expect((await cluster.datastore.get(key)).kv?.value).toContain('"order":10');
+    const before = await stored();
+    expect((await run(['apply', '-f', '-'], both)).out).toContain(`pool-a unchanged\n${name} unchanged\n`);
+    const changed = POLICY.replace('order: 10', 'order: 20');
+    expect((await run(['apply', '-f', '-'], changed)).out).toContain(`${name} configured\n`);
+    const { kv } = await cluster.datastore.get(key);
+    expect(kv?.value).toContain('"order":20');
+    expect(new Map([...(await stored())].filter(([name, at]) => before.get(name) !== at))).toEqual(
+      new Map([[key, kv?.modRevision]]),
+    );
+    expect((await run(['get', 'np', '-o', 'wide', '-A'])).out).toBe(
+      `NAMESPACE   NAME   TIER      ORDER   SELECTOR\ndefault     web    default   20      role == 'web'\n`,
+    );
+    // What get prints can be applied again as it is, and changes nothing.
+    const printed = await run(['get', 'np', 'web', '-o', 'yaml']);
+    expect((await run(['apply', '-f', '-'], printed.out)).out).toContain(`${name} unchanged\n`);
+    expect(await run(['delete', 'np/web'])).toMatchObject({ code: 0, err: '' });
+    expect(await run(['delete', '-f', '-'], POOL)).toMatchObject({ code: 0, err: '' });
+    expect(await keysUnder('/calico/resources/v3/projectcalico.org/networkpolicies/')).toEqual([]);
+  });
+
+  it('lists every problem of an invalid manifest and stores nothing of it', async () => {
+    const bad = POLICY.replace('Allow', 'Alow').replace('[80]', '[80000]').replace('order: 10', 'oder: 10');
+    const before = await stored();
+    const { code, out, err } = await run(
+      ['apply', '-f', '-'],
+      `${SET.replace('SETNAME', 'good')}---\n${bad}`,
+    );
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toMatch(/^-:10:3: spec\.oder: field in document is not recognized/m);
+    expect(err).toMatch(/^-:12:15: spec\.ingress\[0\]\.action: must be one of Allow, Deny, Log, Pass/m);
+    expect(err).toMatch(/^-:12:\d+: spec\.ingress\[0\]\.destination\.ports\[0\]: /m);
+    expect(err).toMatch(/3 problems; nothing was stored\n$/);
+    expect(await stored()).toEqual(before);
+  });
+
+  it('finds what may not be changed before it stores anything', async () => {
+    await run(['apply', '-f', '-'], POOL);
+    const before = await stored();
+    const change = `${SET.replace('SETNAME', 'good')}---\n${POOL.replace('10.65', '10.66')}`;
+    const { code, err } = await run(['apply', '-f', '-'], change);
+    expect(code).toBe(1);
+    expect(err).toContain('-:9:9: spec.cidr: must not be changed from 10.65.0.0/24');
+    expect(await stored()).toEqual(before);
+    await run(['delete', 'ippool', 'pool-a']);
+  });
+
+  it('tells apart what exists, what does not, and what somebody else has changed', async () => {
+    const set = SET.replace('SETNAME', 'other');
+    expect((await run(['create', '-f', '-'], set)).out).toContain('/other created\n');
+    const again = await run(['create', '-f', '-'], set);
+    expect(again).toMatchObject({ code: 1, out: '' });
+    expect(again.err).toContain('GlobalNetworkSet other already exists\n  change it with "calicoctl apply"');
+    expect((await run(['create', '--skip-exists', '-f', '-'], set)).code).toBe(0);
+    const stale = set.replace('{ name: other }', '{ name: other, resourceVersion: "1" }');
+    const conflict = await run(['replace', '-f', '-'], stale);
+    expect(conflict.code).toBe(1);
+    expect(conflict.err).toContain('GlobalNetworkSet other was changed since it was read');
+    expect((await run(['delete', 'gnetsets', 'other', 'missing'])).err).toContain(
+      "Partial success: deleted 1 out of 2 'GlobalNetworkSet' resource(s); hit errors:\nGlobalNetworkSet missing does not exist",
+    );
+    expect((await run(['get', 'gnetsets', 'other'])).code).toBe(1);
+    expect((await run(['delete', '-s', 'gnetsets', 'other'])).code).toBe(0);
+  });
+
+  it('patches and labels without losing anything else', async () => {
+    await run(['apply', '-f', '-'], POOL);
+    expect(await run(['patch', 'ippool', 'pool-a', '-p', '{"spec":{"natOutgoing":true}}'])).toMatchObject({
+      code: 0,
+    });
+    expect(await run(['label', 'ippool', 'pool-a', 'rack=a'])).toMatchObject({ code: 0 });
+    const clash = await run(['label', 'ippool', 'pool-a', 'rack=b']);
+    expect(clash).toMatchObject({ code: 1, err: expect.stringContaining('use --overwrite') });
+    const pool = JSON.parse((await run(['get', 'ippool', 'pool-a', '-o', 'json'])).out) as object;
+    expect(pool).toMatchObject({
+      metadata: { labels: { rack: 'a' } },
+      spec: { natOutgoing: true, cidr: '10.65.0.0/24' },
+    });
+    const typo = await run(['patch', 'ippool', 'pool-a', '-p', '{"spec":{"natOutgoin":false}}']);
+    expect(typo).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('spec.natOutgoin: field in document'),
+    });
+    expect(await run(['label', 'ippool/pool-a', 'rack', '--remove'])).toMatchObject({ code: 0 });
+    await run(['delete', 'ippool', 'pool-a']);
+  });
+
+  it("reads and writes Calico's Nodes", async () => {
+    const node =
+      'apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: host-1}\nspec: {bgp: {ipv4Address: 10.0.0.1/24}}\n';
+    expect((await run(['apply', '-f', '-'], node)).out).toContain('node.projectcalico.org/host-1 created');
+    expect((await run(['get', 'nodes', '-o', 'wide'])).out).toBe(
+      'NAME     ASN       IPV4          IPV6\nhost-1   (64512)   10.0.0.1/24\n',
+    );
+    const { kv } = await cluster.datastore.get('/calico/resources/v3/projectcalico.org/nodes/host-1');
+    expect(JSON.parse(kv?.value ?? '{}')).toMatchObject({ kind: 'Node', apiVersion: 'projectcalico.org/v3' });
+    expect((await run(['delete', 'node', 'host-1'])).code).toBe(0);
+  });
+
+  it('does not touch policies of Kubernetes', async () => {
+    const policy = POLICY.replace('name: web', 'name: knp.default.web');
+    const applied = await run(['apply', '-f', '-'], policy);
+    expect(applied).toMatchObject({ code: 1, err: expect.stringContaining('through the kubernetes API') });
+    expect((await run(['delete', 'np', 'knp.default.web'])).err).toContain('through the kubernetes API');
+  });
+});
+
+describe('address management', () => {
+  const address = '10.65.0.9';
+
+  beforeAll(async () => {
+    await cluster.run('etcd', ['apply', '-f', '-'], POOL);
+    const node = 'apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: host-1}\nspec: {}\n';
+    await cluster.run('etcd', ['apply', '-f', '-'], node);
+    const attributes = { node: 'host-1', namespace: 'prod', pod: 'web' };
+    await new Ipam({ datastore: cluster.datastore }).assignIp({
+      host: 'host-1',
+      ip: address,
+      handle: 'h1',
+      attributes,
+    });
+  });
+
+  it('shows the same from etcd and through the controller', async () => {
+    for (const argv of [
+      ['--show-blocks'],
+      [`--ip=${address}`],
+      ['--show-configuration'],
+      ['--show-borrowed'],
+    ]) {
+      const fromEtcd = await cluster.run('etcd', ['ipam', 'show', ...argv]);
+      expect(fromEtcd).toMatchObject({ code: 0, err: '' });
+      expect(await cluster.run('api', ['ipam', 'show', ...argv])).toEqual(fromEtcd);
+    }
+    const { out } = await cluster.run('api', ['ipam', 'show', '--show-blocks']);
+    expect(out).toMatch(/^IP Pool {4}10\.65\.0\.0\/24 +256 +1 \(0%\)/m);
+    expect(out).toMatch(/^Block {6}10\.65\.0\.0\/26 +64 +1 \(2%\) .* host-1$/m);
+  });
+
+  it('says who has an address', async () => {
+    const { out } = await cluster.run('api', ['ipam', 'show', `--ip=${address}`]);
+    expect(out).toContain(`IP ${address} is in use\nHandle ID: h1\n`);
+    expect(out).toContain('  namespace: prod\n  node: host-1\n  pod: web\n');
+    expect((await cluster.run('api', ['ipam', 'show', '--ip=10.65.0.10'])).out).toBe(
+      '10.65.0.10 is not assigned\n',
+    );
+    const noAddress = await cluster.run('api', ['ipam', 'show', '--ip=nonsense']);
+    expect(noAddress).toMatchObject({ code: 1, err: expect.stringContaining('nonsense') });
+  });
+
+  it('finds a leaked address, and releases it', async () => {
+    const { code, out } = await cluster.run('api', ['ipam', 'check', '--show-problem-ips']);
+    expect(code).toBe(1);
+    expect(out).toContain(`Found 1 allocated but not in use (leaked).\n  ${address} (host-1, prod/web)\n`);
+    expect(out).toMatch(/Check complete; found 1 problems\.\n$/);
+    expect(await cluster.run('api', ['ipam', 'release', `--ip=${address}`])).toMatchObject({
+      code: 0,
+      err: '',
+    });
+    expect((await cluster.run('etcd', ['ipam', 'check'])).out).toContain('Found 0 allocated but not in use');
+    const again = await cluster.run('api', ['ipam', 'release', `--ip=${address}`]);
+    expect(again).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(`IP address ${address} is not assigned`),
+    });
+  });
+
+  it('changes settings, and refuses those that do not go together', async () => {
+    expect((await cluster.run('api', ['ipam', 'configure', '--strictaffinity=true'])).code).toBe(0);
+    expect((await cluster.run('etcd', ['ipam', 'show', '--show-configuration'])).out).toMatch(
+      /StrictAffinity +true/,
+    );
+    const refused = await cluster.run('api', [
+      'ipam',
+      'configure',
+      '--strictaffinity=false',
+      '--max-blocks-per-host=2',
+    ]);
+    expect(refused).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('maxBlocksPerHost needs strictAffinity'),
+    });
+    expect((await cluster.run('etcd', ['ipam', 'configure', '--strictaffinity=false'])).code).toBe(0);
+  });
+});
+
+describe('nodes through the controller', () => {
+  beforeAll(() => {
+    const peer = {
+      name: 'node-2',
+      address: '127.0.0.2',
+      asn: 64512,
+      state: 'Established',
+      since: '2026-01-01T00:00:00Z',
+    };
+    const prefixes = { received: 1, accepted: 1, advertised: 1, stale: 0 };
+    cluster.nodeStatus = {
+      ...{ node: 'node-1', ready: true, reasons: [], uptimeSeconds: 10, ipam: { blocks: ['10.65.0.0/26'] } },
+      felix: { revision: 7, endpoints: 2, generation: 1, leftOut: [], lastError: null },
+      bgp: { configurationErrors: [], peers: [{ ...peer, prefixes }], kernel: { installed: 1, failed: [] } },
+    };
+    cluster.rules = 'table inet calico {\n}\n';
+  });
+
+  it('shows the status of a node by its own agent', async () => {
+    const { code, out } = await cluster.run('api', ['node', 'status', 'node-1']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^node-1 +yes +10s +2 +1\/1 +1 +7 +10\.65\.0\.0\/26$/m);
+    expect(out).toMatch(
+      /^node-1 +node-2 +127\.0\.0\.2 +64512 +Established +2026-01-01T00:00:00Z \(\d+d\) +1 +1$/m,
+    );
+  });
+
+  it('shows the others while one cannot be asked, and says so', async () => {
+    const { code, out, err } = await cluster.run('etcd', ['node', 'status']);
+    expect(code).toBe(2);
+    expect(out).toMatch(/^node-1 /m);
+    expect(err).toMatch(/^the agent of node-2 at ::1:\d+ does not answer$/m);
+    expect(await cluster.run('api', ['node', 'status', 'node-3'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('nodes "node-3" not found'),
+    });
+  });
+
+  it('relays rules, routes and metrics', async () => {
+    expect((await cluster.run('api', ['node', 'rules', 'node-1'])).out).toBe(cluster.rules);
+    const rib = await cluster.run('api', ['node', 'rib', 'node-1', '10.65.0.0/26']);
+    expect(JSON.parse(rib.out)).toEqual({ destinations: [{ prefix: '10.65.0.0/26' }] });
+    expect((await cluster.run('api', ['node', 'metrics', 'node-1'])).out).toContain(
+      'felix_active_local_endpoints',
+    );
+  });
+
+  it('is for administrators only', async () => {
+    for (const argv of [['node', 'rules', 'node-1'], ['events'], ['ipam', 'show']]) {
+      const { answer } = cluster.start('api', argv, '', 'node');
+      expect(await answer).toMatchObject({
+        code: 1,
+        out: '',
+        err: expect.stringContaining('is forbidden: User "calico-node"'),
+      });
+    }
+  });
+
+  it('does not show in the discovery that kubectl reads', async () => {
+    const groups = await cluster.client.call('GET', '/apis', undefined);
+    expect(JSON.stringify(groups)).not.toContain('calico-ts.dev');
+  });
+});
+
+describe('events of the cluster', () => {
+  let published: EventStreamPublisher;
+  const at = (seconds: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds)).toISOString();
+
+  beforeAll(async () => {
+    published = new EventStreamPublisher(cluster.nodeEvents, { url: cluster.redisUrl }, silentLogger());
+    await published.start();
+  });
+  afterAll(async () => {
+    await published?.stop();
+  });
+
+  it("come from Redis in the order of their times, the controller's own among them", async () => {
+    for (const second of [2, 1])
+      cluster.nodeEvents.relay({
+        time: at(second),
+        component: 'agent',
+        kind: 'cniAdd',
+        object: `Pod/default/p${second}`,
+      });
+    await until(async () => (await cluster.run('api', ['events'])).out.includes('Pod/default/p1'));
+    const { code, out, err } = await cluster.run('api', ['events']);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    const lines = out.trimEnd().split('\n');
+    expect(lines[0]).toMatch(/^TIME +HOST +COMPONENT +KIND +OBJECT +CAUSE$/);
+    expect(lines[1]).toMatch(/^2026-01-01T00:00:01\.000Z +node-1 +agent +cniAdd +Pod\/default\/p1$/);
+    expect(lines[2]).toMatch(/p2$/);
+    expect(out).toMatch(/ controller +controller +leaderElected /);
+  });
+
+  it('can be asked for by time, host and kind', async () => {
+    const since = await cluster.run('api', ['events', '--since', at(1), '--host', 'node-1', '-o', 'json']);
+    expect(JSON.parse(since.out)).toMatchObject({ object: 'Pod/default/p2', seq: 1 });
+    const kinds = await cluster.run('api', ['events', '--kind', 'leaderElected']);
+    expect(kinds.out.trimEnd().split('\n')).toHaveLength(2);
+  });
+
+  it('are followed until one has seen enough', async () => {
+    const following = cluster.start('api', ['events', '-f', '--last', '1']);
+    await until(() => following.said().out !== '');
+    cluster.nodeEvents.emit({ component: 'agent', kind: 'cniDel', object: 'Pod/default/followed' });
+    await until(() => following.said().out.includes('Pod/default/followed'));
+    following.interrupt();
+    expect((await following.answer).code).toBe(130);
+  });
+
+  it('are asked of every host without Redis, which is said, as are hosts that do not answer', async () => {
+    await published.stop();
+    await cluster.stopRedis();
+    const { code, out, err } = await cluster.run('api', ['events', '--last', '1000']);
+    expect(code).toBe(0);
+    expect(err).toMatch(/^# asked of each host, as Redis does not answer$/m);
+    expect(err).toMatch(/^# node-2: the agent of node-2 at ::1:\d+ does not answer$/m);
+    expect(out).toMatch(/ node-1 +agent +cniDel +Pod\/default\/followed$/m);
+    expect(out).toMatch(/ controller +controller +leaderElected /);
+    const following = cluster.start('api', ['events', '-f', '--kind', 'cniWait']);
+    await until(() => following.said().err.includes('asked of each host'));
+    await until(() => {
+      // The reader comes to the host at its own time: what is told once might be told before.
+      cluster.nodeEvents.emit({ component: 'agent', kind: 'cniWait', object: 'Pod/default/late' });
+      return following.said().out.includes('Pod/default/late');
+    });
+    following.interrupt();
+    expect((await following.answer).code).toBe(130);
+    // Each is told once, though the host told some of them twice: as what was there, and as what is followed.
+    const told = following.said().out.match(/late/g)?.length ?? 0;
+    expect(told).toBeLessThanOrEqual(
+      cluster.nodeEvents.read().events.filter(({ kind }) => kind === 'cniWait').length,
+    );
+  });
+});
