@@ -22,6 +22,7 @@ import {
   type SandboxConfig,
 } from './container-runtime.ts';
 import { builtInImage, commandLine, confinedCommand, installImages, judgeBuiltIn } from './images.ts';
+import { limitLog } from './log-limit.ts';
 import type { LogOptions } from './log-lines.ts';
 import { readLog } from './log-reader.ts';
 import { NetworkNamespaces } from './network-namespace.ts';
@@ -154,7 +155,9 @@ export class ProcessRuntime implements ContainerRuntime {
 
   async inspect(ref: ContainerRef): Promise<ContainerState> {
     const { state } = readShimFiles(this.#attemptDir(ref), containerId(ref));
-    if (state.kind === 'running') this.#watch(ref);
+    if (state.kind !== 'running') return state;
+    this.#watch(ref);
+    limitLog(join(this.#attemptDir(ref), 'log'));
     return state;
   }
 
