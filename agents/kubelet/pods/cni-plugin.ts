@@ -23,7 +23,7 @@ export interface Attachment {
   readonly sandbox: Sandbox;
 }
 
-export class CniError extends Error {
+class CniError extends Error {
   override readonly name = 'CniError';
   readonly type: { readonly code: 'cni'; readonly cniCode: number };
 

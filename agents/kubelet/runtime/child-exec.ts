@@ -7,6 +7,8 @@ import { openTerminal, type Terminal } from './terminal.ts';
 
 type Ended = Awaited<ExecProcess['ended']>;
 
+/** Of util-linux. */
+const SETSID = 'setsid';
 /** Input that the command has not read yet, at most; a caller that says more loses the command. */
 const MAX_PENDING_INPUT_BYTES = 32 * 1024 * 1024;
 
@@ -84,7 +86,7 @@ class TerminalExec implements ExecProcess {
     this.#terminal = terminal;
     this.#stream = stream;
     // setsid makes the terminal (its standard input) the controlling one and runs the command in its own place.
-    this.#child = spawn('setsid', ['-c', ...argv], { stdio: [slave, slave, slave] });
+    this.#child = spawn(SETSID, ['-c', ...argv], { stdio: [slave, slave, slave] });
     // EIO is how a terminal says that the other side has been closed.
     const closed = new Promise<void>((resolve) => {
       stream.once('error', () => resolve());

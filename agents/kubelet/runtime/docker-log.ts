@@ -36,7 +36,7 @@ export async function* readDockerLog(
 }
 
 /** The engine frames both streams: kind, three zeros, length (4 bytes, big endian), data. */
-export function withoutHeaders(framed: Buffer): Buffer {
+function withoutHeaders(framed: Buffer): Buffer {
   const parts: Buffer[] = [];
   for (let at = 0; at + 8 <= framed.length; ) {
     const length = framed.readUInt32BE(at + 4);

@@ -3,7 +3,7 @@
 import { appendFileSync, closeSync, openSync, readSync, statSync, truncateSync } from 'node:fs';
 
 /** As Kubernetes' own limit of a log file. */
-export const MAX_LOG_BYTES = 10 * 1024 * 1024;
+const MAX_LOG_BYTES = 10 * 1024 * 1024;
 
 /** Keeps the newer half of a log that has grown too long. A line written in this very moment may be lost or come early. */
 export function limitLog(path: string, maxBytes = MAX_LOG_BYTES): void {
