@@ -363,6 +363,33 @@ describe('the dataplane', () => {
     expect(await verdict('red/client', 'red/server', 'TCP', 8050)).toBe('denied');
   });
 
+  it('leaves out an endpoint that the kernel refuses, says so, and goes on with the rest', async () => {
+    const bad = {
+      id: { host: 'n1', orchestrator: 'k8s', workload: 'red/bad', endpoint: 'eth0' },
+      interfaceName: 'caliwithanamethatistoolong',
+      mac: undefined,
+      nets4: ['10.80.0.30/32'],
+      nets6: [],
+      allowSpoofedSourcePrefixes: [],
+      profiles: [],
+      tiers: [],
+      identity: 1,
+      revision: 1,
+    };
+    await host.dataplane.apply({
+      messages: [{ type: 'workloadEndpointUpdate', endpoint: bad }],
+      revision: 1,
+      invalid: [],
+    });
+    expect([...host.dataplane.table.leftOut]).toEqual(['n1/k8s/red/bad/eth0']);
+    expect(host.events).toContainEqual(
+      expect.objectContaining({ kind: 'kernelRefused', object: 'WorkloadEndpoint/n1/k8s/red/bad/eth0' }),
+    );
+    await apply(policy(UDP_BY_SELECTOR));
+    expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('allowed');
+    expect(await verdict('red/client', 'red/server', 'TCP', 80)).toBe('denied');
+  });
+
   it('cleans up what other epochs left, a second later', async () => {
     host.dataplane.table.replace('test');
     await apply(policy(TCP_BY_SELECTOR));

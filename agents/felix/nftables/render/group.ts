@@ -35,9 +35,6 @@ export interface RenderedGroup {
   readonly sets: readonly RunSet[];
 }
 
-/** The kernel follows at most 15 jumps; the fixed chains take four. */
-export const MOST_TIERS_WITH_PASS = 10;
-
 /** The list of one direction, without what never reaches the kernel: staged, untracked and pre-DNAT policies. */
 export function groupListOf(
   endpoint: CompiledWorkloadEndpoint,
