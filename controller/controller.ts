@@ -3,6 +3,7 @@
 import type { Datastore } from '../lib/datastore/datastore.ts';
 import { EtcdDatastore } from '../lib/datastore/etcd/etcd-datastore.ts';
 import { etcdOptionsOf } from '../lib/datastore/etcd/settings.ts';
+import { ensureInitialized } from '../lib/datastore/initialize.ts';
 import { ResourceClient } from '../lib/datastore/resource-client.ts';
 import { EventLog } from '../lib/events/event-log.ts';
 import { EventStreamPublisher, type RedisAddress } from '../lib/events/redis-stream.ts';
@@ -13,6 +14,7 @@ import { type Startable, StopStack } from '../lib/lifecycle/startable.ts';
 import type { Logger } from '../lib/logging/logger.ts';
 import { Api } from './api/api.ts';
 import type { ControllerSettings } from './config.ts';
+import { FencedDatastore } from './fenced-datastore.ts';
 import { GarbageCollector } from './gc/gc.ts';
 import { LeaderElection } from './leader-election.ts';
 import { Namespaces } from './namespaces/namespaces.ts';
@@ -28,6 +30,13 @@ export interface ControllerOptions {
 
 const REQUIRED = ['etcdEndpoints', 'caFile', 'clientCertFile', 'clientKeyFile'] as const;
 const REQUIRED_TO_SERVE = ['certFile', 'keyFile'] as const;
+
+const CONTROLLER_NAMES = ['namespaces', 'scheduler', 'nodes', 'kubernetes', 'gc'] as const;
+type ControllerName = (typeof CONTROLLER_NAMES)[number];
+
+function isControllerName(name: string): name is ControllerName {
+  return (CONTROLLER_NAMES as readonly string[]).includes(name);
+}
 
 /** What the leader's parts are made of. */
 interface Shared {
@@ -52,6 +61,11 @@ export class Controller implements Startable {
     for (const name of [...REQUIRED, ...(settings.serveApi ? REQUIRED_TO_SERVE : [])])
       if (settings[name] === undefined || settings[name].length === 0)
         throw new Error(`setting ${name} is required`);
+    for (const name of settings.enabledControllers)
+      if (!isControllerName(name))
+        throw new Error(
+          `setting enabledControllers: there is no controller called ${JSON.stringify(name)}; there are ${CONTROLLER_NAMES.join(', ')}`,
+        );
     const file = (path: string | undefined): Buffer => readFile(path ?? '');
     const events = new EventLog({ host: settings.name });
     const datastore = this.#openDatastore(logger);
@@ -75,7 +89,10 @@ export class Controller implements Startable {
       name: settings.election,
       identity: `${settings.name}-${process.pid}`,
       ttlSeconds: settings.leaseSeconds,
-      lead: (signal) => this.#lead({ client, datastore, events, ca: ca.toString() }, signal),
+      lead: (signal, fence) => {
+        const fenced = new FencedDatastore(datastore, fence);
+        return this.#lead({ client, datastore: fenced, events, ca: ca.toString() }, signal);
+      },
       events,
       logger,
     });
@@ -153,7 +170,9 @@ export class Controller implements Startable {
     const { enabledControllers } = this.#options.settings;
     const stack = new StopStack();
     try {
-      for (const name of enabledControllers) {
+      // A policy cannot be stored before its tier is there, and the first node may be long in coming.
+      await ensureInitialized(new ResourceClient({ datastore: shared.datastore }), {}, signal);
+      for (const name of enabledControllers.filter(isControllerName)) {
         const part = this.#part(name, shared);
         await part.start();
         stack.push(name, () => part.stop());
@@ -167,7 +186,7 @@ export class Controller implements Startable {
     }
   }
 
-  #part(name: string, shared: Shared): Startable {
+  #part(name: ControllerName, shared: Shared): Startable {
     const { settings } = this.#options;
     const { client, datastore, events, ca } = shared;
     const logger = this.#options.logger.child({ part: name });
@@ -212,8 +231,6 @@ export class Controller implements Startable {
           leakGraceSeconds: settings.leakGraceSeconds,
           isDatastoreHealthy: () => this.#isDatastoreHealthy,
         });
-      default:
-        throw new Error(`setting enabledControllers: there is no controller called ${JSON.stringify(name)}`);
     }
   }
 }

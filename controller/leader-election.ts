@@ -1,7 +1,7 @@
 // Who acts: one controller at a time holds `/calico-ts/election/NAME` under an etcd lease. The holder trusts its own clock, not the
 // lease's word: it stops acting before the lease can have run out (the etcd3 package reports a loss up to one TTL late).
 
-import type { Datastore, Lease } from '../lib/datastore/datastore.ts';
+import type { Compare, Datastore, Lease } from '../lib/datastore/datastore.ts';
 import type { EventSink } from '../lib/events/event.ts';
 import { waitFor } from '../lib/lifecycle/backoff.ts';
 import type { Logger } from '../lib/logging/logger.ts';
@@ -17,8 +17,8 @@ export interface LeaderElectionOptions {
   /** Of this controller; unique per process start. */
   readonly identity: string;
   readonly ttlSeconds: number;
-  /** Acts until the signal aborts; must return soon after. */
-  readonly lead: (signal: AbortSignal) => Promise<void>;
+  /** Acts until the signal aborts; must return soon after. Every write is to be made under the condition `fence`. */
+  readonly lead: (signal: AbortSignal, fence: Compare) => Promise<void>;
   readonly events: EventSink;
   readonly logger: Logger;
 }
@@ -67,24 +67,24 @@ export class LeaderElection {
     if (kv !== undefined) return;
     const lease = await datastore.grantLease(ttlSeconds);
     try {
-      const { succeeded } = await datastore.transact({
+      const { succeeded, revision } = await datastore.transact({
         compare: [{ key: this.#key, modRevision: 0 }],
         success: [{ type: 'put', key: this.#key, value: JSON.stringify({ identity }), lease: lease.id }],
       });
-      if (succeeded) await this.#lead(lease);
+      if (succeeded) await this.#lead(lease, { key: this.#key, createRevision: revision });
     } finally {
       await lease.revoke().catch(() => undefined);
     }
   }
 
-  async #lead(lease: Lease): Promise<void> {
+  async #lead(lease: Lease, fence: Compare): Promise<void> {
     const { lead, events, logger, identity } = this.#options;
     const ended = new AbortController();
     const signal = AbortSignal.any([ended.signal, lease.lost, this.#stopping.signal]);
     this.#isLeader = true;
     events.emit({ component: 'controller', kind: 'leaderElected', cause: identity });
     logger.info('elected leader', { identity });
-    const acting = lead(signal);
+    const acting = lead(signal, fence);
     try {
       const watching = this.#watchLease(lease, signal);
       await Promise.race([acting, watching]);

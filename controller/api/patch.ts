@@ -28,14 +28,19 @@ function patched(kind: ApiKind, object: Resource, contentType: string, patch: un
       return strategicMerge(object, patch, kind.schema);
     case 'application/json-patch+json':
       return applyJsonPatch(object, patch);
-    case 'application/apply-patch+yaml':
-      throw new ApiError(
-        'UnsupportedMediaType',
-        'server-side apply is not served by this API; use kubectl apply without --server-side',
-      );
     default:
+      requirePatchType(contentType);
       throw new ApiError('UnsupportedMediaType', `unknown patch type ${JSON.stringify(contentType)}`);
   }
+}
+
+/** Throws for server-side apply, which creates what is missing: so before the object is looked for. */
+export function requirePatchType(contentType: string): void {
+  if (contentType !== 'application/apply-patch+yaml') return;
+  throw new ApiError(
+    'UnsupportedMediaType',
+    'server-side apply is not served by this API; use kubectl apply without --server-side',
+  );
 }
 
 export function mergePatch(target: unknown, patch: unknown): unknown {

@@ -10,7 +10,7 @@ import { at } from './columns.ts';
 import { deleteObject, parseDeleteOptions } from './deletion.ts';
 import { listKindOf } from './discovery.ts';
 import type { ObjectStore, Selection } from './object-store.ts';
-import { applyPatch } from './patch.ts';
+import { applyPatch, requirePatchType } from './patch.ts';
 import { findApiKind } from './registry.ts';
 import { contentType, isTrue, numberParameter, type ResourceRequest, readBody } from './request.ts';
 import { addWarnings, renderingOf, sendJson, sendObject } from './responder.ts';
@@ -184,6 +184,7 @@ export async function handlePatch(context: HandlerContext, call: Call): Promise<
   const { kind, namespace, query, request, response } = call;
   const name = requireName(call);
   const type = contentType(request);
+  requirePatchType(type);
   const patch = parseBody(await readBody(request), type, undefined);
   if (!Array.isArray(patch))
     addWarnings(response, checkUnknownFields(kind, withoutDirectives(patch), query.get('fieldValidation')));

@@ -1,6 +1,7 @@
 // Label and field selectors of list and watch requests (Kubernetes API concepts: "Labels and Selectors", "Field Selectors").
 
 import { ApiError } from './api-error.ts';
+import { isQualifiedName } from './names.ts';
 
 export type LabelRequirement =
   | { readonly key: string; readonly operator: 'exists' | 'absent' }
@@ -20,6 +21,12 @@ export function parseLabelSelector(text: string): LabelSelector {
 }
 
 function parseLabelRequirement(text: string): LabelRequirement {
+  const requirement = matchLabelRequirement(text);
+  if (requirement !== undefined && isQualifiedName(requirement.key)) return requirement;
+  throw new ApiError('BadRequest', `unable to parse requirement: ${JSON.stringify(text)}`);
+}
+
+function matchLabelRequirement(text: string): LabelRequirement | undefined {
   const set = /^([^\s!=]+)\s+(in|notin)\s+\(([^()]*)\)$/.exec(text);
   if (set !== null) {
     const values = new Set((set[3] ?? '').split(',').map((value) => value.trim()));
@@ -33,7 +40,7 @@ function parseLabelRequirement(text: string): LabelRequirement {
   const existence = /^(!?)\s*([^\s!=(),]+)$/.exec(text);
   if (existence !== null)
     return { key: existence[2] ?? '', operator: existence[1] === '!' ? 'absent' : 'exists' };
-  throw new ApiError('BadRequest', `unable to parse requirement: ${JSON.stringify(text)}`);
+  return undefined;
 }
 
 function splitOutsideParentheses(text: string): string[] {

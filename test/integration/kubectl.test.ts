@@ -14,7 +14,8 @@ import {
 let cluster: ControllerCluster;
 
 beforeAll(async () => {
-  cluster = await startControllerCluster();
+  // No kubelet renews a lease here.
+  cluster = await startControllerCluster(['--node-grace-seconds', '3600']);
   await cluster.client.create(NODES, undefined, readyNode('node-1'));
 });
 afterAll(async () => {

@@ -209,13 +209,15 @@ export class KubernetesPlugin implements Startable {
       }
       try {
         const value: PluginRevision = { revision, identity };
-        await datastore.transact(
+        const { succeeded } = await datastore.transact(
           {
             compare: [],
             success: [{ type: 'put', key: KUBERNETES_PLUGIN_KEY, value: JSON.stringify(value) }],
           },
           signal,
         );
+        // Somebody else leads: this process is about to hear of it.
+        if (!succeeded) throw new Error('the election is lost');
         if (this.#published < 0) events.emit({ component: 'controller', kind: 'pluginInSync', revision });
         this.#published = revision;
         await waitFor(PUBLISH_MS, signal);
