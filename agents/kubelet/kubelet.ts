@@ -14,7 +14,7 @@ import { OnceWithRetry } from './pods/once-with-retry.ts';
 import type { PodContext } from './pods/pod-context.ts';
 import { PodRecords } from './pods/pod-record.ts';
 import { PodWorkers } from './pods/pod-workers.ts';
-import { DockerRuntime } from './runtime/docker-runtime.ts';
+import type { DockerRuntime } from './runtime/docker-runtime.ts';
 import { ProcessRuntime, type ShimPrograms } from './runtime/process-runtime.ts';
 import { NodePodStreams } from './streams/pod-streams.ts';
 import { StreamServer } from './streams/stream-server.ts';
@@ -113,6 +113,8 @@ export class Kubelet implements Startable {
     const processRuntime = new ProcessRuntime({ stateDir, programs, version, logger });
     await this.#started('process runtime', processRuntime);
     if (docker === undefined) return { processRuntime, dockerRuntime: undefined };
+    // Loaded where it is used: its libraries take 20 MB.
+    const { DockerRuntime } = await import('./runtime/docker-runtime.ts');
     const dockerRuntime = new DockerRuntime({ ...docker, logger });
     await this.#started('docker runtime', dockerRuntime);
     return { processRuntime, dockerRuntime };
