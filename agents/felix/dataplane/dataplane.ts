@@ -10,6 +10,7 @@ import type { CalcFlush, CalcMessage } from '../calc/messages.ts';
 import { HOST_SYSCTLS } from '../interfaces/sysctls.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { DataplaneState } from '../nftables/render/dataplane-state.ts';
+import type { TableDescription } from '../nftables/render/describe.ts';
 import { TABLE } from '../nftables/render/layout.ts';
 import { TableDriver, type TableUpdate } from '../nftables/table-driver.ts';
 import { LocalRoutes } from '../routes/local-routes.ts';
@@ -129,6 +130,11 @@ export class Dataplane implements Startable {
     return this.#state;
   }
 
+  /** The table with every number resolved, for people; undefined before the first load. */
+  describe(): TableDescription | undefined {
+    return this.#table.renderer?.describe();
+  }
+
   /**
    * What of an endpoint is not in the kernel, asked by key: its own elements, its link, its routes. Empty: it is all there.
    * `minimumRevision`: the endpoint must be at least that of this etcd revision.
@@ -144,7 +150,9 @@ export class Dataplane implements Startable {
       .join('\n');
     const found = await this.#options.writer.hasElements(text);
     if (!found) return ['elements of the endpoint'];
-    return await this.#routes.missingFor(endpoint);
+    const missing = await this.#routes.missingFor(endpoint);
+    if (missing.length > 0) this.#routes.writeAnew(key);
+    return missing;
   }
 
   /** Resolves when nothing is missing of the endpoint. Throws DataplaneError `aborted` (with what is missing) or `stopped`. */

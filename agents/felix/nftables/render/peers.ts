@@ -64,6 +64,12 @@ export class Peers {
     return peerTable === 'net' ? this.#netClasses : this.#allClasses;
   }
 
+  /** Every number that an address or interval leads to, or may lead to. */
+  allKnown(): readonly PeerClass[] {
+    const lists = [...this.#lists.values()].map(({ peerClass }) => peerClass);
+    return [...lists, ...this.#netClasses, ...this.#allClasses].sort((a, b) => a.number - b.number);
+  }
+
   /** Classes of exact addresses that carry this identity. */
   classesOfIdentity(identity: IdentityId): readonly PeerClass[] {
     const lists = this.#listsByIdentity.get(identity);

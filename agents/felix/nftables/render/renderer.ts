@@ -4,6 +4,7 @@
 import { cidrCovers, type Family, formatCidr, formatIp, parseCidr } from '../../../../lib/net/ip.ts';
 import type { CompiledWorkloadEndpoint, Direction } from '../../../../lib/policy/compiled.ts';
 import type { Changes, DataplaneState } from './dataplane-state.ts';
+import { describeTable, type TableDescription } from './describe.ts';
 import { type GroupList, GroupRenderer, groupChainName, groupListOf } from './group.ts';
 import { fixedChains, fixedSets, type LayoutOptions, optionalSet } from './layout.ts';
 import { Numbering, type RuleMeaning } from './numbering.ts';
@@ -117,19 +118,24 @@ export class Renderer {
     ];
   }
 
-  /** The groups with their chains, lists and endpoints, for people. */
-  describeGroups(): readonly {
-    readonly chain: string;
-    readonly number: number;
-    readonly list: GroupList;
-    readonly endpoints: readonly string[];
-  }[] {
-    return [...this.#groups.values()].map((group) => ({
-      chain: groupChainName(this.numbering, group.list.direction, group.number),
-      number: group.number,
-      list: group.list,
-      endpoints: [...group.endpoints].sort(),
-    }));
+  /** The whole table with its numbers resolved, for people. */
+  describe(): TableDescription {
+    return describeTable({
+      epoch: this.numbering.epoch,
+      generation: this.#generation,
+      table: this.table,
+      state: this.#state,
+      ruleMeanings: this.ruleMeanings,
+      classes: this.#peers.allKnown(),
+      groups: [...this.#groups.values()].map((group) => ({
+        chain: groupChainName(this.numbering, group.list.direction, group.number),
+        number: group.number,
+        list: group.list,
+        endpoints: [...group.endpoints].sort(),
+        chains: group.chains,
+        sets: group.sets,
+      })),
+    });
   }
 
   #updateUses(changes: Changes, dirty: Set<Group>): boolean {

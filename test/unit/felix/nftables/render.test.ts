@@ -215,3 +215,28 @@ describe('numbers', () => {
     }
   });
 });
+
+describe('a described table', () => {
+  it('resolves rule ids, identities and classes', () => {
+    const bench = new TableBench();
+    const source = entity({ selectors: ['s:one'] });
+    bench.change(
+      { type: 'identityUpdate', identity: { id: 1, labels: { app: 'web' }, ports: [] } },
+      memberUpdate('10.0.0.2/32', 1),
+      selectorUpdate('s:one', 1),
+      policyUpdate([
+        rule(0, { source, destination: entity({ ports: [port(80)] }) }),
+        rule(1, { source: entity({ nets: ['10.0.0.0/8'] }) }),
+      ]),
+      endpointUpdate('a', '10.0.0.3', 2),
+    );
+    const description = bench.renderer.describe();
+    const ingress = description.groups.find(({ direction }) => direction === 'ingress');
+    expect(ingress?.endpoints).toEqual(['n1/k8s/red/a/eth0']);
+    expect(ingress?.lookups.flatMap(({ entries }) => entries)).toEqual([
+      '1 {app=web} . 6 . 80 → 16 allow by NetworkPolicy/red/p, ingress rule 0',
+      '1048577 10.0.0.0/8 . 6 → 17 allow by NetworkPolicy/red/p, ingress rule 1',
+    ]);
+    expect(ingress?.chains[0]?.rules.at(-1)).toContain('(18 end of tier default, ingress)');
+  });
+});
