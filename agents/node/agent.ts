@@ -290,7 +290,7 @@ export class Agent implements Startable {
             client,
             node,
             addresses,
-            settings.asNumber,
+            { asNumber: settings.asNumber, isKubernetesNode: settings.apiServer !== undefined },
             signal,
           );
           const moved =

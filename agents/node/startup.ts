@@ -70,17 +70,24 @@ export type Registration = {
   readonly previousAddress: string | undefined;
 };
 
+export interface NodeTraits {
+  /** Undefined: the cluster's. */
+  readonly asNumber: number | undefined;
+  /** Whether the Node of the same name in the orchestrator's API is this host: it goes when that one goes. */
+  readonly isKubernetesNode: boolean;
+}
+
 /** Creates this node's Node or brings its addresses up to date. Throws what the datastore throws. */
 export async function registerNode(
   client: ResourceClient,
   name: string,
   addresses: NodeAddresses,
-  asNumber: number | undefined,
+  traits: NodeTraits,
   signal: AbortSignal,
 ): Promise<Registration> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await registerOnce(client, name, addresses, asNumber, signal);
+      return await registerOnce(client, name, addresses, traits, signal);
     } catch (error) {
       const isRace = isResourceError(error, 'conflict') || isResourceError(error, 'alreadyExists');
       if (!isRace || attempt === ATTEMPTS) throw error;
@@ -92,11 +99,11 @@ async function registerOnce(
   client: ResourceClient,
   name: string,
   addresses: NodeAddresses,
-  asNumber: number | undefined,
+  traits: NodeTraits,
   signal: AbortSignal,
 ): Promise<Registration> {
   const current = await findNode(client, name, signal);
-  const wanted = nodeWith(current, name, addresses, asNumber);
+  const wanted = nodeWith(current, name, addresses, traits);
   if (current === undefined) {
     const created = await client.create(wanted, signal);
     return {
@@ -129,7 +136,7 @@ function nodeWith(
   current: CalicoNode | undefined,
   name: string,
   { ipv4, ipv6 }: NodeAddresses,
-  asNumber: number | undefined,
+  { asNumber, isKubernetesNode }: NodeTraits,
 ): CalicoNode {
   // A family that the settings leave out keeps what is stored (calico/node's `none`).
   const bgp = current?.spec?.bgp ?? {};
@@ -144,7 +151,7 @@ function nodeWith(
         ...(ipv6 === undefined ? {} : { ipv6Address: ipv6 }),
         ...(asNumber === undefined ? {} : { asNumber }),
       },
-      orchRefs: [{ nodeName: name, orchestrator: 'k8s' }],
+      ...(isKubernetesNode ? { orchRefs: [{ nodeName: name, orchestrator: 'k8s' }] } : {}),
       addresses: addresses.map((text) => ({ address: text, type: 'CalicoNodeIP' })),
     },
   };

@@ -8,7 +8,7 @@ import { KernelWriteError } from '../kernel/kernel-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 
 /** Felix's own number for the routes it owns. */
-export const ROUTE_PROTOCOL = 80;
+const ROUTE_PROTOCOL = 80;
 const WORKLOAD_INTERFACE = /^cali/;
 
 const routesSchema = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
@@ -52,6 +52,11 @@ export class LocalRoutes {
 
   isProgrammed(key: string): boolean {
     return this.#programmed.has(key) && !this.#dirty.has(key);
+  }
+
+  /** What was programmed has gone (an interface made anew under the same name): the next `sync` writes it again. */
+  writeAnew(key: string): void {
+    if (this.#desired.has(key)) this.#dirty.add(key);
   }
 
   get waitingCount(): number {

@@ -14,6 +14,7 @@ const settings = (...argv: string[]): AgentSettings => {
   if (!loaded.ok) throw new Error(loaded.problems.join());
   return loaded.settings;
 };
+const TRAITS = { asNumber: undefined, isKubernetesNode: false };
 const v4 = (ipv4: string | undefined, ipv6?: string) => ({ ipv4, ipv6 });
 const nodeOf = (client: ResourceClient) => client.get<CalicoNode>({ kind: 'Node', name: 'node-1' }, signal);
 const poolsOf = async (client: ResourceClient) => (await client.list<IPPool>('IPPool', { signal })).items;
@@ -21,8 +22,20 @@ const poolsOf = async (client: ResourceClient) => (await client.list<IPPool>('IP
 describe('registerNode', () => {
   it('creates the Node, then leaves it alone while nothing changes', async () => {
     const client = newClient();
-    const first = await registerNode(client, 'node-1', v4('172.30.0.11/24'), 65001, signal);
-    const again = await registerNode(client, 'node-1', v4('172.30.0.11/24'), 65001, signal);
+    const first = await registerNode(
+      client,
+      'node-1',
+      v4('172.30.0.11/24'),
+      { asNumber: 65001, isKubernetesNode: true },
+      signal,
+    );
+    const again = await registerNode(
+      client,
+      'node-1',
+      v4('172.30.0.11/24'),
+      { asNumber: 65001, isKubernetesNode: true },
+      signal,
+    );
     expect([first.outcome, again.outcome]).toEqual(['created', 'unchanged']);
     expect(again.revision).toBe(first.revision);
     expect((await nodeOf(client)).spec).toMatchObject({
@@ -32,10 +45,16 @@ describe('registerNode', () => {
     });
   });
 
+  it('names no Kubernetes node where there is no Kubernetes, so that nothing takes it for one that is gone', async () => {
+    const client = newClient();
+    await registerNode(client, 'node-1', v4('172.30.0.11/24'), TRAITS, signal);
+    expect((await nodeOf(client)).spec?.orchRefs).toBeUndefined();
+  });
+
   it('replaces another address of the same name, and says which it was', async () => {
     const client = newClient();
-    await registerNode(client, 'node-1', v4('172.30.0.11/24'), undefined, signal);
-    const moved = await registerNode(client, 'node-1', v4('172.30.0.19/24'), undefined, signal);
+    await registerNode(client, 'node-1', v4('172.30.0.11/24'), TRAITS, signal);
+    const moved = await registerNode(client, 'node-1', v4('172.30.0.19/24'), TRAITS, signal);
     expect(moved).toMatchObject({ outcome: 'changed', previousAddress: '172.30.0.11/24' });
     expect((await nodeOf(client)).spec?.bgp?.ipv4Address).toBe('172.30.0.19/24');
   });
@@ -49,15 +68,13 @@ describe('registerNode', () => {
       ['node-2', 'a'],
     ] as const) {
       const ipv4 = address === 'a' ? '172.30.0.11/24' : '172.30.0.12/24';
-      expect((await registerNode(client, name, v4(ipv4), undefined, signal)).outcome).toMatch(
-        /created|changed/,
-      );
+      expect((await registerNode(client, name, v4(ipv4), TRAITS, signal)).outcome).toMatch(/created|changed/);
     }
   });
 
   it('keeps what others wrote into the Node, and a stored address of a family that it is not told of', async () => {
     const client = newClient();
-    await registerNode(client, 'node-1', v4('172.30.0.11/24', 'fd00::11/64'), undefined, signal);
+    await registerNode(client, 'node-1', v4('172.30.0.11/24', 'fd00::11/64'), TRAITS, signal);
     const stored = await nodeOf(client);
     const labelled = { ...stored, metadata: { ...stored.metadata, labels: { rack: 'a' } } };
     await client.update(
@@ -67,7 +84,7 @@ describe('registerNode', () => {
       },
       signal,
     );
-    await registerNode(client, 'node-1', v4('172.30.0.12/24'), undefined, signal);
+    await registerNode(client, 'node-1', v4('172.30.0.12/24'), TRAITS, signal);
     const { metadata, spec } = await nodeOf(client);
     expect(metadata.labels).toEqual({ rack: 'a' });
     expect(spec?.bgp).toEqual({
@@ -82,7 +99,7 @@ describe('registerNode', () => {
     const client = newClient();
     const outcomes = await Promise.all(
       ['1', '2', '3', '4'].map((octet) =>
-        registerNode(client, 'node-1', v4(`172.30.0.${octet}/24`), undefined, signal),
+        registerNode(client, 'node-1', v4(`172.30.0.${octet}/24`), TRAITS, signal),
       ),
     );
     expect(outcomes.filter(({ outcome }) => outcome === 'created')).toHaveLength(1);
