@@ -52,8 +52,9 @@ async function main(): Promise<void> {
 }
 
 await main().catch((error: unknown) => {
-  const isKnown = error instanceof AlreadyRunningError;
+  const isUsage = isNativeError(error) && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+  const isKnown = isUsage || error instanceof AlreadyRunningError;
   const text = isNativeError(error) ? ((isKnown ? undefined : error.stack) ?? error.message) : String(error);
-  process.stderr.write(`bgpd: ${text}\n`);
+  process.stderr.write(`bgpd: ${text}\n${isUsage ? USAGE : ''}`);
   process.exit(1);
 });

@@ -112,6 +112,6 @@ describe('an external session with bird2', () => {
       return text.includes('bad peer AS') && text;
     });
     expect(reason).toContain('peer has AS 4200000001, 65077 is configured');
-    expect(await bird.birdc('show protocols all P')).toContain('Bad peer AS');
+    expect(bird.log()).toContain('P: Received: Bad peer AS');
   });
 });

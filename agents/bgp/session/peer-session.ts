@@ -7,11 +7,11 @@ import { type Candidate, type CollisionSides, mayStillWin, resolveCollision } fr
 import type { CloseCause, StateName } from '../fsm/fsm.ts';
 import type { LocalSession, NegotiatedSession } from '../fsm/negotiate.ts';
 import { type Notification, notification } from '../packet/errors.ts';
-import { CeaseSubcode, ErrorCode, FAMILIES } from '../packet/iana.ts';
+import { ErrorCode, FAMILIES } from '../packet/iana.ts';
 import { encodeMessage } from '../packet/message.ts';
-import { describeNotification, isHardReset } from '../packet/notification.ts';
 import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
 import type { RouteChanges } from '../packet/validate.ts';
+import { describeCause, isError, isGraceful } from './close-cause.ts';
 import { Connection, type ConnectionHandlers } from './connection.ts';
 import { dial } from './dial.ts';
 
@@ -308,9 +308,8 @@ export class PeerSession {
   /** Doubling after errors; a peer that only went away is asked again at the shortest delay. */
   #scheduleRestart(cause: CloseCause): void {
     clearTimeout(this.#restart);
-    const isError = cause.kind === 'sent' || cause.kind === 'sendHold' || isRefusal(cause);
-    const seconds = isError ? this.#backoffSeconds : MIN_BACKOFF_SECONDS;
-    if (isError) this.#backoffSeconds = Math.min(2 * this.#backoffSeconds, MAX_BACKOFF_SECONDS);
+    const seconds = isError(cause) ? this.#backoffSeconds : MIN_BACKOFF_SECONDS;
+    if (isError(cause)) this.#backoffSeconds = Math.min(2 * this.#backoffSeconds, MAX_BACKOFF_SECONDS);
     const jitter = 0.75 + 0.25 * this.#random();
     this.#restart = setTimeout(
       () => {
@@ -343,50 +342,6 @@ export class PeerSession {
 
 function candidate(connection: Connection): Candidate {
   return { state: connection.state.name, initiatedBy: connection.initiatedBy };
-}
-
-/** RFC 4724 §4.2, RFC 8538 §4: whether the peer's routes stay while it comes back. */
-function isGraceful(cause: CloseCause, session: NegotiatedSession): boolean {
-  const restart = session.gracefulRestart;
-  if (restart === undefined) return false;
-  switch (cause.kind) {
-    case 'tcp':
-      return true;
-    case 'sent':
-    case 'received':
-      return restart.notification && !isHardReset(cause.notification);
-    case 'stopped':
-    case 'sendHold':
-      // Our own reset for a changed configuration; a peer that is being removed is not running any more.
-      return restart.notification;
-    case 'collision':
-      return false;
-  }
-}
-
-/** A NOTIFICATION that the next attempt would most likely earn again. */
-function isRefusal(cause: CloseCause): boolean {
-  if (cause.kind !== 'received') return false;
-  const { code, subcode } = cause.notification;
-  if (code !== ErrorCode.cease) return true;
-  return subcode === CeaseSubcode.connectionRejected || subcode === CeaseSubcode.outOfResources;
-}
-
-function describeCause(cause: CloseCause): string {
-  switch (cause.kind) {
-    case 'tcp':
-      return `connection: ${cause.reason}`;
-    case 'sent':
-      return `sent NOTIFICATION ${describeNotification(cause.notification)}: ${cause.reason}`;
-    case 'received':
-      return `received NOTIFICATION ${describeNotification(cause.notification)}`;
-    case 'stopped':
-      return 'stopped here';
-    case 'collision':
-      return 'lost a connection collision';
-    case 'sendHold':
-      return 'the peer takes nothing that we send';
-  }
 }
 
 function addCounters(

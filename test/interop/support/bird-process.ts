@@ -1,6 +1,6 @@
 // Debian's bird2 in a host's namespace.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runOk } from '../../../lib/process/run.ts';
 import { type Service, spawnService } from '../../../lib/process/service.ts';
@@ -44,6 +44,11 @@ export class BirdProcess {
   async configure(options: BirdOptions): Promise<void> {
     writeFileSync(join(this.host.dir, 'bird.conf'), configuration(this.host, options));
     await this.birdc('configure');
+  }
+
+  /** What it has logged so far; unlike its status, nothing in it is overwritten by the next attempt. */
+  log(): string {
+    return readFileSync(join(this.host.dir, 'bird.log'), 'utf8');
   }
 
   async hasRoute(prefix: string): Promise<boolean> {

@@ -1,0 +1,56 @@
+// What follows from the way a connection ended: whether routes stay, whether the next attempt should wait, and the words
+// for it.
+
+import type { CloseCause } from '../fsm/fsm.ts';
+import type { NegotiatedSession } from '../fsm/negotiate.ts';
+import { CeaseSubcode, ErrorCode } from '../packet/iana.ts';
+import { describeNotification, isHardReset } from '../packet/notification.ts';
+
+/** RFC 4724 §4.2, RFC 8538 §4: whether the peer's routes stay while it comes back. */
+export function isGraceful(cause: CloseCause, session: NegotiatedSession): boolean {
+  const restart = session.gracefulRestart;
+  if (restart === undefined) return false;
+  switch (cause.kind) {
+    case 'tcp':
+      return true;
+    case 'sent':
+    case 'received':
+      return restart.notification && !isHardReset(cause.notification);
+    case 'stopped':
+    case 'sendHold':
+      // Our own reset for a changed configuration; a peer that is being removed is not running any more.
+      return restart.notification;
+    case 'collision':
+      return false;
+  }
+}
+
+/** Whether the next attempt would most likely end alike, and should wait longer each time. */
+export function isError(cause: CloseCause): boolean {
+  return cause.kind === 'sent' || cause.kind === 'sendHold' || isRefusal(cause);
+}
+
+/** A NOTIFICATION that the next attempt would most likely earn again. */
+function isRefusal(cause: CloseCause): boolean {
+  if (cause.kind !== 'received') return false;
+  const { code, subcode } = cause.notification;
+  if (code !== ErrorCode.cease) return true;
+  return subcode === CeaseSubcode.connectionRejected || subcode === CeaseSubcode.outOfResources;
+}
+
+export function describeCause(cause: CloseCause): string {
+  switch (cause.kind) {
+    case 'tcp':
+      return `connection: ${cause.reason}`;
+    case 'sent':
+      return `sent NOTIFICATION ${describeNotification(cause.notification)}: ${cause.reason}`;
+    case 'received':
+      return `received NOTIFICATION ${describeNotification(cause.notification)}`;
+    case 'stopped':
+      return 'stopped here';
+    case 'collision':
+      return 'lost a connection collision';
+    case 'sendHold':
+      return 'the peer takes nothing that we send';
+  }
+}
