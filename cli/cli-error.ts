@@ -48,10 +48,12 @@ export function explainError(error: unknown): Explained | undefined {
   return { message, next: NEXT_BY_CODE[type.code] };
 }
 
-const CHECK_SERVER = 'check that it runs and that the address, CA and client certificate are the right ones';
+/** What to do about a server that does not answer. */
+export const UNREACHABLE =
+  'check that it runs and that the address, CA and client certificate are the right ones';
 const NEXT_BY_CODE: Readonly<Record<string, string>> = {
-  unavailable: CHECK_SERVER,
-  timeout: CHECK_SERVER,
+  unavailable: UNREACHABLE,
+  timeout: UNREACHABLE,
   outcomeUnknown: 'look with "calicoctl get" whether it happened, then run the command again',
   permissionDenied: 'use a certificate or user that may do this',
 };

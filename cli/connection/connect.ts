@@ -2,12 +2,13 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatastoreError } from '../../lib/datastore/datastore.ts';
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
 import { KubeClient } from '../../lib/kube-client/client.ts';
 import { ApiBackend } from '../backend/api-backend.ts';
 import type { Backend } from '../backend/backend.ts';
 import { EtcdBackend } from '../backend/etcd-backend.ts';
-import { CliError } from '../cli-error.ts';
+import { CliError, UNREACHABLE } from '../cli-error.ts';
 import { kubeClientOptions } from './kubeconfig.ts';
 import {
   type ConnectionSettings,
@@ -42,6 +43,8 @@ export class Connections {
         : new EtcdBackend(openEtcd(settings.etcd), this.#signal);
     try {
       return await work(backend);
+    } catch (error) {
+      throw withEndpoints(error, settings);
     } finally {
       await backend.close();
     }
@@ -77,6 +80,15 @@ export class Connections {
     const read = (path: string): string => readText(path, 'cannot read certificate');
     return new KubeClient(kubeClientOptions(files, this.#options.context, read));
   }
+}
+
+/** etcd's client does not say which etcd it is that does not answer. */
+function withEndpoints(error: unknown, { etcd }: ConnectionSettings): unknown {
+  const isAway =
+    error instanceof DatastoreError && (error.type.code === 'unavailable' || error.type.code === 'timeout');
+  if (!isAway || etcd === undefined) return error;
+  const message = `etcd at ${etcd.endpoints.join(',')} does not answer (${error.message})`;
+  return new CliError({ code: 'connection' }, message, { next: UNREACHABLE, cause: error });
 }
 
 function openEtcd(options: NonNullable<ConnectionSettings['etcd']>): EtcdDatastore {

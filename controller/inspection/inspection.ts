@@ -58,7 +58,7 @@ export class Inspection {
     const parts = rest
       .split('/')
       .filter((part) => part !== '')
-      .map(decodeURIComponent);
+      .map(decodePart);
     if (area === 'ipam') return this.#answerIpam(parts, request, response);
     if (request.method !== 'GET') throw new ApiError('MethodNotAllowed', 'this is only read');
     const ended = new AbortController();
@@ -140,6 +140,14 @@ export class Inspection {
       default:
         throw new ApiError('MethodNotAllowed', `ipam does not serve ${call}`);
     }
+  }
+}
+
+function decodePart(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch (cause) {
+    throw new ApiError('BadRequest', 'the path is not well formed', undefined, { cause });
   }
 }
 

@@ -71,12 +71,19 @@ describe('--since', () => {
 });
 
 describe('command line', () => {
-  async function run(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+  interface Answer {
+    readonly code: number;
+    readonly out: string;
+    readonly err: string;
+  }
+  const run = (...argv: string[]): Promise<Answer> => runWith({}, ...argv);
+
+  async function runWith(env: Record<string, string>, ...argv: string[]): Promise<Answer> {
     let out = '';
     let err = '';
     const code = await runProgram({
       argv,
-      env: { HOME: '/nonexistent' },
+      env: { HOME: '/nonexistent', ...env },
       version: '1.2.3',
       out: (text) => {
         out += text;
@@ -114,6 +121,13 @@ describe('command line', () => {
     const { code, err } = await run('get', 'nodes');
     expect(code).toBe(1);
     expect(err).toContain('there is no kubeconfig /nonexistent/.kube/config\n  set KUBECONFIG');
+  });
+
+  it('names the etcd that does not answer', async () => {
+    // Port 1 of this machine: nobody listens there.
+    const { code, err } = await runWith({ ETCD_ENDPOINTS: 'http://127.0.0.1:1' }, 'get', 'pools');
+    expect(code).toBe(1);
+    expect(err).toMatch(/^etcd at http:\/\/127\.0\.0\.1:1 does not answer \(.*\)\n {2}check that it runs/);
   });
 
   it('knows its own version without a cluster', async () => {
