@@ -17,6 +17,7 @@ import type { ControllerSettings } from './config.ts';
 import { FencedDatastore } from './fenced-datastore.ts';
 import { GarbageCollector } from './gc/gc.ts';
 import { LeaderElection } from './leader-election.ts';
+import { ControllerMetrics } from './metrics.ts';
 import { Namespaces } from './namespaces/namespaces.ts';
 import { NodeLifecycle } from './nodes/node-lifecycle.ts';
 import { KubernetesPlugin } from './plugins/kubernetes/plugin.ts';
@@ -33,6 +34,9 @@ const REQUIRED_TO_SERVE = ['certFile', 'keyFile'] as const;
 
 const CONTROLLER_NAMES = ['namespaces', 'scheduler', 'nodes', 'kubernetes', 'gc'] as const;
 type ControllerName = (typeof CONTROLLER_NAMES)[number];
+
+/** What the leader runs; those with a queue say how long it is. */
+type Part = Startable & { readonly queueLength?: number };
 
 function isControllerName(name: string): name is ControllerName {
   return (CONTROLLER_NAMES as readonly string[]).includes(name);
@@ -51,6 +55,9 @@ export class Controller implements Startable {
   readonly #options: ControllerOptions;
   readonly #stack = new StopStack();
   #isDatastoreHealthy = true;
+  readonly #metrics = new ControllerMetrics();
+  #api: Api | undefined;
+  readonly #recorders: EventRecorder[] = [];
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -96,6 +103,12 @@ export class Controller implements Startable {
       events,
       logger,
     });
+    this.#metrics.observe({
+      watches: () => this.#api?.watches ?? 0,
+      connections: () => this.#api?.connections ?? 0,
+      isLeader: () => election.isLeader,
+      droppedEvents: () => this.#recorders.reduce((sum, { dropped }) => sum + dropped, 0),
+    });
     election.start();
     this.#stack.push('leader election', () => election.stop());
   }
@@ -129,6 +142,7 @@ export class Controller implements Startable {
   ): Promise<string> {
     const { settings, logger, readFile } = this.#options;
     const api = new Api({
+      metrics: this.#metrics,
       datastore,
       events,
       logger: logger.child({ part: 'api' }),
@@ -138,6 +152,7 @@ export class Controller implements Startable {
       agentPort: settings.agentPort,
       tls: { ca, cert: readFile(settings.certFile ?? ''), key: readFile(settings.keyFile ?? '') },
     });
+    this.#api = api;
     await this.#startWhenDatastoreAnswers(api);
     const isWildcard = settings.listenAddress === '0.0.0.0' || settings.listenAddress === '::';
     return `https://${isWildcard ? '127.0.0.1' : settings.listenAddress}:${api.port}`;
@@ -175,7 +190,11 @@ export class Controller implements Startable {
       for (const name of enabledControllers.filter(isControllerName)) {
         const part = this.#part(name, shared);
         await part.start();
-        stack.push(name, () => part.stop());
+        if (part.queueLength !== undefined) this.#metrics.setQueue(name, () => part.queueLength ?? 0);
+        stack.push(name, async () => {
+          this.#metrics.setQueue(name, undefined);
+          await part.stop();
+        });
       }
       await new Promise<void>((resolve) => {
         if (signal.aborted) resolve();
@@ -186,13 +205,16 @@ export class Controller implements Startable {
     }
   }
 
-  #part(name: ControllerName, shared: Shared): Startable {
+  #part(name: ControllerName, shared: Shared): Part {
     const { settings } = this.#options;
     const { client, datastore, events, ca } = shared;
     const logger = this.#options.logger.child({ part: name });
     const now = (): Date => new Date();
-    const recorderOf = (component: string): EventRecorder =>
-      new EventRecorder({ client, component, host: settings.name, logger, now });
+    const recorderOf = (component: string): EventRecorder => {
+      const recorder = new EventRecorder({ client, component, host: settings.name, logger, now });
+      this.#recorders.push(recorder);
+      return recorder;
+    };
     switch (name) {
       case 'namespaces':
         return new Namespaces({ client, ca, logger });

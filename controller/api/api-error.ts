@@ -39,6 +39,7 @@ const CODES = {
   RequestEntityTooLarge: 413,
   UnsupportedMediaType: 415,
   Invalid: 422,
+  TooManyRequests: 429,
   InternalError: 500,
   NotImplemented: 501,
   ServiceUnavailable: 503,

@@ -9,6 +9,7 @@ import { StopStack } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import { AgentClient } from '../inspection/agent-client.ts';
 import { Inspection } from '../inspection/inspection.ts';
+import type { ControllerMetrics } from '../metrics.ts';
 import { ObjectStore } from './object-store.ts';
 import { findApiKind } from './registry.ts';
 import { ApiServer } from './server.ts';
@@ -24,6 +25,7 @@ const EVERYTHING = { labels: [], fields: [] };
 const ONE_PAGE = { limit: 0, continueToken: undefined };
 
 export interface ApiOptions {
+  readonly metrics: ControllerMetrics;
   readonly datastore: Datastore;
   readonly events: EventLog;
   readonly logger: Logger;
@@ -50,6 +52,8 @@ export class Api implements Startable {
   readonly #options: ApiOptions;
   readonly #stack = new StopStack();
   #port = 0;
+  #watches = (): number => 0;
+  #connections = (): number => 0;
 
   constructor(options: ApiOptions) {
     this.#options = options;
@@ -58,6 +62,13 @@ export class Api implements Startable {
   /** The port that it listens on, once started. */
   get port(): number {
     return this.#port;
+  }
+
+  get watches(): number {
+    return this.#watches();
+  }
+  get connections(): number {
+    return this.#connections();
   }
 
   async start(): Promise<void> {
@@ -96,9 +107,12 @@ export class Api implements Startable {
       isReady,
       version: KUBERNETES_VERSION,
       inspection: this.#inspection(store),
+      metrics: this.#options.metrics,
     });
     this.#port = (await server.start()).port;
     this.#stack.push('API server', () => server.stop());
+    this.#watches = () => hubs.reduce((sum, { hub }) => sum + hub.subscribers, 0);
+    this.#connections = () => server.connections;
     logger.info('api listens', { address, port: this.#port });
   }
 

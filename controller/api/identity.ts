@@ -2,6 +2,7 @@
 // impersonation, no RBAC objects: `system:masters` may do all, nodes what a node needs, `system:plugins` read and mirror.
 
 import type { TLSSocket } from 'node:tls';
+import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
 import type { Verb } from './api-kind.ts';
 
@@ -13,6 +14,7 @@ export interface User {
 const MASTERS = 'system:masters';
 const NODES = 'system:nodes';
 const READERS = 'system:readers';
+const LEASE_NAMESPACE = 'kube-node-lease';
 
 /** The user of a verified client certificate: CN the name, each O a group. Undefined without one. */
 export function authenticate(socket: TLSSocket): User | undefined {
@@ -55,7 +57,23 @@ export function isAllowed(user: User, attributes: Attributes): boolean {
       : `${attributes.resource}/${attributes.subresource}`;
   const row = NODE_WRITES.find((entry) => entry.resource === resource);
   if (row === undefined || !row.verbs.includes(attributes.verb)) return false;
-  return attributes.resource !== 'nodes' || isOwnNode(user, attributes.name);
+  if (attributes.resource === 'leases' && attributes.namespace !== LEASE_NAMESPACE) return false;
+  const isItself = attributes.resource === 'nodes' || attributes.resource === 'leases';
+  return !isItself || isOwnNode(user, attributes.name);
+}
+
+/** A node with a certificate of its own writes only what it runs: pods bound to it. Throws Forbidden. */
+export function authorizePodWrite(user: User, pod: Resource): void {
+  const { nodeName = '' } = (pod.spec ?? {}) as { nodeName?: string };
+  if (user.groups.includes(MASTERS) || isOwnNode(user, nodeName)) return;
+  throw new ApiError(
+    'Forbidden',
+    `pods ${JSON.stringify(pod.metadata.name)} is forbidden: it does not run on the node of ${JSON.stringify(user.name)}`,
+  );
+}
+
+export function isNode(user: User): boolean {
+  return user.groups.includes(NODES);
 }
 
 function isOwnNode(user: User, node: string | undefined): boolean {

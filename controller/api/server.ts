@@ -9,6 +9,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/logging/logger.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { type Inspection, isInspectionPath } from '../inspection/inspection.ts';
+import type { ControllerMetrics } from '../metrics.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiKind, Verb } from './api-kind.ts';
 import { parseBody } from './body.ts';
@@ -21,7 +22,14 @@ import {
   groupList,
   resourceList,
 } from './discovery.ts';
-import { type Attributes, authenticate, authorize, type User } from './identity.ts';
+import {
+  type Attributes,
+  authenticate,
+  authorize,
+  authorizePodWrite,
+  isNode,
+  type User,
+} from './identity.ts';
 import { joinSockets, kubeletAddress, openToNode } from './node-relay.ts';
 import { findApiKind } from './registry.ts';
 import { contentType, isTrue, parseResourcePath, type ResourceRequest, readBody } from './request.ts';
@@ -46,12 +54,15 @@ export interface ApiServerOptions extends HandlerContext {
   readonly port: number;
   readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
   readonly version: string;
+  readonly metrics: ControllerMetrics;
   /** Answers under `calico-ts.dev`. */
   readonly inspection: Inspection;
   /** Whether it can do its work: etcd answers and the watches are up. */
   readonly isReady: () => Promise<boolean>;
 }
 
+const MAX_CONNECTIONS = 10_000;
+const KEEP_ALIVE_MS = 120_000;
 const NODE_SUBRESOURCES = new Set(['log', 'exec', 'attach', 'portforward']);
 const REVIEW = /^\/apis\/(authentication|authorization)\.k8s\.io\/v1\/(selfsubject\w*reviews)$/;
 const REVIEW_KINDS: Readonly<Record<string, string>> = {
@@ -74,6 +85,9 @@ export class ApiServer {
       rejectUnauthorized: false,
       minVersion: 'TLSv1.2',
     });
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    // Longer than clients keep theirs: so the client closes, and never writes to one that is just being closed.
+    this.#server.keepAliveTimeout = KEEP_ALIVE_MS;
     this.#server.on('request', (request, response) => void this.#handle(request, response));
     this.#server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
     this.#server.on('connection', (socket) => this.#track(socket));
@@ -107,8 +121,15 @@ export class ApiServer {
     socket.on('close', () => this.#sockets.delete(socket));
   }
 
+  get connections(): number {
+    return this.#server.listening ? this.#sockets.size : 0;
+  }
+
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => response.destroy());
+    response.on('close', () =>
+      this.#options.metrics.countRequest(request.method ?? 'GET', response.statusCode),
+    );
     try {
       await this.#dispatch(request, response);
     } catch (error) {
@@ -119,9 +140,10 @@ export class ApiServer {
   }
 
   async #dispatch(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'https://api');
+    const url = urlOf(request);
     if (await this.#answerOpenPath(url.pathname, response)) return;
     const user = this.#authenticate(request);
+    if (url.pathname === '/metrics') return this.#answerMetrics(response);
     if (this.#answerDiscovery(url.pathname, request, response)) return;
     if (REVIEW.test(url.pathname)) return this.#answerReview(url.pathname, request, response, user);
     if (isInspectionPath(url.pathname)) {
@@ -133,6 +155,9 @@ export class ApiServer {
       throw new ApiError('NotFound', 'the server could not find the requested resource');
     const call: Call = { ...resource, request, response, query: url.searchParams };
     authorize(user, attributesOf(call, request.method ?? 'GET'));
+    const isPodWrite = call.kind.kind === 'Pod' && call.name !== undefined && request.method !== 'GET';
+    if (isPodWrite && isNode(user))
+      authorizePodWrite(user, await this.#options.store.get(call.kind, call.namespace, call.name ?? ''));
     await this.#serve(call);
   }
 
@@ -187,6 +212,12 @@ export class ApiServer {
     const found = groupDiscovery(path);
     if (found !== undefined) sendJson(response, 200, found);
     return found !== undefined;
+  }
+
+  async #answerMetrics(response: ServerResponse): Promise<void> {
+    const { type, text } = await this.#options.metrics.render();
+    response.writeHead(200, { 'content-type': type });
+    response.end(text);
   }
 
   async #answerReview(
@@ -275,7 +306,7 @@ export class ApiServer {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy());
     try {
-      const url = new URL(request.url ?? '/', 'https://api');
+      const url = urlOf(request);
       const user = this.#authenticate(request);
       const resource = parseResourcePath(url.pathname);
       if (resource?.subresource === undefined || !NODE_SUBRESOURCES.has(resource.subresource))
@@ -301,6 +332,12 @@ export class ApiServer {
       throw new ApiError('BadRequest', `pod ${name ?? ''} does not have a host assigned`);
     return this.#options.store.get(nodes, undefined, nodeName);
   }
+}
+
+function urlOf(request: IncomingMessage): URL {
+  const url = URL.parse(request.url ?? '/', 'https://api');
+  if (url === null) throw new ApiError('BadRequest', 'the path is not well formed');
+  return url;
 }
 
 /** `/api/v1`, `/apis/G`, `/apis/G/V`. */

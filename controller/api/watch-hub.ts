@@ -13,6 +13,8 @@ const HISTORY = 20_000;
 const RETRY_MS = 500;
 /** Events that may wait for one slow client before its watch is ended (it lists again). */
 const MAX_PENDING = 10_000;
+/** Watches at a time. */
+const MAX_SUBSCRIPTIONS = 5_000;
 
 export interface HubItem {
   /** Undefined: everything up to `revision` has been said. */
@@ -65,6 +67,10 @@ export class WatchHub {
   subscribe(prefix: string, revision: number, signal: AbortSignal): AsyncIterable<HubItem> {
     if (revision < this.#oldest)
       throw new ApiError('Expired', `too old resource version: ${revision} (${this.#oldest})`);
+    if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS)
+      throw new ApiError('TooManyRequests', `more than ${MAX_SUBSCRIPTIONS} watches at a time`, {
+        retryAfterSeconds: 10,
+      });
     const subscription = new Subscription(prefix, revision);
     for (const item of this.#history) subscription.push(item);
     if (this.#revision > revision) subscription.push({ event: undefined, revision: this.#revision });

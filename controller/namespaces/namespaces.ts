@@ -46,6 +46,10 @@ export class Namespaces implements Startable {
     });
   }
 
+  get queueLength(): number {
+    return this.#queue.size;
+  }
+
   async start(): Promise<void> {
     this.#queue.start();
     this.#informer.start();

@@ -51,6 +51,10 @@ export class Scheduler implements Startable {
     });
   }
 
+  get queueLength(): number {
+    return this.#queue.size;
+  }
+
   async start(): Promise<void> {
     this.#queue.start();
     this.#nodes.start();

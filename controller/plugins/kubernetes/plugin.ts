@@ -63,6 +63,10 @@ export class KubernetesPlugin implements Startable {
     for (const { name, kind } of sources) this.#informers.set(name, this.#informer(name, kind));
   }
 
+  get queueLength(): number {
+    return this.#queue.size;
+  }
+
   async start(): Promise<void> {
     this.#queue.start();
     for (const informer of this.#informers.values()) informer.start();
