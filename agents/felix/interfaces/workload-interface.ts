@@ -6,20 +6,15 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { POD_SYSCTLS, workloadInterfaceSysctls } from './sysctls.ts';
 
-export const HOST_SIDE_MAC = 'ee:ee:ee:ee:ee:ee';
-export const GATEWAY_V4 = '169.254.1.1';
+const HOST_SIDE_MAC = 'ee:ee:ee:ee:ee:ee';
+const GATEWAY_V4 = '169.254.1.1';
 /** The link-local address that the host side's MAC gives. */
-export const GATEWAY_V6 = 'fe80::ecee:eeff:feee:eeee';
+const GATEWAY_V6 = 'fe80::ecee:eeff:feee:eeee';
 
 /** `cali` + 11 hexadecimal digits: of SHA-1 over `namespace.pod`. */
 export function podInterfaceName(namespace: string, pod: string): string {
   const digest = createHash('sha1').update(`${namespace}.${pod}`).digest('hex');
   return `cali${digest.slice(0, 11)}`;
-}
-
-/** Outside Kubernetes: the container id's beginning. */
-export function containerInterfaceName(containerId: string): string {
-  return `cali${containerId.slice(0, 11)}`;
 }
 
 export interface WorkloadInterface {
@@ -80,7 +75,7 @@ export async function deleteWorkloadInterface(writer: KernelWriterClient, hostNa
 }
 
 /** Whether the host has a link of this name. */
-export async function hasInterface(writer: KernelWriterClient, name: string): Promise<boolean> {
+async function hasInterface(writer: KernelWriterClient, name: string): Promise<boolean> {
   const links: unknown = JSON.parse((await writer.ipQuery(['-j', 'link', 'show'])) || '[]');
   return Array.isArray(links) && links.some((link: { readonly ifname?: unknown }) => link.ifname === name);
 }

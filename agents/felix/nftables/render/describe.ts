@@ -91,7 +91,7 @@ export function describeTable(from: Describable): TableDescription {
 }
 
 /** One line for what a rule id in a packet's or flow's mark stands for. */
-export function describeRule(meaning: RuleMeaning): string {
+function describeRule(meaning: RuleMeaning): string {
   switch (meaning.type) {
     case 'rule': {
       const { ref } = meaning;

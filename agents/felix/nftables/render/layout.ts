@@ -17,12 +17,12 @@ export interface LayoutOptions {
 }
 
 export const TABLE = 'inet calico';
-export const BASE_CHAINS = {
+const BASE_CHAINS = {
   forward: 'type filter hook forward priority filter; policy accept;',
   input: 'type filter hook input priority filter; policy accept;',
   prerouting: 'type filter hook prerouting priority raw; policy accept;',
 } as const;
-export const NAT_CHAIN = {
+const NAT_CHAIN = {
   name: 'postrouting',
   declaration: 'type nat hook postrouting priority srcnat; policy accept;',
 } as const;

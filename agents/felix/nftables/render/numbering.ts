@@ -132,7 +132,7 @@ export class Numbering {
   }
 }
 
-export function epochSuffix(epoch: number): string {
+function epochSuffix(epoch: number): string {
   return `v${epoch}`;
 }
 

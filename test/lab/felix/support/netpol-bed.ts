@@ -106,9 +106,8 @@ export class NetpolBed {
     this.servers.close();
     for (const host of this.hosts.values()) {
       await host.dataplane.stop();
-      host.pods.length = 0;
+      for (const pod of host.pods.splice(0)) pod.namespace.close();
     }
-    for (const { pod } of this.#pods.values()) pod.namespace.close();
     this.#pods = new Map();
     for (const external of this.#externals.values()) external.close();
     this.#externals = new Map();

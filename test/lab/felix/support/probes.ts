@@ -163,7 +163,7 @@ function settleDenied(flows: readonly OpenProbe[], before: DenialCount, now: Den
   }
 }
 
-export function denialKey(probe: Probe): readonly [string, string, number, number] {
+function denialKey(probe: Probe): readonly [string, string, number, number] {
   const isV6 = probe.to.includes(':');
   const protocol = {
     TCP: IpProtocol.tcp,

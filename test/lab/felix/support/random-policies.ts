@@ -5,14 +5,14 @@ import fc from 'fast-check';
 import type { Resource } from '../../../../lib/model/metadata.ts';
 
 const API = 'projectcalico.org/v3';
-export const NAMESPACES = ['red', 'blue'] as const;
+const NAMESPACES = ['red', 'blue'] as const;
 
 const maybe = <Value>(arbitrary: fc.Arbitrary<Value>, freq = 2): fc.Arbitrary<Value | undefined> =>
   fc.option(arbitrary, { nil: undefined, freq });
 const few = <Value>(...values: readonly Value[]): fc.Arbitrary<Value[]> =>
   fc.subarray([...values], { minLength: 1, maxLength: 3 });
 
-export const randomLabels = fc.dictionary(fc.constantFrom('role', 'app'), fc.constantFrom('web', 'db'), {
+const randomLabels = fc.dictionary(fc.constantFrom('role', 'app'), fc.constantFrom('web', 'db'), {
   maxKeys: 2,
   noNullPrototype: true,
 });

@@ -13,7 +13,7 @@ import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
 import { Namespace } from './namespaces.ts';
 import type { DenialCount } from './probes.ts';
 
-export const FABRIC_LENGTH = 24;
+const FABRIC_LENGTH = 24;
 
 /** The switch between hosts: a bridge in a namespace that is no host's. */
 export class Fabric {

@@ -17,7 +17,7 @@ import type {
   PolicyId,
 } from '../../../../lib/policy/compiled.ts';
 
-export const ANY: CompiledEntity = {
+const ANY: CompiledEntity = {
   nets: [],
   notNets: [],
   selectors: [],
