@@ -50,7 +50,7 @@ export const PACKAGES: readonly DebianPackage[] = [
   },
   {
     name: 'kubectl',
-    groups: ['lab'],
+    groups: ['lab', 'integration'],
     fromTrixie: true,
     evidence: versioned('kubectl', {
       args: ['version', '--client'],
