@@ -22,10 +22,12 @@ const ROOT = join(import.meta.dirname, '..');
 const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 15_000;
 
-const HELP = `npm run lab [-- OPTIONS]            start a lab (3 hosts) in the background
+const HELP = `npm run lab [-- OPTIONS]            start a lab (3 hosts) in the background and play the story on it
   --hosts N                        with N hosts
   --no-install                     do not fetch missing Debian packages
+  --no-story                       only start it
   --source                         run the programs from source instead of compiled
+npm run lab -- story               play the story again
 npm run lab -- status              hosts, addresses, programs
 npm run lab -- shell [HOST] [COMMAND …]   a shell on a host (or beside etcd), or one command
 npm run lab -- etcdctl …           etcdctl with the lab's endpoint set
@@ -62,6 +64,8 @@ async function main(args: readonly string[]): Promise<number> {
       return await control(context, { op: 'status' });
     case 'shell':
       return await shell(context, rest);
+    case 'story':
+      return await playStory(context, availableForm());
     case 'add':
       return await control(context, {
         op: 'addHost',
@@ -99,6 +103,7 @@ async function up(context: Context, args: readonly string[]): Promise<number> {
     options: {
       hosts: { type: 'string', default: '3' },
       'no-install': { type: 'boolean', default: false },
+      'no-story': { type: 'boolean', default: false },
       source: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -117,18 +122,44 @@ async function up(context: Context, args: readonly string[]): Promise<number> {
   if (!values.source) await buildIfChanged();
   resetStateDir(context.stateDir, context.uid);
   const form = values.source ? 'source' : 'dist';
-  const program = values.source ? join(ROOT, 'lab/main.ts') : join(ROOT, 'dist/lab/main.js');
   const options = ['--state-dir', context.stateDir, '--package-root', ROOT, '--programs', form];
-  const argv = [process.execPath, program, ...options, '--hosts', values.hosts];
+  const argv = [process.execPath, programFile('lab/main', form), ...options, '--hosts', values.hosts];
   await step(`starting a lab of ${values.hosts} hosts in ${context.stateDir}`, async (at) => {
     await startDetached(context, insideArgv(argv, context.isRoot), env, (line) => at.note(line));
   });
   console.log(`lab ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
-  const code = await control(context, { op: 'status' });
-  console.log(
-    'next: npm run lab -- shell node-1   npm run lab -- etcdctl get --prefix /   npm run lab -- --down',
-  );
+  const code = values['no-story'] ? await control(context, { op: 'status' }) : await playStory(context, form);
+  if (code === 0) console.log(WHERE_NEXT);
   return code;
+}
+
+const WHERE_NEXT = `
+where to look next
+  npm run lab -- kubectl get pods -A -o wide
+  npm run lab -- calicoctl node status
+  npm run lab -- calicoctl events -f
+  npm run lab -- etcdctl get --prefix /calico --keys-only
+  npm run lab -- shell node-1 nft list table inet calico
+  npm run lab -- --down`;
+
+/** The scenes run inside, beside etcd. */
+async function playStory(context: Context, form: 'dist' | 'source'): Promise<number> {
+  const record = mustRun(context);
+  const options = ['--state-dir', context.stateDir, '--calicoctl', programFile('cli/main', form)];
+  const argv = [process.execPath, programFile('lab/story/main', form), ...options];
+  return await runInherited(
+    enterArgv(argv, { ...context, pid: record.pid, cwd: ROOT }),
+    installedEnvironment(),
+  );
+}
+
+function programFile(path: string, form: 'dist' | 'source'): string {
+  return form === 'source' ? join(ROOT, `${path}.ts`) : join(ROOT, 'dist', `${path}.js`);
+}
+
+/** Compiled, where it was compiled. */
+function availableForm(): 'dist' | 'source' {
+  return existsSync(programFile('cli/main', 'dist')) ? 'dist' : 'source';
 }
 
 async function startDetached(
@@ -254,16 +285,12 @@ async function tool(
   const { etcdEndpoint } = await callControl(context.stateDir, { op: 'status' });
   const env = installedEnvironment();
   const kubeconfig = join(context.stateDir, 'kubeconfig');
-  const calicoctl = [process.execPath, join(ROOT, 'cli/main.ts')];
+  const calicoctl = [process.execPath, programFile('cli/main', availableForm())];
   const argv = name === 'calicoctl' ? [...calicoctl, ...args] : [name, ...args];
   const settings = {
     ...etcdctlEnvironment(etcdEndpoint, join(context.stateDir, 'certificates/etcd-root')),
     KUBECONFIG: kubeconfig,
   };
-  const missing = name === 'kubectl' ? kubeconfig : name === 'calicoctl' ? calicoctl[1] : undefined;
-  if (missing !== undefined && !existsSync(missing)) {
-    throw new UsageError(`${name} cannot be used with this lab: there is no ${missing}`);
-  }
   const enter = enterArgv(argv, { ...context, pid: record.pid, cwd: process.cwd() });
   return await runInherited(enter, { ...env, ...settings });
 }

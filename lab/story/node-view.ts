@@ -1,6 +1,7 @@
 // What a node says of itself (the agent's node API, through the controller), and what its kernel and etcd say of its blocks.
 
-import type { Stage } from './stage.ts';
+import { SceneError } from './scene-error.ts';
+import type { EtcdEntry, PodRef, Stage } from './stage.ts';
 
 export interface NodeStatus {
   readonly ready: boolean;
@@ -53,9 +54,38 @@ export async function learnedRoutes(stage: Stage, node: string): Promise<readonl
   return routes.filter(({ gateway }) => gateway !== undefined);
 }
 
+const BLOCKS_ROOT = '/calico/ipam/v2/assignment/ipv4/block/';
+
+export interface PodBlock extends EtcdEntry {
+  readonly cidr: string;
+  /** `host:NAME` of the owner. */
+  readonly affinity: string;
+}
+
+/** The block that a pod's address was taken from, as etcd has it. Throws SceneError where there is none. */
+export async function blockOfPod(stage: Stage, pod: PodRef): Promise<PodBlock> {
+  for (const entry of await stage.etcd(BLOCKS_ROOT)) {
+    const { affinity = '', attributes = [] } = JSON.parse(entry.value) as {
+      affinity?: string;
+      attributes?: readonly { readonly secondary?: Readonly<Record<string, string>> | null }[];
+    };
+    const isIts = attributes.some(
+      ({ secondary }) => secondary?.['pod'] === pod.name && secondary['namespace'] === pod.namespace,
+    );
+    if (isIts) return { ...entry, affinity, cidr: cidrOf(entry.key.slice(BLOCKS_ROOT.length)) };
+  }
+  const what = `a block in etcd names ${pod.namespace}/${pod.name}`;
+  throw new SceneError({ code: 'checkFailed', what, found: 'none' });
+}
+
+/** As keys name it: 10.65.0.0-26. */
+function cidrOf(name: string): string {
+  return name.replace(/-(\d+)$/, '/$1');
+}
+
 /** Blocks that etcd holds for a host, as CIDRs. */
 export async function blocksOf(stage: Stage, node: string): Promise<readonly string[]> {
   const prefix = `/calico/ipam/v2/host/${node}/ipv4/block/`;
   const entries = await stage.etcd(prefix);
-  return entries.map(({ key }) => key.slice(prefix.length).replace(/-(\d+)$/, '/$1'));
+  return entries.map(({ key }) => cidrOf(key.slice(prefix.length)));
 }

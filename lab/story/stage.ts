@@ -98,7 +98,10 @@ export class Stage {
     if (!isTrue) throw new SceneError({ code: 'checkFailed', what, found });
   }
 
-  /** Asks again until the answer is accepted; gives it back with the milliseconds that it took. */
+  /**
+   * Asks again until the answer is accepted; gives it back with the milliseconds that it took. A command that fails counts as
+   * an answer that is not accepted: what it asks may be on its way up.
+   */
   async eventually<T>(
     what: string,
     ask: () => Promise<T>,
@@ -107,13 +110,17 @@ export class Stage {
   ): Promise<{ readonly answer: T; readonly ms: number }> {
     const startedAt = performance.now();
     for (;;) {
-      const answer = await ask();
-      const ms = Math.round(performance.now() - startedAt);
-      if (accept(answer)) return { answer, ms };
-      if (ms > timeoutMs) {
-        const found = typeof answer === 'string' ? answer : JSON.stringify(answer);
-        throw new SceneError({ code: 'timedOut', what, timeoutMs, found });
+      let found: string;
+      try {
+        const answer = await ask();
+        if (accept(answer)) return { answer, ms: Math.round(performance.now() - startedAt) };
+        found = typeof answer === 'string' ? answer : (JSON.stringify(answer) ?? 'nothing');
+      } catch (error) {
+        if (!(error instanceof SceneError)) throw error;
+        found = error.message;
       }
+      if (performance.now() - startedAt > timeoutMs)
+        throw new SceneError({ code: 'timedOut', what, timeoutMs, found });
       await waitFor(PAUSE_MS);
     }
   }

@@ -68,6 +68,7 @@ export const PACKAGES: readonly DebianPackage[] = [
   { name: 'busybox-static', groups: ['lab'], evidence: program('busybox') },
   { name: 'iputils-ping', groups: ['lab'], evidence: program('ping') },
   { name: 'openssl', groups: ['lab', 'integration'], evidence: program('openssl') },
+  { name: 'tcpdump', groups: ['lab'], evidence: program('tcpdump') },
   { name: 's6', groups: ['lab'], evidence: program('s6-svscan') },
   { name: 'redis-server', groups: ['lab', 'integration'], evidence: program('redis-server') },
   { name: 'bird2', groups: ['interop'], evidence: program('bird', 'birdc') },

@@ -46,7 +46,7 @@ afterAll(async () => {
 
 describe('npm run lab, without root', () => {
   it('comes up, is entered, grows, and ends without a trace', async () => {
-    const up = await lab('--source', '--no-install', '--hosts', '2');
+    const up = await lab('--source', '--no-install', '--no-story', '--hosts', '2');
     expect(up).toMatchObject({ code: 0, stderr: '' });
     expect(up.stdout).toMatch(/^node-2 +172\.30\.0\.12 /m);
     const record = JSON.parse(readFileSync(join(stateDir, 'lab.json'), 'utf8')) as { pid: number };

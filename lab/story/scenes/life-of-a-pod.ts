@@ -6,9 +6,10 @@ import type { CalicoEvent } from '../../../lib/events/event.ts';
 import type { Service } from '../../../lib/process/service.ts';
 import type { ClusterHost } from '../cluster.ts';
 import { clusterEvents, findChain, type Link, renderChain } from '../event-log.ts';
+import { blockOfPod } from '../node-view.ts';
 import { askFrom, runPods } from '../pods.ts';
 import type { PodRef, Stage } from '../stage.ts';
-import { NAMESPACES, WEB } from './reach.ts';
+import { NAMESPACES, webOf } from './reach.ts';
 
 const [RED, GREEN] = NAMESPACES;
 const POOL = 'story-pool';
@@ -26,8 +27,8 @@ interface Life {
 
 export async function playLifeOfAPod(stage: Stage): Promise<void> {
   const hosts = await stage.cluster.hosts();
-  const host = hosts.find(({ name }) => name === stage.pod(GREEN, WEB).node);
-  const peer = hosts.find(({ name }) => name === stage.pod(RED, WEB).node);
+  const host = hosts.find(({ name }) => name === stage.pod(GREEN, webOf(GREEN)).node);
+  const peer = hosts.find(({ name }) => name === stage.pod(RED, webOf(RED)).node);
   if (host === undefined || peer === undefined) return stage.check(false, 'the hosts are known', '');
   await createPool(stage);
   try {
@@ -104,14 +105,14 @@ async function showDatastore(stage: Stage, pod: PodRef, host: ClusterHost, peer:
     `spec.nodeName: ${boundTo}`,
   );
 
-  const blocksRoot = '/calico/ipam/v2/assignment/ipv4/block/';
-  const blocks = await stage.etcd(blocksRoot);
-  const entry = blocks.find(({ value }) => value.includes(`"pod":"${pod.name}"`));
-  const affinity = (JSON.parse(entry?.value ?? '{}') as { affinity?: string }).affinity;
-  stage.check(affinity === `host:${host.name}`, `the pod's block belongs to ${host.name}`, String(affinity));
-  const block = (entry?.key ?? '').slice(blocksRoot.length).replace(/-(\d+)$/, '/$1');
-  stage.narrator.step(`the host claimed block ${block} and gave ${pod.ip} out of it`);
-  stage.narrator.artefact(`etcdctl get ${entry?.key}`, entry?.value ?? '');
+  const block = await blockOfPod(stage, pod);
+  stage.check(
+    block.affinity === `host:${host.name}`,
+    `${block.cidr} belongs to ${host.name}`,
+    block.affinity,
+  );
+  stage.narrator.step(`the host claimed block ${block.cidr} and gave ${pod.ip} out of it`);
+  stage.narrator.artefact(`etcdctl get ${block.key}`, block.value);
 
   const endpoints = await stage.etcd(
     `/calico/resources/v3/projectcalico.org/workloadendpoints/${pod.namespace}/`,
@@ -127,7 +128,7 @@ async function showDatastore(stage: Stage, pod: PodRef, host: ClusterHost, peer:
     `etcdctl get ${endpoint?.key}   (revision ${endpoint?.modRevision})`,
     endpoint?.value ?? '',
   );
-  return { pod, host, peer, block, interfaceName: spec?.interfaceName ?? '' };
+  return { pod, host, peer, block: block.cidr, interfaceName: spec?.interfaceName ?? '' };
 }
 
 /** The UPDATE as it came in at the peer, and the route that the peer made of it. */
@@ -191,7 +192,7 @@ async function showPod(stage: Stage, { pod }: Life): Promise<void> {
   stage.check(/default via 169\.254\.1\.1 dev eth0/.test(seen), 'its gateway is 169.254.1.1', seen);
   stage.narrator.step("the pod's process runs; its gateway is the host's end of its own cable");
   stage.narrator.artefact(`kubectl exec -n ${pod.namespace} ${pod.name} -- sh -c '${script}'`, seen);
-  const others = NAMESPACES.map((namespace) => stage.pod(namespace, WEB));
+  const others = NAMESPACES.map((namespace) => stage.pod(namespace, webOf(namespace)));
   const answers = await askFrom(stage, pod, others);
   const found = others
     .map(({ namespace, name, ip }) => `${ip}: ${answers.get(`${namespace}/${name}`) ?? 'nobody'}`)

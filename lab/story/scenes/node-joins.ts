@@ -1,10 +1,10 @@
 // Scene 4: a node joins. It finds its peers, they find it, and the first pod on it is reached from everywhere.
 
 import type { ClusterHost } from '../cluster.ts';
-import { blocksOf, learnedRoutes, nodeStatus } from '../node-view.ts';
+import { nodeStatus } from '../node-view.ts';
 import { askFrom, runPods } from '../pods.ts';
-import type { Stage } from '../stage.ts';
-import { NAMESPACES, WEB } from './reach.ts';
+import type { PodRef, Stage } from '../stage.ts';
+import { NAMESPACES, untilRouted, webOf } from './reach.ts';
 
 export const JOINED_POD = 'pioneer';
 const JOIN_TIMEOUT_MS = 60_000;
@@ -32,20 +32,19 @@ export async function playNodeJoins(stage: Stage): Promise<void> {
 
   const [first] = NAMESPACES;
   const [pod] = await runPods(stage, [{ namespace: first, name: JOINED_POD, node: name }]);
-  const blocks = await blocksOf(stage, name);
-  stage.check(blocks.length > 0, `etcd has a block of ${name}`, 'none');
-  for (const other of others) await checkRoute(stage, other, joined, blocks);
+  if (pod === undefined) return;
+  for (const other of others) await checkRoute(stage, other, joined, pod);
   for (const namespace of NAMESPACES) {
-    const from = stage.pod(namespace, WEB);
-    const answers = await askFrom(stage, from, pod === undefined ? [] : [pod]);
+    const from = stage.pod(namespace, webOf(namespace));
+    const answers = await askFrom(stage, from, [pod]);
     const answer = answers.get(`${first}/${JOINED_POD}`);
     stage.check(
       answer === JOINED_POD,
-      `${namespace}/${WEB} reaches ${JOINED_POD}`,
+      `${from.namespace}/${from.name} reaches ${JOINED_POD}`,
       answer ?? 'nobody answered',
     );
   }
-  stage.narrator.step(`the first pod on it, ${pod?.ip}, is reached from every host`);
+  stage.narrator.step(`the first pod on it, ${pod.ip}, is reached from every host`);
 }
 
 async function peersWith(stage: Stage, host: ClusterHost, joined: ClusterHost): Promise<string> {
@@ -58,18 +57,8 @@ async function peersWith(stage: Stage, host: ClusterHost, joined: ClusterHost): 
   return `${host.name}: peer ${joined.address} ${answer?.state} since ${answer?.since}`;
 }
 
-async function checkRoute(
-  stage: Stage,
-  host: ClusterHost,
-  joined: ClusterHost,
-  blocks: readonly string[],
-): Promise<void> {
-  await stage.eventually(
-    `${host.name} routes ${blocks.join(', ')} to ${joined.name}`,
-    () => learnedRoutes(stage, host.name),
-    (routes) =>
-      blocks.every((block) => routes.some(({ dst, gateway }) => dst === block && gateway === joined.address)),
-  );
+async function checkRoute(stage: Stage, host: ClusterHost, joined: ClusterHost, pod: PodRef): Promise<void> {
+  await untilRouted(stage, host, pod, joined);
   const command = ['ip', 'route', 'show', 'proto', '81', 'via', joined.address] as const;
   stage.narrator.artefact(`${host.name}$ ${command.join(' ')}`, await stage.onHost(host.name, command));
 }

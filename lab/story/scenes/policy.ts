@@ -4,7 +4,7 @@
 import { untilProgrammed } from '../node-view.ts';
 import { reaches, runPods } from '../pods.ts';
 import type { PodRef, Stage } from '../stage.ts';
-import { NAMESPACES, WEB } from './reach.ts';
+import { NAMESPACES, webOf } from './reach.ts';
 
 const [RED, GREEN, BLUE] = NAMESPACES;
 const POLICIES_ROOT = '/calico/resources/v3/projectcalico.org/networkpolicies/';
@@ -15,7 +15,7 @@ interface Asker {
 }
 
 export async function playPolicy(stage: Stage): Promise<void> {
-  const target = stage.pod(BLUE, WEB);
+  const target = stage.pod(BLUE, webOf(BLUE));
   const askers = await makeAskers(stage);
   const everybody = askers.map(({ text }) => text);
   await probe(stage, 'without a policy everybody reaches it', askers, target, everybody);
@@ -26,14 +26,14 @@ export async function playPolicy(stage: Stage): Promise<void> {
   const onlyGreen = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': GREEN } } };
   await applyPolicy(stage, target, 'only-green', [onlyGreen]);
   await removePolicy(stage, target, 'only-friends');
-  await probe(stage, `only namespace ${GREEN} reaches it`, askers, target, [nameOf(GREEN, WEB)]);
+  await probe(stage, `only namespace ${GREEN} reaches it`, askers, target, [nameOf(GREEN, webOf(GREEN))]);
 
   await removePolicy(stage, target, 'only-green');
   await probe(stage, 'without the policies everybody reaches it again', askers, target, everybody);
 }
 
 async function makeAskers(stage: Stage): Promise<readonly Asker[]> {
-  const nodeOf = (namespace: string): string => stage.pod(namespace, WEB).node;
+  const nodeOf = (namespace: string): string => stage.pod(namespace, webOf(namespace)).node;
   await runPods(stage, [
     { namespace: BLUE, name: 'friend', node: nodeOf(RED), labels: { role: 'friend' } },
     { namespace: BLUE, name: 'stranger', node: nodeOf(GREEN), labels: { role: 'stranger' } },
@@ -41,8 +41,8 @@ async function makeAskers(stage: Stage): Promise<readonly Asker[]> {
   return [
     [BLUE, 'friend'] as const,
     [BLUE, 'stranger'] as const,
-    [RED, WEB] as const,
-    [GREEN, WEB] as const,
+    [RED, webOf(RED)] as const,
+    [GREEN, webOf(GREEN)] as const,
   ].map(([namespace, name]) => ({ pod: stage.pod(namespace, name), text: nameOf(namespace, name) }));
 }
 
@@ -81,7 +81,7 @@ async function applyPolicy(
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
     metadata: { name, namespace: target.namespace },
-    spec: { podSelector: { matchLabels: { app: WEB } }, policyTypes: ['Ingress'], ingress: [{ from }] },
+    spec: { podSelector: { matchLabels: { app: 'web' } }, policyTypes: ['Ingress'], ingress: [{ from }] },
   };
   await stage.apply([policy]);
   const key = storedKey(target, name);

@@ -2,14 +2,16 @@
 // bridge, no packet an overlay.
 
 import type { ClusterHost } from '../cluster.ts';
-import { blocksOf, learnedRoutes, nodeStatus } from '../node-view.ts';
+import { blockOfPod, learnedRoutes, nodeStatus } from '../node-view.ts';
 import { askFrom, clearPods, namespaceObject, runPods } from '../pods.ts';
-import type { Stage } from '../stage.ts';
+import type { PodRef, Stage } from '../stage.ts';
 
 /** The story's namespaces, one a host. */
 export const NAMESPACES = ['story-red', 'story-green', 'story-blue'] as const;
-/** Name and label `app` of the pod that each of them has. */
-export const WEB = 'web';
+/** The pod that each of them has is named so that its answer says whose it is: web-red, web-green, web-blue. */
+export function webOf(namespace: string): string {
+  return namespace.replace('story-', 'web-');
+}
 
 export async function playReach(stage: Stage): Promise<void> {
   await clearPods(stage);
@@ -21,15 +23,15 @@ export async function playReach(stage: Stage): Promise<void> {
     stage,
     NAMESPACES.map((namespace, index) => ({
       namespace,
-      name: WEB,
+      name: webOf(namespace),
       node: hosts[index]?.name ?? '',
-      labels: { app: WEB },
+      labels: { app: 'web' },
     })),
   );
   for (const { namespace, name, node, ip } of pods)
     stage.narrator.step(`pod ${namespace}/${name} runs on ${node} with address ${ip}`);
   await Promise.all(hosts.map((host) => checkPeers(stage, host, hosts)));
-  for (const host of hosts) await checkRoutes(stage, host, hosts);
+  for (const host of hosts) await checkRoutes(stage, host, hosts, pods);
   for (const host of hosts) await checkNoBridge(stage, host.name);
   await checkAnswers(stage);
 }
@@ -47,24 +49,37 @@ async function checkPeers(stage: Stage, host: ClusterHost, hosts: readonly Clust
   );
 }
 
-/** The kernel has each other host's blocks through that host, put there by bgpd. */
-async function checkRoutes(stage: Stage, host: ClusterHost, hosts: readonly ClusterHost[]): Promise<void> {
-  for (const other of hosts) {
-    if (other.name === host.name) continue;
-    const blocks = await blocksOf(stage, other.name);
-    stage.check(blocks.length > 0, `etcd has a block of ${other.name}`, 'none');
-    await stage.eventually(
-      `${host.name} routes ${blocks.join(', ')} to ${other.name} (${other.address})`,
-      () => learnedRoutes(stage, host.name),
-      (routes) =>
-        blocks.every((block) =>
-          routes.some(({ dst, gateway }) => dst === block && gateway === other.address),
-        ),
-    );
+/** The kernel has the block of each other host's pod through that host, put there by bgpd. */
+async function checkRoutes(
+  stage: Stage,
+  host: ClusterHost,
+  hosts: readonly ClusterHost[],
+  pods: readonly PodRef[],
+): Promise<void> {
+  for (const pod of pods) {
+    const other = hosts.find(({ name }) => name === pod.node);
+    if (other === undefined || other.name === host.name) continue;
+    await untilRouted(stage, host, pod, other);
   }
   const command = ['ip', 'route', 'show', 'proto', '81'] as const;
   stage.narrator.step(`${host.name} has learned the way to every other host's block`);
   stage.narrator.artefact(`${host.name}$ ${command.join(' ')}`, await stage.onHost(host.name, command));
+}
+
+/** Waits until `host` has a learned route to the block of the pod's address through the pod's own host. */
+export async function untilRouted(
+  stage: Stage,
+  host: ClusterHost,
+  pod: PodRef,
+  owner: ClusterHost,
+): Promise<void> {
+  const { cidr, affinity } = await blockOfPod(stage, pod);
+  stage.check(affinity === `host:${owner.name}`, `${cidr} belongs to ${owner.name}`, affinity);
+  await stage.eventually(
+    `${host.name} routes ${cidr} to ${owner.name} (${owner.address})`,
+    () => learnedRoutes(stage, host.name),
+    (routes) => routes.some(({ dst, gateway }) => dst === cidr && gateway === owner.address),
+  );
 }
 
 async function checkNoBridge(stage: Stage, host: string): Promise<void> {
@@ -75,7 +90,7 @@ async function checkNoBridge(stage: Stage, host: string): Promise<void> {
 }
 
 async function checkAnswers(stage: Stage): Promise<void> {
-  const pods = NAMESPACES.map((namespace) => stage.pod(namespace, WEB));
+  const pods = NAMESPACES.map((namespace) => stage.pod(namespace, webOf(namespace)));
   const lines: string[] = [];
   for (const from of pods) {
     const targets = pods.filter((each) => each !== from);

@@ -19,6 +19,8 @@ export type TestLabOptions = Partial<
   readonly hosts: number;
   /** 0 to 3. */
   readonly index?: number;
+  /** All programs of a cluster, instead of bare hosts. */
+  readonly isCluster?: boolean;
 };
 
 export interface TestLab {
@@ -26,9 +28,9 @@ export interface TestLab {
   stop(): Promise<void>;
 }
 
-/** Starts etcd and bare hosts, unless `nodeProcesses` names programs for them. */
+/** Starts etcd and bare hosts, unless `nodeProcesses` or `isCluster` give them programs. */
 export async function startTestLab(options: TestLabOptions): Promise<TestLab> {
-  const { hosts, index = 0, ...rest } = options;
+  const { hosts, index = 0, isCluster = false, ...rest } = options;
   const worker = Number(process.env['JEST_WORKER_ID'] ?? '1') - 1;
   const stateDir = mkdtempSync(join(tmpdir(), 'ct-lab-'));
   const removeStateDir = () => rmSync(stateDir, { recursive: true, force: true });
@@ -39,8 +41,7 @@ export async function startTestLab(options: TestLabOptions): Promise<TestLab> {
       env: process.env,
       fabric: worker * FABRICS_PER_WORKER + index,
       programs: process.env['CALICO_TS_PROGRAMS'] === 'dist' ? 'dist' : 'source',
-      nodeProcesses: [],
-      fabricProcesses: [],
+      ...(isCluster ? {} : { nodeProcesses: [], fabricProcesses: [] }),
       nodes: Array.from({ length: hosts }, (_, each) => `node-${each + 1}`),
       ...rest,
     });
