@@ -6,7 +6,6 @@ import type {
   CompiledRule,
   CompiledWorkloadEndpoint,
   Direction,
-  PolicyId,
   RuleVerdict,
 } from '../../../../lib/policy/compiled.ts';
 import { policyKey } from '../../../../lib/policy/compiled.ts';
@@ -35,24 +34,16 @@ export interface RenderedGroup {
   readonly sets: readonly RunSet[];
 }
 
-/** The list of one direction, without what never reaches the kernel: staged, untracked and pre-DNAT policies. */
-export function groupListOf(
-  endpoint: CompiledWorkloadEndpoint,
-  direction: Direction,
-  state: DataplaneState,
-): GroupList {
+/**
+ * The list of one direction. The calculation graph gives only policies that govern the direction, and untracked and
+ * pre-DNAT ones apart; staged ones are among the rest, and never reach the kernel.
+ */
+export function groupListOf(endpoint: CompiledWorkloadEndpoint, direction: Direction): GroupList {
   const tiers = endpoint.tiers.flatMap((tier): GroupTier[] => {
-    const policies = tier[direction].filter((id) => isEnforced(id, direction, state)).map(policyKey);
+    const policies = tier[direction].filter(({ kind }) => !kind.startsWith('Staged')).map(policyKey);
     return policies.length === 0 ? [] : [{ name: tier.name, defaultAction: tier.defaultAction, policies }];
   });
   return { direction, tiers, profiles: endpoint.profiles };
-}
-
-function isEnforced(id: PolicyId, direction: Direction, state: DataplaneState): boolean {
-  const policy = state.policies.get(policyKey(id));
-  // One that is named but not there denies (below), so it stays in the list.
-  if (policy === undefined) return true;
-  return !policy.staged && !policy.untracked && !policy.preDnat && policy.governs[direction];
 }
 
 export function groupChainName(numbering: Numbering, direction: Direction, group: number): string {

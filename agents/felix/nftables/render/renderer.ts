@@ -51,7 +51,6 @@ export class Renderer {
   readonly #endpoints = new Map<string, ProgrammedEndpoint>();
   /** Which endpoint an element belongs to: the last that claimed it. */
   readonly #ownerOfElement = new Map<string, string>();
-  readonly #enforcement = new Map<string, string>();
   #generation: number;
   #layout: LayoutOptions | undefined;
 
@@ -90,8 +89,7 @@ export class Renderer {
     for (const selector of changes.selectors) {
       for (const owner of this.#uses.ownersOf(selector)) this.#markOwner(owner, dirty);
     }
-    const endpoints = this.#enforcementChanged(changes) ? this.#state.endpoints.keys() : changes.endpoints;
-    for (const key of new Set([...endpoints, ...changes.endpoints])) this.#updateEndpoint(key, dirty);
+    for (const key of changes.endpoints) this.#updateEndpoint(key, dirty);
     for (const group of isEverythingDirty ? this.#groups.values() : dirty) this.#renderGroup(group);
     this.#dropUnusedGroups();
     if (changes.surroundings || changes.endpoints.size > 0) this.#renderSurroundings();
@@ -167,28 +165,6 @@ export class Renderer {
     }
   }
 
-  /** Whether a policy began or ceased to be one that reaches the kernel, which changes endpoints' lists. */
-  #enforcementChanged(changes: Changes): boolean {
-    let changed = false;
-    for (const key of changes.policies) {
-      const policy = this.#state.policies.get(key);
-      const text =
-        policy === undefined
-          ? undefined
-          : [
-              policy.staged,
-              policy.untracked,
-              policy.preDnat,
-              policy.governs.ingress,
-              policy.governs.egress,
-            ].join();
-      if (this.#enforcement.get(key) !== text) changed = true;
-      if (text === undefined) this.#enforcement.delete(key);
-      else this.#enforcement.set(key, text);
-    }
-    return changed;
-  }
-
   #updateEndpoint(key: string, dirty: Set<Group>): void {
     const before = this.#endpoints.get(key);
     const endpoint = this.#leftOut.has(key) ? undefined : this.#state.endpoints.get(key);
@@ -230,7 +206,7 @@ export class Renderer {
   }
 
   #groupFor(endpoint: CompiledWorkloadEndpoint, direction: Direction, dirty: Set<Group>): Group {
-    const list = groupListOf(endpoint, direction, this.#state);
+    const list = groupListOf(endpoint, direction);
     const key = JSON.stringify(list);
     const known = this.#groups.get(key);
     if (known !== undefined) return known;
