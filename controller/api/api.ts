@@ -16,7 +16,7 @@ import { ApiServer } from './server.ts';
 import { WATCHED_ROOTS, WatchHub } from './watch-hub.ts';
 
 /** Says that `/registry` is ours. */
-export const OWNER_KEY = '/calico-ts/api/owner';
+const OWNER_KEY = '/calico-ts/api/owner';
 /** What kubectl is told; its own version may differ by several. */
 const KUBERNETES_VERSION = '1.32.3';
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';

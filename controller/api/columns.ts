@@ -60,7 +60,7 @@ function containerStatuses(pod: Resource): readonly ContainerStatus[] {
 }
 
 /** kubectl's STATUS column: the container's own reason over the pod's. */
-export function podStatusText(pod: Resource): string {
+function podStatusText(pod: Resource): string {
   let text = textAt(pod, 'status.reason', textAt(pod, 'status.phase', 'Unknown'));
   let hasRunning = false;
   for (const status of [...containerStatuses(pod)].reverse()) {
@@ -202,7 +202,7 @@ export const namespaceColumns: readonly Column[] = [
 ];
 
 /** A LabelSelector as kubectl prints it: `a=b,c in (d,e)`; `<none>` if it selects everything. */
-export function labelSelectorText(selector: unknown): string {
+function labelSelectorText(selector: unknown): string {
   const { matchLabels, matchExpressions } = (selector ?? {}) as {
     matchLabels?: Record<string, string>;
     matchExpressions?: { key: string; operator: string; values?: string[] }[];

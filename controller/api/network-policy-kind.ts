@@ -143,7 +143,7 @@ function validateIpBlock(block: Json, path: string): StatusCause[] {
   });
 }
 
-export function validateLabelSelector(value: unknown, path: string): StatusCause[] {
+function validateLabelSelector(value: unknown, path: string): StatusCause[] {
   const { matchLabels, matchExpressions } = (value ?? {}) as {
     matchLabels?: Json;
     matchExpressions?: Json[];

@@ -272,7 +272,7 @@ export function wholeSeconds(date: Date): string {
 }
 
 /** Throws InternalError for a value that is no object. */
-export function decodeObject(kind: ApiKind, kv: KeyValue): Resource {
+function decodeObject(kind: ApiKind, kv: KeyValue): Resource {
   let stored: unknown;
   try {
     stored = JSON.parse(kv.value);

@@ -236,7 +236,7 @@ export async function handleBinding(context: HandlerContext, call: Call): Promis
   sendJson(response, 201, successStatus({ name, kind: 'pods' }, 201));
 }
 
-export async function bindPod(
+async function bindPod(
   context: Pick<HandlerContext, 'store' | 'events' | 'now'>,
   kind: ApiKind,
   namespace: string,

@@ -11,7 +11,7 @@ import type { Logger } from '../../lib/logging/logger.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { NodeHealth, type NodeHealthSettings } from './node-health.ts';
 
-export const LEASE_NAMESPACE = 'kube-node-lease';
+const LEASE_NAMESPACE = 'kube-node-lease';
 const TICK_MS = 500;
 
 export interface NodeLifecycleOptions extends NodeHealthSettings {
