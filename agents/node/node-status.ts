@@ -7,6 +7,7 @@ import type { BgpdClient } from './bgpd-client.ts';
 import type { Felix } from './felix.ts';
 import type { NodeApiSources } from './node-api.ts';
 import type { PluginMirror } from './plugin-mirror.ts';
+import { formatRules } from './rules-text.ts';
 
 export interface NodeParts {
   readonly node: string;
@@ -25,7 +26,8 @@ export function nodeApiSources(parts: NodeParts): NodeApiSources {
     notReady: parts.notReady,
     status: () => nodeStatus(parts),
     rules: async () => {
-      throw new Error('the resolved table is not shown by this agent');
+      const table = parts.dataplane.describe();
+      return table === undefined ? 'nothing is programmed yet\n' : formatRules(table);
     },
     rib: async (prefix) => {
       const response = await parts.bgpd.ask({ type: 'rib', ...(prefix === undefined ? {} : { prefix }) });
