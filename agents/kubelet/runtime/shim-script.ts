@@ -38,6 +38,10 @@ echo "\${code:-137}" > "$dir/exit"
  * Inner part: first process of the container's own process namespace. Makes a root folder in memory with the image's
  * programs, drops the host's files, starts the command, and passes TERM on. When it ends, the kernel ends everything in
  * the container; the exit code goes out through a file opened before the host's files went away.
+ *
+ * The new root is moved over the old one, as a host may itself be a container, where Docker's seccomp profile forbids
+ * pivot_root. What leads out of a chroot ends in the mount on top, and taking that away needs a capability that commands
+ * lack. The host's other mounts are let go: they would keep alive network namespaces of pods that are gone.
  */
 export const INIT_SCRIPT = `exec 2>&1
 dir=$1 hostname=$2 image=$3 workdir=$4
@@ -49,7 +53,7 @@ root=$dir/root
 mkdir -p "$root"
 mount -t tmpfs -o mode=755,size=64m tmpfs "$root" || fail "mounting the root folder"
 cd "$root" || fail "entering the root folder"
-mkdir bin dev dev/shm etc home old proc root sys tmp usr usr/bin var var/tmp var/www
+mkdir bin dev dev/shm etc home proc root sys tmp usr usr/bin var var/tmp var/www
 chmod 1777 tmp var/tmp dev/shm
 mount --bind "$image/bin" bin && mount -o remount,bind,ro bin || fail "binding the image's programs"
 mount -t proc proc proc || fail "mounting /proc"
@@ -80,12 +84,18 @@ mkdir -p "./$workdir" || fail "making the working folder $workdir"
 exec 9> "$dir/code"
 echo "$stat" > "$dir/init.new"
 mv "$dir/init.new" "$dir/init"
-pivot_root . old || fail "changing the root folder"
-cd /
-umount -l /old && rmdir /old && cd "$workdir" || exit 128
+for each in $(cut -d ' ' -f 2 /proc/self/mounts); do
+  case "$each" in / | /proc | /proc/* | "$root"/*) continue ;; esac
+  case "$root/" in "$each"/*) continue ;; esac
+  umount -l "$each" 2> /dev/null
+done
+mount -o move "$root" / || fail "changing the root folder"
+exec chroot . /bin/sh -c '
+cd "$1" || exit 128
+shift
 "$@" < /dev/null 9>&- &
 child=$!
-trap 'kill -TERM "$child" 2> /dev/null' TERM
+trap "kill -TERM $child 2> /dev/null" TERM
 while :; do
   wait "$child"
   code=$?
@@ -93,6 +103,7 @@ while :; do
 done
 echo "$code" >&9
 exit "$code"
+' init "$workdir" "$@"
 `;
 
 /** Stamps each line with the time of day in hundredths of a second, UTC. */
