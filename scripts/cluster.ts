@@ -3,6 +3,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ComposeCluster } from '../lab/story/compose-cluster.ts';
 import { type RunResult, run, runOk } from '../lib/process/run.ts';
 import { ensureBaseImage } from './base-image.ts';
 import type { Engine } from './engine.ts';
@@ -67,6 +68,15 @@ export class Cluster {
     await step('removing containers, networks and volumes', () =>
       this.compose('down', '--volumes', '--remove-orphans'),
     );
+  }
+
+  /** The same containers as the story's cluster. */
+  storyCluster(): ComposeCluster {
+    return new ComposeCluster({
+      compose: ['docker', ...this.#arguments([])],
+      cwd: ROOT,
+      env: this.#engine.env,
+    });
   }
 
   /** Any `docker compose` command. Throws ProcessError `failed` unless it ends with 0. */

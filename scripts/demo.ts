@@ -4,6 +4,9 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { textNarrator } from '../lab/story/narrator.ts';
+import { SceneError } from '../lab/story/scene-error.ts';
+import { playStory } from '../lab/story/story.ts';
 import { ProcessError } from '../lib/process/process-error.ts';
 import { run } from '../lib/process/run.ts';
 import { BASE_IMAGE, BASE_IMAGE_MARK } from './base-image.ts';
@@ -11,7 +14,6 @@ import { buildImages, Cluster, IMAGES } from './cluster.ts';
 import { InstallError } from './debian/install.ts';
 import { answeringEngine, type Engine, ensureEngine, stopOwnEngine } from './engine.ts';
 import { runInherited } from './inside.ts';
-import { checkConnectivity, type SceneResult } from './smoke.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const STATE = join(ROOT, '.cache', 'demo');
@@ -56,10 +58,12 @@ async function up(options: { readonly mayInstall: boolean }): Promise<number> {
   await cluster.up();
   const kubeconfig = await cluster.writeKubeconfig(STATE);
   console.log(`cluster ready after ${seconds(startedAt)} s`);
-  const results = await checkConnectivity(cluster);
-  printResults(results);
+  await playStory(
+    cluster.storyCluster(),
+    textNarrator((line) => console.log(line)),
+  );
   printWhereToLook(kubeconfig, seconds(startedAt));
-  return results.every((each) => each.isPassed) ? 0 : 1;
+  return 0;
 }
 
 /** An engine, or one sentence on why there is none and none can be had. */
@@ -137,10 +141,6 @@ async function removeImages(): Promise<void> {
   console.log("the builder's cache stays: docker builder prune empties it");
 }
 
-function printResults(results: readonly SceneResult[]): void {
-  for (const { what, isPassed, detail } of results) console.log(`${isPassed ? '✔' : '✘'} ${what}: ${detail}`);
-}
-
 function printWhereToLook(kubeconfig: string, elapsed: string): void {
   console.log(`
 The cluster is up (${elapsed} s in all). Where to look next:
@@ -161,7 +161,7 @@ function seconds(startedAt: number): string {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof InstallError || error instanceof ProcessError)) throw error;
-  console.error(error.message);
+  if (![InstallError, ProcessError, SceneError].some((kind) => error instanceof kind)) throw error;
+  console.error((error as Error).message);
   process.exitCode = 1;
 }

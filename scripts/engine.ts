@@ -131,11 +131,9 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  try {
-    await main(process.argv.slice(2));
-  } catch (error) {
+  main(process.argv.slice(2)).catch((error: unknown) => {
     if (!(error instanceof InstallError)) throw error;
     console.error(error.message);
     process.exitCode = 1;
-  }
+  });
 }

@@ -26,7 +26,7 @@ export async function startE2eCluster(): Promise<E2eCluster> {
   const variables = {
     COMPOSE_PROJECT_NAME: PROJECT,
     CALICO_TS_NETWORK: '172.29.41',
-    CALICO_TS_POD_CIDR: '10.66.0.0/16',
+    CALICO_TS_POD_CIDR: '10.65.0.0/16',
     CALICO_TS_API_PORT: String(await freePort()),
   };
   const engine: Engine = { ...found, env: { ...found.env, ...variables } };
