@@ -1,6 +1,7 @@
 // The answer of an ADD in the form of the version asked for (CNI 1.1.0 "ADD Success").
 
 import { parseIp } from '../../lib/net/ip.ts';
+import { HOST_SIDE_MAC } from '../../lib/net/workload-link.ts';
 import type { CniRequest, CniResult } from '../../lib/protocol/cni.ts';
 import type { Workload } from './workload.ts';
 
@@ -11,9 +12,6 @@ export interface AddOutcome {
   readonly mac: string;
   readonly mtu: number;
 }
-
-/** MAC of the host side of every workload's pair, as Calico sets it. */
-export const HOST_SIDE_MAC = 'ee:ee:ee:ee:ee:ee';
 
 export function buildResult(
   { request, workload, addresses, mac, mtu }: AddOutcome,

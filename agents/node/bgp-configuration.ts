@@ -6,7 +6,7 @@ import type { Resource } from '../../lib/model/metadata.ts';
 import { type Cidr, cidrContains, formatCidr, parseCidr, parseIp } from '../../lib/net/ip.ts';
 import { BGP_PORT, type BgpdConfigurationInput } from '../../lib/protocol/bgpd.ts';
 
-export const DEFAULT_ASN = 64512;
+const DEFAULT_ASN = 64512;
 
 export interface BgpInputs {
   readonly node: string;

@@ -19,7 +19,7 @@ const ANSWER_MS = 5000;
 const RETRY_MS = 1000;
 
 export type BgpdFailure = 'away' | 'timeout' | 'refused';
-export class BgpdError extends Error {
+class BgpdError extends Error {
   readonly type: { readonly code: BgpdFailure };
 
   constructor(code: BgpdFailure, message: string) {

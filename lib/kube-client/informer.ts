@@ -42,7 +42,7 @@ interface WatchLine {
   };
 }
 
-export function objectKey(object: Resource): string {
+function objectKey(object: Resource): string {
   const { namespace, name } = object.metadata;
   return namespace === undefined ? name : `${namespace}/${name}`;
 }

@@ -1,6 +1,6 @@
 // Calico v3 Node, WorkloadEndpoint, HostEndpoint, IP pools and IPAM settings as stored (JSON shapes).
 
-import type { ObjectMeta, Resource } from './metadata.ts';
+import type { Resource } from './metadata.ts';
 
 export interface EndpointPort {
   name?: string;
@@ -97,4 +97,3 @@ export type ClusterInformation = Resource<
 >;
 /** Loose on purpose: its parameters are parsed by the table of Felix's settings. */
 export type FelixConfiguration = Resource<'FelixConfiguration', Record<string, unknown>>;
-export type { ObjectMeta };

@@ -1,7 +1,7 @@
 // Kubernetes' own kinds as this API serves and stores them (core/v1, networking/v1, coordination/v1; JSON shapes). Only
 // what is read or written here is typed; other fields of an object are kept as they came. Pods: kubernetes-pod-types.ts.
 
-import type { ObjectMeta, Resource } from './metadata.ts';
+import type { Resource } from './metadata.ts';
 
 export interface ObjectReference {
   apiVersion?: string;
@@ -29,20 +29,8 @@ export interface ListMeta {
   continue?: string;
   remainingItemCount?: number;
 }
-/** `PodList` and so on. */
-export interface ResourceList<Item extends Resource = Resource> {
-  apiVersion: string;
-  kind: string;
-  metadata: ListMeta;
-  items: Item[];
-}
 
 export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
-/** One line of a watch. BOOKMARK carries metadata only, ERROR a Status. */
-export interface WatchEvent<Item extends Resource = Resource> {
-  type: WatchEventType;
-  object: Item | Status;
-}
 
 export interface StatusCause {
   reason?: string;
@@ -70,15 +58,6 @@ export interface Status {
   code?: number;
 }
 
-export interface DeleteOptions {
-  apiVersion?: string;
-  kind?: string;
-  gracePeriodSeconds?: number;
-  propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
-  preconditions?: { uid?: string; resourceVersion?: string };
-  dryRun?: string[];
-}
-
 export type Namespace = Resource<
   'Namespace',
   { finalizers?: string[] },
@@ -89,18 +68,6 @@ export interface ServiceAccount extends Resource<'ServiceAccount', never, never>
   secrets?: ObjectReference[];
   imagePullSecrets?: { name?: string }[];
   automountServiceAccountToken?: boolean;
-}
-
-export interface ConfigMap extends Resource<'ConfigMap', never, never> {
-  data?: Record<string, string>;
-  binaryData?: Record<string, string>;
-  immutable?: boolean;
-}
-
-export interface Secret extends Resource<'Secret', never, never> {
-  type?: string;
-  /** Values in base64. */
-  data?: Record<string, string>;
 }
 
 export interface Taint {
@@ -141,21 +108,6 @@ export interface KubernetesNodeStatus {
 /** Kubernetes' Node (`/registry/nodes`), not Calico's. */
 export type KubernetesNode = Resource<'Node', KubernetesNodeSpec, KubernetesNodeStatus>;
 
-/** core/v1 Event: name `OBJECT.HEX`; a repeat adds to `count`. */
-export interface KubernetesEvent extends Resource<'Event', never, never> {
-  involvedObject: ObjectReference;
-  reason?: string;
-  message?: string;
-  source?: { component?: string; host?: string };
-  firstTimestamp?: string;
-  lastTimestamp?: string;
-  count?: number;
-  type?: 'Normal' | 'Warning';
-  eventTime?: string | null;
-  reportingComponent?: string;
-  reportingInstance?: string;
-}
-
 export interface LeaseSpec {
   holderIdentity?: string;
   leaseDurationSeconds?: number;
@@ -163,15 +115,6 @@ export interface LeaseSpec {
   acquireTime?: string;
   renewTime?: string;
   leaseTransitions?: number;
-}
-export type Lease = Resource<'Lease', LeaseSpec, never>;
-
-/** POST to `pods/NAME/binding`: binds a pod to the node `target.name`. */
-export interface Binding {
-  apiVersion: string;
-  kind: 'Binding';
-  metadata: ObjectMeta;
-  target: ObjectReference;
 }
 
 export interface LabelSelectorRequirement {
@@ -220,4 +163,3 @@ export interface ServiceSpec {
   externalIPs?: string[];
   loadBalancerIP?: string;
 }
-export type Service = Resource<'Service', ServiceSpec, { loadBalancer?: { ingress?: { ip?: string }[] } }>;

@@ -8,8 +8,10 @@ export const HOST_SYSCTLS: readonly Sysctl[] = [
   { path: 'net/ipv4/ip_forward', value: '1' },
   { path: 'net/ipv6/conf/all/forwarding', value: '1' },
   { path: 'net/ipv6/conf/default/accept_dad', value: '0' },
-  { path: 'net/netfilter/nf_conntrack_acct', value: '1' },
 ];
+
+/** There only once the kernel tracks connections, which loading the table makes it do. */
+export const CONNTRACK_SYSCTLS: readonly Sysctl[] = [{ path: 'net/netfilter/nf_conntrack_acct', value: '1' }];
 
 /** Of a workload interface's host side, once it is there. */
 export function workloadInterfaceSysctls(interfaceName: string): readonly Sysctl[] {

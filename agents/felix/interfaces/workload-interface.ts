@@ -3,13 +3,10 @@
 // The host side stays down: the dataplane raises it when the policy is in the kernel.
 
 import { createHash, randomBytes } from 'node:crypto';
+import { GATEWAY_V4, GATEWAY_V6, HOST_SIDE_MAC } from '../../../lib/net/workload-link.ts';
+import { KernelWriteError } from '../kernel/kernel-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { POD_SYSCTLS, workloadInterfaceSysctls } from './sysctls.ts';
-
-const HOST_SIDE_MAC = 'ee:ee:ee:ee:ee:ee';
-const GATEWAY_V4 = '169.254.1.1';
-/** The link-local address that the host side's MAC gives. */
-const GATEWAY_V6 = 'fe80::ecee:eeff:feee:eeee';
 
 /** `cali` + 11 hexadecimal digits: of SHA-1 over `namespace.pod`. */
 export function podInterfaceName(namespace: string, pod: string): string {
@@ -47,11 +44,11 @@ export async function createWorkloadInterface(
   wanted: WorkloadInterface,
 ): Promise<MadeInterface> {
   const mac = wanted.mac ?? randomMac();
-  await deleteWorkloadInterface(writer, wanted.hostName);
   const { hostName, podName, netns, mtu } = wanted;
   try {
     // The MAC is given at birth: changed later, it would not give the link-local address that pods use.
-    await writer.ip([
+    await makePair(writer, [
+      `link del dev ${hostName}`,
       `link add name ${hostName} address ${HOST_SIDE_MAC} mtu ${mtu} type veth peer name ${podName} address ${mac} mtu ${mtu} netns ${netns}`,
     ]);
     await writer.sysctl(workloadInterfaceSysctls(hostName));
@@ -65,16 +62,24 @@ export async function createWorkloadInterface(
 
 /** Missing is fine: the pair goes with either end. */
 export async function deleteWorkloadInterface(writer: KernelWriterClient, hostName: string): Promise<void> {
-  if (!(await hasInterface(writer, hostName))) return;
   try {
     await writer.ip([`link del dev ${hostName}`]);
   } catch (error) {
-    // It may have gone between the two: told apart from a refusal by asking, not by the text of an error.
+    // "Not there" is told apart from a refusal by asking, not by the text of an error.
     if (await hasInterface(writer, hostName)) throw error;
   }
 }
 
-/** Whether the host has a link of this name. */
+/** The first line takes a leftover away, and may fail where there is none. */
+async function makePair(writer: KernelWriterClient, lines: readonly string[]): Promise<void> {
+  try {
+    await writer.ip(lines);
+  } catch (error) {
+    const isKnown = error instanceof KernelWriteError && error.type.code === 'linesFailed';
+    if (!isKnown || error.type.failures.some(({ line }) => line > 0)) throw error;
+  }
+}
+
 async function hasInterface(writer: KernelWriterClient, name: string): Promise<boolean> {
   const links: unknown = JSON.parse((await writer.ipQuery(['-j', 'link', 'show'])) || '[]');
   return Array.isArray(links) && links.some((link: { readonly ifname?: unknown }) => link.ifname === name);
