@@ -16,6 +16,16 @@ interface Batch {
   readonly reject: (error: Error) => void;
 }
 
+/** `ip` ended before it had tried every line: some of its commands do so where the kernel refuses them (`neigh`). */
+class EndedEarlyError extends Error {
+  readonly said: string;
+
+  constructor(said: string) {
+    super('ip ended in the middle of a batch');
+    this.said = said;
+  }
+}
+
 /** One batch at a time: the caller waits for the answer before it hands in the next. */
 export class IpBatch {
   #child: ChildProcessByStdio<Writable, null, Readable> | undefined;
@@ -24,8 +34,37 @@ export class IpBatch {
   #partial = '';
   #said: string[] = [];
 
-  /** Tries every line; resolves with those that failed. */
-  run(lines: readonly string[]): Promise<readonly LineFailure[]> {
+  /**
+   * Tries every line; resolves with those that failed. After a failure the next batch gets a new `ip`: an old one goes on using
+   * the number of an interface that somebody has taken away, or made anew under the same name.
+   */
+  async run(lines: readonly string[]): Promise<readonly LineFailure[]> {
+    const failures = await this.#tryAll(lines);
+    if (failures.length > 0) this.#restart();
+    return failures;
+  }
+
+  /** Where one line ends `ip`, each is tried by itself: what was done before is only done again. */
+  async #tryAll(lines: readonly string[]): Promise<readonly LineFailure[]> {
+    try {
+      return await this.#tryTogether(lines);
+    } catch (error) {
+      if (!(error instanceof EndedEarlyError)) throw error;
+    }
+    const failures: LineFailure[] = [];
+    for (const [index, line] of lines.entries()) {
+      try {
+        const [failure] = await this.#tryTogether([line]);
+        if (failure !== undefined) failures.push({ ...failure, line: index });
+      } catch (error) {
+        if (!(error instanceof EndedEarlyError)) throw error;
+        failures.push({ line: index, message: error.said });
+      }
+    }
+    return failures;
+  }
+
+  #tryTogether(lines: readonly string[]): Promise<readonly LineFailure[]> {
     if (lines.length === 0) return Promise.resolve([]);
     const child = this.#child ?? this.#start();
     const firstLine = this.#linesWritten + 1;
@@ -35,6 +74,13 @@ export class IpBatch {
       this.#batch = { firstLine, endLine, failures: [], resolve, reject };
       child.stdin.write(`${lines.join('\n')}\n${END_OF_BATCH}\n`);
     });
+  }
+
+  /** The next batch gets a new `ip`. */
+  #restart(): void {
+    const child = this.#child;
+    this.#child = undefined;
+    child?.stdin.end();
   }
 
   stop(): void {
@@ -48,16 +94,26 @@ export class IpBatch {
     this.#partial = '';
     this.#said = [];
     child.stdin.on('error', () => undefined);
-    child.stderr.on('data', (chunk: Buffer) => this.#onStderr(chunk.toString('utf8')));
-    const ended = (cause?: Error): void => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      if (this.#child === child) this.#onStderr(chunk.toString('utf8'));
+    });
+    const ended = (): void => {
       if (this.#child !== child) return;
       this.#child = undefined;
       const batch = this.#batch;
       this.#batch = undefined;
-      batch?.reject(new Error('ip ended in the middle of a batch', { cause }));
+      batch?.reject(new EndedEarlyError([...this.#said, this.#partial].join(' ').trim()));
     };
-    child.once('error', ended);
-    child.once('exit', () => ended());
+    // That it could not be started at all is no line's fault.
+    child.once('error', (error) => {
+      if (this.#child !== child) return;
+      this.#child = undefined;
+      const batch = this.#batch;
+      this.#batch = undefined;
+      batch?.reject(new Error('ip could not be started', { cause: error }));
+    });
+    // Not `exit`: what it said last comes before `close`.
+    child.once('close', ended);
     return child;
   }
 

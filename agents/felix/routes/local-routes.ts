@@ -160,7 +160,8 @@ export class LocalRoutes {
       .filter((net) => !kept.has(net))
       .flatMap((net) => [
         `route del ${net} dev ${before.interfaceName} proto ${ROUTE_PROTOCOL}`,
-        `neigh del ${withoutLength(net)} dev ${before.interfaceName}`,
+        // `neigh del` of one that is not there would end `ip`.
+        `neigh flush to ${withoutLength(net)} dev ${before.interfaceName} nud permanent`,
       ])
       .map((line) => ({ key, line, mayFail: true }));
   }
@@ -194,7 +195,8 @@ export class LocalRoutes {
         this.#query([family, '-j', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)]),
       ),
     );
-    return both.flatMap((routes) => routesSchema.parse(routes));
+    // A host without IPv6 has no answer for that family.
+    return both.flatMap((routes) => routesSchema.safeParse(routes).data ?? []);
   }
 
   /** Parsed JSON; undefined where `ip` says that there is no such thing. */
