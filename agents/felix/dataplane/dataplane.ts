@@ -7,7 +7,7 @@ import type { Logger } from '../../../lib/logging/logger.ts';
 import type { CompiledWorkloadEndpoint } from '../../../lib/policy/compiled.ts';
 import { workloadEndpointKey } from '../../../lib/policy/compiled.ts';
 import type { CalcFlush, CalcMessage } from '../calc/messages.ts';
-import { HOST_SYSCTLS } from '../interfaces/sysctls.ts';
+import { CONNTRACK_SYSCTLS, HOST_SYSCTLS } from '../interfaces/sysctls.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { DataplaneState } from '../nftables/render/dataplane-state.ts';
 import type { TableDescription } from '../nftables/render/describe.ts';
@@ -50,7 +50,8 @@ interface EndpointWaiter {
 /** Flushes that may wait for their acknowledgement: far more than a graph that coalesces ever has. */
 const MOST_WAITERS = 10_000;
 const ROUTE_CHECK_INTERVAL_MS = 60_000;
-const RETRY_MS = 250;
+const FIRST_RETRY_MS = 250;
+const LAST_RETRY_MS = 10_000;
 
 export class Dataplane implements Startable {
   readonly #options: DataplaneOptions;
@@ -70,6 +71,7 @@ export class Dataplane implements Startable {
   #nextCheckAtMs = 0;
   #nextRouteCheckAtMs = 0;
   #mustRetry = false;
+  #retryMs = FIRST_RETRY_MS;
   #foreignChecks = 0;
   #lastError: unknown;
 
@@ -92,6 +94,7 @@ export class Dataplane implements Startable {
   async start(): Promise<void> {
     await this.#options.writer.sysctl(HOST_SYSCTLS);
     await this.#table.start();
+    await this.#options.writer.sysctl(CONNTRACK_SYSCTLS);
     this.#isStarted = true;
     this.#nextRouteCheckAtMs = this.#nowMs() + ROUTE_CHECK_INTERVAL_MS;
     this.#wake();
@@ -206,7 +209,7 @@ export class Dataplane implements Startable {
     }
     const intervalMs = this.#options.checkIntervalMs ?? 1_000;
     const dueAtMs = Math.min(this.#table.dueAtMs ?? Number.POSITIVE_INFINITY, this.#nextCheckAtMs);
-    const leastMs = this.#mustRetry ? RETRY_MS : 1;
+    const leastMs = this.#mustRetry ? this.#retryMs : 1;
     const delayMs = Math.max(leastMs, Math.min(intervalMs, dueAtMs - this.#nowMs()));
     this.#timer = setTimeout(() => this.#wake(), delayMs);
   }
@@ -229,9 +232,11 @@ export class Dataplane implements Startable {
       // Whoever waits for an endpoint looks again: what it misses may have come by another hand.
       if (isCheckDue) for (const waiter of this.#endpointWaiters) waiter.settle();
       this.#mustRetry = false;
+      this.#retryMs = FIRST_RETRY_MS;
       this.#lastError = undefined;
     } catch (error) {
       this.#lastError = error;
+      if (this.#mustRetry) this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
       this.#mustRetry = true;
       this.#options.logger.error('kernel is behind, trying again', { error });
     }

@@ -47,8 +47,8 @@ export async function createWorkloadInterface(
   const { hostName, podName, netns, mtu } = wanted;
   try {
     // The MAC is given at birth: changed later, it would not give the link-local address that pods use.
-    await makePair(writer, [
-      `link del dev ${hostName}`,
+    await deleteLeftover(writer, hostName);
+    await writer.ip([
       `link add name ${hostName} address ${HOST_SIDE_MAC} mtu ${mtu} type veth peer name ${podName} address ${mac} mtu ${mtu} netns ${netns}`,
     ]);
     await writer.sysctl(workloadInterfaceSysctls(hostName));
@@ -70,13 +70,12 @@ export async function deleteWorkloadInterface(writer: KernelWriterClient, hostNa
   }
 }
 
-/** The first line takes a leftover away, and may fail where there is none. */
-async function makePair(writer: KernelWriterClient, lines: readonly string[]): Promise<void> {
+/** A leftover that cannot be taken away shows itself when the pair of the same name is made. */
+async function deleteLeftover(writer: KernelWriterClient, hostName: string): Promise<void> {
   try {
-    await writer.ip(lines);
+    await writer.ip([`link del dev ${hostName}`]);
   } catch (error) {
-    const isKnown = error instanceof KernelWriteError && error.type.code === 'linesFailed';
-    if (!isKnown || error.type.failures.some(({ line }) => line > 0)) throw error;
+    if (!(error instanceof KernelWriteError) || error.type.code !== 'linesFailed') throw error;
   }
 }
 

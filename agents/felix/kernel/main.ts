@@ -1,7 +1,7 @@
 // The kernel writer: a small process, forked early by the agent, that does all of its kernel writes (docs/dataplane.md
 // "Kernel writer"). One request at a time, in order. It ends when its channel closes.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { run } from '../../../lib/process/run.ts';
 import {
   type KernelAnswer,
@@ -113,10 +113,14 @@ async function inNamespace(
   return await command('nsenter', args, `${lines.join('\n')}\n`);
 }
 
-/** Writes only what differs: where /proc/sys is read-only, values that are right already are no fault. */
+/**
+ * Writes only what differs: where /proc/sys is read-only, values that are right already are no fault. A host without IPv6 has
+ * none of its settings, and needs none.
+ */
 function writeSysctls(entries: readonly Sysctl[]): Outcome {
   for (const { path, value } of entries) {
     const file = `/proc/sys/${path}`;
+    if (path.startsWith('net/ipv6/') && !existsSync('/proc/sys/net/ipv6')) continue;
     if (readFileSync(file, 'utf8').trim() !== value) writeFileSync(file, value);
   }
   return { output: '' };
