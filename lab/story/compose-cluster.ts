@@ -88,7 +88,12 @@ export class ComposeCluster implements Cluster {
       readyWhen: { kind: 'line', matches: isReady },
     });
     return {
-      ...service,
+      pid: service.pid,
+      argv: service.argv,
+      exited: service.exited,
+      isRunning: () => service.isRunning(),
+      output: () => service.output(),
+      kill: (signal) => service.kill(signal),
       stop: async () => {
         await this.onHost(node, ['sh', '-c', `kill "$(cat ${pidFile})"; rm ${pidFile}`]);
         return await service.stop();
