@@ -1,6 +1,7 @@
 // bgpd's whole configuration from the datastore's state (calico-node's confd, for the node mesh): pure. What BGP resources
 // ask for that is not done yet is listed, never left out silently.
 
+import type { BGPConfiguration, BGPConfigurationSpec } from '../../lib/model/bgp-types.ts';
 import type { CalicoNode, IPPool } from '../../lib/model/endpoint-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { type Cidr, cidrContains, formatCidr, parseCidr, parseIp } from '../../lib/net/ip.ts';
@@ -12,7 +13,7 @@ export interface BgpInputs {
   readonly node: string;
   readonly nodes: readonly CalicoNode[];
   /** BGPConfiguration `default`, if there is one. */
-  readonly configuration: Resource | undefined;
+  readonly configuration: BGPConfiguration | undefined;
   readonly peers: readonly Resource[];
   readonly pools: readonly IPPool[];
   /** Confirmed blocks of this node, canonical. */
@@ -29,14 +30,8 @@ export interface BgpOutput {
   readonly unsupported: readonly string[];
 }
 
-interface BgpSettings {
-  readonly asNumber?: number | string;
-  readonly nodeToNodeMeshEnabled?: boolean;
-  readonly listenPort?: number;
-}
-
 export function bgpConfiguration(inputs: BgpInputs): BgpOutput {
-  const settings = (inputs.configuration?.spec ?? {}) as BgpSettings;
+  const settings = inputs.configuration?.spec ?? {};
   const unsupported = [
     ...inputs.peers.map(
       (peer) => `BGPPeer ${peer.metadata.name}: explicit peers are not configured yet, only the node mesh is`,
@@ -88,7 +83,7 @@ function unsupportedFields(configuration: Resource | undefined): string[] {
 /** One session a node and family that both have. Of nodes with one address the one written last is right. */
 function meshPeers(
   inputs: BgpInputs,
-  settings: BgpSettings,
+  settings: BGPConfigurationSpec,
   ipv4: string | undefined,
   ipv6: string | undefined,
   port: number,
@@ -128,7 +123,7 @@ function revisionOf(node: CalicoNode): number {
   return Number(node.metadata.resourceVersion ?? 0);
 }
 
-function asnOf(node: CalicoNode, settings: BgpSettings): number {
+function asnOf(node: CalicoNode, settings: BGPConfigurationSpec): number {
   return parseAsn(node.spec?.bgp?.asNumber) ?? parseAsn(settings.asNumber) ?? DEFAULT_ASN;
 }
 

@@ -4,6 +4,7 @@
 import { decodeStored } from '../../lib/datastore/stored-form.ts';
 import type { SyncerUpdate } from '../../lib/datastore/syncer-contract.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
+import type { BGPConfiguration } from '../../lib/model/bgp-types.ts';
 import type { CalicoNode, IPPool, WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
 import { parseIpamKey } from '../../lib/model/ipam-keys.ts';
 import { isSameJson } from '../../lib/model/json-equality.ts';
@@ -92,7 +93,9 @@ export class BgpFeeder {
     const { configuration, unsupported } = bgpConfiguration({
       node: this.#node,
       nodes: ofKind<CalicoNode>('Node'),
-      configuration: ofKind('BGPConfiguration').find(({ metadata }) => metadata.name === 'default'),
+      configuration: ofKind<BGPConfiguration>('BGPConfiguration').find(
+        ({ metadata }) => metadata.name === 'default',
+      ),
       peers: ofKind('BGPPeer'),
       pools: ofKind<IPPool>('IPPool'),
       blocks: [...this.#blocks.values()].sort(),

@@ -1,4 +1,4 @@
-// Calico v3 BGP resources as stored (JSON shapes): BGPConfiguration, BGPPeer, BGPFilter.
+// Calico v3 BGP resources as stored (JSON shapes): BGPConfiguration, BGPPeer.
 
 import type { Resource } from './metadata.ts';
 
@@ -64,31 +64,3 @@ export interface BGPPeerSpec {
   reversePeering?: 'Auto' | 'Manual';
 }
 export type BGPPeer = Resource<'BGPPeer', BGPPeerSpec>;
-
-export type BGPFilterMatchOperator = 'Equal' | 'NotEqual' | 'In' | 'NotIn';
-/** Exactly one of the three is set. */
-export interface BGPFilterOperation {
-  addCommunity?: { value: string };
-  prependASPath?: { prefix: (number | string)[] };
-  setPriority?: { value: number };
-}
-export interface BGPFilterRule {
-  cidr?: string;
-  matchOperator?: BGPFilterMatchOperator;
-  prefixLength?: { min?: number; max?: number };
-  source?: 'RemotePeers';
-  interface?: string;
-  peerType?: 'eBGP' | 'iBGP';
-  communities?: { values: string[] };
-  asPathPrefix?: (number | string)[];
-  priority?: number;
-  action: 'Accept' | 'Reject';
-  operations?: BGPFilterOperation[];
-}
-export interface BGPFilterSpec {
-  exportV4?: BGPFilterRule[];
-  importV4?: BGPFilterRule[];
-  exportV6?: BGPFilterRule[];
-  importV6?: BGPFilterRule[];
-}
-export type BGPFilter = Resource<'BGPFilter', BGPFilterSpec>;

@@ -30,8 +30,6 @@ export interface ListMeta {
   remainingItemCount?: number;
 }
 
-export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
-
 export interface StatusCause {
   reason?: string;
   message?: string;
@@ -108,15 +106,6 @@ export interface KubernetesNodeStatus {
 /** Kubernetes' Node (`/registry/nodes`), not Calico's. */
 export type KubernetesNode = Resource<'Node', KubernetesNodeSpec, KubernetesNodeStatus>;
 
-export interface LeaseSpec {
-  holderIdentity?: string;
-  leaseDurationSeconds?: number;
-  /** RFC 3339 with microseconds. */
-  acquireTime?: string;
-  renewTime?: string;
-  leaseTransitions?: number;
-}
-
 export interface LabelSelectorRequirement {
   key: string;
   operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
@@ -146,20 +135,3 @@ export interface KubernetesNetworkPolicySpec {
 }
 /** networking.k8s.io/v1 NetworkPolicy. */
 export type KubernetesNetworkPolicy = Resource<'NetworkPolicy', KubernetesNetworkPolicySpec, never>;
-
-export interface ServicePort {
-  name?: string;
-  protocol?: string;
-  port: number;
-  targetPort?: number | string;
-  nodePort?: number;
-}
-export interface ServiceSpec {
-  type?: 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
-  selector?: Record<string, string>;
-  ports?: ServicePort[];
-  clusterIP?: string;
-  clusterIPs?: string[];
-  externalIPs?: string[];
-  loadBalancerIP?: string;
-}

@@ -1,6 +1,7 @@
 // bgpd's configuration from the datastore's state: the node mesh, what is announced, and what is said of the rest.
 import { describe, expect, it } from '@jest/globals';
 import { type BgpInputs, bgpConfiguration } from '../../../agents/node/bgp-configuration.ts';
+import type { BGPConfiguration, BGPConfigurationSpec } from '../../../lib/model/bgp-types.ts';
 import type { CalicoNode, IPPool } from '../../../lib/model/endpoint-types.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { bgpdConfigurationSchema } from '../../../lib/protocol/bgpd.ts';
@@ -22,7 +23,7 @@ const pool = (cidr: string, spec: object = {}): IPPool => ({
   metadata: { name: cidr },
   spec: { cidr, ...spec },
 });
-const configuration = (spec: object): Resource => ({
+const configuration = (spec: BGPConfigurationSpec): BGPConfiguration => ({
   apiVersion: 'projectcalico.org/v3',
   kind: 'BGPConfiguration',
   metadata: { name: 'default' },
