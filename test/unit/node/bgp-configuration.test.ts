@@ -23,11 +23,11 @@ const pool = (cidr: string, spec: object = {}): IPPool => ({
   metadata: { name: cidr },
   spec: { cidr, ...spec },
 });
-const configuration = (spec: BGPConfigurationSpec): BGPConfiguration => ({
+const configuration = (spec: object): BGPConfiguration => ({
   apiVersion: 'projectcalico.org/v3',
   kind: 'BGPConfiguration',
   metadata: { name: 'default' },
-  spec,
+  spec: spec as BGPConfigurationSpec,
 });
 const inputs = (changes: Partial<BgpInputs> = {}): BgpInputs => ({
   node: 'node-1',
