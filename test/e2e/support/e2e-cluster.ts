@@ -27,6 +27,8 @@ export async function startE2eCluster(): Promise<E2eCluster> {
     COMPOSE_PROJECT_NAME: PROJECT,
     CALICO_TS_NETWORK: '172.29.41',
     CALICO_TS_POD_CIDR: '10.65.0.0/16',
+    // A host that is slow to come back on a busy machine must not lose its pods.
+    CALICO_TS_NODE_REMOVAL_SECONDS: '0',
     CALICO_TS_API_PORT: String(await freePort()),
   };
   const engine: Engine = { ...found, env: { ...found.env, ...variables } };
