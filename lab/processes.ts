@@ -100,21 +100,47 @@ const KUBELET: ProcessRow = {
   readyTimeoutMs: READY_MS,
 };
 
-const CONTROLLER: ProcessRow = {
-  name: 'controller',
-  argv: (context) => [
-    ...context.program('controller/main'),
-    ...['--listen-address', context.address],
-    ...['--node-grace-seconds', '10', '--node-removal-seconds', '60'],
-    ...etcdFlags(context, 'etcd-controller'),
-    ...redisFlags(context),
-    ...certificateFlags(context, 'api'),
-    ...['--client-cert-file', join(context.certificates, 'controller/cert.pem')],
-    ...['--client-key-file', join(context.certificates, 'controller/key.pem')],
+/** `flags` are added to those of the lab, e.g. to leave a part to a process of its own. */
+function controllerRow(
+  name: string,
+  flags: (context: ProcessContext) => readonly string[],
+  readyWhen: ReadyWhen,
+): ProcessRow {
+  return {
+    name,
+    argv: (context) => [
+      ...context.program('controller/main'),
+      ...['--name', name, '--listen-address', context.address],
+      ...['--node-grace-seconds', '10', '--node-removal-seconds', '60'],
+      ...etcdFlags(context, 'etcd-controller'),
+      ...redisFlags(context),
+      ...certificateFlags(context, 'api'),
+      ...['--client-cert-file', join(context.certificates, 'controller/cert.pem')],
+      ...['--client-key-file', join(context.certificates, 'controller/key.pem')],
+      ...flags(context),
+    ],
+    readyWhen: () => readyWhen,
+    readyTimeoutMs: READY_MS,
+  };
+}
+
+const CONTROLLER = controllerRow('controller', () => [], logs('api listens'));
+
+/** The kubernetes plugin in a process of its own, so that it can be frozen alone. */
+const PARTS = ['namespaces', 'scheduler', 'nodes', 'gc'];
+const CONTROLLER_WITHOUT_PLUGIN = controllerRow(
+  'controller',
+  () => ['--enabled-controllers', PARTS.join(',')],
+  logs('api listens'),
+);
+const PLUGIN = controllerRow(
+  'plugin',
+  ({ apiServer }) => [
+    ...['--no-serve-api', '--api-server', apiServer],
+    ...['--election', 'plugin', '--enabled-controllers', 'kubernetes'],
   ],
-  readyWhen: () => logs('api listens'),
-  readyTimeoutMs: READY_MS,
-};
+  logs('elected leader'),
+);
 
 /** Keeps nothing on disk: what it holds is a copy of what hosts have said. */
 const REDIS: ProcessRow = {
@@ -142,6 +168,13 @@ export const NODE_PROCESSES: readonly ProcessRow[] = [BGPD, AGENT, KUBELET];
 
 /** Run once, on the fabric's service address, after etcd. */
 export const FABRIC_PROCESSES: readonly ProcessRow[] = [REDIS, CONTROLLER];
+
+/** As FABRIC_PROCESSES, with the kubernetes plugin as a process called `plugin`. */
+export const FABRIC_PROCESSES_WITH_PLUGIN_APART: readonly ProcessRow[] = [
+  REDIS,
+  CONTROLLER_WITHOUT_PLUGIN,
+  PLUGIN,
+];
 
 /** Whether the repository's programs run compiled (as in images) or straight from their sources. */
 export type ProgramForm = 'dist' | 'source';

@@ -11,6 +11,7 @@ export interface PodSpec {
   readonly name: string;
   /** Asked of the scheduler with a node selector. */
   readonly node: string;
+  /** Beside `app`, which is the pod's name if not given here. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
   /** `probe` (answers HTTP on port 80 with its name) when not given. */
@@ -22,7 +23,8 @@ export function namespaceObject(name: string): object {
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: STORY_LABEL } };
 }
 
-function podObject(spec: PodSpec): object {
+/** The pod as it is given to the API; `runPods` waits for it as well. */
+export function podObject(spec: PodSpec): object {
   const { namespace, name, node, labels, annotations, image = 'probe', command } = spec;
   return {
     apiVersion: 'v1',
@@ -30,7 +32,7 @@ function podObject(spec: PodSpec): object {
     metadata: {
       name,
       namespace,
-      labels: { ...STORY_LABEL, ...labels },
+      labels: { ...STORY_LABEL, app: name, ...labels },
       ...(annotations === undefined ? {} : { annotations }),
     },
     spec: {
