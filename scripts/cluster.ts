@@ -18,6 +18,9 @@ const COMMAND_TIMEOUT_MS = 60_000;
 /** The first engine that knows healthcheck.start_interval. */
 const FIRST_WITH_START_INTERVAL = 25;
 
+/** The kubelet's mark on containers of pods (docs/kubelet.md). */
+const POD_LABEL = 'calico-ts.dev/pod-uid';
+
 /** Images that a build makes. */
 export const IMAGES = ['calico-ts:latest', 'calico-ts-etcd:latest', 'calico-ts-redis:latest'] as const;
 
@@ -63,11 +66,28 @@ export class Cluster {
     );
   }
 
-  /** Containers, networks and volumes go. */
+  /** Containers, networks and volumes go; with them containers that pods were run as through the engine. */
   async down(): Promise<void> {
-    await step('removing containers, networks and volumes', () =>
-      this.compose('down', '--volumes', '--remove-orphans'),
-    );
+    await step('removing containers, networks and volumes', async () => {
+      const uids = await this.#podUids();
+      await this.compose('down', '--volumes', '--remove-orphans');
+      for (const uid of uids) await this.#removePodContainers(uid);
+    });
+  }
+
+  /** None where the API does not answer. */
+  async #podUids(): Promise<readonly string[]> {
+    const path = 'jsonpath={.items[*].metadata.uid}';
+    const argv = ['kubectl', '--request-timeout=5s', 'get', 'pods', '-A', '-o', path];
+    const { code, stdout } = await this.exec('controller', argv);
+    return code === 0 ? stdout.split(' ').filter((uid) => uid !== '') : [];
+  }
+
+  async #removePodContainers(uid: string): Promise<void> {
+    const { env } = this.#engine;
+    const listed = await run('docker', ['ps', '-aq', '--filter', `label=${POD_LABEL}=${uid}`], { env });
+    const ids = listed.stdout.split('\n').filter((id) => id !== '');
+    if (ids.length > 0) await run('docker', ['rm', '-f', ...ids], { env, timeoutMs: COMMAND_TIMEOUT_MS });
   }
 
   /** The same containers as the story's cluster. */

@@ -15,6 +15,10 @@ let cluster: Cluster;
 beforeAll(async () => {
   e2e = await startE2eCluster();
   cluster = e2e.cluster;
+  await waitUntil('three nodes Ready', async () => (await readyNodes(cluster)).length === 3, 60_000);
+  const pods = [podOn('client', 'node-1'), podOn('server', 'node-2'), podOn('other', 'node-3')];
+  await cluster.apply(...pods);
+  await cluster.kubectl('wait', '--for=condition=Ready', '--timeout=60s', 'pod', '--all');
 });
 afterAll(async () => {
   expect(await e2e?.stop()).toEqual([]);
@@ -27,9 +31,11 @@ const pings = async (pod: string, address: string): Promise<boolean> =>
 const connects = async (pod: string, address: string): Promise<boolean> =>
   (await inPod(pod, 'probe', 'connect', 'tcp', address, '8080', '1')).code === 0;
 
+/** Last octet. */
+const numberOfAddress = (address: string | undefined): number => Number(address?.split('.').at(-1));
+
 describe('a cluster that has just come up', () => {
   it('has three hosts that are Ready, by the names node-1 to node-3', async () => {
-    await waitUntil('three nodes Ready', async () => (await readyNodes(cluster)).length === 3, 30_000);
     expect(await readyNodes(cluster)).toEqual(['node-1', 'node-2', 'node-3']);
   });
 
@@ -66,18 +72,6 @@ describe('a cluster that has just come up', () => {
 });
 
 describe('pods on two hosts', () => {
-  beforeAll(async () => {
-    await cluster.apply(podOn('client', 'node-1'), podOn('server', 'node-2'), podOn('other', 'node-3'));
-    await cluster.kubectl(
-      'wait',
-      '--for=condition=Ready',
-      '--timeout=60s',
-      'pod/client',
-      'pod/server',
-      'pod/other',
-    );
-  });
-
   it('reach each other over a route learned by BGP, and there is no bridge', async () => {
     const server = await podAddress(cluster, 'server');
     await waitUntil('a first answer', () => pings('client', server), 20_000);
@@ -119,6 +113,10 @@ describe('pods on two hosts', () => {
 });
 
 describe('hosts', () => {
+  const leakedAddresses = async (): Promise<string | undefined> => {
+    const { stdout } = await cluster.exec('controller', ['calicoctl', 'ipam', 'check']);
+    return /found (\d+ problems)/.exec(stdout)?.[1];
+  };
   const reachesAcross = async (): Promise<boolean> => {
     const server = await podAddress(cluster, 'server');
     return server !== '' && (await pings('client', server));
@@ -136,15 +134,19 @@ describe('hosts', () => {
 
   it('keep their names when two of them come back with each other’s address', async () => {
     const before = await addressesByNode(cluster);
-    const names = ['node-1', 'node-2'].map((_, index) => `calico-ts-e2e-calico-node-${index + 1}`);
-    await runOk('docker', ['stop', ...names], { timeoutMs: 60_000 });
-    // The lowest free address goes to the first that starts.
-    for (const name of names.toReversed()) await runOk('docker', ['start', name]);
-    await waitUntil('the stale addresses are replaced', async () => {
+    const names = ['node-1', 'node-2'].toSorted(
+      (a, b) => numberOfAddress(before[b]) - numberOfAddress(before[a]),
+    );
+    const containers = names.map((name) => name.replace('node-', 'calico-ts-e2e-calico-node-'));
+    await runOk('docker', ['stop', ...containers], { timeoutMs: 60_000 });
+    // Docker gives the lowest free address: the host that had the higher one starts first.
+    for (const container of containers) await runOk('docker', ['start', container], { timeoutMs: 60_000 });
+    const swapped = async (): Promise<boolean> => {
       const after = await addressesByNode(cluster);
       return after['node-1'] === before['node-2'] && after['node-2'] === before['node-1'];
-    });
-    await waitUntil('their pods reach each other again', reachesAcross, 60_000);
+    };
+    await waitUntil('the stale addresses are replaced', swapped, 60_000);
+    await waitUntil('their pods reach each other again', reachesAcross, 90_000);
     expect((await readyNodes(cluster)).slice(0, 3)).toEqual(['node-1', 'node-2', 'node-3']);
   });
 
@@ -157,8 +159,9 @@ describe('hosts', () => {
     ],
   ] as const)('are the same after %s, and their pods are started anew', async (_what, ...commands) => {
     for (const command of commands) await cluster.compose(...command);
-    await waitUntil('pods reach each other again', reachesAcross, 60_000);
-    await waitUntil('all Ready', async () => (await readyNodes(cluster)).length >= 3, 30_000);
+    await waitUntil('pods reach each other again', reachesAcross, 90_000);
+    await waitUntil('all Ready', async () => (await readyNodes(cluster)).length >= 3, 60_000);
+    expect(await leakedAddresses()).toBe('0 problems');
     expect((await readyNodes(cluster)).slice(0, 3)).toEqual(['node-1', 'node-2', 'node-3']);
   });
 });
