@@ -161,7 +161,7 @@ describe('hosts', () => {
     for (const command of commands) await cluster.compose(...command);
     await waitUntil('pods reach each other again', reachesAcross, 90_000);
     await waitUntil('all Ready', async () => (await readyNodes(cluster)).length >= 3, 60_000);
-    expect(await leakedAddresses()).toBe('0 problems');
+    await waitUntil('no address leaks', async () => (await leakedAddresses()) === '0 problems', 30_000);
     expect((await readyNodes(cluster)).slice(0, 3)).toEqual(['node-1', 'node-2', 'node-3']);
   });
 });
