@@ -74,7 +74,8 @@ describe('validation', () => {
     );
   });
 
-  it('judges a policy of 1,024 rules in well under a second', () => {
+  // Its bound is the test's own time limit: a pattern that backtracks would take minutes.
+  it('judges a policy of 1,024 rules', () => {
     const rule = {
       action: 'Allow',
       protocol: 'TCP',
@@ -87,8 +88,6 @@ describe('validation', () => {
       metadata: { name: 'large' },
       spec: { ingress: Array.from({ length: 1_024 }, () => rule) },
     };
-    const started = performance.now();
     expect(validateResource(resource)).toEqual([]);
-    expect(performance.now() - started).toBeLessThan(1_000);
   });
 });
