@@ -1,0 +1,40 @@
+// A workload as a container runtime makes one: a network namespace, and the compiled CNI plugin called for it.
+
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { LabHost } from '../../lab/host.ts';
+
+const PLUGIN = join(import.meta.dirname, '../../dist/agents/cni/main.js');
+
+export interface Workload {
+  readonly netns: string;
+  readonly address: string;
+  /** From the plugin's start to its end. */
+  readonly addMs: number;
+}
+
+/** `pod`: namespace and name, of a pod that the API has; a plain container without. Throws what the plugin said. */
+export async function addWorkload(
+  host: LabHost,
+  pod?: { readonly namespace: string; readonly name: string },
+): Promise<Workload> {
+  const id = randomBytes(8).toString('hex');
+  await host.execOk(['ip', 'netns', 'add', id]);
+  const args = pod === undefined ? '' : `K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name}`;
+  const startedAt = performance.now();
+  const { code, stdout } = await host.exec([process.execPath, PLUGIN], {
+    input: JSON.stringify({ cniVersion: '1.0.0', name: 'k8s-pod-network', type: 'calico' }),
+    env: {
+      CNI_COMMAND: 'ADD',
+      CNI_CONTAINERID: id,
+      CNI_NETNS: `/run/netns/${id}`,
+      CNI_IFNAME: 'eth0',
+      CNI_ARGS: args,
+      CALICO_CNI_SOCKET: join(host.stateDir, 'cni.sock'),
+    },
+  });
+  const addMs = performance.now() - startedAt;
+  if (code !== 0) throw new Error(stdout);
+  const { ips } = JSON.parse(stdout) as { ips: { address: string }[] };
+  return { netns: id, address: ips[0]?.address.split('/')[0] ?? '', addMs };
+}
