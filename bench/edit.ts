@@ -50,7 +50,10 @@ async function followKernel(
     outgoing.once('response', resolve);
     outgoing.once('error', reject);
   });
-  createInterface({ input: answer }).on('line', (text) => {
+  // Ended by us, or by the agent: then the next edit waits in vain and says so.
+  for (const stream of [outgoing, answer]) stream.on('error', () => undefined);
+  const lines = createInterface({ input: answer }).on('error', () => undefined);
+  lines.on('line', (text) => {
     const line = parseEventLine(JSON.parse(text));
     if (line === undefined || !('event' in line) || line.event.kind !== 'kernelTransaction') return;
     last = { revision: line.event.revision ?? 0, at: performance.now() };

@@ -4,13 +4,14 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { silentNarrator } from '../lab/story/narrator.ts';
 import { namespaceObject, podObject } from '../lab/story/pods.ts';
-import { Stage } from '../lab/story/stage.ts';
-import { type BenchLab, benchCluster, withBenchLab } from './support/bench-lab.ts';
+import { NAMESPACES, PODS } from '../lib/kube-client/client.ts';
+import type { Resource } from '../lib/model/metadata.ts';
+import { type BenchLab, withBenchLab } from './support/bench-lab.ts';
 
 const [idleSeconds = 300, pods = 100] = process.argv.slice(2).map(Number);
 const NAMESPACE = 'bench';
+const RUNNING_TIMEOUT_MS = 600_000;
 const PROGRAMS = [
   ['kernel writer', 'agents/felix/kernel/main'],
   ['agent', 'agents/node/main'],
@@ -50,15 +51,26 @@ function report(title: string, { lab }: BenchLab): void {
   }
 }
 
+async function untilRunning({ api }: BenchLab): Promise<void> {
+  const deadline = performance.now() + RUNNING_TIMEOUT_MS;
+  for (;;) {
+    const { items } = await api.list(PODS, NAMESPACE);
+    const phases = items.map(({ status }) => (status as { phase?: string } | undefined)?.phase);
+    const running = phases.filter((phase) => phase === 'Running').length;
+    if (running === pods) return;
+    if (performance.now() > deadline) throw new Error(`${running} of ${pods} pods run`);
+    await delay(500);
+  }
+}
+
 await withBenchLab({ hosts: 3 }, async (bench) => {
   await delay(idleSeconds * 1000);
   report(`idle for ${idleSeconds} s`, bench);
-  const stage = new Stage(benchCluster(bench), silentNarrator);
-  await stage.apply([namespaceObject(NAMESPACE)]);
-  const names = Array.from({ length: pods }, (_, index) => `pod-${index}`);
-  await stage.apply(
-    names.map((name, index) => podObject({ namespace: NAMESPACE, name, node: `node-${1 + (index % 3)}` })),
-  );
-  await stage.kubectl(['wait', '-n', NAMESPACE, '--for=condition=Ready', '--timeout=600s', 'pods', '--all']);
+  await bench.api.create(NAMESPACES, undefined, namespaceObject(NAMESPACE) as Resource);
+  for (let index = 0; index < pods; index++) {
+    const spec = { namespace: NAMESPACE, name: `pod-${index}`, node: `node-${1 + (index % 3)}` };
+    await bench.api.create(PODS, NAMESPACE, podObject(spec) as Resource);
+  }
+  await untilRunning(bench);
   report(`${pods} pods on three hosts`, bench);
 });

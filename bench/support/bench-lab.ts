@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Lab } from '../../lab/lab.ts';
 import { FABRIC_PROCESSES, NODE_PROCESSES, type ProcessRow } from '../../lab/processes.ts';
-import { LabCluster } from '../../lab/story/lab-cluster.ts';
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
 import { KubeClient } from '../../lib/kube-client/client.ts';
 
@@ -51,22 +50,6 @@ export async function withBenchLab(
     await lab?.stop();
     rmSync(stateDir, { recursive: true, force: true });
   }
-}
-
-/** The lab as the story's cluster. */
-export function benchCluster({ lab }: BenchLab): LabCluster {
-  return new LabCluster({
-    stateDir: lab.stateDir,
-    etcdctlEnvironment: lab.etcdctlEnvironment,
-    kubeconfig: lab.kubeconfig,
-    calicoctl: [process.execPath, join(ROOT, 'dist/cli/main.js')],
-    env: process.env,
-    hosts: () => Promise.resolve(lab.hosts()),
-    addHost: async (name) => {
-      await lab.addHost(name);
-    },
-    removeHost: (name) => lab.removeHost(name),
-  });
 }
 
 async function useLab(lab: Lab, work: (bench: BenchLab) => Promise<void>): Promise<void> {
