@@ -14,6 +14,11 @@ const project = (displayName) => ({
   rootDir: import.meta.dirname,
   roots: [`<rootDir>/test/${displayName}`],
   testMatch: ['**/*.test.ts'],
+  // `npm run test:long` adds what takes minutes.
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    ...(process.env.CALICO_TS_LONG === '1' ? [] : ['\\.long\\.test\\.ts$']),
+  ],
   testEnvironment: 'node',
   transform,
   restoreMocks: true,
