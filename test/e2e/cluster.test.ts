@@ -180,6 +180,10 @@ describe('with the Docker engine', () => {
     await waitUntil('the container answers', () => pings('server', real), 20_000);
     const release = await inPod('real', 'cat', '/etc/os-release');
     expect(release.stdout).toContain('trixie');
+    const uid = await cluster.kubectl('get', 'pod', 'real', '-o', 'jsonpath={.metadata.uid}');
     await cluster.kubectl('delete', 'pod', 'real', '--wait');
+    const filter = `label=calico-ts.dev/pod-uid=${uid}`;
+    const containers = () => runOk('docker', ['ps', '-aq', '--filter', filter], { timeoutMs: 10_000 });
+    await waitUntil('its containers are gone', async () => (await containers()).stdout === '', 30_000);
   });
 });
