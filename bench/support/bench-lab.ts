@@ -72,7 +72,7 @@ async function useLab(lab: Lab, work: (bench: BenchLab) => Promise<void>): Promi
     await work({ lab, api, datastore, certificate });
   } finally {
     await datastore.close();
-    await api.close();
+    api.close();
   }
 }
 
