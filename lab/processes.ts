@@ -179,7 +179,7 @@ export const FABRIC_PROCESSES_WITH_PLUGIN_APART: readonly ProcessRow[] = [
 /** Whether the repository's programs run compiled (as in images) or straight from their sources. */
 export type ProgramForm = 'dist' | 'source';
 
-/** Builds `ProcessContext.program` for a package root and form. V8's compiled code is kept for the next start (COMPILE_CACHE). */
+/** Builds `ProcessContext.program` for a package root and form. */
 export function programCommand(
   packageRoot: string,
   form: ProgramForm,
