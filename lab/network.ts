@@ -58,6 +58,8 @@ export async function createFabric(fabric: Fabric): Promise<void> {
 
 /** Makes a host's network and UTS namespace, and plugs it in. About 20 ms. */
 export async function createHost(fabric: Fabric, place: HostPlace, name: string): Promise<void> {
+  // The kernel takes a dead namespace's cable away in its own time; a host that comes back must not wait for that.
+  await run('ip', ['link', 'del', place.port]);
   const cable = run('ip', ['-batch', '-'], { input: renderCable(fabric, place) });
   await orThrow(`making the namespace of ${name}`, cable);
   const sysctls = HOST_SYSCTLS.map(([path, value]) => `echo ${value} > /proc/sys/${path}`).join('\n');
