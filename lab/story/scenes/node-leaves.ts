@@ -52,7 +52,7 @@ async function withoutRoutes(stage: Stage, host: ClusterHost, gone: ClusterHost)
 /** Keys under which something of a node can be; those of its blocks as well. */
 function keysOf(node: string, blocks: readonly string[]): readonly string[] {
   return [
-    `/registry/minions/${node}`,
+    `/registry/nodes/${node}`,
     `/calico/resources/v3/projectcalico.org/nodes/${node}`,
     `/calico/ipam/v2/host/${node}/`,
     ...blocks.map((block) => `/calico/ipam/v2/assignment/ipv4/block/${block.replace('/', '-')}`),
