@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { hostPlace } from '../../lab/addresses.ts';
 import { LabError } from '../../lab/lab-error.ts';
 import type { ProcessRow } from '../../lab/processes.ts';
 import { run } from '../../lib/process/run.ts';
@@ -165,7 +166,13 @@ describe('programs of a lab', () => {
         type: { code: 'exitedBeforeReady', status: { code: 7 } },
       });
       expect(test.lab.hosts()).toEqual([]);
-      expect((await run('ip', ['netns', 'list'])).stdout).not.toContain('node-1');
+      // Other workers' labs have hosts of that name on fabrics of their own.
+      const { number } = test.lab.fabric;
+      const { netns } = hostPlace(number, 11, 'node-1');
+      const listed = (await run('ip', ['netns', 'list'])).stdout
+        .split('\n')
+        .map((line) => line.split(' ')[0]);
+      expect(listed).not.toContain(netns);
     } finally {
       await test.stop();
     }
