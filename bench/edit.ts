@@ -5,7 +5,7 @@
 import { request } from 'node:https';
 import { createInterface } from 'node:readline';
 import type { LabHost } from '../lab/host.ts';
-import { createCalicoClient } from '../lib/datastore/calico-client.ts';
+import { ResourceClient } from '../lib/datastore/resource-client.ts';
 import type { Resource } from '../lib/model/metadata.ts';
 import { parseEventLine } from '../lib/protocol/event-lines.ts';
 import { type BenchLab, withBenchLab } from './support/bench-lab.ts';
@@ -78,7 +78,7 @@ await withBenchLab({ hosts: 1, withoutKubelet: true }, async (bench) => {
   for (let index = 0; index < endpoints; index += BATCH)
     await Promise.all(Array.from({ length: Math.min(BATCH, endpoints - index) }, () => addWorkload(host)));
   console.log(`${endpoints} endpoints are there`);
-  const calico = createCalicoClient(bench.datastore);
+  const calico = new ResourceClient({ datastore: bench.datastore });
   const kernel = await followKernel(bench, host);
   const times: number[] = [];
   for (let index = 0; index < edits; index++) {

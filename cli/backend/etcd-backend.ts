@@ -1,9 +1,8 @@
 // calicoctl on etcd itself, through the same client as every process of this project.
 
-import { createCalicoClient } from '../../lib/datastore/calico-client.ts';
 import type { Datastore } from '../../lib/datastore/datastore.ts';
 import { ensureInitialized } from '../../lib/datastore/initialize.ts';
-import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
+import { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { isResourceError } from '../../lib/datastore/resource-error.ts';
 import { type IpamInspection, inspectIpam } from '../../lib/ipam/inspection.ts';
 import type { ResourceKey } from '../../lib/model/keys.ts';
@@ -22,7 +21,7 @@ export class EtcdBackend implements Backend {
 
   constructor(datastore: Datastore, signal: AbortSignal) {
     this.#datastore = datastore;
-    this.#client = createCalicoClient(datastore);
+    this.#client = new ResourceClient({ datastore });
     this.#signal = signal;
     this.ipam = inspectIpam(datastore);
   }

@@ -1,8 +1,8 @@
 // What calicoctl shows and changes of address management, as plain JSON: so that it reads the same from etcd and through the
 // controller's API.
 
-import { createCalicoClient } from '../datastore/calico-client.ts';
 import type { Datastore } from '../datastore/datastore.ts';
+import { ResourceClient } from '../datastore/resource-client.ts';
 import type { CalicoNode, WorkloadEndpoint } from '../model/endpoint-types.ts';
 import { formatCidr } from '../net/ip.ts';
 import { Ipam } from './allocator.ts';
@@ -48,7 +48,7 @@ export interface IpamInspection {
 
 export function inspectIpam(datastore: Datastore): IpamInspection {
   const ipam = new Ipam({ datastore });
-  const client = createCalicoClient(datastore);
+  const client = new ResourceClient({ datastore });
   return {
     usage: async () => plain(await ipam.usage()),
     address: async (ip) => addressReport(ipam, ip),

@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clusterRoles, issueCertificates } from '../../lib/certificates/certificates.ts';
 import { renderKubeconfig } from '../../lib/certificates/kubeconfig.ts';
-import { createCalicoClient } from '../../lib/datastore/calico-client.ts';
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
-import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
+import { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { KubeClient } from '../../lib/kube-client/client.ts';
 import { type RunResult, run } from '../../lib/process/run.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
@@ -105,7 +104,7 @@ export async function startControllerCluster(args: readonly string[] = []): Prom
       environment,
       etcd,
       datastore,
-      calico: createCalicoClient(datastore),
+      calico: new ResourceClient({ datastore }),
       server,
       client,
       controllers,
