@@ -27,12 +27,8 @@ export interface Cluster {
   calicoctl(args: readonly string[], options?: CommandOptions): Promise<RunResult>;
   /** Runs a command in the host's network namespace. */
   onHost(node: string, argv: readonly [string, ...string[]], options?: CommandOptions): Promise<RunResult>;
-  /** Starts a command there; resolves with the first line of output that `isReady` accepts. Ends it with `stop`. */
-  spawnOnHost(
-    node: string,
-    argv: readonly [string, ...string[]],
-    isReady: (line: string) => boolean,
-  ): Promise<Service>;
+  /** Starts printing the BGP messages that cross the host's eth0 (bgp-capture.ts); resolves when it listens. */
+  captureBgp(node: string): Promise<Service>;
   /** Adds a host that joins by itself; resolves with its name when its programs run. */
   addNode(): Promise<string>;
   /** Shuts a host down: its programs get TERM. Its Node object stays. */

@@ -4,6 +4,7 @@
 import type { RunResult } from '../../lib/process/run.ts';
 import { run, runOk } from '../../lib/process/run.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
+import { BGP_CAPTURE, isCaptureReady } from './bgp-capture.ts';
 import type { Cluster, ClusterHost, CommandOptions } from './cluster.ts';
 
 export interface ComposeClusterOptions {
@@ -73,19 +74,15 @@ export class ComposeCluster implements Cluster {
     return await this.#exec(SERVICE, numberOf(node), argv, options);
   }
 
-  async spawnOnHost(
-    node: string,
-    argv: readonly [string, ...string[]],
-    isReady: (line: string) => boolean,
-  ): Promise<Service> {
+  async captureBgp(node: string): Promise<Service> {
     // An exec outlives its client: its process number is kept, to end it where it runs.
     const pidFile = `/run/spawned-${process.pid}-${performance.now()}`;
     const script = `echo $$ > ${pidFile}; exec "$@"`;
     const service = await spawnService({
-      argv: this.#execArgv(SERVICE, numberOf(node), ['sh', '-c', script, 'sh', ...argv]),
+      argv: this.#execArgv(SERVICE, numberOf(node), ['sh', '-c', script, 'sh', ...BGP_CAPTURE]),
       env: this.#options.env,
       cwd: this.#options.cwd,
-      readyWhen: { kind: 'line', matches: isReady },
+      readyWhen: { kind: 'line', matches: isCaptureReady },
     });
     return {
       pid: service.pid,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type RunResult, run } from '../../lib/process/run.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
 import { onHostArgv } from '../inside.ts';
+import { BGP_CAPTURE, isCaptureReady, isConfinedToOneUser, unprivilegedBgpCapture } from './bgp-capture.ts';
 import type { Cluster, ClusterHost, CommandOptions } from './cluster.ts';
 
 /** What is needed of a lab's host. */
@@ -62,15 +63,12 @@ export class LabCluster implements Cluster {
     return await this.#run(onHostArgv(argv, await this.#netnsOf(node)), options);
   }
 
-  async spawnOnHost(
-    node: string,
-    argv: readonly [string, ...string[]],
-    isReady: (line: string) => boolean,
-  ): Promise<Service> {
+  async captureBgp(node: string): Promise<Service> {
+    const argv = isConfinedToOneUser() ? unprivilegedBgpCapture() : BGP_CAPTURE;
     return await spawnService({
       argv: onHostArgv(argv, await this.#netnsOf(node)),
       env: this.#options.env,
-      readyWhen: { kind: 'line', matches: isReady },
+      readyWhen: { kind: 'line', matches: isCaptureReady },
     });
   }
 

@@ -15,7 +15,6 @@ const [RED, GREEN] = NAMESPACES;
 const POOL = 'story-pool';
 const NAME = 'newcomer';
 const POOL_BLOCKS = 64;
-const CAPTURE_SECONDS = '60';
 
 interface Life {
   readonly pod: PodRef;
@@ -32,7 +31,7 @@ export async function playLifeOfAPod(stage: Stage): Promise<void> {
   if (host === undefined || peer === undefined) return stage.check(false, 'the hosts are known', '');
   await createPool(stage);
   try {
-    const capture = await startCapture(stage, peer.name);
+    const capture = await stage.cluster.captureBgp(peer.name);
     try {
       const since = new Date();
       const pod = await addPod(stage, host);
@@ -66,15 +65,6 @@ async function createPool(stage: Stage): Promise<void> {
       spec: { cidr: `${free}/26`, blockSize: 26, natOutgoing: true, assignmentMode: 'Manual' },
     },
   ]);
-}
-
-/** tcpdump knows BGP: what was said on the wire is read by somebody else's decoder. */
-async function startCapture(stage: Stage, node: string): Promise<Service> {
-  return await stage.cluster.spawnOnHost(
-    node,
-    ['timeout', CAPTURE_SECONDS, 'tcpdump', '-n', '-v', '-l', '-Z', 'root', '-i', 'eth0', 'tcp port 179'],
-    (line) => line.includes('listening on'),
-  );
 }
 
 async function addPod(stage: Stage, host: ClusterHost): Promise<PodRef> {
