@@ -2,7 +2,7 @@
 // For labs without root, where tcpdump cannot open the interface itself (bgp-capture.ts says why). See packet(7).
 // Arguments: INTERFACE PORT.
 
-import { readFileSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import koffi from 'koffi';
 import { encodePcapHeader, encodePcapRecord, isTcpOfPort, SNAP_LENGTH } from './pcap.ts';
 
@@ -22,7 +22,7 @@ function main([name, port]: readonly string[]): never {
     size: number,
     flags: number,
   ) => number;
-  const fd = openPacketSocket(libc, Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8')));
+  const fd = openPacketSocket(libc, name);
   writeSync(STDOUT, encodePcapHeader());
   const buffer = Buffer.alloc(SNAP_LENGTH);
   for (;;) {
@@ -33,7 +33,11 @@ function main([name, port]: readonly string[]): never {
   }
 }
 
-function openPacketSocket(libc: ReturnType<typeof koffi.load>, interfaceIndex: number): number {
+function openPacketSocket(libc: ReturnType<typeof koffi.load>, interfaceName: string): number {
+  // Not from /sys, which shows the network namespace of whoever mounted it.
+  const indexOf = libc.func('uint32_t if_nametoindex(const char *)') as (name: string) => number;
+  const interfaceIndex = indexOf(interfaceName);
+  if (interfaceIndex === 0) fail('if_nametoindex');
   const protocol = Buffer.alloc(2);
   protocol.writeUInt16BE(ETH_P_ALL);
   const fd = (libc.func('int socket(int, int, int)') as (...numbers: number[]) => number)(
