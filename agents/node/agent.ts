@@ -28,7 +28,7 @@ import { Dataplane } from '../felix/dataplane/dataplane.ts';
 import { KernelWriterClient } from '../felix/kernel/writer-client.ts';
 import { chooseAddress, interfaceOf } from './address-detection.ts';
 import { BgpFeeder } from './bgp-feeder.ts';
-import { BgpdClient } from './bgpd-client.ts';
+import { BgpdLink } from './bgpd-link.ts';
 import { addressAllocator, endpointStore, podSource, programming, workloadInterfaces } from './cni-wiring.ts';
 import type { AgentSettings } from './config.ts';
 import { Felix } from './felix.ts';
@@ -89,8 +89,8 @@ export class Agent implements Startable {
       logger: logger.child({ part: 'felix' }),
     });
     this.#stack.push('felix', () => felix.stop());
-    const bgpd = new BgpdClient(this.#paths.bgpdSocket, this.#events, logger.child({ part: 'bgpd' }));
-    await this.#begin('bgpd client', bgpd);
+    const bgpd = new BgpdLink(this.#paths.bgpdSocket, this.#events, logger.child({ part: 'bgpd' }));
+    await this.#begin('bgpd link', bgpd);
     const feeder = new BgpFeeder(node, bgpd, logger.child({ part: 'bgp' }));
     this.#stack.push('bgp feeder', () => feeder.stop());
     const sources = nodeApiSources({

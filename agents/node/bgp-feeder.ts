@@ -13,7 +13,7 @@ import type { Resource } from '../../lib/model/metadata.ts';
 import { canonicalCidr } from '../../lib/net/ip.ts';
 import type { BgpdConfigurationInput } from '../../lib/protocol/bgpd.ts';
 import { bgpConfiguration } from './bgp-configuration.ts';
-import type { BgpdClient } from './bgpd-client.ts';
+import type { BgpdLink } from './bgpd-link.ts';
 
 const KINDS = new Set(['Node', 'BGPConfiguration', 'BGPPeer', 'IPPool', 'WorkloadEndpoint']);
 /** Changes within so long are one. */
@@ -21,7 +21,7 @@ const COALESCE_MS = 5;
 
 export class BgpFeeder {
   readonly #node: string;
-  readonly #client: BgpdClient;
+  readonly #bgpd: BgpdLink;
   readonly #logger: Logger;
   readonly #resources = new Map<string, Resource>();
   readonly #blocks = new Map<string, string>();
@@ -30,9 +30,9 @@ export class BgpFeeder {
   #timer: NodeJS.Timeout | undefined;
   #isInSync = false;
 
-  constructor(node: string, client: BgpdClient, logger: Logger) {
+  constructor(node: string, bgpd: BgpdLink, logger: Logger) {
     this.#node = node;
-    this.#client = client;
+    this.#bgpd = bgpd;
     this.#logger = logger;
   }
 
@@ -106,7 +106,7 @@ export class BgpFeeder {
     this.#said = unsupported;
     if (configuration === undefined || isSameJson(configuration, this.#sent)) return;
     this.#sent = configuration;
-    this.#client.configure(configuration);
+    this.#bgpd.configure(configuration);
   }
 }
 

@@ -3,7 +3,7 @@
 import type { EventLog } from '../../lib/events/event-log.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
 import type { BgpFeeder } from './bgp-feeder.ts';
-import type { BgpdClient } from './bgpd-client.ts';
+import type { BgpdLink } from './bgpd-link.ts';
 import type { Felix } from './felix.ts';
 import type { NodeApiSources } from './node-api.ts';
 import type { PluginMirror } from './plugin-mirror.ts';
@@ -14,7 +14,7 @@ export interface NodeParts {
   readonly events: EventLog;
   readonly dataplane: Dataplane;
   readonly felix: Felix;
-  readonly bgpd: BgpdClient;
+  readonly bgpd: BgpdLink;
   readonly feeder: BgpFeeder;
   readonly mirror: PluginMirror;
   readonly notReady: () => readonly string[];
@@ -29,10 +29,7 @@ export function nodeApiSources(parts: NodeParts): NodeApiSources {
       const table = parts.dataplane.describe();
       return table === undefined ? 'nothing is programmed yet\n' : formatRules(table);
     },
-    rib: async (prefix) => {
-      const response = await parts.bgpd.ask({ type: 'rib', ...(prefix === undefined ? {} : { prefix }) });
-      return response;
-    },
+    rib: (prefix) => parts.bgpd.rib(prefix),
     metrics: async () => metricsText(parts),
   };
 }
@@ -67,7 +64,7 @@ async function nodeStatus({
   };
 }
 
-async function bgpStatus(bgpd: BgpdClient): Promise<object> {
+async function bgpStatus(bgpd: BgpdLink): Promise<object> {
   try {
     return { configurationErrors: bgpd.configurationErrors, ...(await bgpd.status()) };
   } catch (error) {

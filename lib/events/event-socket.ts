@@ -5,6 +5,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { z } from 'zod';
 import type { Startable } from '../lifecycle/startable.ts';
+import { readLines } from '../protocol/read-lines.ts';
 import { EVENT_KINDS, type EventInput, type EventKind, type EventSink } from './event.ts';
 import type { EventLog } from './event-log.ts';
 
@@ -67,13 +68,7 @@ export class EventSocketServer implements Startable {
     this.#sockets.add(socket);
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#sockets.delete(socket));
-    let pending = '';
-    socket.setEncoding('utf8').on('data', (chunk: string) => {
-      const lines = (pending + chunk).split('\n');
-      pending = lines.pop() ?? '';
-      if (pending.length > MAX_LINE_BYTES) socket.destroy();
-      for (const line of lines) this.#take(line);
-    });
+    readLines(socket, MAX_LINE_BYTES, (line) => this.#take(line));
   }
 
   #take(line: string): void {

@@ -1,33 +1,51 @@
 // Client of bgpd's control socket (lib/protocol/bgpd.ts): requests with their answers, events as they come. One
-// connection; who needs it again after 'closed' makes a new client.
+// connection; who needs it again after `closed` makes a new client, as the agent does (agents/node/bgpd-link.ts).
 
 import { connect, type Socket } from 'node:net';
 import {
   BGPD_MAX_LINE,
   type BgpdConfigurationInput,
-  type BgpdDestination,
   type BgpdEvent,
   type BgpdFieldError,
   type BgpdRequestInput,
   type BgpdResponse,
   type BgpdStatus,
 } from './bgpd.ts';
+import { readLines } from './read-lines.ts';
 
 export type BgpdClientErrorType =
-  | { readonly code: 'unreachable' | 'closed' | 'timedOut' }
+  /** Nobody listens, or who does is no bgpd. */
+  | { readonly code: 'unreachable'; readonly path: string }
+  | { readonly code: 'timedOut'; readonly waitedFor: string; readonly timeoutMs: number }
+  | { readonly code: 'closed' }
+  /** It answered, and not with what was asked for. */
   | { readonly code: 'answered'; readonly answer: string; readonly message: string };
 
 export class BgpdClientError extends Error {
   readonly type: BgpdClientErrorType;
 
   constructor(type: BgpdClientErrorType, cause?: unknown) {
-    super(`bgpd: ${type.code === 'answered' ? type.message : type.code}`, { cause });
+    super(messageOf(type), { cause });
     this.name = 'BgpdClientError';
     this.type = type;
   }
 }
 
+function messageOf(type: BgpdClientErrorType): string {
+  switch (type.code) {
+    case 'unreachable':
+      return `bgpd does not answer at ${type.path}: is it running?`;
+    case 'timedOut':
+      return `bgpd did not answer ${type.waitedFor} within ${type.timeoutMs / 1000} s`;
+    case 'closed':
+      return 'bgpd went away';
+    case 'answered':
+      return `bgpd: ${type.message}`;
+  }
+}
+
 export type Hello = Extract<BgpdResponse, { type: 'hello' }>;
+export type BgpdRib = Pick<Extract<BgpdResponse, { type: 'rib' }>, 'destinations' | 'total'>;
 export type ConfigureResult =
   | { readonly ok: true }
   | { readonly ok: false; readonly errors: readonly BgpdFieldError[] };
@@ -38,7 +56,15 @@ interface Waiting {
   readonly timer: NodeJS.Timeout;
 }
 
-const TIMEOUT_MS = 10_000;
+export interface ConnectOptions {
+  /** 5 s if left out. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+const ANSWER_MS = 5000;
+/** A large configuration takes its time. */
+const CONFIGURE_MS = 60_000;
 
 export class BgpdClient {
   /** What bgpd said of itself when the connection was made. */
@@ -51,52 +77,65 @@ export class BgpdClient {
   #onEvent: ((event: BgpdEvent) => void) | undefined;
   #onLost: ((count: number) => void) | undefined;
 
-  private constructor(socket: Socket, hello: Hello, lines: LineReader) {
+  private constructor(socket: Socket, hello: Hello) {
     this.#socket = socket;
     this.hello = hello;
     this.closed = new Promise((resolve) => {
-      const end = (): void => {
+      socket.once('close', () => {
         this.#failAll();
         resolve();
-      };
-      if (socket.destroyed) end();
-      else socket.once('close', end);
+      });
     });
-    lines.onLine = (line) => this.#receive(line);
   }
 
-  /** Connects and waits for bgpd's greeting; rejects with `unreachable` or `timedOut`. */
-  static connect(path: string, timeoutMs = TIMEOUT_MS): Promise<BgpdClient> {
+  /** Connects and waits for bgpd's greeting; rejects with `unreachable` or `timedOut`. The signal ends only this wait. */
+  static connect(path: string, { timeoutMs = ANSWER_MS, signal }: ConnectOptions = {}): Promise<BgpdClient> {
     return new Promise((resolve, reject) => {
       const socket = connect({ path });
-      const lines = new LineReader(socket);
-      const fail = (code: 'unreachable' | 'timedOut', cause?: unknown): void => {
-        clearTimeout(timer);
+      let client: BgpdClient | undefined;
+      const fail = (type: BgpdClientErrorType, cause?: unknown): void => {
+        settle();
         socket.destroy();
-        reject(new BgpdClientError({ code }, cause));
+        reject(new BgpdClientError(type, cause));
       };
-      const timer = setTimeout(() => fail('timedOut'), timeoutMs);
-      socket.on('error', (error) => fail('unreachable', error));
-      socket.once('close', () => fail('unreachable'));
-      lines.onLine = (line) => {
+      const unreachable = (cause?: unknown): void => fail({ code: 'unreachable', path }, cause);
+      const onClose = (): void => unreachable();
+      const onAbort = (): void => unreachable(signal?.reason);
+      const timer = setTimeout(() => fail({ code: 'timedOut', waitedFor: 'hello', timeoutMs }), timeoutMs);
+      const settle = (): void => {
         clearTimeout(timer);
-        const response = JSON.parse(line) as BgpdResponse;
-        if (response.type !== 'hello') return fail('unreachable');
-        resolve(new BgpdClient(socket, response, lines));
+        socket.off('close', onClose);
+        signal?.removeEventListener('abort', onAbort);
       };
+      socket.on('error', unreachable);
+      socket.once('close', onClose);
+      signal?.addEventListener('abort', onAbort);
+      readLines(socket, BGPD_MAX_LINE, (line) => {
+        const response = parseResponse(line);
+        // Who sends something else is no bgpd, or has lost count.
+        if (response === undefined) socket.destroy();
+        else if (client !== undefined) client.#receive(response);
+        else if (response.type !== 'hello') unreachable();
+        else {
+          settle();
+          client = new BgpdClient(socket, response);
+          resolve(client);
+        }
+      });
+      if (signal?.aborted === true) onAbort();
     });
   }
 
   /** One request and its answer. Rejects with `closed` or `timedOut`; an `error` answer is an answer. */
   request(
     request: Exclude<BgpdRequestInput, { type: 'events' }>,
-    timeoutMs = TIMEOUT_MS,
+    timeoutMs = ANSWER_MS,
   ): Promise<BgpdResponse> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(id);
-        reject(new BgpdClientError({ code: 'timedOut' }));
+        reject(new BgpdClientError({ code: 'timedOut', waitedFor: request.type, timeoutMs }));
       }, timeoutMs);
       this.#waiting.set(id, { resolve, reject, timer });
       if (this.#socket.destroyed) this.#failAll();
@@ -106,7 +145,7 @@ export class BgpdClient {
 
   /** Hands over a whole configuration; resolves when it is in force, or with what is wrong with it. */
   async configure(number: number, configuration: BgpdConfigurationInput): Promise<ConfigureResult> {
-    const answer = await this.request({ type: 'configure', number, configuration }, 60_000);
+    const answer = await this.request({ type: 'configure', number, configuration }, CONFIGURE_MS);
     if (answer.type === 'acknowledged') return { ok: true };
     if (answer.type === 'refused') return { ok: false, errors: answer.errors };
     throw unexpected(answer);
@@ -119,12 +158,10 @@ export class BgpdClient {
   }
 
   /** All destinations up to the limit, or the one of `prefix`. Rejects with `answered` before the first configuration. */
-  async rib(
-    options: { readonly prefix?: string; readonly limit?: number } = {},
-  ): Promise<readonly BgpdDestination[]> {
+  async rib(options: { readonly prefix?: string; readonly limit?: number } = {}): Promise<BgpdRib> {
     const answer = await this.request({ type: 'rib', ...options });
     if (answer.type !== 'rib') throw unexpected(answer);
-    return answer.destinations;
+    return { destinations: answer.destinations, total: answer.total };
   }
 
   /** Ends the peer's session and begins it anew, or asks the peer for its routes again. */
@@ -150,8 +187,7 @@ export class BgpdClient {
     this.#socket.destroy();
   }
 
-  #receive(line: string): void {
-    const response = JSON.parse(line) as BgpdResponse;
+  #receive(response: BgpdResponse): void {
     if (response.type === 'event') {
       this.#onEvent?.(response.event);
       return;
@@ -176,21 +212,11 @@ export class BgpdClient {
   }
 }
 
-/** Cuts the stream into lines; a line beyond the limit ends the connection. */
-class LineReader {
-  onLine: (line: string) => void = () => undefined;
-  #text = '';
-
-  constructor(socket: Socket) {
-    socket.setEncoding('utf8').on('data', (data: string) => {
-      this.#text += data;
-      for (let end = this.#text.indexOf('\n'); end >= 0; end = this.#text.indexOf('\n')) {
-        const line = this.#text.slice(0, end);
-        this.#text = this.#text.slice(end + 1);
-        this.onLine(line);
-      }
-      if (this.#text.length > BGPD_MAX_LINE) socket.destroy();
-    });
+function parseResponse(line: string): BgpdResponse | undefined {
+  try {
+    return JSON.parse(line) as BgpdResponse;
+  } catch {
+    return undefined;
   }
 }
 

@@ -81,7 +81,9 @@ describe('an external session with bird2', () => {
     expect(route).toContain('BGP.community: (65000,7)');
     expect(route).toContain('BGP.large_community: (65000, 1, 4200000000)');
     expect(await bird.hasRoute('fd01::/64')).toBe(false);
-    const [destination] = await bgpd.client.rib({ prefix: '10.2.0.0/26' });
+    const {
+      destinations: [destination],
+    } = await bgpd.client.rib({ prefix: '10.2.0.0/26' });
     expect(destination?.paths).toMatchObject([
       { asPath: '4200000001', nextHop: '10.9.0.2', verdict: 'best' },
     ]);

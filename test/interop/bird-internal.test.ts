@@ -102,7 +102,9 @@ describe('an internal session with bird2', () => {
     };
     await bgpd.configure(configuration(local, remote, { importPolicy }));
     await withdrawn('10.2.0.64/26');
-    const [destination] = await bgpd.client.rib({ prefix: '10.2.0.64/26' });
+    const {
+      destinations: [destination],
+    } = await bgpd.client.rib({ prefix: '10.2.0.64/26' });
     expect(destination?.paths).toMatchObject([
       { source: 'bird', verdict: 'ineligible', reason: 'importPolicy' },
     ]);

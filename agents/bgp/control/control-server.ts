@@ -15,6 +15,7 @@ import {
   bgpdRequestSchema,
   fieldPath,
 } from '../../../lib/protocol/bgpd.ts';
+import { readLines } from '../../../lib/protocol/read-lines.ts';
 
 export interface ControlOptions {
   readonly path: string;
@@ -106,7 +107,7 @@ export class ControlServer {
       }
       send(socket, { ...(await this.#options.handle(request)), id: request.id });
     };
-    readLines(socket, (line) => {
+    readLines(socket, BGPD_MAX_LINE, (line) => {
       queue = queue
         .then(() => answer(line))
         .catch((error: unknown) => {
@@ -152,24 +153,6 @@ function parseRequest(line: string): BgpdRequest | { readonly error: BgpdRespons
     .map(({ path, message: text }) => `${fieldPath(path)}: ${text}`)
     .join('; ');
   return { error: { type: 'error', code: 'badRequest', message } };
-}
-
-/** A line longer than the limit ends the connection. */
-function readLines(socket: Socket, onLine: (line: string) => void): void {
-  let chunks: Buffer[] = [];
-  let size = 0;
-  socket.on('data', (data: Buffer) => {
-    let chunk = data;
-    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a)) {
-      onLine(Buffer.concat([...chunks, chunk.subarray(0, end)]).toString('utf8'));
-      chunks = [];
-      size = 0;
-      chunk = chunk.subarray(end + 1);
-    }
-    if (chunk.length > 0) chunks.push(chunk);
-    size += chunk.length;
-    if (size > BGPD_MAX_LINE) socket.destroy();
-  });
 }
 
 function answers(path: string): Promise<boolean> {
