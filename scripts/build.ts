@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../lib/process/run.ts';
+import { bundlePrograms } from './bundle.ts';
 import { step } from './progress.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -34,6 +35,7 @@ export async function buildIfChanged(): Promise<void> {
       rmSync(fresh, { recursive: true, force: true });
       throw new BuildError(`the sources do not compile:\n${result.stdout}${result.stderr}`);
     }
+    await bundlePrograms(fresh, join(ROOT, 'node_modules'));
     writeFileSync(join(fresh, '.stamp'), hash);
     rmSync(DIST, { recursive: true, force: true });
     renameSync(fresh, DIST);
@@ -44,7 +46,7 @@ function hashSources(): string {
   const { include } = JSON.parse(readFileSync(join(ROOT, 'tsconfig.build.json'), 'utf8')) as {
     include: string[];
   };
-  const files = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+  const files = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/bundle.ts'];
   for (const folder of include) files.push(...globSync(`${folder}/**/*.{ts,json}`, { cwd: ROOT }));
   const hash = createHash('sha256');
   for (const file of files.toSorted())

@@ -42,6 +42,8 @@ export interface AgentOptions {
   readonly node: string;
   readonly logger: Logger;
   readonly readFile: (path: string) => Buffer;
+  /** Path of the kernel writer's program. */
+  readonly kernelWriter: string;
 }
 
 const RETRY_MS = 500;
@@ -68,11 +70,15 @@ export class Agent implements Startable {
   }
 
   async start(): Promise<void> {
-    const { node, logger } = this.#options;
+    const { node, logger, kernelWriter: program } = this.#options;
     await mkdir(this.#paths.stateDir, { recursive: true, mode: 0o755 });
     await writeFile(this.#paths.nodeNameFile, node);
     this.#events.emit({ component: 'agent', kind: 'agentStarted', object: `Node/${node}` });
-    const writer = new KernelWriterClient({ logger: logger.child({ part: 'kernel' }), events: this.#events });
+    const writer = new KernelWriterClient({
+      program,
+      logger: logger.child({ part: 'kernel' }),
+      events: this.#events,
+    });
     await this.#begin('kernel writer', writer);
     const dataplane = new Dataplane({
       writer,

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { extname, join } from 'node:path';
 import { describeSettings, loadSettings, unknownVariables } from '../../lib/config/settings.ts';
 import { createLogger, type LogLevel } from '../../lib/logging/logger.ts';
 import { Agent } from './agent.ts';
@@ -28,7 +29,13 @@ async function main(): Promise<number> {
   if (unknown.length > 0) logger.warn('variables that nothing here reads', { variables: unknown });
   const stopped = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
-  const agent = new Agent({ settings, node, logger, readFile: (path) => readFileSync(path) });
+  const agent = new Agent({
+    settings,
+    node,
+    logger,
+    readFile: (path) => readFileSync(path),
+    kernelWriter: join(import.meta.dirname, '..', 'felix', 'kernel', `main${extname(import.meta.filename)}`),
+  });
   try {
     await agent.start();
     logger.info('agent started', { pid: process.pid });

@@ -2,7 +2,6 @@
 // fails as `writerEnded`: its effect is unknown, so the caller replaces rather than repeats (docs/dataplane.md "Refusals").
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { EventSink } from '../../../lib/events/event.ts';
 import type { Startable } from '../../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
@@ -23,6 +22,8 @@ export interface KernelResult {
 }
 
 export interface KernelWriterOptions {
+  /** Path of the kernel writer's program (main.ts beside this file, or what it was compiled to). */
+  readonly program: string;
   readonly logger: Logger;
   readonly events: EventSink;
   /** Program and arguments put before Node's, such as `nsenter --net=…`: the writer acts in its own namespace. */
@@ -181,7 +182,7 @@ export class KernelWriterClient implements Startable {
   }
 
   #fork(): void {
-    const argv = [...(this.#options.commandPrefix ?? []), process.execPath, mainPath()];
+    const argv = [...(this.#options.commandPrefix ?? []), process.execPath, this.#options.program];
     const [program = process.execPath, ...args] = argv;
     const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#child = child;
@@ -244,10 +245,4 @@ export class KernelWriterClient implements Startable {
   #failAll(type: { readonly code: 'writerEnded' } | { readonly code: 'stopped' }): void {
     for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(new KernelWriteError(type));
   }
-}
-
-/** Beside this file, with this file's own extension: sources run as they are, `dist/` as compiled. */
-function mainPath(): string {
-  const here = import.meta.url;
-  return fileURLToPath(new URL(here.endsWith('.ts') ? './main.ts' : './main.js', here));
 }

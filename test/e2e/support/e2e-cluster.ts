@@ -8,7 +8,7 @@ import { buildImages, Cluster } from '../../../scripts/cluster.ts';
 import { type Engine, ensureEngine } from '../../../scripts/engine.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
-const PROJECT = 'calico-ts-e2e';
+export const PROJECT = 'calico-ts-e2e';
 const LABEL = `label=com.docker.compose.project=${PROJECT}`;
 
 export interface E2eCluster {

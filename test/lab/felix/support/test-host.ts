@@ -10,6 +10,7 @@ import {
 import { KernelWriterClient } from '../../../../agents/felix/kernel/writer-client.ts';
 import type { EventInput } from '../../../../lib/events/event.ts';
 import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
+import { KERNEL_WRITER } from './kernel-writer.ts';
 import { Namespace } from './namespaces.ts';
 import type { DenialCount } from './probes.ts';
 
@@ -133,6 +134,7 @@ export class TestHost {
 
   #newWriter(): KernelWriterClient {
     return new KernelWriterClient({
+      program: KERNEL_WRITER,
       logger: this.#logger,
       events: { emit: (event) => void this.events.push(event) },
       commandPrefix: this.namespace.commandPrefix,
