@@ -161,6 +161,10 @@ export class TableDriver {
       throw error;
     }
     const { plan, generationMoved } = await this.#plan(renderer, replacing !== undefined);
+    if (plan.isTooLarge) {
+      this.#replaceBecause = 'change too large for one transaction';
+      return await this.#updateOnce();
+    }
     const kernelMs = await this.#perform(plan.transactions);
     this.#planner.performed();
     this.#afterUpdate(plan, replacing, generationMoved);
@@ -189,7 +193,8 @@ export class TableDriver {
   async #plan(renderer: Renderer, isReplacement: boolean): Promise<{ plan: Plan; generationMoved: boolean }> {
     this.#planner.note(renderer.table.takeTouched());
     const plan = this.#planner.plan(renderer.table, this.#options.nowMs());
-    if (isReplacement || !plan.needsGeneration) return { plan, generationMoved: isReplacement };
+    if (isReplacement || plan.isTooLarge || !plan.needsGeneration)
+      return { plan, generationMoved: isReplacement };
     renderer.setGeneration(await this.#generations.next(this.#generation));
     this.#planner.note(renderer.table.takeTouched());
     return { plan: this.#planner.plan(renderer.table, this.#options.nowMs()), generationMoved: true };

@@ -4,8 +4,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
-import { Client, type Probe, type Servers } from './support/probes.ts';
-import { until } from './support/test-host.ts';
+import { type ExpectedFlow, NewFlows } from './support/new-flows.ts';
 
 const ROUNDS = Number(process.env['TEST_STEPS'] ?? 20);
 const NODE = { name: 'n1', ip: '172.30.0.11' };
@@ -60,6 +59,14 @@ function pod(name: string, round: number): string {
   return `{apiVersion: v1, kind: Pod, metadata: {name: ${name}, namespace: red, labels: {app: client, round: r${round}}}}`;
 }
 
+const FLOWS: readonly ExpectedFlow[] = [
+  ['red/client', '10.80.0.2'] as const,
+  ['red/far', '10.80.0.66'] as const,
+].flatMap(([from, fromAddress]) => [
+  { from, fromAddress, to: '10.80.0.3', port: 53, isAllowed: true },
+  { from, fromAddress, to: '10.80.0.3', port: 54, isAllowed: false },
+]);
+
 describe('changes under new flows', () => {
   let bed: NetpolBed;
   let world: NetpolWorld;
@@ -74,87 +81,15 @@ describe('changes under new flows', () => {
     await bed?.close();
   });
 
-  const probe = (from: string, fromAddress: string, port: number): Probe => ({
-    name: `${from} ${port}`,
-    from: bed.namespaceOf(from),
-    fromAddress,
-    to: '10.80.0.3',
-    protocol: 'UDP',
-    port,
-  });
-  /** New flows of every kind, one after another, until the change is in the kernel and a little longer. */
-  async function flowsDuring(change: Promise<void>, flows: Flows): Promise<void> {
-    let isSettled = false;
-    const settling = change.finally(() => {
-      isSettled = true;
-    });
-    for (let more = 0; more < 10 || !isSettled; more++) {
-      for (const [from, address] of CLIENTS) {
-        flows.ask(probe(from, address, 53), true);
-        flows.ask(probe(from, address, 54), false);
-      }
-      flows.collect();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    await settling;
-    await flows.finish();
-  }
-
   it('gives no packet a wrong verdict', async () => {
-    const flows = new Flows(bed.servers);
+    const flows = new NewFlows(bed);
     for (let round = 1; round <= ROUNDS; round++) {
       const actions = [policy(round), pod('client', round), pod('far', round)];
       if (round % 10 === 0) for (const host of bed.hosts.values()) host.dataplane.table.replace('test');
       world.apply({ name: '', actions: [{ apply: actions[round % 3] ?? '' }], expect: [] });
-      await flowsDuring(bed.settle(world), flows);
+      await flows.during(bed.settle(world), FLOWS);
     }
     expect(flows.counts.answered).toBeGreaterThan(ROUNDS * 10);
     expect(flows.counts).toMatchObject({ lost: 0, letThrough: 0 });
   }, 240_000);
 });
-
-const CLIENTS = [
-  ['red/client', '10.80.0.2'],
-  ['red/far', '10.80.0.66'],
-] as const;
-
-class Flows {
-  readonly counts = { answered: 0, lost: 0, letThrough: 0 };
-  readonly #servers: Servers;
-  readonly #open: { readonly client: Client; readonly isAllowed: boolean }[] = [];
-
-  constructor(servers: Servers) {
-    this.#servers = servers;
-  }
-
-  ask(flow: Probe, isAllowed: boolean): void {
-    const client = new Client(flow);
-    client.ask();
-    this.#open.push({ client, isAllowed });
-  }
-
-  /** Closes the flows that have been answered, and counts those of them that should not have been. */
-  collect(): void {
-    this.#servers.serve();
-    for (const flow of this.#open.splice(0)) {
-      if (!flow.client.hasAnswer) {
-        this.#open.push(flow);
-        continue;
-      }
-      flow.client.close();
-      if (flow.isAllowed) this.counts.answered++;
-      else this.counts.letThrough++;
-    }
-  }
-
-  /** An answer may be late on a busy machine; one that does not come is lost. */
-  async finish(): Promise<void> {
-    const waiting = (): number => this.#open.filter(({ isAllowed }) => isAllowed).length;
-    await until('all answers', () => {
-      this.collect();
-      return waiting() === 0;
-    }).catch(() => undefined);
-    this.counts.lost += waiting();
-    for (const { client } of this.#open.splice(0)) client.close();
-  }
-}

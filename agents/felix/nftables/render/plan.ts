@@ -3,7 +3,8 @@
 //   change      what moves verdicts
 //   generation  the chains that stamp, under a new number; with `change` unless that touches an interval element
 //   clean up    what nothing has led to for a second
-// A packet under way keeps the old rules and sees the new elements: this order is what keeps its verdict right.
+// A packet under way keeps the old rules and sees the new elements: this order is what keeps its verdict right. `change` is one
+// transaction or none: half of it in the kernel would judge packets by neither the old nor the new policy.
 
 import { inOrder, type Operation, splitPreparation } from './operations.ts';
 import { keyNumber, type NftChain, type NftSet, type NftTable, type Touched } from './table.ts';
@@ -20,6 +21,8 @@ export interface Plan {
   readonly transactions: readonly PlannedTransaction[];
   /** A live flow's verdict may turn to a denial: the caller moves the generation and plans again. */
   readonly needsGeneration: boolean;
+  /** `change` has more operations than one transaction holds: the caller makes everything anew under another epoch. */
+  readonly isTooLarge: boolean;
   /** Milliseconds until the next clean-up is due; undefined if there is none to come. */
   readonly cleanUpInMs: number | undefined;
 }
@@ -28,7 +31,7 @@ export interface Plan {
 export const UNREACHABLE_MS = 1_000;
 
 export interface PlanLimits {
-  /** Operations in one transaction: what the smallest socket buffer takes. */
+  /** Operations in one transaction: what the smallest socket buffer takes. A larger `change` is not planned. */
   readonly operationsPerTransaction: number;
 }
 const DEFAULT_LIMITS: PlanLimits = { operationsPerTransaction: 2_000 };
@@ -81,6 +84,7 @@ export class Planner {
     return {
       transactions: this.#transactions(draft, due.operations),
       needsGeneration: draft.needsGeneration,
+      isTooLarge: draft.change.length > this.#limits.operationsPerTransaction,
       cleanUpInMs: due.nextInMs,
     };
   }
@@ -173,9 +177,8 @@ export class Planner {
       const operations = inOrder([...draft.change, ...draft.generation]);
       transactions.push({ phases: ['change', 'generation'], operations });
     } else {
-      for (const operations of splitPreparation(draft.change, limit)) {
-        transactions.push({ phases: ['change'], operations });
-      }
+      if (draft.change.length > 0)
+        transactions.push({ phases: ['change'], operations: inOrder(draft.change) });
       if (draft.generation.length > 0) {
         transactions.push({ phases: ['generation'], operations: inOrder(draft.generation) });
       }

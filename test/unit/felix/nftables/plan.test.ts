@@ -133,6 +133,19 @@ describe('a plan', () => {
     expect(textOf(bench.change(), 'cleanUp')).not.toContain('delete chain inet calico postrouting');
   });
 
+  it('never cuts a change: one too large for a transaction is left to a replacement', () => {
+    const bench = loaded(DENY);
+    const addresses = Array.from({ length: 1_500 }, (_, index) => `10.1.${index >> 8}.${index & 255}/32`);
+    // New addresses alone are fewer operations than addresses that change hands: a deletion and an addition each.
+    const added = bench.change(...addresses.map((net) => memberUpdate(net, 1)));
+    expect(added.isTooLarge).toBe(false);
+    expect(phasesOf(added)).toEqual(['change+generation']);
+    const moved = bench.change(...addresses.map((net) => memberUpdate(net, 2)));
+    expect(moved.isTooLarge).toBe(true);
+    const changes = moved.transactions.filter(({ phases }) => phases.includes('change'));
+    expect(changes.map(({ operations }) => operations.length)).toEqual([3_000]);
+  });
+
   it('does nothing where nothing changed', () => {
     const bench = loaded(ALLOW_80);
     bench.change();
