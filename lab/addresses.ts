@@ -12,6 +12,8 @@ const AFTER_LAST = 255;
 export interface Fabric {
   readonly number: number;
   readonly bridge: string;
+  /** Of the bridge: without one of its own it would take the least of its ports', and change it as hosts come and go. */
+  readonly mac: string;
   readonly prefixLength: number;
   readonly prefixLength6: number;
   readonly gateway: string;
@@ -24,6 +26,7 @@ export function fabricOf(number: number): Fabric {
   return {
     number,
     bridge: `fabric${number}`,
+    mac: `02:00:ac:1e:${hex(number)}:01`,
     prefixLength: 24,
     prefixLength6: 64,
     gateway: `172.30.${number}.1`,
@@ -74,6 +77,11 @@ export function hostPlace(fabric: number, octet: number, name: string): HostPlac
 /** RFC 1123 label, as Kubernetes wants node names. */
 export function isHostName(name: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name);
+}
+
+/** Two digits. */
+function hex(octet: number): string {
+  return octet.toString(16).padStart(2, '0');
 }
 
 function address6(fabric: number, octet: number): string {

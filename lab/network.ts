@@ -17,9 +17,10 @@ const HOST_SYSCTLS = [
 
 /** Renders the fabric: its bridge with the lab's own addresses. */
 function renderFabric(fabric: Fabric): string {
-  const { bridge } = fabric;
+  const { bridge, mac } = fabric;
   return [
-    `link add ${bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+    // Hosts that know the bridge by an earlier address of its reach it only once their kernels have found out: half a minute.
+    `link add ${bridge} address ${mac} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
     `addr add ${fabric.gateway}/${fabric.prefixLength} dev ${bridge}`,
     `addr add ${fabric.services}/${fabric.prefixLength} dev ${bridge}`,
     `addr add ${fabric.gateway6}/${fabric.prefixLength6} dev ${bridge} nodad`,

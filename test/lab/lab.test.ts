@@ -47,6 +47,19 @@ describe('an empty lab', () => {
     expect(await Promise.all(pings)).toEqual(expected);
   });
 
+  it("keeps the fabric's MAC address whoever comes and goes, so that no host loses its way to it", async () => {
+    const { bridge } = test.lab.fabric;
+    const links = JSON.parse((await run('ip', ['-j', 'link'])).stdout) as {
+      readonly ifname: string;
+      readonly address: string;
+      readonly master?: string;
+    }[];
+    const ports = links.filter(({ master }) => master === bridge).map(({ address }) => address);
+    expect(ports).toHaveLength(3);
+    // The kernel would give a bridge the least of these, and another one with the next host.
+    expect(ports).not.toContain(links.find(({ ifname }) => ifname === bridge)?.address);
+  });
+
   it('has no bridge on any host', async () => {
     for (const host of test.lab.hosts()) {
       expect(await host.execOk(['ip', '-d', 'link', 'show', 'type', 'bridge'])).toBe('');

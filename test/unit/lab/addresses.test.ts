@@ -22,6 +22,13 @@ describe('chooseOctet', () => {
   });
 });
 
+describe('fabricOf', () => {
+  it('gives every fabric a MAC address of its own, unicast and locally administered', () => {
+    expect(fabricOf(0).mac).toBe('02:00:ac:1e:00:01');
+    expect(fabricOf(255).mac).toBe('02:00:ac:1e:ff:01');
+  });
+});
+
 describe('hostPlace', () => {
   it('names namespaces of the first fabric as the host, others with the fabric', () => {
     expect(hostPlace(0, 11, 'node-1')).toEqual({
