@@ -1,6 +1,7 @@
 // bgpd as a process: one speaker under the configuration in force, its state directory and its control socket.
 
 import { readFile } from 'node:fs/promises';
+import { isNativeError } from 'node:util/types';
 import type { EventLog } from '../../lib/events/event-log.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import { formatIp } from '../../lib/net/ip.ts';
@@ -13,7 +14,7 @@ import type {
 } from '../../lib/protocol/bgpd.ts';
 import { needsNewSpeaker, parseConfiguration, type SpeakerConfig, speakerConfig } from './config.ts';
 import { ControlServer } from './control/control-server.ts';
-import { StateDir } from './control/state-dir.ts';
+import { type SavedConfiguration, StateDir } from './control/state-dir.ts';
 import { peerStatus, ribView } from './control/views.ts';
 import { CeaseSubcode } from './packet/iana.ts';
 import { Speaker } from './speaker.ts';
@@ -25,10 +26,17 @@ export interface DaemonOptions {
   readonly events: EventLog;
   /** The process is to end: asked for over the socket. */
   readonly onEnd: (kind: 'shutdown' | 'restart') => void;
+  /** Time until a configuration that could not be saved is tried again; 10 s if left out. */
+  readonly saveRetryMs?: number;
 }
 
+const SAVE_RETRY_MS = 10_000;
+
 type Answered = Exclude<BgpdRequest, { type: 'events' }>;
-type Applied = { readonly ok: true } | { readonly ok: false; readonly errors: readonly BgpdFieldError[] };
+type Applied =
+  | { readonly outcome: 'inForce' }
+  | { readonly outcome: 'stopping' }
+  | { readonly outcome: 'refused'; readonly errors: readonly BgpdFieldError[] };
 
 export class Daemon {
   readonly #options: DaemonOptions;
@@ -37,8 +45,13 @@ export class Daemon {
   readonly #startedAt = new Date();
   #speaker: Speaker | undefined;
   #number: number | undefined;
+  /** Until a speaker has taken up what an earlier run has left. */
   #isRestart = false;
+  #isStopping = false;
   #applying: Promise<unknown> = Promise.resolve();
+  /** In force and not on disk, with the reason. */
+  #unsaved: { readonly saved: SavedConfiguration; readonly reason: string } | undefined;
+  #saveTimer: NodeJS.Timeout | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
@@ -55,10 +68,19 @@ export class Daemon {
 
   /** Starts from the last configuration that was accepted; waits for one where there is none. */
   async start(): Promise<void> {
-    const { log, events } = this.#options;
     await this.#state.prepare();
-    await this.#control.start();
-    this.#isRestart = await this.#state.beginRun();
+    // In the queue before anybody can connect: what a client hands over is newer than what is saved.
+    await this.#queued(async () => {
+      await this.#control.start();
+      await this.#load();
+    });
+  }
+
+  async #load(): Promise<void> {
+    const { log, events } = this.#options;
+    this.#isRestart = await this.#state.beginRun((error) =>
+      log.error('this run cannot be marked', { error }),
+    );
     events.emit({
       component: 'bgpd',
       kind: 'bgpdStarted',
@@ -69,14 +91,17 @@ export class Daemon {
       log.info('waiting for a configuration', { socket: this.#state.socketPath });
       return;
     }
-    const applied = await this.#queued(() => this.#apply(saved.configuration, saved.number, false));
-    if (!applied.ok) log.error('the saved configuration is not usable', { errors: applied.errors });
+    const applied = await this.#apply(saved.configuration, saved.number, false);
+    if (applied.outcome !== 'refused') return;
+    log.error('the saved configuration is not usable', { errors: applied.errors });
   }
 
   /** `shutdown`: leaves for good. `restart`: routes stay, here and at the peers. */
   async stop(kind: 'shutdown' | 'restart'): Promise<void> {
+    this.#isStopping = true;
     this.#options.events.emit({ component: 'bgpd', kind: 'bgpdStopping', cause: kind });
     await this.#applying;
+    clearTimeout(this.#saveTimer);
     if (kind === 'shutdown') {
       await this.#speaker?.leave();
       await this.#state.endRun();
@@ -124,7 +149,10 @@ export class Daemon {
 
   async #configure(number: number, document: unknown): Promise<BgpdResponse> {
     const applied = await this.#queued(() => this.#apply(document, number, true));
-    if (applied.ok) return { type: 'acknowledged', number };
+    if (applied.outcome === 'inForce') return { type: 'acknowledged', number };
+    if (applied.outcome === 'stopping') {
+      return { type: 'error', code: 'stopping', message: 'bgpd is about to end' };
+    }
     this.#options.events.emit({
       component: 'bgpd',
       kind: 'configurationRefused',
@@ -143,13 +171,14 @@ export class Daemon {
   async #apply(document: unknown, number: number, save: boolean): Promise<Applied> {
     const started = performance.now();
     const parsed = parseConfiguration(document);
-    if (!parsed.ok) return parsed;
+    if (!parsed.ok) return { outcome: 'refused', errors: parsed.errors };
     const passwords = await readPasswords(parsed.configuration);
-    if (!passwords.ok) return passwords;
+    if (!passwords.ok) return { outcome: 'refused', errors: passwords.errors };
     const config = speakerConfig(parsed.configuration, passwords.contentByPath);
+    if (this.#isStopping) return { outcome: 'stopping' };
     await this.#run(config);
     this.#number = number;
-    if (save) await this.#state.writeConfiguration({ number, configuration: document });
+    if (save) await this.#save({ number, configuration: document });
     const durationMs = Math.round((performance.now() - started) * 1000) / 1000;
     this.#options.events.emit({
       component: 'bgpd',
@@ -158,20 +187,55 @@ export class Daemon {
       cause: `number ${number}`,
     });
     this.#options.log.info('configuration applied', { number, peers: config.peers.length });
-    return { ok: true };
+    return { outcome: 'inForce' };
   }
 
   async #run(config: SpeakerConfig): Promise<void> {
     const { log, events } = this.#options;
-    if (this.#speaker !== undefined && !needsNewSpeaker(this.#speaker.config, config)) {
-      await this.#speaker.reconfigure(config);
+    const running = this.#speaker;
+    if (running !== undefined && !needsNewSpeaker(running.config, config)) {
+      await running.reconfigure(config);
       return;
     }
-    const isReplacement = this.#speaker !== undefined;
-    await this.#speaker?.leave(CeaseSubcode.otherConfigurationChange);
-    const isRestart = this.#isRestart && !isReplacement;
-    this.#speaker = new Speaker(config, { log, events, isRestart, random: Math.random });
-    await this.#speaker.start();
+    this.#speaker = undefined;
+    this.#number = undefined;
+    await running?.leave(CeaseSubcode.otherConfigurationChange);
+    const speaker = new Speaker(config, { log, events, isRestart: this.#isRestart, random: Math.random });
+    try {
+      await speaker.start();
+    } catch (error) {
+      // Half a speaker must not take the next configuration for a change of its own.
+      await speaker.pause();
+      throw error;
+    }
+    this.#isRestart = false;
+    this.#speaker = speaker;
+  }
+
+  /** A configuration in force counts, saved or not: where the disk is full that is said, and tried again. */
+  async #save(saved: SavedConfiguration): Promise<void> {
+    clearTimeout(this.#saveTimer);
+    try {
+      await this.#state.writeConfiguration(saved);
+      this.#unsaved = undefined;
+    } catch (error) {
+      const reason = isNativeError(error) ? error.message : String(error);
+      if (this.#unsaved?.reason !== reason) {
+        this.#options.log.error('the configuration in force cannot be saved', {
+          number: saved.number,
+          error,
+        });
+        this.#options.events.emit({ component: 'bgpd', kind: 'configurationNotSaved', cause: reason });
+      }
+      this.#unsaved = { saved, reason };
+      const again = async (): Promise<void> => {
+        if (this.#unsaved !== undefined && !this.#isStopping) await this.#save(this.#unsaved.saved);
+      };
+      this.#saveTimer = setTimeout(
+        () => void this.#queued(again),
+        this.#options.saveRetryMs ?? SAVE_RETRY_MS,
+      );
+    }
   }
 
   #status(): BgpdStatus {
@@ -179,6 +243,7 @@ export class Daemon {
     const base = {
       startedAt: this.#startedAt.toISOString(),
       ...(this.#number === undefined ? {} : { configurationNumber: this.#number }),
+      ...(this.#unsaved === undefined ? {} : { configurationNotSaved: this.#unsaved.reason }),
     };
     const eventsLost = this.#control.eventsLost;
     if (speaker === undefined) {

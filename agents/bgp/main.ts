@@ -48,7 +48,7 @@ async function main(): Promise<void> {
   process.on('SIGTERM', () => end('shutdown'));
   process.on('SIGINT', () => end('shutdown'));
   await daemon.start();
-  log.info('ready', { stateDir });
+  if (!isEnding) log.info('ready', { stateDir });
 }
 
 await main().catch((error: unknown) => {

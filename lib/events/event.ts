@@ -55,6 +55,7 @@ export const EVENT_KINDS = {
     'endOfRibSent',
     'configurationApplied',
     'configurationRefused',
+    'configurationNotSaved',
   ],
   kubelet: [
     'podAdmitted',

@@ -251,6 +251,8 @@ export interface BgpdStatus {
   readonly asn?: number;
   /** Of the configuration in force; undefined before the first. */
   readonly configurationNumber?: number;
+  /** Why the configuration in force is not on disk: a restart now would begin with an older one. Tried again. */
+  readonly configurationNotSaved?: string;
   readonly startedAt: string;
   /** Waiting for the peers' tables after a restart (RFC 4724 §4.1). */
   readonly restarting: boolean;
@@ -318,7 +320,8 @@ export type BgpdResponse = { readonly id?: string | number | undefined } & (
   | { readonly type: 'eventsLost'; readonly count: number }
   | {
       readonly type: 'error';
-      readonly code: 'badRequest' | 'unknownPeer' | 'notConfigured';
+      /** `failed`: it could not be done, and might be later; `stopping`: bgpd is about to end. */
+      readonly code: 'badRequest' | 'unknownPeer' | 'notConfigured' | 'failed' | 'stopping';
       readonly message: string;
     }
 );

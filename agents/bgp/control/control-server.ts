@@ -3,6 +3,7 @@
 
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { isNativeError } from 'node:util/types';
 import type { CalicoEvent } from '../../../lib/events/event.ts';
 import type { EventLog } from '../../../lib/events/event-log.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
@@ -63,10 +64,16 @@ export class ControlServer {
     await rm(path, { force: true });
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ path }, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
+      // Binds before it returns. The mode must be right from the first moment on: whoever can connect can configure.
+      const umask = process.umask(0o177);
+      try {
+        this.#server.listen({ path }, () => {
+          this.#server.off('error', reject);
+          resolve();
+        });
+      } finally {
+        process.umask(umask);
+      }
     });
   }
 
@@ -100,21 +107,29 @@ export class ControlServer {
     const answer = async (line: string): Promise<void> => {
       const request = parseRequest(line);
       if ('error' in request) return send(socket, request.error);
+      // Gone while an earlier request was answered: nothing would ever end its following.
+      if (socket.destroyed) return;
       if (request.type === 'events') {
         unfollow();
         unfollow = this.#follow(socket, request);
         return;
       }
-      send(socket, { ...(await this.#options.handle(request)), id: request.id });
+      send(socket, { ...(await this.#handle(request)), id: request.id });
     };
     readLines(socket, BGPD_MAX_LINE, (line) => {
-      queue = queue
-        .then(() => answer(line))
-        .catch((error: unknown) => {
-          this.#options.log.error('request failed', { error });
-          socket.destroy();
-        });
+      queue = queue.then(() => answer(line));
     });
+  }
+
+  /** Who asked is told why it could not be done, and decides whether to ask again. */
+  async #handle(request: Exclude<BgpdRequest, { type: 'events' }>): Promise<BgpdResponse> {
+    try {
+      return await this.#options.handle(request);
+    } catch (error) {
+      this.#options.log.error('request failed', { request: request.type, error });
+      const message = isNativeError(error) ? error.message : String(error);
+      return { type: 'error', code: 'failed', message };
+    }
   }
 
   #follow(socket: Socket, request: Extract<BgpdRequest, { type: 'events' }>): () => void {

@@ -20,7 +20,10 @@ export class StateDir {
     return join(this.path, 'bgpd.sock');
   }
 
-  /** For this user alone: the configuration may hold keys. */
+  /**
+   * Made for this user alone where it is not there yet. The agent of the host may have made it for others to look into:
+   * what must not be read or spoken to by them, the configuration and the socket, has a mode of its own.
+   */
   async prepare(): Promise<void> {
     await mkdir(this.path, { recursive: true, mode: 0o700 });
   }
@@ -47,13 +50,15 @@ export class StateDir {
 
   /**
    * Marks this run. True if an earlier one in the same network namespace of the same boot did not leave: then the
-   * kernel may still hold its routes, and peers wait for it.
+   * kernel may still hold its routes, and peers wait for it. `onUnmarked` hears why the mark could not be written: the
+   * next run then knows this one by its routes in the kernel alone.
    */
-  async beginRun(): Promise<boolean> {
+  async beginRun(onUnmarked: (error: unknown) => void): Promise<boolean> {
     const place = `${await bootId()} ${await readlink('/proc/self/ns/net').catch(() => '')}\n`;
     const before = await readFile(this.#mark, 'utf8').catch(() => undefined);
-    await writeFile(this.#mark, place);
-    return before === place;
+    if (before === place) return true;
+    await writeFile(this.#mark, place).catch(onUnmarked);
+    return false;
   }
 
   /** This run has left: nothing of it is to be taken up. */
