@@ -6,12 +6,15 @@ import { Mark } from './render/numbering.ts';
 
 const LAST_GENERATION = 4095;
 
+/** What of the kernel writer is needed: the conntrack marks. */
+type MarkWriter = Pick<KernelWriterClient, 'conntrackMarks' | 'clearConntrackMarks'>;
+
 export class Generations {
-  readonly #writer: KernelWriterClient;
+  readonly #writer: MarkWriter;
   /** Numbers that an entry may carry. */
   #used = new Set<number>();
 
-  constructor(writer: KernelWriterClient) {
+  constructor(writer: MarkWriter) {
     this.#writer = writer;
   }
 
@@ -21,17 +24,26 @@ export class Generations {
     this.#used = new Set(marks.map((mark) => mark >>> Mark.generationShift));
   }
 
-  /** The number after `current` (0 if there is none yet) that no entry carries; clears marks where there is no other. */
+  /** The next number after `current` (0 if there is none yet) that no entry carries; clears marks where there is none. */
   async next(current: number): Promise<number> {
     this.#used.add(current);
-    let candidate = (current % LAST_GENERATION) + 1;
-    if (this.#used.has(candidate)) {
-      // Flows lose their marks and are judged anew; those that are stamped meanwhile carry the current number.
-      await this.#writer.clearConntrackMarks(Mark.generationMask, current << Mark.generationShift);
-      this.#used = new Set([current]);
-      if (candidate === current) candidate = (candidate % LAST_GENERATION) + 1;
+    const free = this.#nextFree(current) ?? (await this.#reclaim(current));
+    this.#used.add(free);
+    return free;
+  }
+
+  /** Flows lose their marks and are judged anew; those that are stamped meanwhile carry the current number. */
+  async #reclaim(current: number): Promise<number> {
+    await this.#writer.clearConntrackMarks(Mark.generationMask, current << Mark.generationShift);
+    this.#used = new Set([current]);
+    return (current % LAST_GENERATION) + 1;
+  }
+
+  #nextFree(current: number): number | undefined {
+    for (let step = 0; step < LAST_GENERATION; step++) {
+      const candidate = ((current + step) % LAST_GENERATION) + 1;
+      if (!this.#used.has(candidate)) return candidate;
     }
-    this.#used.add(candidate);
-    return candidate;
+    return undefined;
   }
 }

@@ -44,7 +44,10 @@ export class TableDriver {
   #renderer: Renderer | undefined;
   #planner = new Planner(new NftTable());
   #epoch = 0;
+  /** What the kernel's fast path compares with, from the commit on. */
   #generation = 0;
+  /** A commit's outcome is unknown: the kernel may be a generation ahead. */
+  #isGenerationUnknown = false;
   /** The table's objects are of other epochs, or unknown: all of them go, a second after the next switch. */
   #hasForeignEpochs = false;
   #sweepAtMs: number | undefined;
@@ -148,6 +151,7 @@ export class TableDriver {
   }
 
   async #updateOnce(): Promise<TableUpdate> {
+    if (this.#isGenerationUnknown) await this.#readGeneration();
     const replacing = this.#replaceBecause;
     const renderer = replacing === undefined ? this.#renderer : await this.#newEpoch();
     if (renderer === undefined) throw new Error('an update without an epoch');
@@ -205,6 +209,8 @@ export class TableDriver {
     for (const transaction of transactions) {
       kernelMs += await this.#commit(transaction.operations);
       record(this.#planner.programmed, transaction.operations);
+      if (transaction.phases.includes('generation'))
+        this.#generation = this.#renderer?.generation ?? this.#generation;
     }
     return kernelMs;
   }
@@ -221,7 +227,6 @@ export class TableDriver {
   #afterUpdate(plan: Plan, replaced: string | undefined, generationMoved: boolean): void {
     const { events } = this.#options;
     const now = this.#options.nowMs();
-    this.#generation = this.#renderer?.generation ?? this.#generation;
     this.#cleanUpAtMs = plan.cleanUpInMs === undefined ? undefined : now + plan.cleanUpInMs;
     if (replaced !== undefined) {
       this.#replaceBecause = undefined;
@@ -258,6 +263,7 @@ export class TableDriver {
     });
     this.#replaceBecause = `kernel write failed: ${error.type.code}`;
     this.#hasForeignEpochs = true;
+    if (error.type.code !== 'refused') this.#isGenerationUnknown = true;
     if (error.type.code === 'refused' && attempt >= 2) await this.#leaveOutFaulty();
   }
 
@@ -287,6 +293,13 @@ export class TableDriver {
         cause,
       });
     }
+  }
+
+  /** The table that is there stamps flows with its own number: one that the agent takes for unused would let them pass unjudged. */
+  async #readGeneration(): Promise<void> {
+    const forward = parseListing(await this.#writer.nftQuery(`list chain ${TABLE} forward`, 'json'));
+    this.#generation = forward?.generation ?? this.#generation;
+    this.#isGenerationUnknown = false;
   }
 
   #adopt(listing: Listing): void {
