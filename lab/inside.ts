@@ -1,7 +1,7 @@
 // The one `unshare` that everything of a lab runs in: user (without root), network, mount and pid namespaces. What is in
 // it cannot touch the machine, and all of it ends with its first process. See unshare(1), nsenter(1).
 
-import { run } from '../lib/process/run.ts';
+import { type RunResult, run } from '../lib/process/run.ts';
 import { LabError } from './lab-error.ts';
 
 /** Set inside; `Lab` refuses to work without it. */
@@ -81,10 +81,16 @@ export function isInside(env: NodeJS.ProcessEnv): boolean {
 
 /** Throws LabError `noNamespaces` where a lab cannot be started, with what the system said. */
 export async function assertNamespaces(isRoot: boolean): Promise<void> {
-  const result = await run(isRoot ? 'unshare' : 'unshare', [
-    isRoot ? '-nmpf' : '-Urnmpf',
-    '--mount-proc',
-    'true',
-  ]);
+  const result = await tryNamespaces(isRoot);
   if (result.code !== 0) throw new LabError({ code: 'noNamespaces', detail: result.stderr.trim() });
+}
+
+/** True where a lab can be started. */
+export async function canHaveNamespaces(isRoot: boolean): Promise<boolean> {
+  const result = await tryNamespaces(isRoot).catch(() => undefined);
+  return result?.code === 0;
+}
+
+function tryNamespaces(isRoot: boolean): Promise<RunResult> {
+  return run('unshare', [isRoot ? '-nmpf' : '-Urnmpf', '--mount-proc', 'true']);
 }

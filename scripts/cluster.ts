@@ -38,7 +38,7 @@ export async function buildImages(engine: Engine, options: { readonly mayInstall
 }
 
 /** BuildKit's plain lines are `#12 3.45 text`; the text says how far it is. */
-function buildNote(line: string): string {
+export function buildNote(line: string): string {
   return line.replace(/^#\d+ (\d+\.\d+ )?/, '').slice(0, 120);
 }
 

@@ -62,6 +62,15 @@ export async function ensurePackages(
   throw new InstallError(`still missing after the installation: ${still.map((each) => each.name).join(' ')}`);
 }
 
+/** True if all of `groups` is there, or apt-get may fetch what is not. */
+export async function canHavePackages(
+  groups: readonly PackageGroup[],
+  options: { readonly mayInstall: boolean },
+): Promise<boolean> {
+  if (options.mayInstall && existsSync('/usr/bin/apt-get')) return true;
+  return (await missingPackages(groups, installedEnvironment())).length === 0;
+}
+
 /** Environment in which what was installed before can be called; looks for nothing and installs nothing. */
 export function installedEnvironment(): NodeJS.ProcessEnv {
   return packageEnvironment(process.env, packageCacheDir());

@@ -1,19 +1,22 @@
 // `npm test`: installs what is missing, runs every suite, prints a table of times and results. A suite that cannot run
-// fails, unless it was named in --without. See suites.ts for the suites and CONTRIBUTING.md for how to run one test.
+// fails, unless it was named in --without. See suites.ts for the suites, places.ts for where they run, and CONTRIBUTING.md
+// for how to run one test.
 
 import { accessSync, constants, globSync, mkdirSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { assertNamespaces, insideArgv } from '../lab/inside.ts';
+import { canHaveNamespaces, insideArgv } from '../lab/inside.ts';
 import { LabError } from '../lab/lab-error.ts';
 import { run } from '../lib/process/run.ts';
 import { BuildError, buildIfChanged } from './build.ts';
 import { InstallError } from './debian/install.ts';
-import { ensureEngine, stopOwnEngine } from './engine.ts';
+import { answeringEngine, ensureEngine, stopOwnEngine } from './engine.ts';
 import { runInherited } from './inside.ts';
-import { ensurePackages } from './packages.ts';
+import { canHavePackages, ensurePackages } from './packages.ts';
+import { type Machine, placeOf } from './places.ts';
 import { step } from './progress.ts';
 import { formatOutcomes, HARD_LIMIT, type Outcome, planTests, type Suite, type TestPlan } from './suites.ts';
+import { buildTestImage, runInTestImage } from './test-image.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const INSTALL_BUDGET_SECONDS = 150;
@@ -39,6 +42,14 @@ const CHECKS: readonly { readonly what: string; readonly argv: readonly [string,
 /** Whether this run started the Docker engine and has to stop it again. */
 const ownEngine = { isRunning: false };
 
+const testImage = { isBuilt: false };
+
+/** Where a suite runs, and with which environment. */
+interface Prepared {
+  readonly env: NodeJS.ProcessEnv;
+  readonly isInTestImage: boolean;
+}
+
 type SuiteResult = Outcome['result'];
 
 async function main(args: readonly string[]): Promise<number> {
@@ -55,23 +66,24 @@ async function main(args: readonly string[]): Promise<number> {
     outcomes.push({ name, result, budgetSeconds, seconds: (performance.now() - startedAt) / 1000 });
   };
   const suites = plan.suites.map((suite) => ({ suite, isEmpty: testFilesOf(suite) === 0 }));
-  const envBySuite = new Map<Suite, NodeJS.ProcessEnv>();
+  const bySuite = new Map<Suite, Prepared>();
   await timed('install', INSTALL_BUDGET_SECONDS, async () => {
     let result: SuiteResult = 'passed';
+    const machine = await lookAtMachine(plan);
     for (const { suite, isEmpty } of suites) {
       if (isEmpty) continue;
-      const env = await reported(`${suite.name}: cannot run`, () => environmentFor(suite, plan));
-      if (env === undefined) result = 'failed';
-      else envBySuite.set(suite, env);
+      const prepared = await reported(`${suite.name}: cannot run`, () => prepare(suite, plan, machine));
+      if (prepared === undefined) result = 'failed';
+      else bySuite.set(suite, prepared);
     }
     return result;
   });
   for (const { suite, isEmpty } of suites) {
     console.log(`\n━━ ${suite.name}: ${suite.what}`);
-    const env = envBySuite.get(suite);
+    const prepared = bySuite.get(suite);
     await timed(suite.name, suite.budgetSeconds, async () => {
       if (isEmpty) return 'no tests yet';
-      return env === undefined ? 'failed' : await runSuite(suite, plan, env);
+      return prepared === undefined ? 'failed' : await runSuite(suite, plan, prepared);
     });
   }
   if (ownEngine.isRunning) await stopOwnEngine();
@@ -92,17 +104,55 @@ async function reported<T>(prefix: string, work: () => Promise<T>): Promise<T | 
   }
 }
 
-async function environmentFor(suite: Suite, plan: TestPlan): Promise<NodeJS.ProcessEnv> {
-  if (!suite.groups.includes('containers')) return await ensurePackages(suite.groups, plan);
-  const engine = await ensureEngine(plan);
-  ownEngine.isRunning ||= engine.isStartedHere;
-  return engine.env;
+async function lookAtMachine(plan: TestPlan): Promise<Machine> {
+  const isLinux = process.platform === 'linux';
+  const groups = [
+    ...new Set(plan.suites.filter((each) => each.isInside === true).flatMap((each) => each.groups)),
+  ];
+  const [hasNamespaces, hasPackages, version] = await Promise.all([
+    isLinux ? canHaveNamespaces(isRoot()) : false,
+    isLinux ? canHavePackages(groups, plan) : false,
+    answeringEngine(process.env),
+  ]);
+  return {
+    platform: process.platform,
+    isRoot: isRoot(),
+    hasNamespaces,
+    hasPackages,
+    hasEngine: version !== undefined,
+    isImageForced: process.env['CALICO_TS_TEST_IMAGE'] === '1',
+  };
 }
 
-async function runSuite(suite: Suite, plan: TestPlan, env: NodeJS.ProcessEnv): Promise<SuiteResult> {
+/** Sees to it that what a suite needs is there. Throws InstallError. */
+async function prepare(suite: Suite, plan: TestPlan, machine: Machine): Promise<Prepared> {
+  const place = placeOf(suite, machine);
+  if (place.kind === 'nowhere') throw new InstallError(place.reason);
+  if (place.kind === 'testImage') {
+    const engine = await ensureEngine({ mayInstall: false });
+    if (!testImage.isBuilt) {
+      console.log(`what needs a kernel of its own runs in the test image (${place.why})`);
+      await buildTestImage(engine, plan);
+      testImage.isBuilt = true;
+    }
+    return { env: engine.env, isInTestImage: true };
+  }
+  if (!suite.groups.includes('containers'))
+    return { env: await ensurePackages(suite.groups, plan), isInTestImage: false };
+  const engine = await ensureEngine(plan);
+  ownEngine.isRunning ||= engine.isStartedHere;
+  return { env: engine.env, isInTestImage: false };
+}
+
+async function runSuite(
+  suite: Suite,
+  plan: TestPlan,
+  { env, isInTestImage }: Prepared,
+): Promise<SuiteResult> {
+  if (isInTestImage)
+    return (await runInTestImage(argumentsFor(suite, plan), env)) === 0 ? 'passed' : 'failed';
   if (suite.jestProject === undefined) return await runChecks(env);
   const isReady = await reported(`${suite.name}: cannot run`, async () => {
-    if (suite.isInside === true) await assertNamespaces(isRoot());
     if (suite.isInside === true) await buildIfChanged();
     return true;
   });
@@ -114,6 +164,13 @@ async function runSuite(suite: Suite, plan: TestPlan, env: NodeJS.ProcessEnv): P
     suite.budgetSeconds * HARD_LIMIT * (plan.isLong ? 10 : 1),
   );
   return code === 0 ? 'passed' : 'failed';
+}
+
+/** What this command is called with inside the image, where everything is installed. */
+function argumentsFor(suite: Suite, plan: TestPlan): readonly string[] {
+  const long = plan.isLong ? ['--long'] : [];
+  const jest = plan.jestArgs.length === 0 ? [] : ['--', ...plan.jestArgs];
+  return ['--only', suite.name, '--no-install', ...long, ...jest];
 }
 
 function isRoot(): boolean {
