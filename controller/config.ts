@@ -1,7 +1,24 @@
 // Settings of the controller process.
 
-import type { Settings, SettingsTable } from '../lib/config/settings.ts';
+import { namesOf, type Settings, type SettingsTable } from '../lib/config/settings.ts';
+import {
+  API_CLIENT_SETTINGS,
+  certificateSettings,
+  LOG_SETTINGS,
+  portSetting,
+  REDIS_SETTINGS,
+  required,
+} from '../lib/config/shared-settings.ts';
 import { ETCD_SETTINGS } from '../lib/datastore/etcd/settings.ts';
+
+/** What the elected controller can run. */
+export const CONTROLLER_NAMES = ['namespaces', 'scheduler', 'nodes', 'kubernetes', 'gc'] as const;
+export type ControllerName = (typeof CONTROLLER_NAMES)[number];
+
+const CERTIFICATES = certificateSettings('API', {
+  ca: 'CA of the cluster: clients and nodes are checked against it',
+  certificate: 'Server certificate of the API, also shown to nodes',
+});
 
 export const CONTROLLER_SETTINGS = {
   name: {
@@ -10,13 +27,7 @@ export const CONTROLLER_SETTINGS = {
     default: 'controller',
     description: 'Name of this controller in logs, events and the election',
   },
-  logLevel: {
-    type: 'text',
-    env: 'LOG_LEVEL',
-    default: 'info',
-    oneOf: ['error', 'warn', 'info', 'debug'],
-    description: 'Least level that is logged',
-  },
+  ...LOG_SETTINGS,
   ...ETCD_SETTINGS,
   listenAddress: {
     type: 'text',
@@ -24,48 +35,18 @@ export const CONTROLLER_SETTINGS = {
     default: '0.0.0.0',
     description: 'Address that the API listens on',
   },
-  port: {
-    type: 'number',
-    env: 'API_PORT',
-    default: 6443,
-    min: 0,
-    max: 65535,
-    description: 'Port of the API',
-  },
-  caFile: {
-    type: 'text',
-    env: 'API_CA_FILE',
-    description: 'CA of the cluster: clients and nodes are checked against it (PEM)',
-  },
-  certFile: {
-    type: 'text',
-    env: 'API_CERT_FILE',
-    description: 'Server certificate of the API, also shown to nodes (PEM)',
-  },
-  keyFile: { type: 'text', env: 'API_KEY_FILE', description: 'Its key (PEM)' },
+  port: portSetting('API_PORT', 6443, 'Port of the API'),
+  ...CERTIFICATES,
+  caFile: required(CERTIFICATES.caFile),
   clientCertFile: {
     type: 'text',
     env: 'API_CLIENT_CERT_FILE',
     description: 'Certificate of this controller as a client of the API (PEM)',
+    required: true,
   },
-  clientKeyFile: { type: 'text', env: 'API_CLIENT_KEY_FILE', description: 'Its key (PEM)' },
-  redisUrl: {
-    type: 'text',
-    env: 'REDIS_URL',
-    description:
-      'Redis for the event stream: redis://, rediss:// or unix:///path; without it events stay on the hosts',
-  },
-  redisCaFile: { type: 'text', env: 'REDIS_CA_FILE', description: 'CA of Redis (PEM)' },
-  redisCertFile: { type: 'text', env: 'REDIS_CERT_FILE', description: 'Client certificate for Redis (PEM)' },
-  redisKeyFile: { type: 'text', env: 'REDIS_KEY_FILE', description: 'Its key (PEM)' },
-  agentPort: {
-    type: 'number',
-    env: 'AGENT_PORT',
-    default: 9098,
-    min: 1,
-    max: 65535,
-    description: 'Port of the node API that the agents serve',
-  },
+  clientKeyFile: { type: 'text', env: 'API_CLIENT_KEY_FILE', description: 'Its key (PEM)', required: true },
+  ...REDIS_SETTINGS,
+  agentPort: portSetting('AGENT_PORT', 9098, 'Port of the node API that the agents serve', 1),
   serveApi: {
     type: 'boolean',
     env: 'SERVE_API',
@@ -73,14 +54,14 @@ export const CONTROLLER_SETTINGS = {
     description: 'Serve the Kubernetes-shaped API; without it another API server is used',
   },
   apiServer: {
-    type: 'text',
-    env: 'API_SERVER',
+    ...API_CLIENT_SETTINGS.apiServer,
     description: 'https://host:port of the API server to use when none is served here',
   },
   enabledControllers: {
     type: 'list',
     env: 'ENABLED_CONTROLLERS',
-    default: ['namespaces', 'scheduler', 'nodes', 'kubernetes', 'gc'],
+    default: CONTROLLER_NAMES,
+    oneOf: CONTROLLER_NAMES,
     description: 'What the elected controller runs',
   },
   election: {
@@ -133,3 +114,16 @@ export const CONTROLLER_SETTINGS = {
 } as const satisfies SettingsTable;
 
 export type ControllerSettings = Settings<typeof CONTROLLER_SETTINGS>;
+
+const REQUIRED_TO_SERVE = ['certFile', 'keyFile'] as const;
+
+/** What is missing beyond what is always required. */
+export function problemsOf(settings: ControllerSettings): readonly string[] {
+  if (!settings.serveApi)
+    return settings.apiServer === undefined
+      ? [`${namesOf('apiServer', CONTROLLER_SETTINGS.apiServer)} is required where no API is served`]
+      : [];
+  return REQUIRED_TO_SERVE.filter((name) => settings[name] === undefined).map(
+    (name) => `${namesOf(name, CONTROLLER_SETTINGS[name])} is required to serve the API`,
+  );
+}

@@ -1,5 +1,6 @@
 // Wires the controller: datastore, API, election, and what the leader runs.
 
+import { redisAddressOf } from '../lib/config/shared-settings.ts';
 import type { Datastore } from '../lib/datastore/datastore.ts';
 import { EtcdDatastore } from '../lib/datastore/etcd/etcd-datastore.ts';
 import { etcdOptionsOf } from '../lib/datastore/etcd/settings.ts';
@@ -13,7 +14,7 @@ import { waitFor } from '../lib/lifecycle/backoff.ts';
 import { type Startable, StopStack } from '../lib/lifecycle/startable.ts';
 import type { Logger } from '../lib/logging/logger.ts';
 import { Api } from './api/api.ts';
-import type { ControllerSettings } from './config.ts';
+import type { ControllerName, ControllerSettings } from './config.ts';
 import { FencedDatastore } from './fenced-datastore.ts';
 import { GarbageCollector } from './gc/gc.ts';
 import { LeaderElection } from './leader-election.ts';
@@ -29,18 +30,8 @@ export interface ControllerOptions {
   readonly readFile: (path: string) => Buffer;
 }
 
-const REQUIRED = ['etcdEndpoints', 'caFile', 'clientCertFile', 'clientKeyFile'] as const;
-const REQUIRED_TO_SERVE = ['certFile', 'keyFile'] as const;
-
-const CONTROLLER_NAMES = ['namespaces', 'scheduler', 'nodes', 'kubernetes', 'gc'] as const;
-type ControllerName = (typeof CONTROLLER_NAMES)[number];
-
 /** What the leader runs; those with a queue say how long it is. */
 type Part = Startable & { readonly queueLength?: number };
-
-function isControllerName(name: string): name is ControllerName {
-  return (CONTROLLER_NAMES as readonly string[]).includes(name);
-}
 
 /** What the leader's parts are made of. */
 interface Shared {
@@ -65,20 +56,12 @@ export class Controller implements Startable {
 
   async start(): Promise<void> {
     const { settings, logger, readFile } = this.#options;
-    for (const name of [...REQUIRED, ...(settings.serveApi ? REQUIRED_TO_SERVE : [])])
-      if (settings[name] === undefined || settings[name].length === 0)
-        throw new Error(`setting ${name} is required`);
-    for (const name of settings.enabledControllers)
-      if (!isControllerName(name))
-        throw new Error(
-          `setting enabledControllers: there is no controller called ${JSON.stringify(name)}; there are ${CONTROLLER_NAMES.join(', ')}`,
-        );
     const file = (path: string | undefined): Buffer => readFile(path ?? '');
     const events = new EventLog({ host: settings.name });
     const datastore = this.#openDatastore(logger);
     this.#stack.push('datastore', () => datastore.close());
     const ca = file(settings.caFile);
-    const redis = this.#redis();
+    const redis = redisAddressOf(settings);
     if (redis !== undefined) {
       const publisher = new EventStreamPublisher(events, redis, logger);
       await publisher.start();
@@ -126,12 +109,6 @@ export class Controller implements Startable {
         logger[state === 'connected' ? 'info' : 'warn'](`datastore ${state}`);
       },
     });
-  }
-
-  #redis(): RedisAddress | undefined {
-    const { redisUrl, redisCaFile, redisCertFile, redisKeyFile } = this.#options.settings;
-    if (redisUrl === undefined) return undefined;
-    return { url: redisUrl, caFile: redisCaFile, certFile: redisCertFile, keyFile: redisKeyFile };
   }
 
   async #serveApi(
@@ -187,7 +164,7 @@ export class Controller implements Startable {
     try {
       // A policy cannot be stored before its tier is there, and the first node may be long in coming.
       await ensureInitialized(new ResourceClient({ datastore: shared.datastore }), {}, signal);
-      for (const name of enabledControllers.filter(isControllerName)) {
+      for (const name of enabledControllers) {
         const part = this.#part(name, shared);
         await part.start();
         if (part.queueLength !== undefined) this.#metrics.setQueue(name, () => part.queueLength ?? 0);
@@ -239,6 +216,7 @@ export class Controller implements Startable {
           datastore,
           identity,
           events,
+          recorder: recorderOf('calico-kubernetes'),
           logger,
         });
       }

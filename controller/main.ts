@@ -3,8 +3,8 @@
 
 import { readFileSync } from 'node:fs';
 import { describeSettings, loadSettings } from '../lib/config/settings.ts';
-import { createLogger, type LogLevel } from '../lib/logging/logger.ts';
-import { CONTROLLER_SETTINGS } from './config.ts';
+import { createLogger } from '../lib/logging/logger.ts';
+import { CONTROLLER_SETTINGS, problemsOf } from './config.ts';
 import { Controller } from './controller.ts';
 
 async function main(): Promise<number> {
@@ -14,16 +14,13 @@ async function main(): Promise<number> {
     return 0;
   }
   const loaded = loadSettings(CONTROLLER_SETTINGS, { argv, env: process.env });
-  if (!loaded.ok) {
-    process.stderr.write(loaded.problems.map((problem) => `controller: ${problem}\n`).join(''));
+  const problems = loaded.ok ? problemsOf(loaded.settings) : loaded.problems;
+  if (!loaded.ok || problems.length > 0) {
+    process.stderr.write(problems.map((problem) => `controller: ${problem}\n`).join(''));
     return 2;
   }
   const { settings } = loaded;
-  const logger = createLogger({
-    component: 'controller',
-    host: settings.name,
-    level: settings.logLevel as LogLevel,
-  });
+  const logger = createLogger({ component: 'controller', host: settings.name, level: settings.logLevel });
   const stopped = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
   const controller = new Controller({ settings, logger, readFile: (path) => readFileSync(path) });

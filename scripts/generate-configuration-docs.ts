@@ -54,13 +54,18 @@ function section({ title, about, table }: ProgramSettings): string {
 function row(name: string, setting: Setting): string {
   const flag = setting.type === 'boolean' ? `--[no-]${flagName(name)}` : `--${flagName(name)}`;
   const variable = setting.env === undefined ? '' : `\`${setting.env}\``;
-  const fallback = setting.default === undefined ? '' : `\`${String(setting.default)}\``;
+  const fallback =
+    'required' in setting
+      ? 'required'
+      : setting.default === undefined
+        ? ''
+        : `\`${String(setting.default)}\``;
   return `| \`${flag}\` | ${variable} | ${fallback} | ${cell(`${setting.description}${rangeOf(setting)}`)} |`;
 }
 
 function rangeOf(setting: Setting): string {
   if (setting.type === 'number') return ` (${setting.min} to ${setting.max})`;
-  if (setting.type === 'text' && setting.oneOf !== undefined) return ` (${setting.oneOf.join(', ')})`;
+  if ('oneOf' in setting && setting.oneOf !== undefined) return ` (${setting.oneOf.join(', ')})`;
   return '';
 }
 

@@ -5,12 +5,11 @@ import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isNativeError } from 'node:util/types';
 import { EventLog } from '../../lib/events/event-log.ts';
-import { createLogger, type LogLevel } from '../../lib/logging/logger.ts';
+import { createLogger, LOG_LEVELS } from '../../lib/logging/logger.ts';
 import { AlreadyRunningError } from './control/control-server.ts';
 import { Daemon } from './daemon.ts';
 
-const LEVELS: readonly string[] = ['error', 'warn', 'info', 'debug'];
-const USAGE = 'usage: bgpd --state-dir DIR [--host NAME] [--log-level error|warn|info|debug]\n';
+const USAGE = `usage: bgpd --state-dir DIR [--host NAME] [--log-level ${LOG_LEVELS.join('|')}]\n`;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -21,14 +20,14 @@ async function main(): Promise<void> {
     },
   });
   const stateDir = values['state-dir'];
-  const level = values['log-level'];
-  if (stateDir === undefined || !LEVELS.includes(level)) {
+  const level = LOG_LEVELS.find((name) => name === values['log-level']);
+  if (stateDir === undefined || level === undefined) {
     process.stderr.write(USAGE);
     process.exitCode = 2;
     return;
   }
   const { host } = values;
-  const log = createLogger({ component: 'bgpd', host, level: level as LogLevel });
+  const log = createLogger({ component: 'bgpd', host, level });
   let isEnding = false;
   const end = (kind: 'shutdown' | 'restart'): void => {
     if (isEnding) return;

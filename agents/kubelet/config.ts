@@ -2,6 +2,16 @@
 // a file system.
 
 import type { Settings, SettingsTable } from '../../lib/config/settings.ts';
+import {
+  API_CLIENT_SETTINGS,
+  certificateSettings,
+  LOG_SETTINGS,
+  NODE_CERTIFICATES,
+  portSetting,
+  required,
+} from '../../lib/config/shared-settings.ts';
+
+const CERTIFICATES = certificateSettings('KUBELET', NODE_CERTIFICATES);
 
 export const KUBELET_SETTINGS = {
   nodeName: { type: 'text', env: 'NODE_NAME', description: 'Name of this node; the host name if left out' },
@@ -16,40 +26,19 @@ export const KUBELET_SETTINGS = {
     default: '/var/lib/calico-ts/kubelet',
     description: 'What must survive a restart of the kubelet: sandboxes, containers, logs',
   },
-  logLevel: {
-    type: 'text',
-    env: 'LOG_LEVEL',
-    default: 'info',
-    oneOf: ['error', 'warn', 'info', 'debug'],
-    description: 'Least level that is logged',
-  },
-  apiServer: { type: 'text', env: 'API_SERVER', description: 'https://host:port of the API' },
-  apiServerName: {
-    type: 'text',
-    env: 'API_SERVER_NAME',
-    description: "Name in the API's certificate, if it is not the host of apiServer",
-  },
-  caFile: { type: 'text', env: 'KUBELET_CA_FILE', description: 'CA of the cluster (PEM)' },
-  certFile: {
-    type: 'text',
-    env: 'KUBELET_CERT_FILE',
-    description: 'Certificate of this node, as client and as server (PEM)',
-  },
-  keyFile: { type: 'text', env: 'KUBELET_KEY_FILE', description: 'Its key (PEM)' },
+  ...LOG_SETTINGS,
+  ...API_CLIENT_SETTINGS,
+  apiServer: required(API_CLIENT_SETTINGS.apiServer),
+  caFile: required(CERTIFICATES.caFile),
+  certFile: required(CERTIFICATES.certFile),
+  keyFile: required(CERTIFICATES.keyFile),
   listenAddress: {
     type: 'text',
     env: 'KUBELET_LISTEN_ADDRESS',
     default: '0.0.0.0',
     description: 'Address on which exec and logs are served to the API',
   },
-  port: {
-    type: 'number',
-    env: 'KUBELET_PORT',
-    default: 10250,
-    min: 0,
-    max: 65535,
-    description: 'Its port; 0 takes a free one',
-  },
+  port: portSetting('KUBELET_PORT', 10250, 'Its port; 0 takes a free one'),
   leaseSeconds: {
     type: 'number',
     env: 'KUBELET_LEASE_SECONDS',

@@ -7,7 +7,7 @@ import { delimiter, extname, join } from 'node:path';
 import { describeSettings, loadSettings } from '../../lib/config/settings.ts';
 import type { EventInput, EventSink } from '../../lib/events/event.ts';
 import { EventSocketSender } from '../../lib/events/event-socket.ts';
-import { createLogger, type Logger, type LogLevel } from '../../lib/logging/logger.ts';
+import { createLogger, type Logger } from '../../lib/logging/logger.ts';
 import { KUBELET_SETTINGS, type KubeletSettings } from './config.ts';
 import { Kubelet, type KubeletOptions } from './kubelet.ts';
 import { addressTowards } from './node/machine.ts';
@@ -23,14 +23,13 @@ async function main(): Promise<number> {
     return 0;
   }
   const loaded = loadSettings(KUBELET_SETTINGS, { argv, env: process.env });
-  const problems = loaded.ok ? requiredProblems(loaded.settings) : loaded.problems;
-  if (!loaded.ok || problems.length > 0) {
-    process.stderr.write(problems.map((problem) => `kubelet: ${problem}\n`).join(''));
+  if (!loaded.ok) {
+    process.stderr.write(loaded.problems.map((problem) => `kubelet: ${problem}\n`).join(''));
     return 2;
   }
   const { settings } = loaded;
   const host = settings.nodeName ?? hostname();
-  const logger = createLogger({ component: 'kubelet', host, level: settings.logLevel as LogLevel });
+  const logger = createLogger({ component: 'kubelet', host, level: settings.logLevel });
   const stopped = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
   // To the agent, which keeps the host's event log; without it the log is all there is.
@@ -58,13 +57,6 @@ async function main(): Promise<number> {
   return 0;
 }
 
-function requiredProblems(settings: KubeletSettings): readonly string[] {
-  const names = ['apiServer', 'caFile', 'certFile', 'keyFile'] as const;
-  return names
-    .filter((name) => settings[name] === undefined)
-    .map((name) => `${name} (${KUBELET_SETTINGS[name].env}) is required`);
-}
-
 /** Undefined when stopped before the API was reached. */
 async function kubeletOptions(
   settings: KubeletSettings,
@@ -73,11 +65,9 @@ async function kubeletOptions(
   logger: Logger,
   signal: AbortSignal,
 ): Promise<KubeletOptions | undefined> {
-  const apiServer = settings.apiServer ?? '';
+  const { apiServer, dockerSocket } = settings;
   const nodeIp = settings.nodeIp ?? (await findAddress(apiServer, logger, signal));
   if (nodeIp === undefined) return undefined;
-  const read = (path: string | undefined): Buffer => readFileSync(path ?? '');
-  const { dockerSocket } = settings;
   return {
     version: VERSION,
     nodeName,
@@ -85,7 +75,11 @@ async function kubeletOptions(
     stateDir: settings.stateDir,
     apiServer,
     apiServerName: settings.apiServerName,
-    tls: { ca: read(settings.caFile), cert: read(settings.certFile), key: read(settings.keyFile) },
+    tls: {
+      ca: readFileSync(settings.caFile),
+      cert: readFileSync(settings.certFile),
+      key: readFileSync(settings.keyFile),
+    },
     listenAddress: settings.listenAddress,
     port: settings.port,
     leaseSeconds: settings.leaseSeconds,

@@ -4,6 +4,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { type HostPaths, hostPaths } from '../../lib/config/paths.ts';
+import { redisAddressOf } from '../../lib/config/shared-settings.ts';
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
 import { etcdOptionsOf } from '../../lib/datastore/etcd/settings.ts';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
@@ -130,12 +131,9 @@ export class Agent implements Startable {
   async #startEvents(): Promise<void> {
     const { settings, logger } = this.#options;
     await this.#begin('event socket', new EventSocketServer(this.#paths.eventSocket, this.#events));
-    if (settings.redisUrl === undefined) return;
-    const { redisUrl: url, redisCaFile: caFile, redisCertFile: certFile, redisKeyFile: keyFile } = settings;
-    await this.#begin(
-      'event stream',
-      new EventStreamPublisher(this.#events, { url, caFile, certFile, keyFile }, logger),
-    );
+    const redis = redisAddressOf(settings);
+    if (redis !== undefined)
+      await this.#begin('event stream', new EventStreamPublisher(this.#events, redis, logger));
   }
 
   #openDatastore(): EtcdDatastore {

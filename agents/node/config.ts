@@ -1,6 +1,14 @@
 // Settings of the agent. Environment names are those of calico/node where it has one.
 
 import type { Settings, SettingsTable } from '../../lib/config/settings.ts';
+import {
+  API_CLIENT_SETTINGS,
+  certificateSettings,
+  LOG_SETTINGS,
+  NODE_CERTIFICATES,
+  portSetting,
+  REDIS_SETTINGS,
+} from '../../lib/config/shared-settings.ts';
 import { ETCD_SETTINGS } from '../../lib/datastore/etcd/settings.ts';
 
 export const AGENT_SETTINGS = {
@@ -11,13 +19,7 @@ export const AGENT_SETTINGS = {
     default: '/var/lib/calico',
     description: 'Directory of all sockets and files of this host',
   },
-  logLevel: {
-    type: 'text',
-    env: 'LOG_LEVEL',
-    default: 'info',
-    oneOf: ['error', 'warn', 'info', 'debug'],
-    description: 'Least level that is logged',
-  },
+  ...LOG_SETTINGS,
   ...ETCD_SETTINGS,
   ip: {
     type: 'text',
@@ -78,47 +80,11 @@ export const AGENT_SETTINGS = {
     max: 65535,
     description: "MTU of workloads; 0: that of the node's interface",
   },
-  apiServer: {
-    type: 'text',
-    env: 'API_SERVER',
-    description: 'https://host:port of the Kubernetes API, for pods',
-  },
-  apiServerName: {
-    type: 'text',
-    env: 'API_SERVER_NAME',
-    description: 'Name in its certificate, if another than the host',
-  },
-  caFile: { type: 'text', env: 'NODE_CA_FILE', description: 'CA of the cluster (PEM)' },
-  certFile: {
-    type: 'text',
-    env: 'NODE_CERT_FILE',
-    description: 'Certificate of this node, as client and as server (PEM)',
-  },
-  keyFile: { type: 'text', env: 'NODE_KEY_FILE', description: 'Its key (PEM)' },
-  apiPort: {
-    type: 'number',
-    env: 'AGENT_PORT',
-    default: 9098,
-    min: 0,
-    max: 65535,
-    description: 'Port of the node API (HTTPS, client certificates)',
-  },
-  healthPort: {
-    type: 'number',
-    env: 'FELIX_HEALTHPORT',
-    default: 9099,
-    min: 0,
-    max: 65535,
-    description: 'Port of health and metrics on localhost',
-  },
-  redisUrl: {
-    type: 'text',
-    env: 'REDIS_URL',
-    description: 'Redis for the event stream; without it events stay on the host',
-  },
-  redisCaFile: { type: 'text', env: 'REDIS_CA_FILE', description: 'CA of Redis (PEM)' },
-  redisCertFile: { type: 'text', env: 'REDIS_CERT_FILE', description: 'Client certificate for Redis (PEM)' },
-  redisKeyFile: { type: 'text', env: 'REDIS_KEY_FILE', description: 'Its key (PEM)' },
+  ...API_CLIENT_SETTINGS,
+  ...certificateSettings('NODE', NODE_CERTIFICATES),
+  apiPort: portSetting('AGENT_PORT', 9098, 'Port of the node API (HTTPS, client certificates)'),
+  healthPort: portSetting('FELIX_HEALTHPORT', 9099, 'Port of health and metrics on localhost'),
+  ...REDIS_SETTINGS,
   cniWaitSeconds: {
     type: 'number',
     env: 'CNI_WAIT_SECONDS',

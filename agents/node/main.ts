@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { extname, join } from 'node:path';
 import { describeSettings, loadSettings, unknownVariables } from '../../lib/config/settings.ts';
-import { createLogger, type LogLevel } from '../../lib/logging/logger.ts';
+import { createLogger } from '../../lib/logging/logger.ts';
 import { Agent } from './agent.ts';
 import { AGENT_SETTINGS } from './config.ts';
 
@@ -15,16 +15,13 @@ async function main(): Promise<number> {
     return 0;
   }
   const loaded = loadSettings(AGENT_SETTINGS, { argv, env: process.env });
-  const problems = loaded.ok ? [] : [...loaded.problems];
-  if (loaded.ok && loaded.settings.etcdEndpoints.length === 0)
-    problems.push('setting etcdEndpoints is required');
-  if (!loaded.ok || problems.length > 0) {
-    process.stderr.write(problems.map((problem) => `calico-node: ${problem}\n`).join(''));
+  if (!loaded.ok) {
+    process.stderr.write(loaded.problems.map((problem) => `calico-node: ${problem}\n`).join(''));
     return 2;
   }
   const { settings } = loaded;
   const node = settings.nodeName ?? hostname().toLowerCase();
-  const logger = createLogger({ component: 'agent', host: node, level: settings.logLevel as LogLevel });
+  const logger = createLogger({ component: 'agent', host: node, level: settings.logLevel });
   const unknown = unknownVariables(AGENT_SETTINGS, process.env, 'FELIX_');
   if (unknown.length > 0) logger.warn('variables that nothing here reads', { variables: unknown });
   const stopped = new AbortController();

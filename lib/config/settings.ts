@@ -13,6 +13,8 @@ export interface TextSetting extends SettingBase {
   readonly default?: string;
   /** One of these only. */
   readonly oneOf?: readonly string[];
+  /** The program does not start without it. */
+  readonly required?: true;
 }
 export interface NumberSetting extends SettingBase {
   readonly type: 'number';
@@ -28,21 +30,26 @@ export interface BooleanSetting extends SettingBase {
 export interface ListSetting extends SettingBase {
   readonly type: 'list';
   readonly default?: readonly string[];
+  /** Of these only. */
+  readonly oneOf?: readonly string[];
+  /** The program does not start with an empty one. */
+  readonly required?: true;
 }
 export type Setting = TextSetting | NumberSetting | BooleanSetting | ListSetting;
 export type SettingsTable = Readonly<Record<string, Setting>>;
 
+type ChoiceOf<S extends Setting> = S extends { readonly oneOf: readonly (infer Choice)[] } ? Choice : string;
 type ValueOf<S extends Setting> = S extends TextSetting
-  ? S extends { readonly default: string }
-    ? string
-    : string | undefined
+  ? S extends { readonly default: string } | { readonly required: true }
+    ? ChoiceOf<S>
+    : ChoiceOf<S> | undefined
   : S extends NumberSetting
     ? S extends { readonly default: number }
       ? number
       : number | undefined
     : S extends BooleanSetting
       ? boolean
-      : readonly string[];
+      : readonly ChoiceOf<S>[];
 export type Settings<T extends SettingsTable> = { readonly [Name in keyof T]: ValueOf<T[Name]> };
 
 export interface SettingsSources {
@@ -68,11 +75,28 @@ export function loadSettings<T extends SettingsTable>(table: T, sources: Setting
     const text = flag ?? (setting.env === undefined ? undefined : sources.env[setting.env]);
     const source = flag !== undefined ? `--${flagName(name)}` : (setting.env ?? name);
     const isUnset = text === undefined || text === '';
-    settings[name] = isUnset
-      ? (setting.default ?? (setting.type === 'list' ? [] : undefined))
-      : parseSetting(setting, text, source, problems);
+    settings[name] = isUnset ? fallbackOf(setting) : parseSetting(setting, text, source, problems);
+    if (isRequired(setting) && isMissing(settings[name]))
+      problems.push(`${namesOf(name, setting)} is required`);
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, settings: settings as Settings<T> };
+}
+
+function fallbackOf(setting: Setting): unknown {
+  return setting.default ?? (setting.type === 'list' ? [] : undefined);
+}
+
+function isMissing(value: unknown): boolean {
+  return value === undefined || (Array.isArray(value) && value.length === 0);
+}
+
+function isRequired(setting: Setting): boolean {
+  return 'required' in setting;
+}
+
+/** By which it can be given: `--ca-file (NODE_CA_FILE)`. */
+export function namesOf(name: string, { env }: Setting): string {
+  return `--${flagName(name)}${env === undefined ? '' : ` (${env})`}`;
 }
 
 function parseFlags(
@@ -139,8 +163,7 @@ export function unknownVariables(
 function parseSetting(setting: Setting, text: string, source: string, problems: string[]): unknown {
   switch (setting.type) {
     case 'text':
-      if (setting.oneOf !== undefined && !setting.oneOf.includes(text))
-        problems.push(`${source}: ${JSON.stringify(text)} is none of ${setting.oneOf.join(', ')}`);
+      checkChoice(setting, text, source, problems);
       return text;
     case 'number': {
       const value = Number(text);
@@ -154,12 +177,25 @@ function parseSetting(setting: Setting, text: string, source: string, problems: 
       if (!/^(true|false|1|0)$/i.test(text))
         problems.push(`${source}: ${JSON.stringify(text)} is neither true nor false`);
       return /^(true|1)$/i.test(text);
-    case 'list':
-      return text
+    case 'list': {
+      const entries = text
         .split(',')
         .map((entry) => entry.trim())
         .filter((entry) => entry !== '');
+      for (const entry of entries) checkChoice(setting, entry, source, problems);
+      return entries;
+    }
   }
+}
+
+function checkChoice(
+  { oneOf }: TextSetting | ListSetting,
+  text: string,
+  source: string,
+  problems: string[],
+): void {
+  if (oneOf !== undefined && !oneOf.includes(text))
+    problems.push(`${source}: ${JSON.stringify(text)} is none of ${oneOf.join(', ')}`);
 }
 
 /** For `--help`. */
@@ -169,7 +205,11 @@ export function describeSettings(table: SettingsTable): string {
       setting.type === 'boolean'
         ? `--[no-]${flagName(name)}`
         : `--${flagName(name)} ${setting.type.toUpperCase()}`;
-    const fallback = setting.default === undefined ? '' : ` (default: ${String(setting.default)})`;
+    const fallback = isRequired(setting)
+      ? ' (required)'
+      : setting.default === undefined
+        ? ''
+        : ` (default: ${String(setting.default)})`;
     const env = setting.env === undefined ? '' : ` [${setting.env}]`;
     return `  ${flag.padEnd(34)} ${setting.description}${fallback}${env}`;
   });

@@ -4,7 +4,9 @@
 import { isNativeError } from 'node:util/types';
 import winston from 'winston';
 
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+/** From the least to the most that is logged. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Message constant and lower case; what varies goes into fields. */
@@ -28,7 +30,7 @@ export interface LoggerOptions {
 }
 
 export function createLogger(options: LoggerOptions): Logger {
-  const stderrLevels = options.destination === 'stderr' ? ['error', 'warn', 'info', 'debug'] : [];
+  const stderrLevels = options.destination === 'stderr' ? [...LOG_LEVELS] : [];
   const base = winston.createLogger({
     level: options.level ?? 'info',
     levels: { error: 0, warn: 1, info: 2, debug: 3 },

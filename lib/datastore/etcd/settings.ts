@@ -8,6 +8,7 @@ export const ETCD_SETTINGS = {
     type: 'list',
     env: 'ETCD_ENDPOINTS',
     description: 'etcd members, as https://host:port, separated by commas',
+    required: true,
   },
   etcdCaCertFile: { type: 'text', env: 'ETCD_CA_CERT_FILE', description: 'CA of the etcd members (PEM)' },
   etcdCertFile: { type: 'text', env: 'ETCD_CERT_FILE', description: 'Client certificate for etcd (PEM)' },

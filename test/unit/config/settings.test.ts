@@ -57,6 +57,33 @@ describe('loadSettings', () => {
     ]);
   });
 
+  it('asks for what is required, by each name that it can be given', () => {
+    const table = {
+      caFile: { type: 'text', env: 'CA_FILE', description: 'CA', required: true },
+      members: { type: 'list', description: 'Members', required: true },
+      others: { type: 'list', env: 'OTHERS', description: 'Others' },
+    } as const satisfies SettingsTable;
+    expect(loadSettings(table, { argv: ['--members', ' , '], env: { CA_FILE: '' } })).toEqual({
+      ok: false,
+      problems: ['--ca-file (CA_FILE) is required', '--members is required'],
+    });
+    expect(loadSettings(table, { argv: ['--members', 'a'], env: { CA_FILE: 'ca.pem' } })).toEqual({
+      ok: true,
+      settings: { caFile: 'ca.pem', members: ['a'], others: [] },
+    });
+    expect(describeSettings(table)).toContain('CA (required) [CA_FILE]');
+  });
+
+  it('takes of a list only what it may hold', () => {
+    const table = {
+      run: { type: 'list', env: 'RUN', description: 'What runs', oneOf: ['gc', 'nodes'] },
+    } as const satisfies SettingsTable;
+    expect(loadSettings(table, { argv: ['--run', 'gc,web'], env: {} })).toEqual({
+      ok: false,
+      problems: ['--run: "web" is none of gc, nodes'],
+    });
+  });
+
   it.each(['1.5', 'abc', '-1', '1e3', ' 12'])('takes %j for no port', (text) => {
     expect(problemsOf([`--port=${text}`])).toHaveLength(1);
   });
