@@ -11,9 +11,10 @@ import { at } from '../api/columns.ts';
 export interface AgentClientOptions {
   readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
   readonly port: number;
+  /** Milliseconds for the head of an answer; 10,000 if left out. What follows comes when it comes. */
+  readonly answerMs?: number;
 }
 
-/** For the head of an answer; what follows comes when it comes. */
 const ANSWER_MS = 10_000;
 
 export class AgentClient {
@@ -37,34 +38,43 @@ export class AgentClient {
   }
 
   #open(name: string, host: string, path: string, signal: AbortSignal): Promise<IncomingMessage> {
-    const { tls, port } = this.#options;
+    const { tls, port, answerMs = ANSWER_MS } = this.#options;
     return new Promise((resolve, reject) => {
-      const fail = (cause?: unknown): void =>
-        reject(
-          new ApiError(
-            'ServiceUnavailable',
-            `the agent of ${name} at ${host}:${port} does not answer`,
-            undefined,
-            {
-              cause,
-            },
-          ),
-        );
+      let isConnected = false;
+      const fail = (why: string, cause?: unknown): void => {
+        clearTimeout(limit);
+        const message = `the agent of ${name} at ${host}:${port} does not answer: ${why}`;
+        reject(new ApiError('ServiceUnavailable', message, undefined, { cause }));
+      };
       const outgoing = httpsRequest({ ...tls, host, port, path, servername: 'agent', agent: false, signal });
       const limit = setTimeout(() => {
-        fail();
+        const seconds = `within ${answerMs / 1000} s`;
+        fail(isConnected ? `it was connected and said nothing ${seconds}` : `no connection ${seconds}`);
         outgoing.destroy();
-      }, ANSWER_MS);
+      }, answerMs);
+      outgoing.on('socket', (socket) => socket.once('connect', () => (isConnected = true)));
       outgoing.on('response', (answer) => {
         clearTimeout(limit);
         resolve(answer);
       });
-      outgoing.on('error', (cause) => {
-        clearTimeout(limit);
-        fail(cause);
-      });
+      outgoing.on('error', (cause) => fail(reasonOf(cause), cause));
       outgoing.end();
     });
+  }
+}
+
+/** What the system's code means here; of TLS and other failures the words of who found them. */
+function reasonOf(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'ECONNREFUSED':
+      return 'nobody listens there';
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return 'its host is not reached';
+    case 'ECONNRESET':
+      return 'it ended the connection';
+    default:
+      return error.message;
   }
 }
 

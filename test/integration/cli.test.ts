@@ -276,7 +276,7 @@ describe('nodes through the controller', () => {
     const { code, out, err } = await cluster.run('etcd', ['node', 'status']);
     expect(code).toBe(2);
     expect(out).toMatch(/^node-1 /m);
-    expect(err).toMatch(/^the agent of node-2 at ::1:\d+ does not answer$/m);
+    expect(err).toMatch(/^the agent of node-2 at ::1:\d+ does not answer: nobody listens there$/m);
     expect(await cluster.run('api', ['node', 'status', 'node-3'])).toMatchObject({
       code: 2,
       err: expect.stringContaining('nodes "node-3" not found'),
@@ -361,7 +361,7 @@ describe('events of the cluster', () => {
     const { code, out, err } = await cluster.run('api', ['events', '--last', '1000']);
     expect(code).toBe(0);
     expect(err).toMatch(/^# asked of each host, as Redis does not answer$/m);
-    expect(err).toMatch(/^# node-2: the agent of node-2 at ::1:\d+ does not answer$/m);
+    expect(err).toMatch(/^# node-2: the agent of node-2 at ::1:\d+ does not answer: nobody listens there$/m);
     expect(out).toMatch(/ node-1 +agent +cniDel +Pod\/default\/followed$/m);
     expect(out).toMatch(/ controller +controller +leaderElected /);
     const following = cluster.start('api', ['events', '-f', '--kind', 'cniWait']);
