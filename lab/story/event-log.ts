@@ -75,3 +75,22 @@ export function renderChain(found: readonly LinkFound[]): string {
     })
     .join('\n');
 }
+
+const CHAIN_TIMEOUT_MS = 10_000;
+
+/** Tells when each link happened, by the event log alone; the scene ends if a link stays missing. */
+export async function tellChain(
+  stage: Stage,
+  title: string,
+  since: Date,
+  links: readonly Link[],
+): Promise<void> {
+  const result = await stage.eventually(
+    `the event log has every step ${title}`,
+    async () => findChain(await clusterEvents(stage, since), links),
+    ({ ok }) => ok,
+    CHAIN_TIMEOUT_MS,
+  );
+  stage.narrator.step(`the event log, ${title}`);
+  stage.narrator.artefact('calicoctl events', renderChain(result.found));
+}

@@ -9,6 +9,9 @@ import { BGP_CAPTURE, isCaptureReady, isConfinedToOneUser, unprivilegedBgpCaptur
 import type { Cluster, ClusterHost, CommandOptions } from './cluster.ts';
 
 /** What is needed of a lab's host. */
+/** `kubectl wait` is given up to a minute by the scenes. */
+const COMMAND_TIMEOUT_MS = 120_000;
+
 export interface LabClusterHost extends ClusterHost {
   readonly netns: string;
   readonly kind: 'node' | 'external';
@@ -94,6 +97,7 @@ export class LabCluster implements Cluster {
     const [program, ...args] = argv;
     const { env, etcdctlEnvironment, kubeconfig } = this.#options;
     return run(program, args, {
+      timeoutMs: COMMAND_TIMEOUT_MS,
       ...options,
       env: { ...env, ...etcdctlEnvironment, KUBECONFIG: kubeconfig },
       maxOutputBytes: 64 * 1024 * 1024,

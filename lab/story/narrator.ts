@@ -6,6 +6,8 @@ export interface Narrator {
   step(text: string): void;
   /** Evidence: where it was read (a command line) and what it said. */
   artefact(source: string, text: string): void;
+  /** Something takes its time: what, and for how many seconds so far. */
+  waiting(what: string, seconds: number): void;
 }
 
 const MAX_LINES = 14;
@@ -25,7 +27,13 @@ export function textNarrator(write: (line: string) => void): Narrator {
       for (const line of lines.slice(0, MAX_LINES)) write(`        ${line.slice(0, MAX_COLUMNS)}`);
       if (lines.length > MAX_LINES) write(`        … ${lines.length - MAX_LINES} lines more`);
     },
+    waiting: (what, seconds) => write(`    … ${seconds} s: ${what.slice(0, MAX_COLUMNS)}`),
   };
 }
 
-export const silentNarrator: Narrator = { scene: () => {}, step: () => {}, artefact: () => {} };
+export const silentNarrator: Narrator = {
+  scene: () => {},
+  step: () => {},
+  artefact: () => {},
+  waiting: () => {},
+};

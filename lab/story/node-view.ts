@@ -23,12 +23,12 @@ export async function nodeStatus(stage: Stage, node: string): Promise<NodeStatus
   return JSON.parse(await stage.kubectl(['get', '--raw', path])) as NodeStatus;
 }
 
-/** Waits until the kernel of every node given has what etcd holds at this revision; milliseconds it took. */
+/** Waits until the kernel of every node given has what etcd holds at this revision. */
 export async function untilProgrammed(
   stage: Stage,
   nodes: readonly string[],
   revision: number,
-): Promise<number> {
+): Promise<void> {
   const waits = nodes.map((node) =>
     stage.eventually(
       `the kernel of ${node} has revision ${revision}`,
@@ -36,7 +36,7 @@ export async function untilProgrammed(
       (programmed) => programmed >= revision,
     ),
   );
-  return Math.max(...(await Promise.all(waits)).map(({ ms }) => ms));
+  await Promise.all(waits);
 }
 
 export interface KernelRoute {

@@ -9,6 +9,8 @@ import { SceneError } from './scene-error.ts';
 
 const PAUSE_MS = 100;
 const DEFAULT_TIMEOUT_MS = 60_000;
+/** After this long people are told what is waited for, and again each time. */
+const PROGRESS_MS = 2_000;
 
 /** A pod of the story. */
 export interface PodRef {
@@ -51,8 +53,9 @@ export class Stage {
   }
 
   async kubectl(args: readonly string[], input?: string): Promise<string> {
-    const result = await this.cluster.kubectl(args, input === undefined ? {} : { input });
-    return okOutput(['kubectl', ...args], result);
+    const command = ['kubectl', ...args];
+    const work = () => this.cluster.kubectl(args, input === undefined ? {} : { input });
+    return okOutput(command, await this.during(command.join(' '), work));
   }
 
   async apply(objects: readonly object[]): Promise<void> {
@@ -99,31 +102,56 @@ export class Stage {
   }
 
   /**
-   * Asks again until the answer is accepted; gives it back with the milliseconds that it took. A command that fails counts as
-   * an answer that is not accepted: what it asks may be on its way up.
+   * Asks again until the answer is accepted, and gives it back. A command that fails counts as an answer that is not accepted:
+   * what it asks may be on its way up.
    */
   async eventually<T>(
     what: string,
     ask: () => Promise<T>,
     accept: (answer: T) => boolean,
     timeoutMs = DEFAULT_TIMEOUT_MS,
-  ): Promise<{ readonly answer: T; readonly ms: number }> {
-    const startedAt = performance.now();
-    for (;;) {
-      let found: string;
-      try {
-        const answer = await ask();
-        if (accept(answer)) return { answer, ms: Math.round(performance.now() - startedAt) };
-        found = typeof answer === 'string' ? answer : (JSON.stringify(answer) ?? 'nothing');
-      } catch (error) {
-        if (!(error instanceof SceneError)) throw error;
-        found = error.message;
+  ): Promise<T> {
+    return await this.during(what, async () => {
+      const startedAt = performance.now();
+      for (;;) {
+        const found = await tried(ask);
+        if (found.ok && accept(found.answer)) return found.answer;
+        if (performance.now() - startedAt > timeoutMs)
+          throw new SceneError({ code: 'timedOut', what, timeoutMs, found: describe(found) });
+        await waitFor(PAUSE_MS);
       }
-      if (performance.now() - startedAt > timeoutMs)
-        throw new SceneError({ code: 'timedOut', what, timeoutMs, found });
-      await waitFor(PAUSE_MS);
+    });
+  }
+
+  /** Does the work; while it lasts, people are told every two seconds what they wait for. */
+  async during<T>(what: string, work: () => Promise<T>): Promise<T> {
+    const startedAt = performance.now();
+    const timer = setInterval(
+      () => this.narrator.waiting(what, Math.round((performance.now() - startedAt) / 1000)),
+      PROGRESS_MS,
+    );
+    try {
+      return await work();
+    } finally {
+      clearInterval(timer);
     }
   }
+}
+
+type Tried<T> = { readonly ok: true; readonly answer: T } | { readonly ok: false; readonly message: string };
+
+async function tried<T>(ask: () => Promise<T>): Promise<Tried<T>> {
+  try {
+    return { ok: true, answer: await ask() };
+  } catch (error) {
+    if (!(error instanceof SceneError)) throw error;
+    return { ok: false, message: error.message };
+  }
+}
+
+function describe(found: Tried<unknown>): string {
+  if (!found.ok) return found.message;
+  return typeof found.answer === 'string' ? found.answer : (JSON.stringify(found.answer) ?? 'nothing');
 }
 
 function okOutput(argv: readonly string[], result: RunResult): string {

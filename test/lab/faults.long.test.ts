@@ -12,6 +12,7 @@ import {
   kernelWriterOf,
   killAndWait,
   moveTo,
+  onlyFrom,
   podNetns,
   policyRevision,
 } from './support/faults.ts';
@@ -103,7 +104,7 @@ describe('etcd away', () => {
     async () => {
       await runPods(stage, [{ namespace: NS, name: 'stranger', node: 'node-1' }]);
       const stranger = stage.pod(NS, 'stranger');
-      await stage.apply([denyTo('far', 'near')]);
+      await stage.apply([onlyFrom(NS, 'far', 'near')]);
       await untilProgrammed(stage, ['node-2'], await policyRevision(stage, `${NS}/knp.default.only-near`));
       expect(await reaches(stage, near, far)).toBe(true);
       expect(await reaches(stage, stranger, far)).toBe(false);
@@ -170,49 +171,6 @@ describe('Redis away', () => {
   );
 });
 
-describe('a frozen kubernetes plugin', () => {
-  it(
-    'lets no pod start unpoliced: it says what it waits for, and begins with the policy in force',
-    async () => {
-      const plugin = test.lab.fabricProcess('plugin');
-      plugin?.kill('SIGSTOP');
-      try {
-        await stage.apply([
-          denyTo('guarded', 'nobody'),
-          podObject({ namespace: NS, name: 'guarded', node: 'node-2' }),
-        ]);
-        const { answer } = await stage.eventually(
-          'the pod says what it waits for',
-          () => stage.kubectl(['get', 'events', '-n', NS, '-o', 'json']),
-          (text) => text.includes('waiting for the kubernetes plugin to mirror policies up to revision'),
-          MINUTE_MS,
-        );
-        expect(answer).toContain('guarded');
-        const pod = JSON.parse(await stage.kubectl(['get', 'pod', '-n', NS, 'guarded', '-o', 'json'])) as {
-          status: { phase: string; podIP?: string; containerStatuses?: { state: object }[] };
-        };
-        expect(pod.status.phase).toBe('Pending');
-        expect(pod.status.podIP).toBeUndefined();
-        // No interface, no address, no process: nothing that could send or receive.
-        const { stdout } = await test.lab.host('node-2').exec(['ip', '-br', 'link']);
-        expect(stdout.split('\n').filter((line) => line.startsWith('cali'))).toHaveLength(1);
-      } finally {
-        plugin?.kill('SIGCONT');
-      }
-      await runPods(stage, [{ namespace: NS, name: 'guarded', node: 'node-2' }]);
-      expect(await reaches(stage, near, stage.pod(NS, 'guarded'))).toBe(false);
-      await stage.kubectl(['delete', 'networkpolicy', '-n', NS, 'only-nobody']);
-      await stage.eventually(
-        'without the policy it is reached',
-        () => reaches(stage, near, stage.pod(NS, 'guarded')),
-        (isReached) => isReached,
-      );
-      await stage.kubectl(['delete', 'pod', '-n', NS, 'guarded', '--timeout=60s']);
-    },
-    4 * MINUTE_MS,
-  );
-});
-
 describe('an exhausted pool', () => {
   it(
     'is named with its limit and with who holds the addresses',
@@ -231,7 +189,7 @@ describe('an exhausted pool', () => {
         { ...spec, name: 'holder-b' },
       ]);
       await stage.apply([podObject({ ...spec, name: 'third' })]);
-      const { answer } = await stage.eventually(
+      const answer = await stage.eventually(
         'the third pod says why it has no address',
         () =>
           stage.kubectl([
@@ -287,17 +245,3 @@ describe("two hosts that come back with each other's address", () => {
     4 * MINUTE_MS,
   );
 });
-
-/** Lets only pods labelled app=FROM reach pods labelled app=TO. */
-function denyTo(to: string, from: string): object {
-  return {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
-    metadata: { name: `only-${from}`, namespace: NS },
-    spec: {
-      podSelector: { matchLabels: { app: to } },
-      policyTypes: ['Ingress'],
-      ingress: [{ from: [{ podSelector: { matchLabels: { app: from } } }] }],
-    },
-  };
-}

@@ -16,6 +16,7 @@ describe('the story', () => {
     scene: () => told.splice(0),
     step: (text) => told.push(text),
     artefact: (source, text) => told.push(`${source}\n${text}`),
+    waiting: () => undefined,
   };
   let test: TestLab;
   let stage: Stage;

@@ -5,7 +5,7 @@
 import type { CalicoEvent } from '../../../lib/events/event.ts';
 import type { Service } from '../../../lib/process/service.ts';
 import type { ClusterHost } from '../cluster.ts';
-import { clusterEvents, findChain, type Link, renderChain } from '../event-log.ts';
+import { type Link, tellChain } from '../event-log.ts';
 import { blockOfPod } from '../node-view.ts';
 import { askFrom, runPods } from '../pods.ts';
 import type { PodRef, Stage } from '../stage.ts';
@@ -39,7 +39,8 @@ export async function playLifeOfAPod(stage: Stage): Promise<void> {
       await showWire(stage, life, capture);
       await showKernel(stage, life);
       await showPod(stage, life);
-      await showTimes(stage, life, since);
+      await tellChain(stage, 'from the API to the first process', since, podChain(life));
+      await tellChain(stage, 'from the block to the route on another host', since, routeChain(life));
     } finally {
       await capture.stop();
     }
@@ -123,14 +124,14 @@ async function showDatastore(stage: Stage, pod: PodRef, host: ClusterHost, peer:
 
 /** The UPDATE as it came in at the peer, and the route that the peer made of it. */
 async function showWire(stage: Stage, { host, peer, block }: Life, capture: Service): Promise<void> {
-  const { answer } = await stage.eventually(
+  const update = await stage.eventually(
     `an UPDATE with ${block} reaches ${peer.name}`,
     async () => findUpdate(capture.output(), host.address, block),
-    (update) => update !== undefined,
+    (seen) => seen !== undefined,
   );
   stage.narrator.step(`${host.name} told its peers about ${block} in a BGP UPDATE`);
-  stage.narrator.artefact(`${peer.name}$ tcpdump -n -v -i eth0 tcp port 179`, answer ?? '');
-  const { answer: routes } = await stage.eventually(
+  stage.narrator.artefact(`${peer.name}$ tcpdump -n -v -i eth0 tcp port 179`, update ?? '');
+  const routes = await stage.eventually(
     `${peer.name} has a route to ${block}`,
     () => stage.onHost(peer.name, ['ip', 'route', 'show', 'proto', '81', block]),
     (text) => text.includes(`via ${host.address}`),
@@ -193,25 +194,6 @@ async function showPod(stage: Stage, { pod }: Life): Promise<void> {
     found,
   );
   stage.narrator.artefact(`kubectl exec -n ${pod.namespace} ${pod.name} -- wget -O - http://ADDRESS/`, found);
-}
-
-/** The chain of causes in the event log is whole and in order. */
-async function showTimes(stage: Stage, life: Life, since: Date): Promise<void> {
-  const chains = [podChain(life), routeChain(life)];
-  const { answer } = await stage.eventually(
-    'the event log has every step of the pod and of the route',
-    async () => {
-      const events = await clusterEvents(stage, since);
-      return chains.map((links) => findChain(events, links));
-    },
-    (results) => results.every(({ ok }) => ok),
-    5_000,
-  );
-  const titles = ['from the API to the first process', 'from the block to the route on another host'];
-  for (const [index, result] of answer.entries()) {
-    stage.narrator.step(`the event log, ${titles[index] ?? ''}`);
-    stage.narrator.artefact('calicoctl events', renderChain(result.found));
-  }
 }
 
 function podChain({ pod, host }: Life): readonly Link[] {

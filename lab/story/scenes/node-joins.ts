@@ -1,6 +1,7 @@
 // Scene 4: a node joins. It finds its peers, they find it, and the first pod on it is reached from everywhere.
 
 import type { ClusterHost } from '../cluster.ts';
+import { tellChain } from '../event-log.ts';
 import { nodeStatus } from '../node-view.ts';
 import { askFrom, runPods } from '../pods.ts';
 import type { PodRef, Stage } from '../stage.ts';
@@ -10,8 +11,8 @@ export const JOINED_POD = 'pioneer';
 const JOIN_TIMEOUT_MS = 60_000;
 
 export async function playNodeJoins(stage: Stage): Promise<void> {
-  const startedAt = performance.now();
-  const name = await stage.cluster.addNode();
+  const since = new Date();
+  const name = await stage.during('a host boots', () => stage.cluster.addNode());
   await stage.kubectl([
     'wait',
     `node/${name}`,
@@ -23,7 +24,7 @@ export async function playNodeJoins(stage: Stage): Promise<void> {
   if (joined === undefined) return stage.check(false, `${name} is among the hosts`, JSON.stringify(hosts));
   stage.joined = joined;
   const others = hosts.filter((host) => host.name !== name);
-  stage.narrator.step(`${name} joined and is ready after ${Math.round(performance.now() - startedAt)} ms`);
+  stage.narrator.step(`${name} joined and is ready`);
   stage.narrator.artefact('kubectl get nodes', await stage.kubectl(['get', 'nodes']));
 
   const waits = await Promise.all(others.map((other) => peersWith(stage, other, joined)));
@@ -45,16 +46,27 @@ export async function playNodeJoins(stage: Stage): Promise<void> {
     );
   }
   stage.narrator.step(`the first pod on it, ${pod.ip}, is reached from every host`);
+  for (const other of others)
+    await tellChain(stage, `from the agent's start to a session with ${other.name}`, since, [
+      { kind: 'agentStarted', host: name, meaning: 'its agent starts' },
+      { kind: 'nodeRegistered', host: name, meaning: 'it is in the datastore' },
+      {
+        kind: 'peerUp',
+        host: other.name,
+        matches: ({ peer }) => peer === joined.address,
+        meaning: `${other.name} has a session with it`,
+      },
+    ]);
 }
 
 async function peersWith(stage: Stage, host: ClusterHost, joined: ClusterHost): Promise<string> {
-  const { answer } = await stage.eventually(
+  const peer = await stage.eventually(
     `${host.name} has a session with ${joined.address}`,
     async () =>
       (await nodeStatus(stage, host.name)).bgp.peers?.find(({ address }) => address === joined.address),
-    (peer) => peer?.state === 'Established',
+    (each) => each?.state === 'Established',
   );
-  return `${host.name}: peer ${joined.address} ${answer?.state} since ${answer?.since}`;
+  return `${host.name}: peer ${joined.address} ${peer?.state} since ${peer?.since}`;
 }
 
 async function checkRoute(stage: Stage, host: ClusterHost, joined: ClusterHost, pod: PodRef): Promise<void> {

@@ -2,6 +2,7 @@
 // blocks go too.
 
 import type { ClusterHost } from '../cluster.ts';
+import { tellChain } from '../event-log.ts';
 import { blocksOf, learnedRoutes, nodeStatus } from '../node-view.ts';
 import type { Stage } from '../stage.ts';
 import { JOINED_POD } from './node-joins.ts';
@@ -15,16 +16,28 @@ export async function playNodeLeaves(stage: Stage): Promise<void> {
   const { name } = joined;
   const pod = stage.pod(NAMESPACES[0], JOINED_POD);
   const blocks = await blocksOf(stage, name);
-  await stage.cluster.removeNode(name);
+  const since = new Date();
+  await stage.during(`${name} shuts down`, () => stage.cluster.removeNode(name));
   const others = (await stage.cluster.hosts()).filter((host) => host.name !== name);
-  const waits = await Promise.all(others.map((other) => withoutRoutes(stage, other, joined)));
-  stage.narrator.step(`${name} was shut down: its routes left every host within ${Math.max(...waits)} ms`);
+  for (const other of others) {
+    await withoutRoutes(stage, other, joined);
+    await tellChain(stage, `from ${name}'s goodbye to ${other.name} without its routes`, since, [
+      {
+        kind: 'peerDown',
+        host: other.name,
+        matches: ({ peer }) => peer === joined.address,
+        meaning: 'the session ended',
+      },
+      { kind: 'routesWithdrawn', host: other.name, meaning: 'its routes left the kernel' },
+    ]);
+  }
+  stage.narrator.step(`${name} was shut down: its routes left every host`);
 
   await stage.kubectl(['delete', 'node', name]);
-  const left = await leftovers(stage, name, pod.ip, blocks);
-  stage.narrator.step(`node ${name} was deleted; after ${left} ms etcd holds nothing of it any more`);
+  await untilNothingIsLeft(stage, name, pod.ip, blocks);
+  stage.narrator.step(`node ${name} was deleted; etcd holds nothing of it any more`);
   for (const key of keysOf(name, blocks)) stage.narrator.artefact(`etcdctl get --prefix ${key}`, '(nothing)');
-  const { ms } = await stage.eventually(
+  await stage.eventually(
     'no host has a peer of that address',
     async () => {
       const statuses = await Promise.all(others.map((other) => nodeStatus(stage, other.name)));
@@ -34,19 +47,23 @@ export async function playNodeLeaves(stage: Stage): Promise<void> {
     },
     (peers) => peers.length === 0,
   );
-  stage.narrator.step(`its peers have forgotten it (${ms} ms)`);
+  stage.narrator.step('its peers have forgotten it');
+  const removed = ({ object }: { readonly object?: string }): boolean => object === `Node/${name}`;
+  await tellChain(stage, 'from the Node’s deletion to its addresses', since, [
+    { kind: 'nodeLeft', matches: removed, meaning: 'its Node is gone' },
+    { kind: 'garbageCollected', matches: removed, meaning: 'its endpoints, addresses and blocks are gone' },
+  ]);
   stage.narrator.artefact('kubectl get nodes', await stage.kubectl(['get', 'nodes']));
   stage.pods.delete(`${pod.namespace}/${pod.name}`);
   stage.joined = undefined;
 }
 
-async function withoutRoutes(stage: Stage, host: ClusterHost, gone: ClusterHost): Promise<number> {
-  const { ms } = await stage.eventually(
+async function withoutRoutes(stage: Stage, host: ClusterHost, gone: ClusterHost): Promise<void> {
+  await stage.eventually(
     `${host.name} has no route through ${gone.address}`,
     () => learnedRoutes(stage, host.name),
     (routes) => routes.every(({ gateway }) => gateway !== gone.address),
   );
-  return ms;
 }
 
 /** Keys under which something of a node can be; those of its blocks as well. */
@@ -59,9 +76,13 @@ function keysOf(node: string, blocks: readonly string[]): readonly string[] {
   ];
 }
 
-/** Milliseconds until nothing is left. */
-async function leftovers(stage: Stage, node: string, ip: string, blocks: readonly string[]): Promise<number> {
-  const { ms } = await stage.eventually(
+async function untilNothingIsLeft(
+  stage: Stage,
+  node: string,
+  ip: string,
+  blocks: readonly string[],
+): Promise<void> {
+  await stage.eventually(
     `nothing of ${node} is left in etcd`,
     async () => {
       const found: string[] = [];
@@ -82,5 +103,4 @@ async function leftovers(stage: Stage, node: string, ip: string, blocks: readonl
     (found) => found.length === 0,
     CLEAN_TIMEOUT_MS,
   );
-  return ms;
 }

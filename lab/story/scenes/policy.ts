@@ -1,6 +1,7 @@
 // Scene 2: a policy lets only labelled pods reach a pod, another one only one namespace. Proved by probes before and after;
 // what is asked in between is what the kernel was told.
 
+import { tellChain } from '../event-log.ts';
 import { untilProgrammed } from '../node-view.ts';
 import { reaches, runPods } from '../pods.ts';
 import type { PodRef, Stage } from '../stage.ts';
@@ -83,17 +84,18 @@ async function applyPolicy(
     metadata: { name, namespace: target.namespace },
     spec: { podSelector: { matchLabels: { app: 'web' } }, policyTypes: ['Ingress'], ingress: [{ from }] },
   };
+  const since = new Date();
   await stage.apply([policy]);
   const key = storedKey(target, name);
-  const { answer } = await stage.eventually(
+  const [entry] = await stage.eventually(
     `${key} is in etcd`,
     () => stage.etcd(key),
     (entries) => entries.length === 1,
   );
-  const revision = answer[0]?.modRevision ?? 0;
-  const ms = await untilProgrammed(stage, [target.node], revision);
-  stage.narrator.step(`policy ${name} is in the kernel of ${target.node} ${ms} ms after etcd had it`);
-  stage.narrator.artefact(`etcdctl get ${key}   (revision ${revision})`, answer[0]?.value ?? '');
+  const revision = entry?.modRevision ?? 0;
+  await untilProgrammed(stage, [target.node], revision);
+  stage.narrator.step(`policy ${name} is in the kernel of ${target.node}`);
+  stage.narrator.artefact(`etcdctl get ${key}   (revision ${revision})`, entry?.value ?? '');
   const table = await stage.onHost(target.node, ['nft', 'list', 'table', 'inet', 'calico']);
   const rules = table
     .split('\n')
@@ -101,6 +103,21 @@ async function applyPolicy(
     .map((line) => line.trim());
   stage.check(rules.length > 0, `the kernel's table on ${target.node} names policy ${name}`, table);
   stage.narrator.artefact(`${target.node}$ nft list table inet calico | grep ${name}`, rules.join('\n'));
+  const stored = `NetworkPolicy/${target.namespace}/${name}`;
+  await tellChain(stage, 'from the API to the kernel', since, [
+    { kind: 'objectStored', matches: ({ object }) => object === stored, meaning: 'the API stored it' },
+    {
+      kind: 'pluginConverted',
+      matches: (event) => event.revision === revision,
+      meaning: 'the plugin wrote it in Calico’s form',
+    },
+    {
+      kind: 'kernelTransaction',
+      host: target.node,
+      matches: (event) => (event.revision ?? 0) >= revision,
+      meaning: 'it is in the kernel, for new and live flows',
+    },
+  ]);
 }
 
 async function removePolicy(stage: Stage, target: PodRef, name: string): Promise<void> {

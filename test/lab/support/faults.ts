@@ -21,7 +21,7 @@ export async function converged(stage: Stage): Promise<void> {
     metadata: { name: 'converged', labels: { at: String(Math.round(performance.now())) } },
     spec: { nets: ['192.0.2.1/32'] },
   };
-  const { answer: revision } = await stage.eventually(
+  const revision = await stage.eventually(
     'the API takes a change',
     async () => {
       await stage.apply([change]);
@@ -135,12 +135,12 @@ export async function cniAdd(host: LabHost): Promise<CniOutcome> {
 /** Revision at which a policy (`namespace/name`) was stored, once it is. */
 export async function policyRevision(stage: Stage, policy: string): Promise<number> {
   const key = `/calico/resources/v3/projectcalico.org/networkpolicies/${policy}`;
-  const { answer } = await stage.eventually(
+  const [entry] = await stage.eventually(
     `${key} is in etcd`,
     () => stage.etcd(key),
     (entries) => entries.length === 1,
   );
-  return answer[0]?.modRevision ?? 0;
+  return entry?.modRevision ?? 0;
 }
 
 /** Gives a host another address, as after a boot with a new lease; nobody remembers who had it. */
@@ -153,4 +153,18 @@ export async function moveTo(lab: Lab, host: LabHost, address: string): Promise<
     ip neigh flush dev eth0`;
   await host.execOk(['sh', '-e', '-c', script]);
   await runOk('ip', ['neigh', 'flush', 'dev', bridge]);
+}
+
+/** Lets only pods labelled app=FROM reach pods labelled app=TO. */
+export function onlyFrom(namespace: string, to: string, from: string): object {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: `only-${from}`, namespace },
+    spec: {
+      podSelector: { matchLabels: { app: to } },
+      policyTypes: ['Ingress'],
+      ingress: [{ from: [{ podSelector: { matchLabels: { app: from } } }] }],
+    },
+  };
 }

@@ -4,7 +4,7 @@
 import type { LabHost } from '../../../lab/host.ts';
 import type { Service } from '../../../lib/process/service.ts';
 
-const INTERVAL_SECONDS = '0.001';
+const INTERVAL_SECONDS = 0.001;
 
 export interface ProbeResult {
   readonly sent: number;
@@ -18,11 +18,17 @@ export interface Prober {
 }
 
 /** `netns`: file of the namespace to probe from. */
-export async function startProber(host: LabHost, netns: string, to: string): Promise<Prober> {
+export async function startProber(
+  host: LabHost,
+  netns: string,
+  to: string,
+  intervalSeconds = INTERVAL_SECONDS,
+): Promise<Prober> {
   const startedAt = performance.now();
   const service: Service = await host.spawn(
-    ['nsenter', `--net=${netns}`, 'ping', '-q', '-i', INTERVAL_SECONDS, to],
-    { readyWhen: { kind: 'line', matches: (line) => line.startsWith('PING') } },
+    ['nsenter', `--net=${netns}`, 'ping', '-q', '-i', String(intervalSeconds), to],
+    // Without answers it says nothing before it ends.
+    { readyWhen: { kind: 'started' } },
   );
   return {
     stop: async () => {
