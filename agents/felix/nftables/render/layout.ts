@@ -55,7 +55,7 @@ export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
     set('grp_i', 'type mark : verdict; comment "ingress group to its chain";', group),
     ...FAMILIES.flatMap((family) => [
       set(`src${family}`, `type ifname . ${address(family)}; comment "workloads' own addresses";`),
-      set(`own${family}`, `type ${address(family)}; comment "this host's workloads";`),
+      set(`own${family}`, `type ${address(family)}; comment "this host's workloads";`, { role: 'own' }),
       set(`nodes${family}`, `type ${address(family)}; comment "addresses of nodes";`),
       ...denialSets(family).map(({ name, type }) =>
         set(name, `type ${type}; size 65536; flags dynamic,timeout; timeout 60s; comment "what was denied";`),
@@ -178,6 +178,11 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
     `${fromInterface} ${workload} ${notAllowed}`,
     `${toInterface} ${workload} jump ${numbering.name(to)}`,
     `${toInterface} ${workload} ${notAllowed}`,
+    // A workload whose route is not there yet: this flow would be stamped as if it left the host, and then pass unpoliced.
+    ...FAMILIES.map(
+      (family) =>
+        `oifname != ${workload} ${header(family)} daddr @${numbering.name(`own${family}`)} counter drop`,
+    ),
     `goto ${name('stamp')}`,
   ];
   const toHost = {

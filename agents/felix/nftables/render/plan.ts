@@ -230,6 +230,8 @@ function isReachable(set: NftSet, key: string, table: NftTable): boolean {
 /** Whether a new key may turn a live flow's verdict: a key that can deny or pass, an address that such a key names. */
 function restricts(set: NftSet, key: string, desired: NftTable): boolean {
   if (set.role === 'lookup') return !set.onlyAllows;
+  // A flow to an address that was nobody's here was judged without the policy of who has it now.
+  if (set.role === 'own') return true;
   if (set.role !== 'address') return false;
   const number = set.elements.get(key)?.value;
   return set.isInterval || (number !== undefined && desired.isNumberRestricted(Number(number)));

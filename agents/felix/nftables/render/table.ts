@@ -6,7 +6,7 @@
  * `address` address or network → number; `endpoint` interface → group; `group` group → chain; `lookup` keys of rules, whose
  * first field is a number where `keyed`; `plain` everything else, read per packet ahead of conntrack.
  */
-export type SetRole = 'address' | 'endpoint' | 'group' | 'lookup' | 'plain';
+export type SetRole = 'address' | 'endpoint' | 'group' | 'lookup' | 'own' | 'plain';
 
 export interface ElementValue {
   /** Empty for a set's element. */

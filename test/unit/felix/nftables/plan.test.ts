@@ -48,12 +48,17 @@ describe('a plan', () => {
     expect(textOf(plan, 'generation')).toContain('type filter hook forward');
   });
 
-  it('moves no generation for a new endpoint or a new address of a known identity', () => {
+  it('moves no generation for a new address of a known identity', () => {
+    const plan = loaded(ALLOW_80).change(memberUpdate('10.0.0.9/32', 1));
+    expect(plan.movedGeneration).toBe(false);
+    expect(phasesOf(plan)).toEqual(['change']);
+  });
+
+  it('moves it for a new endpoint: a flow to its address was judged while that was nobody’s here', () => {
     const bench = loaded(ALLOW_80);
     const endpoint = bench.change(endpointUpdate('b', '10.0.0.4', 2), memberUpdate('10.0.0.4/32', 2));
-    expect(endpoint.movedGeneration).toBe(false);
-    expect(phasesOf(endpoint)).toEqual(['change']);
-    expect(bench.change(memberUpdate('10.0.0.9/32', 1)).movedGeneration).toBe(false);
+    expect(endpoint.movedGeneration).toBe(true);
+    expect(phasesOf(endpoint)).toEqual(['change+generation']);
   });
 
   it('moves it for a new address that a deny rule selects', () => {
