@@ -5,6 +5,7 @@
 import type { LabHost } from '../lab/host.ts';
 import { NETWORK_POLICIES, PODS } from '../lib/kube-client/client.ts';
 import type { Resource } from '../lib/model/metadata.ts';
+import { addTimes } from './support/add-times.ts';
 import { withBenchLab } from './support/bench-lab.ts';
 import { describeTimes } from './support/percentiles.ts';
 import { addWorkload } from './support/workload.ts';
@@ -55,6 +56,7 @@ await withBenchLab({ hosts: 3, withoutKubelet: true }, async ({ lab, api }) => {
       ingress: [{ from: [{ podSelector: { matchLabels: { app: 'client' } } }] }],
     },
   });
+  const since = new Date();
   const adds: number[] = [];
   const firsts: number[] = [];
   for (let index = 0; index < count; index++) {
@@ -66,4 +68,7 @@ await withBenchLab({ hosts: 3, withoutKubelet: true }, async ({ lab, api }) => {
   }
   console.log(`ADD, from the plugin's start to its end:   ${describeTimes(adds)}`);
   console.log(`ADD to first policed packet answered:      ${describeTimes(firsts)}`);
+  console.log('Where an ADD spends it, by the event log of node-1 (medians):');
+  const steps = await addTimes(api, 'node-1', since);
+  for (const { step, times } of steps) console.log(`  ${step.padEnd(44)} ${describeTimes(times)}`);
 });

@@ -123,7 +123,11 @@ export class CniHandler {
     const object = `${workload.orchestrator === 'k8s' ? 'Pod' : 'Container'}/${workload.namespace}/${workload.name}`;
     const undo: Undo[] = [];
     try {
-      const pod = await this.#readPod(workload, signal);
+      // A handle left by an ADD that was cut off belongs to the same container: given back before anything is assigned.
+      const [pod] = await bothDone(
+        this.#readPod(workload, signal),
+        this.#options.addresses.releaseByHandle(workload.handle, signal),
+      );
       const addresses = await this.#assign(config, workload, pod, undo, signal);
       const { mac, mtu } = await this.#wire(request, config, workload, pod, addresses, undo, signal);
       events.emit({ component: 'agent', kind: 'vethCreated', object, cause: workload.hostInterface });
@@ -180,8 +184,10 @@ export class CniHandler {
         CniErrorCode.pluginNotAvailable,
         'no Kubernetes API is configured for this node, so pods cannot be served',
       );
-    const pod = await pods.readPod(workload.namespace, workload.name, signal);
-    const namespace = await pods.readNamespace(workload.namespace, signal);
+    const [pod, namespace] = await bothDone(
+      pods.readPod(workload.namespace, workload.name, signal),
+      pods.readNamespace(workload.namespace, signal),
+    );
     const revision = Number(pod.metadata.resourceVersion);
     const object = `Pod/${workload.namespace}/${workload.name}`;
     const waitStarted = performance.now();
@@ -208,8 +214,6 @@ export class CniHandler {
     const wanted = podRequests(pod?.pod, pod?.namespace);
     const identity =
       workload.orchestrator === 'k8s' ? { pod: workload.name, namespace: workload.namespace } : {};
-    // A handle left by an ADD that was cut off belongs to the same container: give it back first.
-    await addresses.releaseByHandle(workload.handle, signal);
     undo.push(() => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS)));
     return addresses.assign(
       {
@@ -316,6 +320,14 @@ export class CniHandler {
     for (const handle of await addresses.handlesOnHost(config.name, signal))
       if (!valid.has(handle.slice(config.name.length + 1))) await addresses.releaseByHandle(handle, signal);
   }
+}
+
+/** Side by side, but nothing is still under way when one of them has failed. */
+async function bothDone<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  const [a, b] = await Promise.allSettled([first, second]);
+  if (a.status === 'rejected') throw a.reason;
+  if (b.status === 'rejected') throw b.reason;
+  return [a.value, b.value];
 }
 
 function parseConfiguration(config: unknown): NetworkConfiguration {

@@ -9,9 +9,11 @@ import {
   CNI_TIMEOUT_MS,
   type CniAnswer,
   CniErrorCode,
-  cniRequestSchema,
+  type CniRequest,
 } from '../../lib/protocol/cni.ts';
+import { toCniError } from './failure.ts';
 import type { CniHandler } from './handler.ts';
+import { decodeRequest } from './request.ts';
 
 export interface CniServerOptions {
   readonly socketPath: string;
@@ -98,27 +100,15 @@ export class CniServer implements Startable {
   }
 
   async #answer(socket: Socket, line: string, closed: AbortSignal): Promise<void> {
-    const request = cniRequestSchema.safeParse(parse(line));
-    if (!request.success) {
-      answer(
-        socket,
-        failure(
-          CniErrorCode.invalidEnvironment,
-          `the request is invalid: ${request.error.issues[0]?.message ?? ''}`,
-        ),
-      );
+    let request: CniRequest;
+    try {
+      request = decodeRequest(line);
+    } catch (error) {
+      answer(socket, { version: 1, error: toCniError(error, '1.0.0') });
       return;
     }
     const signal = AbortSignal.any([closed, AbortSignal.timeout(CNI_TIMEOUT_MS)]);
-    answer(socket, await this.#options.handler.handle(request.data, signal));
-  }
-}
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
+    answer(socket, await this.#options.handler.handle(request, signal));
   }
 }
 

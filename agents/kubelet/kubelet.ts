@@ -32,7 +32,7 @@ export interface KubeletOptions {
   readonly port: number;
   readonly leaseSeconds: number;
   readonly cni: {
-    readonly command: readonly [string, ...string[]];
+    readonly command: () => readonly [string, ...string[]];
     readonly network: string;
     readonly socketPath: string;
     readonly asksAgent: boolean;

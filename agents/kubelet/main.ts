@@ -1,9 +1,10 @@
 // The kubelet of the mini cluster and of lab hosts: runs pods, calls the CNI plugin (docs/kubelet.md). TERM and INT end it;
 // its pods go on, and the next one takes them over.
 
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, extname, join } from 'node:path';
+import { hostPaths } from '../../lib/config/paths.ts';
 import { describeSettings, loadSettings } from '../../lib/config/settings.ts';
 import type { EventInput, EventSink } from '../../lib/events/event.ts';
 import { EventSocketSender } from '../../lib/events/event-socket.ts';
@@ -84,7 +85,7 @@ async function kubeletOptions(
     port: settings.port,
     leaseSeconds: settings.leaseSeconds,
     cni: {
-      command: settings.cniPlugin === undefined ? ownPlugin() : [settings.cniPlugin],
+      command: pluginCommand(settings),
       network: settings.cniNetwork,
       socketPath: settings.cniSocket,
       asksAgent: settings.cniPlugin === undefined,
@@ -119,8 +120,14 @@ async function findAddress(
   return undefined;
 }
 
-/** Our own plugin, compiled or not as this program is. */
-function ownPlugin(): readonly [string, ...string[]] {
+function pluginCommand({ cniPlugin, stateDir }: KubeletSettings): KubeletOptions['cni']['command'] {
+  return cniPlugin === undefined ? () => ownPlugin(stateDir) : () => [cniPlugin];
+}
+
+/** The one that the agent has put there, by way of its interpreter: /run may forbid programs. Else Node's own. */
+function ownPlugin(stateDir: string): readonly [string, ...string[]] {
+  const { cniPlugin } = hostPaths(stateDir);
+  if (existsSync(cniPlugin)) return ['perl', cniPlugin];
   return [process.execPath, join(import.meta.dirname, '..', 'cni', `main${extname(import.meta.filename)}`)];
 }
 

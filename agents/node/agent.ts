@@ -14,6 +14,7 @@ import { EventLog } from '../../lib/events/event-log.ts';
 import { EventSocketServer } from '../../lib/events/event-socket.ts';
 import { EventStreamPublisher } from '../../lib/events/redis-stream.ts';
 import { Ipam } from '../../lib/ipam/allocator.ts';
+import { createHeldCatalog } from '../../lib/ipam/catalog.ts';
 import { KubeClient } from '../../lib/kube-client/client.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import { type Startable, StopStack } from '../../lib/lifecycle/startable.ts';
@@ -24,6 +25,7 @@ import { CniErrorCode } from '../../lib/protocol/cni.ts';
 import { PLUGIN_ROOT } from '../../lib/protocol/plugin-revision.ts';
 import { CniFailure } from '../cni/failure.ts';
 import { CniHandler } from '../cni/handler.ts';
+import { installRelay, PERL } from '../cni/relay-script.ts';
 import { CniServer } from '../cni/server.ts';
 import { Dataplane } from '../felix/dataplane/dataplane.ts';
 import { KernelWriterClient } from '../felix/kernel/writer-client.ts';
@@ -33,6 +35,7 @@ import { BgpdLink } from './bgpd-link.ts';
 import { addressAllocator, endpointStore, podSource, programming, workloadInterfaces } from './cni-wiring.ts';
 import type { AgentSettings } from './config.ts';
 import { Felix } from './felix.ts';
+import { SyncedResources } from './held-resources.ts';
 import { HealthServer, NodeApi, type NodeApiSources } from './node-api.ts';
 import { nodeApiSources } from './node-status.ts';
 import { PluginMirror } from './plugin-mirror.ts';
@@ -60,6 +63,7 @@ export class Agent implements Startable {
   readonly #stack = new StopStack();
   readonly #stopping = new AbortController();
   readonly #mirror = new PluginMirror();
+  readonly #held: SyncedResources;
   readonly #statuses = new Map<string, SyncStatus>();
   /** The addresses with which this node stands in the datastore, as text; undefined while it does not. */
   #registered: string | undefined;
@@ -68,6 +72,7 @@ export class Agent implements Startable {
     this.#options = options;
     this.#paths = hostPaths(options.settings.stateDir);
     this.#events = new EventLog({ host: options.node });
+    this.#held = new SyncedResources(options.node);
   }
 
   async start(): Promise<void> {
@@ -168,6 +173,7 @@ export class Agent implements Startable {
         onUpdates: (updates) => {
           felix.onUpdates(updates);
           feeder.onResources(updates);
+          this.#held.onUpdates(updates);
           this.#noticeRemoval(updates);
         },
       },
@@ -208,7 +214,11 @@ export class Agent implements Startable {
   async #startCni(datastore: EtcdDatastore, writer: KernelWriterClient, dataplane: Dataplane): Promise<void> {
     const { settings, node, logger } = this.#options;
     const client = new ResourceClient({ datastore });
-    const ipam = new Ipam({ datastore, logger: logger.child({ part: 'ipam' }) });
+    const ipamLogger = logger.child({ part: 'ipam' });
+    const ipam = {
+      held: new Ipam({ datastore, logger: ipamLogger, catalog: createHeldCatalog(this.#held) }),
+      reading: new Ipam({ datastore, logger: ipamLogger }),
+    };
     const api = this.#openApi();
     const handler = new CniHandler({
       node,
@@ -228,7 +238,10 @@ export class Agent implements Startable {
       now: () => new Date(),
       waitMs: settings.cniWaitSeconds * 1000,
     });
-    await this.#begin('cni server', new CniServer({ socketPath: this.#paths.cniSocket, handler, logger }));
+    const { cniPlugin, cniSocket } = this.#paths;
+    if (!(await installRelay(cniPlugin, cniSocket)))
+      logger.info(`no ${PERL}: the CNI plugin runs under Node, and takes longer to start`);
+    await this.#begin('cni server', new CniServer({ socketPath: cniSocket, handler, logger }));
   }
 
   #openApi(): KubeClient | undefined {

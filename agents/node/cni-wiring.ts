@@ -5,8 +5,8 @@ import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { isResourceError } from '../../lib/datastore/resource-error.ts';
 import type { EventSink } from '../../lib/events/event.ts';
 import type { Ipam } from '../../lib/ipam/allocator.ts';
-import { IpamError } from '../../lib/ipam/errors.ts';
-import type { AssignedAddress, FamilyAssignment } from '../../lib/ipam/types.ts';
+import { IpamError, type IpamErrorType } from '../../lib/ipam/errors.ts';
+import type { AssignedAddress, AutoAssignRequest, FamilyAssignment } from '../../lib/ipam/types.ts';
 import { type KubeClient, NAMESPACES, PODS } from '../../lib/kube-client/client.ts';
 import type { WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
 import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
@@ -22,12 +22,26 @@ import type {
   WorkloadInterfaces,
 } from '../cni/dependencies.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
-import { createWorkloadInterface, deleteWorkloadInterface } from '../felix/interfaces/workload-interface.ts';
+import { createWorkloadInterface } from '../felix/interfaces/workload-interface.ts';
 import type { KernelWriterClient } from '../felix/kernel/writer-client.ts';
 import { interfaceProblems } from './interface-check.ts';
 import type { PluginMirror } from './plugin-mirror.ts';
 
-export function addressAllocator(ipam: Ipam, node: string, events: EventSink): AddressAllocator {
+export interface AddressManagement {
+  /** Works with the pools that the agent has heard of. */
+  readonly held: Ipam;
+  /** Reads them: asked before a refusal, as a pool may have been made a moment ago. */
+  readonly reading: Ipam;
+}
+
+/** Reasons that a newer look at pools and nodes may take away. */
+const OF_POOLS: readonly IpamErrorType['code'][] = ['noPool', 'poolUnusable', 'exhausted', 'nodeNotFound'];
+
+export function addressAllocator(
+  { held, reading }: AddressManagement,
+  node: string,
+  events: EventSink,
+): AddressAllocator {
   const said = (assigned: readonly AssignedAddress[], object: string): void => {
     for (const { ip, block, borrowed } of assigned)
       events.emit({
@@ -41,32 +55,11 @@ export function addressAllocator(ipam: Ipam, node: string, events: EventSink): A
     assign: async (request, signal) => {
       const object = objectOf(request);
       if (request.addresses.length > 0)
-        return assignGiven(ipam, node, request, signal, (assigned) => said(assigned, object));
-      const claimedBefore = ipam.stats.claimedBlocks;
-      const result = await ipam.autoAssign(
-        {
-          host: node,
-          use: 'Workload',
-          v4: request.ipv4 ? 1 : 0,
-          v6: request.ipv6 ? 1 : 0,
-          handle: request.handle,
-          attributes: request.attributes,
-          pools4: request.pools4,
-          pools6: request.pools6,
-          ...(request.namespace?.metadata.labels === undefined
-            ? {}
-            : { namespaceLabels: request.namespace.metadata.labels }),
-        },
-        signal,
-      );
-      const assigned = [...result.v4.addresses, ...result.v6.addresses];
-      const problem = problemOf(result.v4) ?? problemOf(result.v6);
-      if (problem !== undefined) {
-        // In dual stack one family alone is no address at all.
-        if (assigned.length > 0) await releaseIfHeld(ipam, request.handle, signal);
-        throw problem;
-      }
-      const claimed = ipam.stats.claimedBlocks - claimedBefore;
+        return assignGiven(reading, node, request, signal, (assigned) => said(assigned, object));
+      let outcome = await assignAutomatically(held, node, request, signal);
+      if (isOfPools(outcome.problem)) outcome = await assignAutomatically(reading, node, request, signal);
+      if (outcome.problem !== undefined) throw outcome.problem;
+      const { assigned, claimed } = outcome;
       if (claimed > 0)
         events.emit({
           component: 'agent',
@@ -78,12 +71,12 @@ export function addressAllocator(ipam: Ipam, node: string, events: EventSink): A
       return assigned.map(({ ip }) => ip);
     },
     releaseByHandle: async (handle, signal) => {
-      const released = await releaseIfHeld(ipam, handle, signal);
+      const released = await releaseIfHeld(held, handle, signal);
       for (const ip of released)
         events.emit({ component: 'agent', kind: 'addressReleased', object: ip, cause: handle });
     },
     handlesOnHost: async (network, signal) => {
-      const blocks = await ipam.store.listBlocks(undefined, signal);
+      const blocks = await held.store.listBlocks(undefined, signal);
       const attributes = blocks.flatMap(({ value }) => value?.attributes ?? []);
       const handles = attributes
         .filter(({ secondary }) => secondary?.['node'] === node)
@@ -91,6 +84,52 @@ export function addressAllocator(ipam: Ipam, node: string, events: EventSink): A
       return [...new Set(handles)].filter((handle) => handle.startsWith(`${network}.`));
     },
   };
+}
+
+interface Outcome {
+  readonly assigned: readonly AssignedAddress[];
+  readonly claimed: number;
+  /** Then nothing is assigned. */
+  readonly problem: Error | undefined;
+}
+
+async function assignAutomatically(
+  ipam: Ipam,
+  node: string,
+  request: AssignRequest,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const claimedBefore = ipam.stats.claimedBlocks;
+  try {
+    const { v4, v6 } = await ipam.autoAssign(autoAssignRequest(node, request), signal);
+    const assigned = [...v4.addresses, ...v6.addresses];
+    const problem = problemOf(v4) ?? problemOf(v6);
+    // In dual stack one family alone is no address at all.
+    if (problem !== undefined && assigned.length > 0) await releaseIfHeld(ipam, request.handle, signal);
+    return { assigned, claimed: ipam.stats.claimedBlocks - claimedBefore, problem };
+  } catch (error) {
+    if (error instanceof IpamError) return { assigned: [], claimed: 0, problem: error };
+    throw error;
+  }
+}
+
+function autoAssignRequest(node: string, request: AssignRequest): AutoAssignRequest {
+  const labels = request.namespace?.metadata.labels;
+  return {
+    host: node,
+    use: 'Workload',
+    v4: request.ipv4 ? 1 : 0,
+    v6: request.ipv6 ? 1 : 0,
+    handle: request.handle,
+    attributes: request.attributes,
+    pools4: request.pools4,
+    pools6: request.pools6,
+    ...(labels === undefined ? {} : { namespaceLabels: labels }),
+  };
+}
+
+function isOfPools(problem: Error | undefined): boolean {
+  return problem instanceof IpamError && OF_POOLS.includes(problem.type.code);
 }
 
 /** A handle that holds nothing is what the caller wants. */
@@ -151,7 +190,7 @@ export function workloadInterfaces(writer: KernelWriterClient): WorkloadInterfac
       });
       return { mac, mtu: request.mtu };
     },
-    remove: (hostName) => deleteWorkloadInterface(writer, hostName),
+    remove: (hostName) => writer.deleteLink(hostName),
     check: interfaceProblems,
   };
 }
@@ -172,8 +211,15 @@ export function endpointStore(client: ResourceClient, node: string): EndpointSto
   };
   return {
     find,
-    write: async (endpoint, signal) =>
-      Number((await client.apply(endpoint, signal)).resource.metadata.resourceVersion),
+    write: async (endpoint, signal) => {
+      try {
+        // As a rule there is none of the name yet, and asking first would be a round trip of its own.
+        return Number((await client.create(endpoint, signal)).metadata.resourceVersion);
+      } catch (error) {
+        if (!isResourceError(error, 'alreadyExists')) throw error;
+      }
+      return Number((await client.apply(endpoint, signal)).resource.metadata.resourceVersion);
+    },
     ensureProfile: async (profile, signal) => {
       try {
         await client.get({ kind: 'Profile', name: profile.metadata.name }, signal);

@@ -1,10 +1,8 @@
 // A workload as a container runtime makes one: a network namespace, and the compiled CNI plugin called for it.
 
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import type { LabHost } from '../../lab/host.ts';
-
-const PLUGIN = join(import.meta.dirname, '../../dist/agents/cni/main.js');
+import { hostPaths } from '../../lib/config/paths.ts';
 
 export interface Workload {
   readonly netns: string;
@@ -22,7 +20,7 @@ export async function addWorkload(
   await host.execOk(['ip', 'netns', 'add', id]);
   const args = pod === undefined ? '' : `K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name}`;
   const startedAt = performance.now();
-  const { code, stdout } = await host.exec([process.execPath, PLUGIN], {
+  const { code, stdout } = await host.exec(['perl', hostPaths(host.stateDir).cniPlugin], {
     input: JSON.stringify({ cniVersion: '1.0.0', name: 'k8s-pod-network', type: 'calico' }),
     env: {
       CNI_COMMAND: 'ADD',
@@ -30,7 +28,6 @@ export async function addWorkload(
       CNI_NETNS: `/run/netns/${id}`,
       CNI_IFNAME: 'eth0',
       CNI_ARGS: args,
-      CALICO_CNI_SOCKET: join(host.stateDir, 'cni.sock'),
     },
   });
   const addMs = performance.now() - startedAt;

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 
 export interface HostPaths {
   readonly stateDir: string;
+  /** The CNI plugin, put there by the agent where there is Perl to run it. */
+  readonly cniPlugin: string;
   /** CNI plugin → agent. */
   readonly cniSocket: string;
   /** kubelet → agent, events. */
@@ -17,6 +19,7 @@ export interface HostPaths {
 export function hostPaths(stateDir: string): HostPaths {
   return {
     stateDir,
+    cniPlugin: join(stateDir, 'cni-plugin'),
     cniSocket: join(stateDir, 'cni.sock'),
     eventSocket: join(stateDir, 'events.sock'),
     bgpdSocket: join(stateDir, 'bgpd.sock'),

@@ -26,6 +26,7 @@ import { createDatastoreCatalog, type IpamCatalog } from './catalog.ts';
 import { AGAIN, type IpamContext, type IpamStats, retry, Turns } from './context.ts';
 import { IpamError } from './errors.ts';
 import { addressesIn } from './handles.ts';
+import { OwnBlocks } from './own-blocks.ts';
 import { poolOfAddress } from './pools.ts';
 import { deleteUnusedHandle, releaseByHandle, releaseIps } from './release.ts';
 import { createIpamStore, type IpamStore, putSettings } from './store.ts';
@@ -90,6 +91,7 @@ export class Ipam {
     this.#context = {
       store: this.store,
       catalog: options.catalog ?? createDatastoreCatalog(options.datastore),
+      ownBlocks: new OwnBlocks(),
       now: options.now ?? Date.now,
       random: options.random ?? Math.random,
       wait: options.wait ?? waitFor,

@@ -1,6 +1,7 @@
 // Automatic assignment: the host's own blocks first, then new ones, then empty ones of others, then borrowed addresses
 // (Calico's libcalico-go lib/ipam/ipam.go autoAssign; docs/ipam.md "How an address is chosen").
-// Three round trips where the host has a block with room: what applies, the host's blocks, the commit.
+// Three round trips where the host has a block with room: what applies, the host's blocks, the commit. Two when the process
+// knows the host's blocks from before.
 
 import { type Cidr, cidrContains, cidrCovers, cidrFirst, type Family, formatCidr } from '../net/ip.ts';
 import { releaseBlockAffinity } from './affinities.ts';
@@ -13,6 +14,7 @@ import { IpamError, isIpamError } from './errors.ts';
 import { describeExhaustion, topHolders } from './exhaustion.ts';
 import type { AddressFilter } from './filter.ts';
 import { addressesOfHandle, checkHandleLimit } from './handles.ts';
+import { type OwnRead, readOwn } from './own-blocks.ts';
 import { allowsUse, choosePools, type Labels, type Pool, poolOfAddress, selectsLabels } from './pools.ts';
 import type { AssignmentRun } from './run.ts';
 import { type BlockState, NO_HANDLE, requireReadable, type Stored, type StoredAffinity } from './store.ts';
@@ -34,6 +36,8 @@ interface Surroundings {
   readonly reservations: AddressFilter;
   readonly nodeLabels: Labels;
   readonly affinities: readonly StoredAffinity[];
+  /** The owner's blocks, read beside its affinities where they were known before. For the first family's first write. */
+  ahead: OwnRead | undefined;
 }
 
 /** LoadBalancer addresses belong to no host. */
@@ -62,15 +66,21 @@ async function lookAround(
   owner: AffinityOwner,
   signal: AbortSignal | undefined,
 ): Promise<Surroundings> {
-  const { catalog, store } = context;
-  const [pools, reservations, nodeLabels, affinities] = await Promise.all([
+  const { catalog, store, ownBlocks } = context;
+  const known = ownBlocks.of(owner);
+  const [pools, reservations, nodeLabels, affinities, ahead] = await Promise.all([
     catalog.pools(signal),
     catalog.reservations(signal),
     owner.type === 'host' ? catalog.nodeLabels(request.host, signal) : {},
     store.listAffinities(owner, signal),
+    known.length === 0 ? undefined : readOwn(store, owner, known, request.handle, signal),
   ]);
+  ownBlocks.remember(
+    owner,
+    affinities.map(({ cidr }) => cidr),
+  );
   if (nodeLabels === undefined) throw new IpamError({ code: 'nodeNotFound', node: request.host });
-  return { pools, reservations, nodeLabels, affinities };
+  return { pools, reservations, nodeLabels, affinities, ahead };
 }
 
 async function assignFamily(
@@ -103,12 +113,14 @@ async function assignFamily(
       pools,
       reservations: around.reservations,
       settings: DEFAULT_SETTINGS,
+      ahead: around.ahead,
       signal,
       wanted,
       addresses,
       owned: new Set(own.map(({ cidr }) => formatCidr(cidr))),
       tried: new Set(),
     };
+    around.ahead = undefined;
     return finish(await (request.maxPerHandle === undefined ? fill(run, own, wanted) : fillHandle(run, own)));
   } catch (error) {
     if (error instanceof IpamError) return finish(error);
@@ -204,20 +216,14 @@ async function useOwnBlocks(
 ): Promise<void> {
   const { context, owner, request, reservations, signal } = run;
   const cidrs = own.map(({ cidr }) => cidr).filter((cidr) => !reservations.coversWhole(cidr));
-  const read = await context.store.read(
-    {
-      blocks: cidrs,
-      affinities: cidrs.map((cidr) => ({ owner, cidr })),
-      handles: request.handle === undefined ? [] : [request.handle],
-      settings: true,
-    },
-    signal,
-  );
+  const read = takeAhead(run, cidrs) ?? (await readOwn(context.store, owner, cidrs, request.handle, signal));
   run.settings = read.settings;
-  for (const stored of read.handles) requireReadable(stored);
-  let handle: Stored<HandleCounts> | undefined = read.handles[0] ?? NO_HANDLE;
-  for (const [index, cidr] of cidrs.entries()) {
+  if (read.handle !== undefined) requireReadable(read.handle);
+  let handle: Stored<HandleCounts> | undefined = read.handle ?? NO_HANDLE;
+  const wanted = new Set(cidrs.map(formatCidr));
+  for (const [index, cidr] of read.cidrs.entries()) {
     if (need() <= 0) return;
+    if (!wanted.has(formatCidr(cidr))) continue;
     const block = read.blocks[index];
     const affinity = read.affinities[index];
     if (block === undefined || affinity === undefined) continue;
@@ -226,6 +232,14 @@ async function useOwnBlocks(
     const { addresses } = await assignFrom(run, cidr, 'own', need(), first);
     if (addresses.length > 0) handle = undefined;
   }
+}
+
+/** What was read ahead, if all of these blocks are in it. It is used once: afterwards the handle is another. */
+function takeAhead(run: AssignmentRun, cidrs: readonly Cidr[]): OwnRead | undefined {
+  const { ahead } = run;
+  run.ahead = undefined;
+  const there = new Set(ahead?.cidrs.map(formatCidr));
+  return cidrs.every((cidr) => there.has(formatCidr(cidr))) ? ahead : undefined;
 }
 
 /** Returns why no more blocks may be claimed; undefined when the request is served or nothing is left to claim. */

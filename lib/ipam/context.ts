@@ -5,6 +5,7 @@ import { Backoff } from '../lifecycle/backoff.ts';
 import type { Logger } from '../logging/logger.ts';
 import type { IpamCatalog } from './catalog.ts';
 import { IpamError } from './errors.ts';
+import type { OwnBlocks } from './own-blocks.ts';
 import type { IpamStore } from './store.ts';
 
 /** Totals since the start; the agent exports them as `ipam_…` metrics. */
@@ -24,6 +25,7 @@ export interface IpamStats {
 export interface IpamContext {
   readonly store: IpamStore;
   readonly catalog: IpamCatalog;
+  readonly ownBlocks: OwnBlocks;
   /** Time of day in milliseconds. */
   readonly now: () => number;
   /** In [0, 1). */

@@ -3,6 +3,7 @@
 import type { Family } from '../net/ip.ts';
 import type { IpamContext } from './context.ts';
 import type { AddressFilter } from './filter.ts';
+import type { OwnRead } from './own-blocks.ts';
 import type { Pool } from './pools.ts';
 import type { AffinityOwner, AssignedAddress, AutoAssignRequest, IpamSettings } from './types.ts';
 
@@ -16,6 +17,8 @@ export interface AssignmentRun {
   readonly reservations: AddressFilter;
   /** As of the latest read of the host's own blocks. */
   settings: IpamSettings;
+  /** The owner's blocks where they were read already; taken by the first look at them. */
+  ahead: OwnRead | undefined;
   readonly signal: AbortSignal | undefined;
   readonly wanted: number;
   readonly addresses: AssignedAddress[];

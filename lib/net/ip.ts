@@ -27,6 +27,17 @@ export function parseIp(text: string): IpAddress | undefined {
   return value === undefined ? undefined : { family: 4, value };
 }
 
+/** In network byte order: 4 or 16 bytes. */
+export function ipBytes({ family, value }: IpAddress): Uint8Array {
+  const bytes = new Uint8Array(familyBits(family) / 8);
+  let rest = value;
+  for (let index = bytes.length - 1; index >= 0; index--) {
+    bytes[index] = Number(rest & 0xffn);
+    rest >>= 8n;
+  }
+  return bytes;
+}
+
 function parseIpv4(text: string): bigint | undefined {
   const parts = text.split('.');
   if (parts.length !== 4) return undefined;

@@ -47,6 +47,7 @@ export const networkConfigurationSchema = z.looseObject({
 });
 export type NetworkConfiguration = z.infer<typeof networkConfigurationSchema>;
 
+/** As it crosses the socket: what the plugin was given, untouched, so that the plugin need not understand it. */
 export const cniRequestSchema = z.object({
   version: z.literal(CNI_PROTOCOL_VERSION),
   command: z.enum(['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION']),
@@ -54,11 +55,17 @@ export const cniRequestSchema = z.object({
   /** Path of the network namespace; empty on some DELs. */
   netns: z.string().max(4096),
   ifName: z.string().max(15),
-  /** `K8S_POD_NAME` and its like. */
-  args: z.record(z.string(), z.string()),
-  config: z.unknown(),
+  /** `K8S_POD_NAME=web-1;K8S_POD_NAMESPACE=shop`, as CNI_ARGS is written. */
+  args: z.string(),
+  /** The network configuration: the text of a JSON object. */
+  config: z.string(),
 });
-export type CniRequest = z.infer<typeof cniRequestSchema>;
+
+/** A request understood. */
+export type CniRequest = Omit<z.infer<typeof cniRequestSchema>, 'args' | 'config'> & {
+  readonly args: Readonly<Record<string, string>>;
+  readonly config: unknown;
+};
 
 export interface CniResult {
   readonly cniVersion: string;

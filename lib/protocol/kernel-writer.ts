@@ -7,6 +7,33 @@ import { z } from 'zod';
 const sysctlSchema = z.strictObject({ path: z.string(), value: z.string() });
 export type Sysctl = z.infer<typeof sysctlSchema>;
 
+/** A workload's veth pair. All addresses without a length but for the routes' destinations. */
+const workloadPairSchema = z.strictObject({
+  hostName: z.string(),
+  hostMac: z.string(),
+  hostSysctls: z.array(sysctlSchema),
+  mtu: z.int(),
+  /** Path of the workload's network namespace. */
+  netns: z.string(),
+  podName: z.string(),
+  podMac: z.string(),
+  /** Those that the namespace has not, or does not let us write, are passed over. */
+  podSysctls: z.array(sysctlSchema),
+  addresses: z.array(z.string()),
+  neighbours: z.array(z.strictObject({ address: z.string(), mac: z.string() })),
+  /** In order: a gateway needs its own route first. */
+  routes: z.array(z.strictObject({ net: z.string(), via: z.string().optional() })),
+});
+export type WorkloadPair = z.infer<typeof workloadPairSchema>;
+
+export const workloadLinkStateSchema = z.strictObject({
+  /** `up`: raised, and the kernel sends over it. */
+  link: z.enum(['missing', 'down', 'up']),
+  /** Those of the addresses asked for that are not routed to the interface by a route of ours. */
+  unrouted: z.array(z.string()),
+});
+export type WorkloadLinkState = z.infer<typeof workloadLinkStateSchema>;
+
 const id = z.int().positive();
 export const kernelRequestSchema = z.discriminatedUnion('op', [
   /**
@@ -25,14 +52,22 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
   /** One reading `ip` command; the answer's output is what it printed. */
   z.strictObject({ id, op: z.literal('ipQuery'), args: z.array(z.string()) }),
   z.strictObject({ id, op: z.literal('sysctl'), entries: z.array(sysctlSchema) }),
-  /** Sysctls and then `ip` lines inside another network namespace; stops at the first line that fails. */
+  /**
+   * The pair of interfaces of a workload, its end in the workload's namespace set up. One of the host's name is replaced. A
+   * failure names its step; what was made until then stays.
+   */
+  z.strictObject({ id, op: z.literal('makePair'), pair: workloadPairSchema }),
+  /** What of a workload the kernel has, asked by name and address; the output is a `WorkloadLinkState` as JSON. */
   z.strictObject({
     id,
-    op: z.literal('inNamespace'),
-    netns: z.string(),
-    sysctls: z.array(sysctlSchema),
-    lines: z.array(z.string()),
+    op: z.literal('linkState'),
+    interfaceName: z.string(),
+    /** Single addresses that must be routed to the interface. */
+    addresses: z.array(z.string()),
+    routeProtocol: z.int(),
   }),
+  /** One that is not there is gone as well. */
+  z.strictObject({ id, op: z.literal('deleteLink'), interfaceName: z.string() }),
   /** The id that the kernel counts up with every change of any nftables table of the namespace. */
   z.strictObject({ id, op: z.literal('rulesetGeneration') }),
   /** The distinct values that conntrack entries carry in these bits of their marks, as decimal numbers, one a line. */

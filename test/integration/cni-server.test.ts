@@ -4,13 +4,14 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { installRelay } from '../../agents/cni/relay-script.ts';
 import { CniServer, type CniServerOptions } from '../../agents/cni/server.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
-import { run } from '../../lib/process/run.ts';
-import { CNI_MAX_MESSAGE_BYTES } from '../../lib/protocol/cni.ts';
+import { type RunResult, run } from '../../lib/process/run.ts';
+import { CNI_MAX_MESSAGE_BYTES, type CniRequest } from '../../lib/protocol/cni.ts';
 import { CniFixture, cniRequest, Gate } from '../support/cni-fixture.ts';
 
-const PLUGIN = join(import.meta.dirname, '../../agents/cni/main.ts');
+const NODE_PLUGIN = join(import.meta.dirname, '../../agents/cni/main.ts');
 let directory: string;
 let socketPath: string;
 let fixture: CniFixture;
@@ -32,7 +33,11 @@ function ask(text: string): { readonly socket: Socket; readonly answer: Promise<
   socket.write(text);
   return { socket, answer: new Promise((resolve) => socket.on('close', () => resolve(received))) };
 }
-const line = (value: object): string => `${JSON.stringify(value)}\n`;
+/** A request as the plugin sends it. */
+const wire = ({ args, config, ...others }: CniRequest): string => {
+  const pairs = Object.entries(args).map(([name, value]) => `${name}=${value}`);
+  return `${JSON.stringify({ ...others, args: pairs.join(';'), config: JSON.stringify(config) })}\n`;
+};
 const codeOf = (text: string): number => (JSON.parse(text) as { error: { code: number } }).error.code;
 async function until(isTrue: () => boolean): Promise<void> {
   const deadline = performance.now() + 10_000;
@@ -53,35 +58,88 @@ afterEach(async () => {
 });
 
 describe('the CNI socket', () => {
-  it('answers the plugin program, which prints the result', async () => {
-    await serve();
-    expect(statSync(socketPath).mode & 0o777).toBe(0o600);
-    const env = {
-      ...process.env,
-      CNI_COMMAND: 'ADD',
-      CNI_CONTAINERID: 'c1c1c1c1c1c1',
-      CNI_NETNS: '/run/netns/c1',
-      CNI_IFNAME: 'eth0',
-      CALICO_CNI_SOCKET: socketPath,
+  describe.each([
+    ['Perl', () => [join(directory, 'plugin')]],
+    ['Node', () => [process.execPath, NODE_PLUGIN]],
+  ])('answers the plugin in %s', (_name, command) => {
+    const plugin = async (env: Record<string, string>, input: string): Promise<RunResult> => {
+      await installRelay(join(directory, 'plugin'), socketPath);
+      const [program = '', ...args] = command();
+      return run(program, args, {
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          CNI_COMMAND: 'ADD',
+          CNI_CONTAINERID: 'c1c1c1c1c1c1',
+          CNI_NETNS: '/run/netns/c1',
+          CNI_IFNAME: 'eth0',
+          CALICO_CNI_SOCKET: socketPath,
+          ...env,
+        },
+        input,
+      });
     };
     const config = JSON.stringify({ cniVersion: '1.1.0', name: 'net', type: 'calico' });
-    const { code, stdout } = await run(process.execPath, [PLUGIN], { env, input: config });
-    expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({
-      cniVersion: '1.1.0',
-      ips: [{ address: '10.65.0.1/32', interface: 1 }],
+
+    it('which prints the result, and nothing for a DEL', async () => {
+      await serve();
+      expect(statSync(socketPath).mode & 0o777).toBe(0o600);
+      const added = await plugin({}, config);
+      expect(added.code).toBe(0);
+      expect(JSON.parse(added.stdout)).toMatchObject({
+        cniVersion: '1.1.0',
+        ips: [{ address: '10.65.0.1/32', interface: 1 }],
+      });
+      const deleted = await plugin({ CNI_COMMAND: 'DEL' }, config);
+      expect([deleted.code, deleted.stdout, deleted.stderr]).toEqual([0, '', '']);
     });
-    const deleted = await run(process.execPath, [PLUGIN], {
-      env: { ...env, CNI_COMMAND: 'DEL' },
-      input: config,
+
+    it('which relays whatever it was given, in lines or not', async () => {
+      await serve();
+      const netns = '/run/netns/"é\\ü\t';
+      const args = 'IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1';
+      const added = await plugin(
+        { CNI_NETNS: netns, CNI_ARGS: args },
+        JSON.stringify({ cniVersion: '1.0.0', name: 'net', mtu: 1234 }, undefined, 2),
+      );
+      expect(added.code).toBe(0);
+      const { interfaces } = JSON.parse(added.stdout) as { interfaces: { sandbox: string }[] };
+      expect(interfaces[1]?.sandbox).toBe(netns);
+      expect([...fixture.interfaces.values()]).toMatchObject([{ netns, mtu: 1234 }]);
+      expect([...fixture.endpoints.keys()]).toEqual(['shop/node--1-k8s-web--1-eth0']);
     });
-    expect([deleted.code, deleted.stdout]).toEqual([0, '']);
+
+    it.each([
+      ['a command that is none', { CNI_COMMAND: 'NONSENSE' }, config, 4],
+      ['arguments that are none', { CNI_ARGS: 'novalue' }, config, 4],
+      ['a configuration that is no JSON', {}, '{no json', 6],
+      ['no configuration', {}, '', 7],
+      ['a version of long ago', {}, '{"cniVersion":"0.1.0","name":"net"}', 1],
+    ])('which says what is wrong with %s', async (_what, env, input, code) => {
+      await serve();
+      const refused = await plugin(env, input);
+      expect(JSON.parse(refused.stdout)).toMatchObject({ code });
+      expect(refused.code).toBe(1);
+      expect(fixture.steps).toEqual([]);
+    });
+
+    it('which says so when the agent ends before it has answered', async () => {
+      await serve();
+      const gate = new Gate();
+      fixture.gates.set('create', gate);
+      const answer = plugin({}, config);
+      await until(() => fixture.steps.includes('create'));
+      const stopping = server.stop();
+      const { code, stdout } = await answer;
+      gate.open();
+      await stopping;
+      expect([code, JSON.parse(stdout)]).toEqual([1, expect.objectContaining({ code: 11 })]);
+    });
   });
 
   it.each([
     ['no JSON', 'nonsense\n', 4],
-    ['another version', line({ ...cniRequest(), version: 2 }), 4],
-    ['a name that no interface can have', line(cniRequest({ ifName: 'x'.repeat(16) })), 4],
+    ['another version', wire({ ...cniRequest(), version: 2 as 1 }), 4],
+    ['a name that no interface can have', wire(cniRequest({ ifName: 'x'.repeat(16) })), 4],
     ['a request without end', 'x'.repeat(CNI_MAX_MESSAGE_BYTES + 1), 6],
   ])('refuses %s', async (_what, text, code) => {
     await serve();
@@ -98,9 +156,9 @@ describe('the CNI socket', () => {
     await serve({ maxConcurrent: 1 });
     const gate = new Gate();
     fixture.gates.set('create', gate);
-    const first = ask(line(cniRequest()));
+    const first = ask(wire(cniRequest()));
     await until(() => fixture.steps.includes('create'));
-    expect(codeOf(await ask(line(cniRequest({ containerId: 'other' }))).answer)).toBe(11);
+    expect(codeOf(await ask(wire(cniRequest({ containerId: 'other' }))).answer)).toBe(11);
     gate.open();
     expect(JSON.parse(await first.answer)).toHaveProperty('result');
   });
@@ -109,7 +167,7 @@ describe('the CNI socket', () => {
     await serve();
     const gate = new Gate();
     fixture.gates.set('programmed 101', gate);
-    const { socket, answer } = ask(line(cniRequest()));
+    const { socket, answer } = ask(wire(cniRequest()));
     await until(() => fixture.steps.includes('programmed 101'));
     socket.destroy();
     await answer;
@@ -122,7 +180,7 @@ describe('the CNI socket', () => {
     await serve();
     const gate = new Gate();
     fixture.gates.set('programmed 101', gate);
-    const { answer } = ask(line(cniRequest()));
+    const { answer } = ask(wire(cniRequest()));
     await until(() => fixture.steps.includes('programmed 101'));
     const stopping = server.stop();
     await answer;

@@ -50,6 +50,9 @@ interface EndpointWaiter {
 /** Flushes that may wait for their acknowledgement: far more than a graph that coalesces ever has. */
 const MOST_WAITERS = 10_000;
 const ROUTE_CHECK_INTERVAL_MS = 60_000;
+/** How soon, and at last how often, an endpoint of which all is written is looked for again. */
+const FIRST_LOOK_MS = 2;
+const LAST_LOOK_MS = 500;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 10_000;
 
@@ -161,6 +164,7 @@ export class Dataplane implements Startable {
   /** Resolves when nothing is missing of the endpoint. Throws DataplaneError `aborted` (with what is missing) or `stopped`. */
   async waitForEndpoint(key: string, minimumRevision: number, signal: AbortSignal): Promise<void> {
     let missing: readonly string[] = ['endpoint not calculated'];
+    let lookMs = FIRST_LOOK_MS;
     while (!signal.aborted && !this.#isStopped) {
       const changed = this.#nextEndpointChange(key, signal);
       missing = await this.missingOf(key, minimumRevision);
@@ -168,7 +172,11 @@ export class Dataplane implements Startable {
         changed.cancel();
         return;
       }
+      // A link that has been raised carries packets a moment later, and nothing says when.
+      const looking = this.#routes.isProgrammed(key) ? setTimeout(changed.cancel, lookMs) : undefined;
       await changed.promise;
+      clearTimeout(looking);
+      if (looking !== undefined) lookMs = Math.min(2 * lookMs, LAST_LOOK_MS);
     }
     if (this.#isStopped) throw new DataplaneError({ code: 'stopped' });
     throw new DataplaneError({ code: 'endpointMissing', endpoint: key, missing });

@@ -1,32 +1,28 @@
 // The kernel writer: a small process, forked early by the agent, that does all of its kernel writes (docs/dataplane.md
 // "Kernel writer"). One request at a time, in order. It ends when its channel closes.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { run } from '../../../lib/process/run.ts';
 import {
   type KernelAnswer,
   type KernelErrorType,
   type KernelRequest,
   kernelRequestSchema,
-  type Sysctl,
 } from '../../../lib/protocol/kernel-writer.ts';
 import { IpBatch } from './ip-batch.ts';
 import { Libnftables } from './libnftables.ts';
 import { RulesetGeneration } from './ruleset-generation.ts';
+import { WorkloadLinks, writeSysctls } from './workload-links.ts';
 
 type Outcome =
   | { readonly output: string; readonly rulesetGeneration?: number }
   | { readonly error: KernelErrorType };
 
-/** Sysctls come as arguments `path=value`, `ip` lines on standard input: no text of ours is ever parsed by the shell. */
-const IN_NAMESPACE_SCRIPT =
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: the braces are the shell's
-  'for entry; do echo "${entry#*=}" 2>/dev/null >"/proc/sys/${entry%%=*}" || true; done; exec ip -batch -';
 const COMMAND_TIMEOUT_MS = 20_000;
 
 class KernelWriter {
   readonly #nftables = new Libnftables();
   readonly #rulesetGeneration = new RulesetGeneration();
+  readonly #links = new WorkloadLinks();
   readonly #ip = new IpBatch();
   #last: Promise<void> = Promise.resolve();
 
@@ -66,9 +62,18 @@ class KernelWriter {
       case 'ipQuery':
         return await command('ip', request.args);
       case 'sysctl':
-        return writeSysctls(request.entries);
-      case 'inNamespace':
-        return await inNamespace(request.netns, request.sysctls, request.lines);
+        writeSysctls(request.entries);
+        return { output: '' };
+      case 'makePair':
+        this.#links.makePair(request.pair);
+        return { output: '' };
+      case 'deleteLink':
+        this.#links.deleteLink(request.interfaceName);
+        return { output: '' };
+      case 'linkState': {
+        const { interfaceName, addresses, routeProtocol } = request;
+        return { output: JSON.stringify(this.#links.state(interfaceName, addresses, routeProtocol)) };
+      }
       case 'conntrackMarks':
         return await conntrackMarks(request.mask);
       case 'clearConntrackMarks':
@@ -93,37 +98,13 @@ function ipOutcome(failures: Awaited<ReturnType<IpBatch['run']>>): Outcome {
   return { error: { code: 'linesFailed', failures: [...failures] } };
 }
 
-async function command(name: string, args: readonly string[], input?: string): Promise<Outcome> {
+async function command(name: string, args: readonly string[]): Promise<Outcome> {
   const result = await run(name, args, {
     timeoutMs: COMMAND_TIMEOUT_MS,
     maxOutputBytes: 64 * 1024 * 1024,
-    ...(input === undefined ? {} : { input }),
   });
   if (result.code === 0) return { output: result.stdout };
   return { error: { code: 'commandFailed', command: [name, ...args].join(' '), message: result.stderr } };
-}
-
-async function inNamespace(
-  netns: string,
-  sysctls: readonly Sysctl[],
-  lines: readonly string[],
-): Promise<Outcome> {
-  const entries = sysctls.map((entry) => `${entry.path}=${entry.value}`);
-  const args = [`--net=${netns}`, '--', 'sh', '-c', IN_NAMESPACE_SCRIPT, 'sh', ...entries];
-  return await command('nsenter', args, `${lines.join('\n')}\n`);
-}
-
-/**
- * Writes only what differs: where /proc/sys is read-only, values that are right already are no fault. A host without IPv6 has
- * none of its settings, and needs none.
- */
-function writeSysctls(entries: readonly Sysctl[]): Outcome {
-  for (const { path, value } of entries) {
-    const file = `/proc/sys/${path}`;
-    if (path.startsWith('net/ipv6/') && !existsSync('/proc/sys/net/ipv6')) continue;
-    if (readFileSync(file, 'utf8').trim() !== value) writeFileSync(file, value);
-  }
-  return { output: '' };
 }
 
 const FAMILY_NAMES = ['ipv4', 'ipv6'] as const;

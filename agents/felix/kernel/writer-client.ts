@@ -10,6 +10,9 @@ import {
   kernelAnswerSchema,
   kernelReadySchema,
   type Sysctl,
+  type WorkloadLinkState,
+  type WorkloadPair,
+  workloadLinkStateSchema,
 } from '../../../lib/protocol/kernel-writer.ts';
 import { KernelWriteError } from './kernel-error.ts';
 
@@ -127,9 +130,25 @@ export class KernelWriterClient implements Startable {
     await this.request({ op: 'sysctl', entries: [...entries] });
   }
 
-  /** Sysctls that the namespace has, then `ip` lines up to the first that fails. `netns` is a path. */
-  async inNamespace(netns: string, sysctls: readonly Sysctl[], lines: readonly string[]): Promise<void> {
-    await this.request({ op: 'inNamespace', netns, sysctls: [...sysctls], lines: [...lines] });
+  /** The pair, and its end in the workload's namespace; what is there under the host's name is replaced. */
+  async makePair(pair: WorkloadPair): Promise<void> {
+    await this.request({ op: 'makePair', pair });
+  }
+
+  /** No error if it is not there. */
+  async deleteLink(interfaceName: string): Promise<void> {
+    await this.request({ op: 'deleteLink', interfaceName });
+  }
+
+  /** Whether the link is up, and which of these single addresses have no route of that protocol to it. */
+  async linkState(
+    interfaceName: string,
+    addresses: readonly string[],
+    routeProtocol: number,
+  ): Promise<WorkloadLinkState> {
+    const request = { interfaceName, addresses: [...addresses], routeProtocol };
+    const { output } = await this.request({ op: 'linkState', ...request });
+    return workloadLinkStateSchema.parse(JSON.parse(output));
   }
 
   async rulesetGeneration(): Promise<number | undefined> {

@@ -12,7 +12,6 @@ const ROUTE_PROTOCOL = 80;
 const WORKLOAD_INTERFACE = /^cali/;
 
 const routesSchema = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
-const linksSchema = z.array(z.object({ ifname: z.string(), flags: z.array(z.string()) }));
 
 interface ProgrammedRoutes {
   readonly interfaceName: string;
@@ -123,17 +122,13 @@ export class LocalRoutes {
   /** What of an endpoint's link and routes is not there, asked of the kernel for this interface alone. */
   async missingFor(endpoint: CompiledWorkloadEndpoint): Promise<readonly string[]> {
     const { interfaceName } = endpoint;
-    const link = await this.#query(['-j', 'link', 'show', 'dev', interfaceName]);
-    const [found] = linksSchema.safeParse(link).data ?? [];
-    if (found === undefined) return [`interface ${interfaceName}`];
-    const missing = found.flags.includes('UP') ? [] : [`link ${interfaceName} up`];
-    const there = new Set<string>();
-    for (const family of familiesOf(endpoint)) {
-      const args = [family, '-j', 'route', 'show', 'dev', interfaceName, 'proto', String(ROUTE_PROTOCOL)];
-      for (const { dst } of routesSchema.safeParse(await this.#query(args)).data ?? []) there.add(dst);
-    }
-    for (const net of netsOf(endpoint)) if (!there.has(withoutLength(net))) missing.push(`route ${net}`);
-    return missing;
+    const nets = netsOf(endpoint);
+    const addresses = nets.map(withoutLength);
+    const { link, unrouted } = await this.#writer.linkState(interfaceName, addresses, ROUTE_PROTOCOL);
+    if (link === 'missing') return [`interface ${interfaceName}`];
+    const missing = link === 'up' ? [] : [`link ${interfaceName} up`];
+    const lost = nets.filter((net) => unrouted.includes(withoutLength(net)));
+    return [...missing, ...lost.map((net) => `route ${net}`)];
   }
 
   #additions(key: string): { key: string; line: string; mayFail: boolean }[] {
@@ -223,10 +218,6 @@ function isAsProgrammed(endpoint: CompiledWorkloadEndpoint, there: ProgrammedRou
 
 function netsOf(endpoint: CompiledWorkloadEndpoint): readonly string[] {
   return [...endpoint.nets4, ...endpoint.nets6];
-}
-
-function familiesOf(endpoint: CompiledWorkloadEndpoint): readonly string[] {
-  return [...(endpoint.nets4.length > 0 ? ['-4'] : []), ...(endpoint.nets6.length > 0 ? ['-6'] : [])];
 }
 
 function withoutLength(net: string): string {

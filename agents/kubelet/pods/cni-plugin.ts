@@ -8,8 +8,8 @@ import { CNI_MAX_MESSAGE_BYTES, CNI_PROTOCOL_VERSION, CNI_TIMEOUT_MS } from '../
 import type { Sandbox } from '../runtime/container-runtime.ts';
 
 export interface CniPluginOptions {
-  /** Command that runs the plugin. */
-  readonly command: readonly [string, ...string[]];
+  /** Command that runs the plugin; asked anew for each call. */
+  readonly command: () => readonly [string, ...string[]];
   readonly network: string;
   readonly socketPath: string;
   /** False for a plugin that is not ours: then STATUS is asked of the plugin. */
@@ -109,7 +109,7 @@ export class CniPlugin {
     signal: AbortSignal,
     more: object = {},
   ): Promise<unknown> {
-    const [program, ...args] = this.#options.command;
+    const [program, ...args] = this.#options.command();
     const env = {
       ...process.env,
       CALICO_CNI_SOCKET: this.#options.socketPath,
@@ -142,8 +142,8 @@ export class CniPlugin {
       containerId: '',
       netns: '',
       ifName: '',
-      args: {},
-      config: { ...this.#configuration(), ...more },
+      args: '',
+      config: JSON.stringify({ ...this.#configuration(), ...more }),
     };
     const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     const answer = parseJson(await ask(this.#options.socketPath, `${JSON.stringify(request)}\n`, limit));

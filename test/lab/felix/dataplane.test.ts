@@ -228,8 +228,9 @@ describe('the dataplane', () => {
       const pod = bed.namespaceOf('red/client');
       await pod.ip('addr add 10.80.0.3/32 dev lo');
       const spoofing = new Client({ ...probe('red/client', 'red/far', 'UDP', 53), fromAddress: '10.80.0.3' });
-      spoofing.ask();
       await until('the denial is counted', async () => {
+        // The policy is in the kernel; the link may be raised a moment later.
+        spoofing.ask();
         return ((await host.readDenials()).get('10.80.0.3 10.80.0.66 17 53') ?? 0) > 0;
       });
       spoofing.close();

@@ -22,12 +22,12 @@ function expectNothingLeft(fixture: CniFixture): void {
 }
 
 describe('ADD', () => {
-  it('of a pod reads, waits for its policies, assigns, wires, writes and waits for the kernel, in this order', async () => {
+  it('of a pod reads and gives back what it had, waits for its policies, assigns, wires, writes and waits for the kernel, in this order', async () => {
     const fixture = new CniFixture();
     const result = resultOf(await fixture.handle(cniRequest({ args: POD_ARGS })));
     expect(fixture.steps).toEqual([
-      ...['readPod', 'readNamespace', 'mirrored 77'],
-      ...['release', 'assign', 'create', 'write', 'programmed 101'],
+      ...['readPod', 'readNamespace', 'release', 'mirrored 77'],
+      ...['assign', 'create', 'write', 'programmed 101'],
     ]);
     expect(result?.ips).toEqual([{ address: '10.65.0.1/32', interface: 1 }]);
     expect(fixture.events.map(({ kind }) => kind)).toEqual([

@@ -354,6 +354,31 @@ describe('cost and queue', () => {
     expect(rounds()).toBe(3);
   });
 
+  it('takes two when the process knows the blocks from before, and one more when it knows them no longer', async () => {
+    const fixture = await IpamFixture.create({ pools: TWO_BLOCKS });
+    const { datastore, rounds } = countingDatastore(fixture.datastore);
+    const ipam = fixture.ipam(datastore);
+    const assign = async (handle: string): Promise<number> => {
+      const before = rounds();
+      const { v4 } = await ipam.autoAssign({ host: 'a', use: 'Workload', v4: 1, handle });
+      expect(v4.addresses).toHaveLength(1);
+      return rounds() - before;
+    };
+    await assign('claims');
+    await assign('learns');
+    expect(await assign('knows')).toBe(2);
+    // Another process gives the host's block away, and claims the other one for it.
+    const [own = ''] = await fixture.ipam().ipsByHandle('knows');
+    const isFirst = Number(own.split('.')[3]) < 8;
+    const blocks = ['10.0.0.0/29', '10.0.0.8/29'];
+    const [its = '', another = ''] = isFirst ? blocks : blocks.toReversed();
+    await fixture.ipam().releaseAffinity(its, { type: 'host', host: 'a' }, false);
+    await fixture.ipam().claimAffinity(another, { type: 'host', host: 'a' });
+    expect(await assign('has to look')).toBe(3);
+    expect(await assign('knows again')).toBe(2);
+    expect(ipam.stats.conflicts).toBe(0);
+  });
+
   it('reads no pools, reservations or nodes when they are handed in', async () => {
     const fixture = await IpamFixture.create({ pools: {} });
     const pool = {

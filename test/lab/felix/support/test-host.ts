@@ -3,11 +3,9 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Dataplane } from '../../../../agents/felix/dataplane/dataplane.ts';
-import {
-  createWorkloadInterface,
-  podInterfaceName,
-} from '../../../../agents/felix/interfaces/workload-interface.ts';
+import { createWorkloadInterface } from '../../../../agents/felix/interfaces/workload-interface.ts';
 import { KernelWriterClient } from '../../../../agents/felix/kernel/writer-client.ts';
+import { podInterfaceName } from '../../../../lib/conversion/pod.ts';
 import type { EventInput } from '../../../../lib/events/event.ts';
 import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
 import { KERNEL_WRITER } from './kernel-writer.ts';

@@ -1,0 +1,110 @@
+// A netlink socket through koffi: one request, its answers, all before the call returns. The kernel answers what is asked
+// here within the sending call, so that nothing waits; a limit ends a wait that should not be.
+
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+import koffi from 'koffi';
+import { decodeError, decodeMessages, encodeMessage, type NetlinkMessage, NLMSG_ERROR } from './message.ts';
+
+const AF_NETLINK = 16;
+const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+const SOL_NETLINK = 270;
+/** An acknowledgement carries the request's header alone. */
+const NETLINK_CAP_ACK = 10;
+/** … and the kernel's reason. */
+const NETLINK_EXT_ACK = 11;
+const WAIT_SECONDS = 5n;
+const ANSWER_BYTES = 64 * 1024;
+const MOST_DATAGRAMS = 64;
+
+export const NetlinkFamily = { route: 0, netfilter: 12 } as const;
+
+/** The kernel's refusal of a request. */
+export class NetlinkError extends Error {
+  override readonly name = 'NetlinkError';
+  readonly type: { readonly code: 'netlinkRefused'; readonly errno: number };
+
+  constructor(errno: number, reason: string | undefined, options?: ErrorOptions) {
+    const [name = `errno ${errno}`, text = ''] = getSystemErrorMap().get(-errno) ?? [];
+    super(`${name}: ${reason ?? text}`, options);
+    this.type = { code: 'netlinkRefused', errno };
+  }
+
+  /** The same refusal, of what. */
+  at(what: string): NetlinkError {
+    return new NetlinkError(this.type.errno, `${what}: ${this.message}`, { cause: this });
+  }
+}
+
+interface Libc {
+  readonly socket: (domain: number, type: number, protocol: number) => number;
+  readonly setsockopt: (fd: number, level: number, name: number, value: Buffer, length: number) => number;
+  readonly send: (fd: number, buffer: Buffer, length: number, flags: number) => number;
+  readonly recv: (fd: number, buffer: Buffer, length: number, flags: number) => number;
+  readonly close: (fd: number) => number;
+}
+let loaded: Libc | undefined;
+
+function libc(): Libc {
+  if (loaded === undefined) {
+    const library = koffi.load('libc.so.6');
+    loaded = {
+      socket: library.func('int socket(int domain, int type, int protocol)') as Libc['socket'],
+      setsockopt: library.func('int setsockopt(int, int, int, const void *, uint32_t)') as Libc['setsockopt'],
+      send: library.func('int64_t send(int fd, const void *buf, size_t len, int flags)') as Libc['send'],
+      recv: library.func('int64_t recv(int fd, _Out_ void *buf, size_t len, int flags)') as Libc['recv'],
+      close: library.func('int close(int)') as Libc['close'],
+    };
+  }
+  return loaded;
+}
+
+export class NetlinkSocket {
+  readonly #libc = libc();
+  readonly #fd: number;
+  readonly #answer = Buffer.alloc(ANSWER_BYTES);
+  #sequence = 0;
+
+  /** In the network namespace that the calling thread is in now, for good. Throws if the kernel has no such family. */
+  constructor(family: number) {
+    this.#fd = this.#libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, family);
+    if (this.#fd < 0) throw new Error(`no netlink socket of family ${family}: the kernel does not have it`);
+    const limit = Buffer.alloc(16);
+    limit.writeBigInt64LE(WAIT_SECONDS, 0);
+    this.#libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, limit, limit.length);
+    const yes = Buffer.from([1, 0, 0, 0]);
+    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK])
+      this.#libc.setsockopt(this.#fd, SOL_NETLINK, option, yes, yes.length);
+  }
+
+  /** The message that answers; the acknowledgement itself gives undefined. Throws NetlinkError. */
+  request(message: NetlinkMessage): NetlinkMessage | undefined {
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    const bytes = encodeMessage({ ...message, sequence: this.#sequence });
+    if (this.#libc.send(this.#fd, bytes, bytes.length, 0) < 0)
+      throw new NetlinkError(koffi.errno(), undefined);
+    const answer = this.#receive();
+    if (answer.type !== NLMSG_ERROR) return answer;
+    const { errno, reason } = decodeError(answer);
+    if (errno !== 0) throw new NetlinkError(errno, reason);
+    return undefined;
+  }
+
+  /** What answers an earlier request, given up as late, is passed over. */
+  #receive(): NetlinkMessage {
+    for (let datagrams = 0; datagrams < MOST_DATAGRAMS; datagrams++) {
+      const length = this.#libc.recv(this.#fd, this.#answer, this.#answer.length, 0);
+      if (length < 0) throw new NetlinkError(koffi.errno(), undefined);
+      const messages = decodeMessages(this.#answer.subarray(0, length));
+      const answer = messages.find(({ sequence }) => sequence === this.#sequence);
+      if (answer !== undefined) return answer;
+    }
+    throw new NetlinkError(constants.errno.EPROTO, 'no answer among what the kernel sent');
+  }
+
+  close(): void {
+    this.#libc.close(this.#fd);
+  }
+}
