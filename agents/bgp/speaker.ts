@@ -135,12 +135,6 @@ export class Speaker {
     await this.kernel.stop(false);
   }
 
-  resetPeer(name: string): boolean {
-    const peer = this.#peers.get(name);
-    peer?.reset(CeaseSubcode.administrativeReset);
-    return peer !== undefined;
-  }
-
   async #close(stop: PeerStop): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#deferralTimer);
@@ -307,7 +301,11 @@ export class Speaker {
     return nextHops;
   }
 
-  /** At most one flush at a time; what comes up meanwhile is the next one. */
+  /**
+   * At most one flush at a time; what comes up meanwhile is the next one. The kernel's refusals do not reject it: what does
+   * is a broken invariant, after which tables and peers may differ for good. Nothing catches it, so that the process ends,
+   * routes stay, and a new one takes them up.
+   */
   #scheduleFlush(): void {
     this.#flushWanted = true;
     if (this.#flushing !== undefined || this.#isStopped) return;

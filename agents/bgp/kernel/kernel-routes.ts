@@ -3,10 +3,10 @@
 
 import type { Logger } from '../../../lib/logging/logger.ts';
 import { type Cidr, cidrCovers, formatCidr } from '../../../lib/net/ip.ts';
+import { IpBatch } from '../../../lib/process/ip-batch.ts';
 import { runOk } from '../../../lib/process/run.ts';
 import type { KernelConfig } from '../config.ts';
 import type { ForwardingChange } from '../rib/loc-rib.ts';
-import { IpBatch } from './ip-batch.ts';
 import { LinkMonitor } from './link-monitor.ts';
 import { type KernelRoute, parseRoutes, routeCommand, routeKey } from './route.ts';
 
@@ -31,7 +31,8 @@ interface Work {
 
 export class KernelRoutes {
   readonly #log: Logger;
-  readonly #batch = new IpBatch();
+  /** `fail`: an `add` that was done already would be refused the second time. */
+  readonly #batch = new IpBatch({ whenEnded: 'fail' });
   #config: KernelConfig;
   #blackholes: ReadonlyMap<string, KernelRoute> = new Map();
   readonly #learned = new Map<string, KernelRoute>();
@@ -144,11 +145,37 @@ export class KernelRoutes {
     return work;
   }
 
-  /** One batch after the other; each is planned when its turn comes, from what the one before has left. */
+  /**
+   * One batch after the other; each is planned when its turn comes, from what the one before has left. Never rejects for
+   * what the kernel or `ip` does: what could not be done is tried again.
+   */
   #apply(plan: () => Work[]): Promise<KernelResult> {
-    const next = this.#queue.then(() => (this.#isStopped ? NOTHING : this.#execute(plan())));
+    const next = this.#queue.then(() => (this.#isStopped ? NOTHING : this.#planned(plan)));
     this.#queue = next.catch(() => undefined);
     return next;
+  }
+
+  /**
+   * `ip route replace` does not ask whose route it replaces, so the kernel is looked at right before: where somebody else's
+   * has come into the place of ours it becomes an `add`, which is refused and reported. Not `del` and `add`: packets to the
+   * prefix would leave by another route in between.
+   */
+  async #planned(plan: () => Work[]): Promise<KernelResult> {
+    const work = plan();
+    if (!work.some(({ action }) => action === 'replace')) return this.#execute(work);
+    return (await this.#readAgain()) ? this.#execute(plan()) : NOTHING;
+  }
+
+  /** False if the kernel could not be read: what is known of it stays, and the next comparison asks again. */
+  async #readAgain(): Promise<boolean> {
+    try {
+      await this.#read();
+      return true;
+    } catch (error) {
+      this.#log.warn('kernel routes could not be read', { error });
+      this.#retryLater();
+      return false;
+    }
   }
 
   async #execute(work: readonly Work[]): Promise<KernelResult> {
@@ -157,11 +184,11 @@ export class KernelRoutes {
     const commands = work.map(({ action, route }) => routeCommand(action, route, this.#config.protocol));
     let failed: ReadonlyMap<number, string>;
     try {
-      failed = new Map((await this.#batch.run(commands)).map(({ index, message }) => [index, message]));
+      failed = new Map((await this.#batch.run(commands)).map(({ line, message }) => [line, message]));
     } catch (error) {
       // How much of the batch was done is unknown: look, and let the next reconciliation do the rest.
       this.#log.error('kernel routes could not be written', { error });
-      await this.#read();
+      await this.#readAgain();
       this.#retryLater();
       return NOTHING;
     }

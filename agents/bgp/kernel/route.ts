@@ -14,8 +14,8 @@ export function routeKey(route: KernelRoute): string {
 }
 
 /**
- * `add` fails where anybody's route for the prefix is there already, ours or not: what is not known to be ours is never
- * replaced. `del` names the protocol, so that it cannot hit another's.
+ * `add` fails where anybody's route for the prefix is there already, ours or not. `replace` takes the place of whatever
+ * is there: only for what was just seen to be ours. `del` names the protocol, so that it cannot hit another's.
  */
 export function routeCommand(
   action: 'add' | 'replace' | 'del',

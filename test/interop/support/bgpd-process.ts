@@ -14,26 +14,33 @@ const NODE = join(import.meta.dirname, '../../../node_modules/.bin/node');
 export class BgpdProcess {
   readonly host: TestHost;
   readonly events: BgpdEvent[] = [];
+  readonly #programs: string | undefined;
   #service: Service;
   #client: BgpdClient;
   #number = 0;
 
-  private constructor(host: TestHost, service: Service, client: BgpdClient) {
+  private constructor(host: TestHost, service: Service, client: BgpdClient, programs: string | undefined) {
     this.host = host;
+    this.#programs = programs;
     this.#service = service;
     this.#client = client;
     this.#follow();
   }
 
-  static async start(network: TestNetwork, host: TestHost): Promise<BgpdProcess> {
-    const [service, client] = await launch(host);
-    const bgpd = new BgpdProcess(host, service, client);
+  /** `programs`: a folder whose programs it finds before the system's. */
+  static async start(network: TestNetwork, host: TestHost, programs?: string): Promise<BgpdProcess> {
+    const [service, client] = await launch(host, programs);
+    const bgpd = new BgpdProcess(host, service, client, programs);
     network.onClose(() => bgpd.kill());
     return bgpd;
   }
 
   get client(): BgpdClient {
     return this.#client;
+  }
+
+  get pid(): number {
+    return this.#service.pid;
   }
 
   get log(): string {
@@ -89,7 +96,7 @@ export class BgpdProcess {
 
   /** Starts the process anew on the same state directory. */
   async startAgain(): Promise<void> {
-    [this.#service, this.#client] = await launch(this.host);
+    [this.#service, this.#client] = await launch(this.host, this.#programs);
     this.#follow();
   }
 
@@ -98,12 +105,14 @@ export class BgpdProcess {
   }
 }
 
-async function launch(host: TestHost): Promise<[Service, BgpdClient]> {
+async function launch(host: TestHost, programs: string | undefined): Promise<[Service, BgpdClient]> {
+  const path = process.env['PATH'] ?? '';
   const service = await spawnService({
     argv: ['ip', 'netns', 'exec', host.netns, NODE, MAIN, '--state-dir', host.dir, '--host', host.name],
     readyWhen: { kind: 'line', matches: (line) => line.includes('"message":"ready"') },
     readyTimeoutMs: 20_000,
     logFile: join(host.dir, 'bgpd.log'),
+    ...(programs === undefined ? {} : { env: { ...process.env, PATH: `${programs}:${path}` } }),
   });
   return [service, await BgpdClient.connect(join(host.dir, 'bgpd.sock'))];
 }

@@ -1,7 +1,6 @@
-// Kernel routes as commands, listings as routes, and failures of a batch by line.
+// Kernel routes as commands, listings as routes.
 
 import { describe, expect, it } from '@jest/globals';
-import { parseFailures } from '../../../../agents/bgp/kernel/ip-batch.ts';
 import {
   type KernelRoute,
   parseRoutes,
@@ -70,23 +69,5 @@ describe('listings', () => {
       '10.5.0.0/26 fe80::1',
     ]);
     expect(parseRoutes('')).toEqual([]);
-  });
-});
-
-describe('failures of a batch', () => {
-  it('belong to their lines, of this batch alone', () => {
-    const stderr = [
-      'Error: Nexthop has invalid gateway.',
-      'Command failed -:12',
-      'RTNETLINK answers: File exists',
-      'Command failed -:14',
-      'Object "end-of-batch" is unknown, try "ip help".',
-      'Command failed -:15',
-      '',
-    ].join('\n');
-    expect(parseFailures(stderr, 11, 4)).toEqual([
-      { index: 1, message: 'Error: Nexthop has invalid gateway.' },
-      { index: 3, message: 'RTNETLINK answers: File exists' },
-    ]);
   });
 });
