@@ -1,6 +1,7 @@
 // The kernel writer: a small process, forked early by the agent, that does all of its kernel writes (docs/dataplane.md
 // "Kernel writer"). One request at a time, in order. It ends when its channel closes.
 
+import { IpBatch } from '../../../lib/process/ip-batch.ts';
 import { run } from '../../../lib/process/run.ts';
 import {
   type KernelAnswer,
@@ -8,7 +9,6 @@ import {
   type KernelRequest,
   kernelRequestSchema,
 } from '../../../lib/protocol/kernel-writer.ts';
-import { IpBatch } from './ip-batch.ts';
 import { Libnftables } from './libnftables.ts';
 import { RulesetGeneration } from './ruleset-generation.ts';
 import { WorkloadLinks, writeSysctls } from './workload-links.ts';
@@ -23,17 +23,14 @@ class KernelWriter {
   readonly #nftables = new Libnftables();
   readonly #rulesetGeneration = new RulesetGeneration();
   readonly #links = new WorkloadLinks();
-  readonly #ip = new IpBatch();
+  /** Its lines bear being done twice. */
+  readonly #ip = new IpBatch({ whenEnded: 'tryEach' });
   #last: Promise<void> = Promise.resolve();
 
   /** Requests are answered in the order in which they came. */
   accept(message: unknown): void {
     const request = kernelRequestSchema.parse(message);
     this.#last = this.#last.then(() => this.#answer(request));
-  }
-
-  stop(): void {
-    this.#ip.stop();
   }
 
   async #answer(request: KernelRequest): Promise<void> {
@@ -137,10 +134,8 @@ async function clearConntrackMarks(mask: number, keep: number): Promise<Outcome>
 function start(): void {
   const writer = new KernelWriter();
   process.on('message', (message) => writer.accept(message));
-  process.on('disconnect', () => {
-    writer.stop();
-    process.exit(0);
-  });
+  // `ip` ends with its standard input.
+  process.on('disconnect', () => process.exit(0));
   // A terminal's Ctrl-C goes to the whole process group: the agent, not the terminal, says when this ends.
   process.on('SIGINT', () => undefined);
   process.send?.({ ready: true, pid: process.pid, version: process.version });
