@@ -15,3 +15,12 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** As systemClock, for what must not keep the process alive by itself. */
+export const backgroundClock: Clock = {
+  now: systemClock.now,
+  schedule: (delayMs, action) => {
+    const timer = setTimeout(action, delayMs).unref();
+    return () => clearTimeout(timer);
+  },
+};

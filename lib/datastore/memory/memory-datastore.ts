@@ -1,7 +1,7 @@
 // The in-memory twin of the etcd client: for tests and dry runs. Several clients can share one MemoryStore, as hosts
 // share an etcd; `disconnect` stands for a lost connection.
 
-import { type Clock, systemClock } from '../../lifecycle/clock.ts';
+import { backgroundClock, type Clock } from '../../lifecycle/clock.ts';
 import { BatchQueue } from '../batch-queue.ts';
 import {
   type Datastore,
@@ -37,7 +37,8 @@ export class MemoryDatastore implements Datastore {
 
   constructor(options: MemoryDatastoreOptions = {}) {
     this.#store = options.store ?? new MemoryStore();
-    this.#clock = options.clock ?? systemClock;
+    // It stands for a server's clock: a lease of an hour is no reason for the client's process to live on.
+    this.#clock = options.clock ?? backgroundClock;
   }
 
   async get(

@@ -1,7 +1,9 @@
 // The in-memory twin: the suite that it shares with etcd, and what only it has (several clients, lost connections).
+import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { MemoryDatastore } from '../../../lib/datastore/memory/memory-datastore.ts';
 import { MemoryStore } from '../../../lib/datastore/memory/memory-store.ts';
+import { run } from '../../../lib/process/run.ts';
 import { codeOf, collect, describeDatastore, eventsOf, put } from '../../support/datastore-compliance.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
@@ -18,6 +20,17 @@ describeDatastore('MemoryDatastore', async () => {
       await store.close();
     },
   };
+});
+
+describe('MemoryDatastore', () => {
+  it('keeps no process alive for its leases', async () => {
+    const module = join(import.meta.dirname, '../../../lib/datastore/memory/memory-datastore.ts');
+    const script = `import { MemoryDatastore } from '${module}';
+      const lease = await new MemoryDatastore().grantLease(3600);
+      process.stdout.write(lease.id);`;
+    const result = await run(process.execPath, ['--input-type=module', '-e', script], { timeoutMs: 4000 });
+    expect(result).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/./) });
+  });
 });
 
 describe('MemoryDatastore with a shared store', () => {
