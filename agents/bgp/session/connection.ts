@@ -12,7 +12,7 @@ import {
   step,
   type Timer,
 } from '../fsm/fsm.ts';
-import { localOpen, type NegotiatedSession } from '../fsm/negotiate.ts';
+import { type LocalSession, localOpen, type NegotiatedSession } from '../fsm/negotiate.ts';
 import type { CodecContext } from '../packet/context.ts';
 import { DecodeError } from '../packet/errors.ts';
 import { MAX_MESSAGE_LENGTH } from '../packet/header.ts';
@@ -34,7 +34,12 @@ export interface ConnectionHandlers {
 
 export interface ConnectionOptions {
   readonly initiatedBy: 'local' | 'peer';
-  readonly fsm: FsmPeer;
+  /** Never connects by itself. */
+  readonly passive: boolean;
+  /** Asked each time: a connection may try for long, and configuration and restart go on meanwhile. */
+  readonly connectRetrySeconds: () => number;
+  /** What our OPEN is to say, asked when it is sent; the peer's is judged by the same. */
+  readonly localSession: () => LocalSession;
   /** Starts connecting; may throw where a source address or a key cannot be set. */
   readonly dial: () => Socket;
   readonly handlers: ConnectionHandlers;
@@ -67,6 +72,7 @@ export class Connection {
   readonly #inbox: { readonly event: Event; readonly message: Message | RouteChanges | undefined }[] = [];
   #framer = new MessageFramer();
   #state: State = { name: 'Idle' };
+  #local: LocalSession;
   #socket: Socket | undefined;
   #isStepping = false;
   #notified = false;
@@ -77,6 +83,7 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.#local = options.localSession();
     this.initiatedBy = options.initiatedBy;
   }
 
@@ -122,10 +129,15 @@ export class Connection {
 
   #step(event: Event, message: Message | RouteChanges | undefined): void {
     const before = this.#state.name;
-    const { next, actions } = step(this.#state, event, this.#options.fsm);
+    const { next, actions } = step(this.#state, event, this.#fsmPeer());
     this.#state = next;
     for (const action of actions) this.#perform(action, message);
     if (before !== next.name) this.#options.handlers.stateChanged(this);
+  }
+
+  #fsmPeer(): FsmPeer {
+    const { passive, connectRetrySeconds } = this.#options;
+    return { local: this.#local, passive, connectRetrySeconds: connectRetrySeconds() };
   }
 
   #perform(action: Action, message: Message | RouteChanges | undefined): void {
@@ -135,7 +147,8 @@ export class Connection {
         this.#connect();
         return;
       case 'sendOpen':
-        this.#sendMessage(localOpen(this.#options.fsm.local));
+        this.#local = this.#options.localSession();
+        this.#sendMessage(localOpen(this.#local));
         return;
       case 'sendKeepalive':
         this.#checkSendHold();

@@ -205,10 +205,11 @@ export class PeerSession {
   }
 
   #connection(initiatedBy: 'local' | 'peer', passive: boolean): Connection {
-    const { connectRetrySeconds } = this.#config;
     return new Connection({
       initiatedBy,
-      fsm: { local: this.#localSession(), passive, connectRetrySeconds },
+      passive,
+      connectRetrySeconds: () => this.#config.connectRetrySeconds,
+      localSession: () => this.#localSession(),
       dial: () => dial(this.#config),
       handlers: this.#connectionHandlers(),
       random: this.#random,

@@ -48,6 +48,16 @@ export class RawPeer {
     return peer;
   }
 
+  /** Listens where the speaker knows it, until the first connection has come. */
+  static async accept(port: number, address: string): Promise<RawPeer> {
+    const server = createServer().listen(port, address);
+    const [socket] = (await once(server, 'connection', { signal: AbortSignal.timeout(DEADLINE_MS) })) as [
+      Socket,
+    ];
+    server.close();
+    return new RawPeer(socket);
+  }
+
   send(message: Message): void {
     this.#socket.write(encodeMessage(message, CONTEXT));
   }

@@ -1,7 +1,7 @@
 // A speaker on loopback against a scripted peer: what goes over the wire when the peer does not do as it should.
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { parseConfiguration, speakerConfig } from '../../../../agents/bgp/config.ts';
+import { parseConfiguration, type SpeakerConfig, speakerConfig } from '../../../../agents/bgp/config.ts';
 import { type LocalSession, localOpen } from '../../../../agents/bgp/fsm/negotiate.ts';
 import { findCapability } from '../../../../agents/bgp/packet/capabilities.ts';
 import type { CodecContext } from '../../../../agents/bgp/packet/context.ts';
@@ -13,6 +13,7 @@ import { packAnnouncements } from '../../../../agents/bgp/packet/update.ts';
 import { Speaker } from '../../../../agents/bgp/speaker.ts';
 import { EventLog } from '../../../../lib/events/event-log.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
+import { until } from '../../../support/until.ts';
 import { hex, INTERNAL } from '../packet/codec-support.ts';
 import { cidr, ip } from '../rib/rib-support.ts';
 import { freePort, RawPeer } from './raw-peer.ts';
@@ -215,5 +216,55 @@ describe('a speaker', () => {
     await speaker.pause();
     expect(await peer.ended).toMatch(/closed|ECONNRESET/);
     expect(peer.received).toEqual([]);
+  });
+});
+
+describe('a speaker whose peer does not answer for a while', () => {
+  const peer = { name: 'raw', address: '127.0.0.2', asn: 65000, connectRetrySeconds: 1 };
+  let speaker: Speaker;
+  let raw: RawPeer | undefined;
+
+  afterEach(async () => {
+    raw?.close();
+    await speaker.leave();
+  });
+
+  const config = (port: number, more: object): SpeakerConfig => {
+    const parsed = parseConfiguration({
+      routerId: '127.0.0.1',
+      asn: 65000,
+      listen: [],
+      peers: [{ ...peer, port, ...more }],
+      kernel: { enabled: false },
+      selectionDeferralSeconds: 1,
+    });
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
+    return speakerConfig(parsed.configuration, new Map());
+  };
+
+  it('offers in its OPEN what holds when it sends it, not when it began to try', async () => {
+    const port = await freePort();
+    speaker = new Speaker(config(port, {}), {
+      log: silentLogger(),
+      events: new EventLog({ host: 'test' }),
+      isRestart: true,
+      random: () => 0.5,
+    });
+    await speaker.start();
+    await until('it was refused', () => speaker.peer('raw')?.status.lastError !== undefined);
+    expect(speaker.isRestarting).toBe(true);
+    await until('the restart is over', () => !speaker.isRestarting);
+    await speaker.reconfigure(config(port, { holdTimeSeconds: 33, gracefulRestartSeconds: 44 }));
+    raw = await RawPeer.accept(port, '127.0.0.2');
+    const open = await raw.next('open');
+    expect(open.holdTimeSeconds).toBe(33);
+    expect(findCapability(open.capabilities, 'gracefulRestart')).toMatchObject({
+      restarted: false,
+      restartTimeSeconds: 44,
+    });
+    // And what the peer offers is judged by the same.
+    raw.send(localOpen(theirs));
+    raw.send({ type: 'keepalive' });
+    await until('established', () => speaker.peer('raw')?.session?.holdTimeSeconds === 33);
   });
 });
