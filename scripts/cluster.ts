@@ -18,8 +18,8 @@ const COMMAND_TIMEOUT_MS = 60_000;
 /** The first engine that knows healthcheck.start_interval. */
 const FIRST_WITH_START_INTERVAL = 25;
 
-/** The kubelet's mark on containers of pods (docs/kubelet.md). */
-const POD_LABEL = 'calico-ts.dev/pod-uid';
+/** The kubelet's mark on what it makes in the engine (docs/kubelet.md). */
+const CLUSTER_LABEL = 'calico-ts.dev/cluster';
 
 /** Images that a build makes. */
 export const IMAGES = ['calico-ts:latest', 'calico-ts-etcd:latest', 'calico-ts-redis:latest'] as const;
@@ -69,25 +69,25 @@ export class Cluster {
   /** Containers, networks and volumes go; with them containers that pods were run as through the engine. */
   async down(): Promise<void> {
     await step('removing containers, networks and volumes', async () => {
-      const uids = await this.#podUids();
+      const cluster = await this.#projectName();
       await this.compose('down', '--volumes', '--remove-orphans');
-      for (const uid of uids) await this.#removePodContainers(uid);
+      // Nobody makes new ones any more: what a kubelet was in the middle of is among them.
+      await this.#removeOfPods(cluster, ['ps', '-aq'], ['rm', '--force', '--volumes']);
+      await this.#removeOfPods(cluster, ['volume', 'ls', '-q'], ['volume', 'rm', '--force']);
     });
   }
 
-  /** None where the API does not answer. */
-  async #podUids(): Promise<readonly string[]> {
-    const path = 'jsonpath={.items[*].metadata.uid}';
-    const argv = ['kubectl', '--request-timeout=5s', 'get', 'pods', '-A', '-o', path];
-    const { code, stdout } = await this.exec('controller', argv);
-    return code === 0 ? stdout.split(' ').filter((uid) => uid !== '') : [];
+  async #projectName(): Promise<string> {
+    const { name } = JSON.parse(await this.compose('config', '--format', 'json')) as { name: string };
+    return name;
   }
 
-  async #removePodContainers(uid: string): Promise<void> {
-    const { env } = this.#engine;
-    const listed = await run('docker', ['ps', '-aq', '--filter', `label=${POD_LABEL}=${uid}`], { env });
+  async #removeOfPods(cluster: string, list: readonly string[], remove: readonly string[]): Promise<void> {
+    const options = { env: this.#engine.env, timeoutMs: COMPOSE_TIMEOUT_MS };
+    const listed = await run('docker', [...list, '--filter', `label=${CLUSTER_LABEL}=${cluster}`], options);
     const ids = listed.stdout.split('\n').filter((id) => id !== '');
-    if (ids.length > 0) await run('docker', ['rm', '-f', ...ids], { env, timeoutMs: COMMAND_TIMEOUT_MS });
+    // One that is gone by now is no loss.
+    if (ids.length > 0) await run('docker', [...remove, ...ids], options);
   }
 
   /** The same containers as the story's cluster. */

@@ -86,6 +86,12 @@ export const KUBELET_SETTINGS = {
     default: 'calico-ts:latest',
     description: "Image, with busybox in it, of the container that holds a pod's network namespace",
   },
+  dockerCluster: {
+    type: 'text',
+    env: 'DOCKER_CLUSTER',
+    default: 'calico-ts',
+    description: 'Label `calico-ts.dev/cluster` of what it makes in a Docker engine',
+  },
 } as const satisfies SettingsTable;
 
 export type KubeletSettings = Settings<typeof KUBELET_SETTINGS>;

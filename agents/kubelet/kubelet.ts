@@ -14,7 +14,7 @@ import { OnceWithRetry } from './pods/once-with-retry.ts';
 import type { PodContext } from './pods/pod-context.ts';
 import { PodRecords } from './pods/pod-record.ts';
 import { PodWorkers } from './pods/pod-workers.ts';
-import type { DockerRuntime } from './runtime/docker-runtime.ts';
+import type { DockerRuntime, DockerRuntimeOptions } from './runtime/docker-runtime.ts';
 import { ProcessRuntime, type ShimPrograms } from './runtime/process-runtime.ts';
 import { NodePodStreams } from './streams/pod-streams.ts';
 import { StreamServer } from './streams/stream-server.ts';
@@ -38,7 +38,7 @@ export interface KubeletOptions {
     readonly asksAgent: boolean;
   };
   readonly programs: ShimPrograms;
-  readonly docker: { readonly socketPath: string; readonly sandboxImage: string } | undefined;
+  readonly docker: Omit<DockerRuntimeOptions, 'logger'> | undefined;
   readonly events: EventSink;
   readonly logger: Logger;
 }

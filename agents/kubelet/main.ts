@@ -99,7 +99,11 @@ async function kubeletOptions(
     docker:
       dockerSocket === undefined
         ? undefined
-        : { socketPath: dockerSocket, sandboxImage: settings.dockerSandboxImage },
+        : {
+            socketPath: dockerSocket,
+            sandboxImage: settings.dockerSandboxImage,
+            cluster: settings.dockerCluster,
+          },
     events,
     logger,
   };

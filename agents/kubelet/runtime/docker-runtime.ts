@@ -24,11 +24,14 @@ export interface DockerRuntimeOptions {
   readonly socketPath: string;
   /** Has busybox in it, and is there: nothing pulls it. */
   readonly sandboxImage: string;
+  /** Of which cluster the containers are: whoever removes it finds them by this label. */
+  readonly cluster: string;
   readonly logger: Logger;
 }
 
 /** By which everything of ours is found in the engine. */
 const POD_LABEL = 'calico-ts.dev/pod-uid';
+const CLUSTER_LABEL = 'calico-ts.dev/cluster';
 const PULL_TIMEOUT_MS = 300_000;
 /** An image that could not be pulled is not asked for again before. */
 const PULL_RETRY_MS = 15_000;
@@ -88,7 +91,7 @@ export class DockerRuntime implements ContainerRuntime {
       Image: this.#options.sandboxImage,
       Entrypoint: ['/bin/busybox', 'sleep', '2147483647'],
       Cmd: [],
-      Labels: { [POD_LABEL]: config.podUid },
+      Labels: this.#labels(config.podUid),
       HostConfig: {
         NetworkMode: 'none',
         Sysctls: {
@@ -123,7 +126,7 @@ export class DockerRuntime implements ContainerRuntime {
       ...(config.args === undefined ? {} : { Cmd: [...config.args] }),
       ...(config.workingDir === undefined ? {} : { WorkingDir: config.workingDir }),
       Env: config.env.map(([variable, value]) => `${variable}=${value}`),
-      Labels: { [POD_LABEL]: config.ref.podUid },
+      Labels: this.#labels(config.ref.podUid),
       HostConfig: {
         NetworkMode: `container:${config.sandbox.id}`,
         Mounts: config.mounts.map(({ volume, target, readOnly }) => ({
@@ -131,6 +134,11 @@ export class DockerRuntime implements ContainerRuntime {
           Source: `k8s_${config.ref.podUid}_${volume}`,
           Target: target,
           ReadOnly: readOnly,
+          VolumeOptions: {
+            NoCopy: false,
+            Labels: this.#labels(config.ref.podUid),
+            DriverConfig: { Name: 'local', Options: {} },
+          },
         })),
       },
       abortSignal: signal,
@@ -190,6 +198,10 @@ export class DockerRuntime implements ContainerRuntime {
   /** Each worker's regular look finds what changed. */
   onChange(): () => void {
     return () => undefined;
+  }
+
+  #labels(podUid: string): Record<string, string> {
+    return { [POD_LABEL]: podUid, [CLUSTER_LABEL]: this.#options.cluster };
   }
 
   async #findImage(image: string): Promise<string | undefined> {
