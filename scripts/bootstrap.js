@@ -178,7 +178,7 @@ async function runUnder(node, command, args) {
       `${node} does not run here (a system without glibc?): use Debian, Ubuntu or Fedora, or docker compose up`,
     );
   }
-  const child = spawn(node, [join(import.meta.dirname, `${command}.ts`), ...args], {
+  const child = spawn(node, [join(scripts, `${command}.ts`), ...args], {
     stdio: 'inherit',
     env: {
       ...process.env,
