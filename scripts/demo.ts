@@ -49,6 +49,7 @@ async function up(options: { readonly mayInstall: boolean }): Promise<number> {
     'calico-ts: etcd, Redis, a controller and three hosts as containers; pods as processes on the hosts',
   );
   const engine = await engineOrReason(options);
+  if (typeof engine === 'string' && process.platform !== 'linux') throw new InstallError(engine);
   if (typeof engine === 'string') {
     console.log(`${engine}: playing in the lab instead, whose hosts are network namespaces`);
     return await playInLab(options);

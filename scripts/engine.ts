@@ -32,6 +32,10 @@ export interface Engine {
 export async function ensureEngine(options: { readonly mayInstall: boolean }): Promise<Engine> {
   const isRoot = process.getuid?.() === 0;
   const before = await ask(process.env);
+  if (before.version === undefined && process.platform !== 'linux')
+    throw new InstallError(
+      `no Docker engine answers (${before.reason}): install one (Docker Desktop, colima or podman machine) and start it`,
+    );
   if (before.version === undefined && !isRoot) {
     throw new InstallError(
       `no Docker engine answers (${before.reason}), and only root can install or start one`,
