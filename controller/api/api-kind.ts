@@ -19,7 +19,8 @@ export interface KindRules {
   /** Objects that exist without being stored, and cannot be written. */
   readonly builtIn: readonly Resource[];
   readonly beforeCreate: (datastore: Datastore, object: Resource) => Promise<void>;
-  readonly beforeDelete: (datastore: Datastore, object: Resource) => Promise<void>;
+  /** Returns the version that is to be deleted: what goes before may change the object. */
+  readonly beforeDelete: (datastore: Datastore, object: Resource) => Promise<Resource>;
 }
 
 export interface ApiKind {

@@ -1,5 +1,8 @@
 // The Kubernetes kinds that the API serves itself, kept in etcd under /registry (docs/api.md "Objects").
 
+import { unfitNamespaceLabels, unfitServiceAccountLabels } from '../../lib/conversion/profiles.ts';
+import { isSameJson } from '../../lib/model/json-equality.ts';
+import type { Namespace, ServiceAccount } from '../../lib/model/kubernetes-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import type { StatusCause } from './api-error.ts';
 import type { ApiKind, Column } from './api-kind.ts';
@@ -13,7 +16,7 @@ import {
   podColumns,
   serviceAccountColumns,
 } from './columns.ts';
-import { validateMetadata } from './names.ts';
+import { forbiddenValue, validateMetadata } from './names.ts';
 import { defaultNetworkPolicy, validateNetworkPolicy } from './network-policy-kind.ts';
 import { defaultPod, validatePod } from './pod-kind.ts';
 import { unknownSchemaFields } from './schema/schema.ts';
@@ -75,6 +78,22 @@ function defaultNamespace(object: Resource): Resource {
   return { ...object, metadata: { ...metadata, labels }, spec, status };
 }
 
+/**
+ * Policies could not select by a label that is too long once it stands for its holder on the pods' endpoints. Labels that
+ * are already there stay: an object that somebody must be able to empty or mend.
+ */
+function unselectable(
+  unfit: (object: Resource) => readonly string[],
+): (object: Resource, previous: Resource | undefined) => StatusCause[] {
+  return (object, previous) => {
+    if (previous !== undefined && isSameJson(object.metadata.labels ?? {}, previous.metadata.labels ?? {}))
+      return [];
+    return unfit(object).map((problem) =>
+      forbiddenValue('metadata', `pods cannot have it on their endpoints: ${problem}`),
+    );
+  };
+}
+
 const EVENT_FIELDS = [
   ...['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map(
     (field) => `involvedObject.${field}`,
@@ -99,6 +118,7 @@ export function builtInKinds(): ApiKind[] {
       schema: 'api.core.v1.Namespace',
       nameShape: 'label',
       withDefaults: defaultNamespace,
+      validate: unselectable((object) => unfitNamespaceLabels(object as Namespace)),
     }),
     builtIn({
       group: '',
@@ -136,6 +156,7 @@ export function builtInKinds(): ApiKind[] {
       shortNames: ['sa'],
       columns: serviceAccountColumns,
       schema: 'api.core.v1.ServiceAccount',
+      validate: unselectable((object) => unfitServiceAccountLabels(object as ServiceAccount)),
     }),
     builtIn({
       group: '',

@@ -5,15 +5,14 @@ import { STORED_POLICY_PREFIX } from '../../lib/conversion/network-policy.ts';
 import type { Datastore } from '../../lib/datastore/datastore.ts';
 import { beforeCreate, beforeDelete, DEFAULT_ALLOW_PROFILE } from '../../lib/datastore/kind-rules.ts';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
-import { Ipam } from '../../lib/ipam/allocator.ts';
+import { beforeDeletion } from '../../lib/ipam/before-deletion.ts';
 import type { KindInfo } from '../../lib/model/kinds.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import { removeHost } from '../gc/host-removal.ts';
 import { ApiError, type StatusCause } from './api-error.ts';
 import type { KindRules } from './api-kind.ts';
 import { forbiddenValue } from './names.ts';
 
-/** Longest time that removing a host may take. */
+/** Longest time that removing what goes with an object may take. */
 const REMOVAL_MS = 30_000;
 
 export function rulesOf(info: KindInfo): KindRules {
@@ -26,15 +25,9 @@ export function rulesOf(info: KindInfo): KindRules {
       const ref = { kind: info.kind, name, ...(namespace === undefined ? {} : { namespace }) };
       await beforeDelete(new ResourceClient({ datastore }), ref, undefined);
       if (isMirrored(object)) await refuseWhileMirrored(datastore, object);
-      if (info.kind === 'Node') await removeHostOf(datastore, name);
+      return beforeDeletion(datastore, { ...object, kind: info.kind }, AbortSignal.timeout(REMOVAL_MS));
     },
   };
-}
-
-/** With a Node goes all that Calico keeps of its host; the Node itself is the caller's. */
-async function removeHostOf(datastore: Datastore, name: string): Promise<void> {
-  const signal = AbortSignal.timeout(REMOVAL_MS);
-  await removeHost(new ResourceClient({ datastore }), new Ipam({ datastore }), name, undefined, signal);
 }
 
 function isMirrored({ kind, metadata }: Resource): boolean {

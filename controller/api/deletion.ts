@@ -49,10 +49,10 @@ export async function deleteObject(
     const current = await store.get(kind, namespace, name);
     checkPreconditions(kind, current, options);
     const grace = graceOf(kind, current, options);
-    if (!options.dryRun) await kind.rules?.beforeDelete(store.datastore, current);
     if (options.dryRun) return { object: current, gone: grace === undefined };
+    const last = (await kind.rules?.beforeDelete(store.datastore, current)) ?? current;
     if (grace === undefined) {
-      const removed = await store.remove(kind, current);
+      const removed = await store.remove(kind, last);
       if (removed !== undefined) return { object: removed, gone: true };
       continue;
     }

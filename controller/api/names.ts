@@ -18,7 +18,7 @@ function isDnsSubdomain(text: string): boolean {
 export function isQualifiedName(text: string): boolean {
   const slash = text.indexOf('/');
   const name = slash < 0 ? text : text.slice(slash + 1);
-  if (slash >= 0 && !isDnsSubdomain(text.slice(0, slash).toLowerCase())) return false;
+  if (slash >= 0 && !isDnsSubdomain(text.slice(0, slash))) return false;
   return name.length <= 63 && QUALIFIED_NAME.test(name);
 }
 

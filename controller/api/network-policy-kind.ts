@@ -1,6 +1,11 @@
-// Defaults and checks of Kubernetes NetworkPolicies (networking.k8s.io/v1).
+// Defaults and checks of Kubernetes NetworkPolicies (networking.k8s.io/v1). What could not be enforced as written, because
+// Calico's policies have limits that Kubernetes' have not, is refused as well (docs/policy.md "Kubernetes policies").
 
+import { convertToStoredNetworkPolicy, STORED_POLICY_PREFIX } from '../../lib/conversion/network-policy.ts';
+import { MAX_NAME_LENGTH } from '../../lib/conversion/stored-name.ts';
+import type { KubernetesNetworkPolicy } from '../../lib/model/kubernetes-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
+import { portName } from '../../lib/model/validation/formats.ts';
 import { cidrCovers, parseCidr } from '../../lib/net/ip.ts';
 import type { StatusCause } from './api-error.ts';
 import {
@@ -16,7 +21,6 @@ type Json = Record<string, unknown>;
 const PROTOCOLS = ['SCTP', 'TCP', 'UDP'];
 const POLICY_TYPES = ['Egress', 'Ingress'];
 const OPERATORS = ['DoesNotExist', 'Exists', 'In', 'NotIn'];
-const PORT_NAME = /^(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 
 export function defaultNetworkPolicy(object: Resource): Resource {
   const spec = { ...((object.spec ?? {}) as Json) };
@@ -56,7 +60,22 @@ export function validateNetworkPolicy(object: Resource): StatusCause[] {
     listOf(spec[direction]).forEach((rule, index) => {
       causes.push(...validateRule((rule ?? {}) as Json, peers, `spec.${direction}[${index}]`));
     });
-  return causes;
+  return causes.length > 0 ? causes : conversionCauses(object);
+}
+
+function conversionCauses(object: Resource): StatusCause[] {
+  const { problems } = convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy);
+  const causes = problems.map(
+    ({ field, reason }): StatusCause => ({
+      reason: 'FieldValueInvalid',
+      field,
+      message: `cannot be enforced: ${reason}`,
+    }),
+  );
+  const longest = MAX_NAME_LENGTH - STORED_POLICY_PREFIX.length;
+  if (object.metadata.name.length <= longest) return causes;
+  const message = `Too long: must have at most ${longest} characters, as it is stored as ${STORED_POLICY_PREFIX}NAME`;
+  return [...causes, { reason: 'FieldValueTooLong', field: 'metadata.name', message }];
 }
 
 function validateRule(rule: Json, peers: 'from' | 'to', path: string): StatusCause[] {
@@ -77,14 +96,8 @@ function validatePort(port: Json, path: string): StatusCause[] {
   const value = port['port'];
   if (typeof value === 'number' && !isPortNumber(value))
     causes.push(invalidValue(`${path}.port`, value, 'must be between 1 and 65535, inclusive'));
-  if (typeof value === 'string' && (value.length > 15 || !PORT_NAME.test(value)))
-    causes.push(
-      invalidValue(
-        `${path}.port`,
-        value,
-        'must be a port name of at most 15 lower case letters, digits and "-", with at least one letter',
-      ),
-    );
+  const badName = typeof value === 'string' ? portName(value) : undefined;
+  if (badName !== undefined) causes.push(invalidValue(`${path}.port`, value, badName));
   const endPort = port['endPort'];
   if (endPort !== undefined) causes.push(...validateEndPort(value, endPort, `${path}.endPort`));
   return causes;
@@ -170,6 +183,10 @@ function validateExpression(expression: Json, path: string): StatusCause[] {
     causes.push(invalidValue(`${path}.operator`, operator, 'not a valid selector operator'));
     return causes;
   }
+  listOf(values).forEach((label, place) => {
+    if (typeof label !== 'string' || !isLabelValue(label))
+      causes.push(invalidValue(`${path}.values[${place}]`, label, 'not a label value'));
+  });
   const count = listOf(values).length;
   if ((operator === 'In' || operator === 'NotIn') && count === 0)
     causes.push(requiredValue(`${path}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));

@@ -17,17 +17,31 @@ import type {
   Port,
   Rule,
 } from '../model/policy-types.ts';
+import { checkSchema } from '../model/validation/check-schema.ts';
+import { MAX_RULES } from '../model/validation/policy-schemas.ts';
+import { formatProblem } from '../model/validation/problem.ts';
+import { RULE_SCHEMA } from '../model/validation/rule-schema.ts';
 import { canonicalCidr } from '../net/ip.ts';
 import type { PortRange } from '../policy/compiled.ts';
-import { namespaceSelectorText, podSelectorText } from './label-selector.ts';
+import { NAMESPACE_LABEL_PREFIX } from '../policy/label-names.ts';
+import {
+  namespaceSelectorText,
+  podSelectorText,
+  selectorProblem,
+  storablePodSelector,
+} from './label-selector.ts';
+import { storedName } from './stored-name.ts';
 
 /** Before the name of a policy that was converted, where it is stored beside Calico's own. */
 export const STORED_POLICY_PREFIX = 'knp.default.';
 const KUBERNETES_POLICY_ORDER = 1000;
 
-/** A rule that could not be converted and was left out, which for rules that only allow means that less is allowed. */
+/**
+ * A part that could not be converted and was left out, so that less is allowed: a rule, as rules only allow; or, where the
+ * policy's own selector can be said in part only, all rules, as the policy then reaches pods that it was not meant for.
+ */
 export interface ConversionProblem {
-  /** Path in the Kubernetes object: `spec.ingress[0]`. */
+  /** Path in the Kubernetes object: `spec.ingress[0]`, `spec.podSelector`. */
   readonly field: string;
   readonly reason: string;
 }
@@ -52,10 +66,15 @@ export function convertNetworkPolicy(source: KubernetesNetworkPolicy): NetworkPo
   };
 }
 
-/** The same as it is stored in the datastore: named `knp.default.<name>`. */
+/** `knp.default.<name>`, as far as a name may be that long. */
+export function storedPolicyName(name: string): string {
+  return storedName(`${STORED_POLICY_PREFIX}${name}`);
+}
+
+/** The same as it is stored in the datastore, which takes all of it. */
 export function convertToStoredNetworkPolicy(source: KubernetesNetworkPolicy): NetworkPolicyConversion {
   const { policy, problems } = convertNetworkPolicy(source);
-  const name = `${STORED_POLICY_PREFIX}${policy.metadata.name}`;
+  const name = storedPolicyName(policy.metadata.name);
   return { policy: { ...policy, metadata: { ...policy.metadata, name } }, problems };
 }
 
@@ -65,21 +84,37 @@ export function convertNetworkPolicySpec(source: KubernetesNetworkPolicySpec): {
   readonly problems: readonly ConversionProblem[];
 } {
   const problems: ConversionProblem[] = [];
-  const ingress = (source.ingress ?? []).flatMap((rule, index) =>
-    convertRule(rule.from, rule.ports, 'source', `spec.ingress[${index}]`, problems),
-  );
-  const egress = (source.egress ?? []).flatMap((rule, index) =>
-    convertRule(rule.to, rule.ports, 'destination', `spec.egress[${index}]`, problems),
-  );
+  const { text: selector, left } = storablePodSelector(source.podSelector);
+  problems.push(...left.map((reason) => ({ field: 'spec.podSelector', reason })));
+  const directions = {
+    ingress: (source.ingress ?? []).flatMap((rule, index) =>
+      convertRule(rule.from, rule.ports, 'source', `spec.ingress[${index}]`, problems),
+    ),
+    egress: (source.egress ?? []).flatMap((rule, index) =>
+      convertRule(rule.to, rule.ports, 'destination', `spec.egress[${index}]`, problems),
+    ),
+  };
+  const rulesOf = (direction: 'ingress' | 'egress'): Rule[] =>
+    left.length > 0 ? [] : firstRules(directions[direction], `spec.${direction}`, problems);
+  const [ingress, egress] = [rulesOf('ingress'), rulesOf('egress')];
   const spec: NetworkPolicySpec = {
     order: KUBERNETES_POLICY_ORDER,
     tier: 'default',
-    selector: podSelectorText(source.podSelector),
+    selector,
     types: policyTypes(source),
     ...(ingress.length === 0 ? {} : { ingress }),
     ...(egress.length === 0 ? {} : { egress }),
   };
   return { spec, problems };
+}
+
+function firstRules(rules: Rule[], field: string, problems: ConversionProblem[]): Rule[] {
+  if (rules.length > MAX_RULES)
+    problems.push({
+      field,
+      reason: `makes ${rules.length} rules of Calico's, and a policy may have ${MAX_RULES}`,
+    });
+  return rules.slice(0, MAX_RULES);
 }
 
 /** Kubernetes' own default: always ingress, and egress if there is an egress rule. */
@@ -98,15 +133,23 @@ function convertRule(
 ): Rule[] {
   const portsByProtocol = mergePorts(ports ?? []);
   const entities = (peers ?? []).map(convertPeer);
-  const bad = portsByProtocol === undefined ? 'ports' : entities.includes(undefined) ? 'ipBlock' : undefined;
+  const bad = entities.find((entity) => typeof entity === 'string');
   if (portsByProtocol === undefined || bad !== undefined) {
-    problems.push({ field, reason: `${bad}: not a ${bad === 'ports' ? 'port or range' : 'network'}` });
+    problems.push({ field, reason: bad ?? 'ports: not a port or range' });
     return [];
   }
-  const sides = entities.length === 0 ? [undefined] : entities;
-  return [...portsByProtocol].flatMap(([protocol, merged]) =>
-    sides.map((peer) => buildRule(peerSide, peer, protocol, merged)),
-  );
+  const complete = entities.filter((entity) => typeof entity !== 'string');
+  const sides = complete.length === 0 ? [undefined] : complete;
+  return [...portsByProtocol]
+    .flatMap(([protocol, merged]) => sides.map((peer) => buildRule(peerSide, peer, protocol, merged)))
+    .filter((rule) => isStorable(rule, field, problems));
+}
+
+/** Says what Calico would refuse about a rule. */
+function isStorable(rule: Rule, field: string, problems: ConversionProblem[]): boolean {
+  const found = checkSchema(RULE_SCHEMA, rule, '');
+  problems.push(...found.map((problem) => ({ field, reason: formatProblem(problem) })));
+  return found.length === 0;
 }
 
 function buildRule(
@@ -122,14 +165,17 @@ function buildRule(
   return rule;
 }
 
-/** Undefined for a block that is no network. */
-function convertPeer(peer: NetworkPolicyPeer): EntityRule | undefined {
+/** A sentence for a peer that cannot be said. */
+function convertPeer(peer: NetworkPolicyPeer): EntityRule | string {
   if (peer.ipBlock) {
     const nets = [peer.ipBlock.cidr].map(canonicalCidr);
     const notNets = (peer.ipBlock.except ?? []).map(canonicalCidr);
-    if (!isComplete(nets) || !isComplete(notNets)) return undefined;
+    if (!isComplete(nets) || !isComplete(notNets)) return 'ipBlock: not a network';
     return { nets, ...(notNets.length === 0 ? {} : { notNets }) };
   }
+  const problem =
+    selectorProblem(peer.podSelector) ?? selectorProblem(peer.namespaceSelector, NAMESPACE_LABEL_PREFIX);
+  if (problem !== undefined) return problem;
   const namespaceSelector = namespaceSelectorText(peer.namespaceSelector);
   return {
     selector: podSelectorText(peer.podSelector),

@@ -7,6 +7,7 @@ export const EVENT_KINDS = {
     'podBound',
     'podUnschedulable',
     'pluginConverted',
+    'pluginRefused',
     'pluginInSync',
     'nodeJoined',
     'nodeNotReady',

@@ -10,6 +10,8 @@ import { createAuthority } from './certificates.ts';
 
 export interface TestApi {
   readonly port: number;
+  /** What the server holds; what is written here passes by its checks. */
+  readonly datastore: MemoryDatastore;
   readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
   /** A client with an administrator's certificate; `port` another than the server's: through a proxy. */
   client(port?: number, timeoutMs?: number): KubeClient;
@@ -30,6 +32,9 @@ export async function startTestApi(): Promise<TestApi> {
   const clients: KubeClient[] = [];
   return {
     port: ownPort,
+    get datastore() {
+      return current.datastore;
+    },
     tls,
     client: (port = ownPort, timeoutMs = 10_000) => {
       const client = new KubeClient({ server: `https://127.0.0.1:${port}`, ...tls, timeoutMs });
@@ -51,7 +56,11 @@ export async function startTestApi(): Promise<TestApi> {
 async function serve(
   tls: TestApi['tls'],
   port: number,
-): Promise<{ readonly api: Api; readonly stop: () => Promise<void> }> {
+): Promise<{
+  readonly api: Api;
+  readonly datastore: MemoryDatastore;
+  readonly stop: () => Promise<void>;
+}> {
   const datastore = new MemoryDatastore();
   const api = new Api({
     datastore,
@@ -67,6 +76,7 @@ async function serve(
   await api.start();
   return {
     api,
+    datastore,
     stop: async () => {
       await api.stop();
       await datastore.close();

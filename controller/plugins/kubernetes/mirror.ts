@@ -3,12 +3,15 @@
 import {
   convertToStoredNetworkPolicy,
   STORED_POLICY_PREFIX,
+  storedPolicyName,
 } from '../../../lib/conversion/network-policy.ts';
 import {
   convertNamespace,
   convertServiceAccount,
   namespaceProfileName,
   serviceAccountProfileName,
+  unfitNamespaceLabels,
+  unfitServiceAccountLabels,
 } from '../../../lib/conversion/profiles.ts';
 import {
   type KindPath,
@@ -26,7 +29,7 @@ import type { Resource } from '../../../lib/model/metadata.ts';
 
 export interface Desired {
   readonly resource: Resource;
-  /** What could not be converted, in sentences. */
+  /** What of the object is not in the resource, in sentences: never so that more is allowed. */
   readonly problems: readonly string[];
 }
 
@@ -39,7 +42,7 @@ export interface Mirror {
   readonly convert: (object: Resource) => Desired | undefined;
   /** Where the object called `key` (`namespace/name` or `name`) is stored. */
   readonly storedRef: (key: string) => ResourceKey;
-  /** The key of the object that a stored one was made from, or undefined if it is not ours. */
+  /** The key of the object that a stored one would be made from, or undefined if it is not ours. */
   readonly sourceKey: (stored: Resource) => string | undefined;
 }
 
@@ -55,7 +58,10 @@ const namespaces: Mirror = {
   // While a namespace is emptied its pods still need its profile.
   convert: (object) =>
     object.metadata.deletionTimestamp === undefined
-      ? { resource: convertNamespace(object as Namespace), problems: [] }
+      ? {
+          resource: convertNamespace(object as Namespace),
+          problems: unfitNamespaceLabels(object as Namespace),
+        }
       : undefined,
   storedRef: (key) => ({ kind: 'Profile', name: namespaceProfileName(key) }),
   sourceKey: ({ metadata: { name } }) => (name.startsWith('kns.') ? name.slice(4) : undefined),
@@ -65,7 +71,10 @@ const serviceAccounts: Mirror = {
   name: 'serviceaccounts',
   kind: SERVICE_ACCOUNTS,
   storedKind: 'Profile',
-  convert: (object) => ({ resource: convertServiceAccount(object as ServiceAccount), problems: [] }),
+  convert: (object) => ({
+    resource: convertServiceAccount(object as ServiceAccount),
+    problems: unfitServiceAccountLabels(object as ServiceAccount),
+  }),
   storedRef: (key) => {
     const { namespace, name } = split(key);
     return { kind: 'Profile', name: serviceAccountProfileName(namespace, name) };
@@ -80,11 +89,11 @@ const networkPolicies: Mirror = {
   storedKind: 'NetworkPolicy',
   convert: (object) => {
     const { policy, problems } = convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy);
-    return { resource: policy, problems: problems.map((problem) => JSON.stringify(problem)) };
+    return { resource: policy, problems: problems.map(({ field, reason }) => `${field}: ${reason}`) };
   },
   storedRef: (key) => {
     const { namespace, name } = split(key);
-    return { kind: 'NetworkPolicy', namespace, name: `${STORED_POLICY_PREFIX}${name}` };
+    return { kind: 'NetworkPolicy', namespace, name: storedPolicyName(name) };
   },
   sourceKey: ({ metadata: { name, namespace } }) =>
     name.startsWith(STORED_POLICY_PREFIX)

@@ -6,10 +6,12 @@ import type { ResourceClient } from '../../../lib/datastore/resource-client.ts';
 import { isResourceError } from '../../../lib/datastore/resource-error.ts';
 import type { EventSink } from '../../../lib/events/event.ts';
 import { type KindPath, type KubeClient, NODES, PODS } from '../../../lib/kube-client/client.ts';
+import type { EventRecorder } from '../../../lib/kube-client/event-recorder.ts';
 import { Informer } from '../../../lib/kube-client/informer.ts';
 import { waitFor } from '../../../lib/lifecycle/backoff.ts';
 import type { Startable } from '../../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
+import type { ResourceKey } from '../../../lib/model/keys.ts';
 import type { Pod } from '../../../lib/model/kubernetes-pod-types.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { KUBERNETES_PLUGIN_KEY, type PluginRevision } from '../../../lib/protocol/plugin-revision.ts';
@@ -25,9 +27,12 @@ export interface KubernetesPluginOptions {
   readonly datastore: Datastore;
   readonly identity: string;
   readonly events: EventSink;
+  readonly recorder: EventRecorder;
   readonly logger: Logger;
 }
 
+/** Sentences of one event. */
+const MAX_PROBLEMS = 5;
 /** Least time between two publications: a burst of changes is one write. */
 const PUBLISH_MS = 10;
 /** Everything is compared with the datastore again, in case somebody else changed what is ours. */
@@ -117,8 +122,14 @@ export class KubernetesPlugin implements Startable {
     }
     const object = informer.objects.get(key);
     const mirror = MIRRORS.find(({ name }) => name === source);
-    if (mirror !== undefined) await this.#mirror(mirror, key, object, signal);
-    else if (object !== undefined) await this.#follow(source, object, signal);
+    try {
+      if (mirror !== undefined) await this.#mirror(mirror, key, object, signal);
+      else if (object !== undefined) await this.#follow(source, object, signal);
+    } catch (error) {
+      // No later attempt would end otherwise, and every pod of the cluster would wait for this one object.
+      if (object === undefined || !isResourceError(error, 'invalid')) throw error;
+      this.#refused(`${source}/${key}`, object, [error.message]);
+    }
     this.#progress.done(full, this.#changedMeanwhile.get(full));
     this.#wakePublisher?.();
   }
@@ -140,14 +151,13 @@ export class KubernetesPlugin implements Startable {
     object: Resource | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const { calico, events, logger } = this.#options;
+    const { calico, events } = this.#options;
     if (object === undefined) return this.#remove(mirror, key, signal);
     const desired = mirror.convert(object);
     if (desired === undefined) return;
-    for (const problem of desired.problems)
-      logger.warn('part of an object was not converted', { source: `${mirror.name}/${key}`, problem });
     const { resource, outcome } = await calico.apply(desired.resource, signal);
     if (outcome === 'unchanged') return;
+    if (desired.problems.length > 0) this.#refused(`${mirror.name}/${key}`, object, desired.problems);
     events.emit({
       component: 'controller',
       kind: 'pluginConverted',
@@ -155,6 +165,16 @@ export class KubernetesPlugin implements Startable {
       revision: Number(resource.metadata.resourceVersion),
       cause: `${object.kind}/${key}`,
     });
+  }
+
+  /** Says what of an object is not enforced as it was written: in the log, as an event, and at the object. */
+  #refused(source: string, object: Resource, problems: readonly string[]): void {
+    const { events, recorder, logger } = this.#options;
+    const more = problems.length > MAX_PROBLEMS ? [`and ${problems.length - MAX_PROBLEMS} more`] : [];
+    const cause = [...problems.slice(0, MAX_PROBLEMS), ...more].join('; ');
+    logger.warn('part of an object was not converted', { source, cause });
+    events.emit({ component: 'controller', kind: 'pluginRefused', object: source, cause });
+    recorder.record(object, 'Warning', 'NotConverted', `left out, so that less is allowed: ${cause}`);
   }
 
   async #remove(mirror: Mirror, key: string, signal: AbortSignal): Promise<void> {
@@ -192,9 +212,13 @@ export class KubernetesPlugin implements Startable {
   async #sweepKind(mirror: Mirror, signal: AbortSignal): Promise<void> {
     const informer = this.#informers.get(mirror.name);
     const { items } = await this.#options.calico.list(mirror.storedKind, { signal });
+    // Not by the key that a name gives: a name that was too long to be stored does not give it back.
+    const wanted = new Set(
+      [...(informer?.objects.keys() ?? [])].map((key) => refText(mirror.storedRef(key))),
+    );
     for (const stored of items) {
       const key = mirror.sourceKey(stored);
-      if (key !== undefined && informer?.objects.has(key) === false)
+      if (key !== undefined && !wanted.has(refText(mirror.storedRef(key))))
         this.#queue.add(`${mirror.name}${SEPARATOR}${key}`);
     }
     for (const key of informer?.objects.keys() ?? []) this.#queue.add(`${mirror.name}${SEPARATOR}${key}`);
@@ -232,4 +256,8 @@ export class KubernetesPlugin implements Startable {
       }
     }
   }
+}
+
+function refText({ namespace = '', name }: ResourceKey): string {
+  return `${namespace}/${name}`;
 }

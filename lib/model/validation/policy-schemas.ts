@@ -27,7 +27,9 @@ import {
   textField,
 } from './schema.ts';
 
-const rules = list(RULE_SCHEMA, { maxItems: 1024 });
+/** Rules of a policy in one direction. */
+export const MAX_RULES = 1024;
+const rules = list(RULE_SCHEMA, { maxItems: MAX_RULES });
 
 const commonFields: Record<string, Schema> = {
   tier: text({ check: resourceName, default: 'default' }),

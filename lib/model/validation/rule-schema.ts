@@ -32,7 +32,9 @@ import {
   textsField,
 } from './schema.ts';
 
-export const selectorText: Schema = text({ check: selector, maxLength: 1024 });
+/** Characters of a selector. */
+export const MAX_SELECTOR_LENGTH = 1024;
+export const selectorText: Schema = text({ check: selector, maxLength: MAX_SELECTOR_LENGTH });
 
 const icmp = object(
   { type: integer(0, 254), code: integer(0, 255) },

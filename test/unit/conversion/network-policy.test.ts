@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import {
   convertNetworkPolicy,
   convertToStoredNetworkPolicy,
@@ -12,6 +13,7 @@ import type {
   KubernetesNetworkPolicySpec,
 } from '../../../lib/model/kubernetes-types.ts';
 import type { NetworkPolicy, NetworkPolicySpec, Rule } from '../../../lib/model/policy-types.ts';
+import { validateResource } from '../../../lib/model/validation/validate.ts';
 
 interface ConversionCase {
   readonly name: string;
@@ -148,5 +150,71 @@ describe('convertNetworkPolicy', () => {
       spec: { podSelector: {} },
     });
     expect(policy.metadata).toEqual({ name: 'knp.default.web.policy', namespace: 'default' });
+  });
+
+  const odd = fc.oneof(
+    fc.constantFrom(
+      'app',
+      'example.com/app',
+      "it's",
+      'a"b',
+      '',
+      '-',
+      'x'.repeat(63),
+      'x'.repeat(64),
+      'A/b/c',
+    ),
+    fc.string({ maxLength: 70 }),
+  );
+  const selector = fc.record(
+    {
+      matchLabels: fc.dictionary(odd, odd, { maxKeys: 20 }),
+      matchExpressions: fc.array(
+        fc.record({
+          key: odd,
+          operator: fc.constantFrom('In', 'NotIn', 'Exists', 'DoesNotExist'),
+          values: fc.array(odd, { maxLength: 30 }),
+        }),
+        { maxLength: 3 },
+      ),
+    },
+    { requiredKeys: [] },
+  );
+  const cidr = fc.constantFrom('10.0.0.0/8', '10.1.2.3/8', 'x', '::/0', '10.9.0.0/33', '0.0.0.0/0');
+  const rule = fc.record({
+    from: fc.array(
+      fc.oneof(
+        fc.record({ podSelector: selector, namespaceSelector: selector }, { requiredKeys: [] }),
+        fc.record({ ipBlock: fc.record({ cidr, except: fc.array(cidr, { maxLength: 300 }) }) }),
+      ),
+      { maxLength: 3 },
+    ),
+    ports: fc.array(
+      fc.record(
+        {
+          port: fc.oneof(fc.integer({ min: -1, max: 65_536 }), odd),
+          endPort: fc.integer({ min: -1, max: 65_536 }),
+          protocol: fc.constantFrom('TCP', 'UDP', 'SCTP', 'ICMP', 'x'),
+        },
+        { requiredKeys: [] },
+      ),
+      { maxLength: 3 },
+    ),
+  });
+
+  it('is something that can be stored, whatever it was made of, and says what it left out', () => {
+    const spec = fc.record({ podSelector: selector, ingress: fc.array(rule, { maxLength: 3 }) });
+    const property = fc.property(spec, odd, (given, name) => {
+      const { policy, problems } = convertToStoredNetworkPolicy({
+        apiVersion: 'networking.k8s.io/v1',
+        kind: 'NetworkPolicy',
+        metadata: { name: /^[a-z]+$/.test(name) ? name : 'p', namespace: 'n' },
+        spec: given as KubernetesNetworkPolicySpec,
+      });
+      expect(validateResource(policy)).toEqual([]);
+      if (problems.some(({ field }) => field === 'spec.podSelector'))
+        expect(policy.spec?.ingress).toBeUndefined();
+    });
+    fc.assert(property, { seed: 20261125, numRuns: 300 });
   });
 });
