@@ -5,12 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RunResult, run, runOk } from '../../lib/process/run.ts';
+import { isRealRoot } from '../support/real-root.ts';
 import { PACKAGE_ROOT } from './support/test-lab.ts';
 
 const NOBODY = 65_534;
-/** In a user namespace made for one user, root is that user. */
-const isRealRoot =
-  process.getuid?.() === 0 && /^\s*0\s+0\s+4294967295/.test(readFileSync('/proc/self/uid_map', 'utf8'));
 
 let base: string;
 let root: string;
@@ -20,7 +18,7 @@ let stateDir: string;
 function lab(...args: string[]): Promise<RunResult> {
   const program = [join(root, 'node_modules/.bin/node'), join(root, 'scripts/lab.ts'), ...args];
   const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--inh-caps=-all'];
-  const argv = isRealRoot ? ['setpriv', ...user, '--', ...program] : program;
+  const argv = isRealRoot() ? ['setpriv', ...user, '--', ...program] : program;
   const env = { ...process.env, CALICO_TS_LAB_DIR: stateDir, HOME: base };
   return run(argv[0] ?? '', argv.slice(1), { env, cwd: root, timeoutMs: 60_000 });
 }
@@ -34,8 +32,8 @@ beforeAll(async () => {
   await runOk('mount', ['--bind', PACKAGE_ROOT, root]);
   stateDir = join(base, 'state');
   mkdirSync(stateDir);
-  if (isRealRoot) chownSync(base, NOBODY, NOBODY);
-  if (isRealRoot) chownSync(stateDir, NOBODY, NOBODY);
+  if (isRealRoot()) chownSync(base, NOBODY, NOBODY);
+  if (isRealRoot()) chownSync(stateDir, NOBODY, NOBODY);
 });
 
 afterAll(async () => {

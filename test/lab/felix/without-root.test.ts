@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from '@jest/globals';
 import { runOk } from '../../../lib/process/run.ts';
+import { isRealRoot } from '../../support/real-root.ts';
 
 const NOBODY = '65534';
 const COUNT = 20_000;
@@ -9,8 +10,9 @@ const COUNT = 20_000;
 describe('without root', () => {
   it(`${COUNT} elements are loaded, in as many transactions as they need`, async () => {
     const script = new URL('./support/load-without-root.ts', `file://${__filename}`).pathname;
-    const asNobody =
-      process.getuid?.() === 0 ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
+    const asNobody = isRealRoot()
+      ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups']
+      : [];
     const [program = 'unshare', ...args] = [
       ...asNobody,
       'unshare',
