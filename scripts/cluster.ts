@@ -21,8 +21,11 @@ const FIRST_WITH_START_INTERVAL = 25;
 /** The kubelet's mark on what it makes in the engine (docs/kubelet.md). */
 const CLUSTER_LABEL = 'calico-ts.dev/cluster';
 
-/** Images that a build makes. */
-export const IMAGES = ['calico-ts:latest', 'calico-ts-etcd:latest', 'calico-ts-redis:latest'] as const;
+/** Images that a build makes, with the tag that compose.yaml gives them. */
+export function imagesOf(env: NodeJS.ProcessEnv): readonly string[] {
+  const tag = env['CALICO_TS_TAG'] || 'latest';
+  return ['calico-ts', 'calico-ts-etcd', 'calico-ts-redis'].map((name) => `${name}:${tag}`);
+}
 
 /** Brings the images up to date; a build without changes takes a second or two. */
 export async function buildImages(engine: Engine, options: { readonly mayInstall: boolean }): Promise<void> {

@@ -10,10 +10,11 @@ import { playStory } from '../lab/story/story.ts';
 import { ProcessError } from '../lib/process/process-error.ts';
 import { run } from '../lib/process/run.ts';
 import { BASE_IMAGE, BASE_IMAGE_MARK } from './base-image.ts';
-import { buildImages, Cluster, IMAGES } from './cluster.ts';
+import { buildImages, Cluster, imagesOf } from './cluster.ts';
 import { InstallError } from './debian/install.ts';
 import { answeringEngine, type Engine, ensureEngine, stopOwnEngine } from './engine.ts';
 import { runInherited } from './inside.ts';
+import { TEST_IMAGE } from './test-image.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const STATE = join(ROOT, '.cache', 'demo');
@@ -23,7 +24,8 @@ const HELP = `npm run demo [-- OPTIONS]
   --no-install    do not install a Docker engine or other Debian packages
   --down          remove the demo's containers, networks and volumes; stop the engine if the demo started it
   --images        with --down: the images as well
-A second cluster beside the first: set COMPOSE_PROJECT_NAME, CALICO_TS_NETWORK (172.29.40) and CALICO_TS_API_PORT (6443).`;
+A second cluster beside the first: set COMPOSE_PROJECT_NAME, CALICO_TS_NETWORK (172.29.40) and CALICO_TS_API_PORT (6443),
+and CALICO_TS_TAG (latest) where it is built from other sources.`;
 
 async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
@@ -134,7 +136,7 @@ async function down(withImages: boolean): Promise<number> {
 
 async function removeImages(): Promise<void> {
   const madeHere = existsSync(BASE_IMAGE_MARK) ? [BASE_IMAGE] : [];
-  for (const image of [...IMAGES, ...madeHere]) {
+  for (const image of [...imagesOf(process.env), TEST_IMAGE, ...madeHere]) {
     const result = await run('docker', ['image', 'rm', image]);
     if (result.code === 0) console.log(`removed ${image}`);
   }
