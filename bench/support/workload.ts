@@ -1,8 +1,9 @@
-// A workload as a container runtime makes one: a network namespace, and the compiled CNI plugin called for it.
+// A workload as a container runtime makes one: a network namespace, and the agent's CNI plugin called for it.
 
 import { randomBytes } from 'node:crypto';
 import type { LabHost } from '../../lab/host.ts';
 import { hostPaths } from '../../lib/config/paths.ts';
+import { run } from '../../lib/process/run.ts';
 
 export interface Workload {
   readonly netns: string;
@@ -20,9 +21,11 @@ export async function addWorkload(
   await host.execOk(['ip', 'netns', 'add', id]);
   const args = pod === undefined ? '' : `K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name}`;
   const startedAt = performance.now();
-  const { code, stdout } = await host.exec(['perl', hostPaths(host.stateDir).cniPlugin], {
+  // As the kubelet calls it: by its interpreter, straight from a Node process.
+  const { code, stdout } = await run('perl', [hostPaths(host.stateDir).cniPlugin], {
     input: JSON.stringify({ cniVersion: '1.0.0', name: 'k8s-pod-network', type: 'calico' }),
     env: {
+      ...process.env,
       CNI_COMMAND: 'ADD',
       CNI_CONTAINERID: id,
       CNI_NETNS: `/run/netns/${id}`,
