@@ -50,8 +50,10 @@ export function validatePod(object: Resource, previous: Resource | undefined): S
   const causes: StatusCause[] = [];
   const containers = spec['containers'];
   if (!Array.isArray(containers) || containers.length === 0) causes.push(requiredValue('spec.containers'));
+  const volumes = new Set(listOf(spec['volumes']).map(({ name }) => String(name)));
+  causes.push(...validateVolumes(listOf(spec['volumes'])));
   for (const list of ['containers', 'initContainers'])
-    if (Array.isArray(spec[list])) causes.push(...validateContainers(spec[list] as Json[], `spec.${list}`));
+    causes.push(...validateContainers(listOf(spec[list]), volumes, `spec.${list}`));
   if (!RESTART_POLICIES.includes(String(spec['restartPolicy'])))
     causes.push(notSupportedValue('spec.restartPolicy', spec['restartPolicy'], RESTART_POLICIES));
   const grace = spec['terminationGracePeriodSeconds'];
@@ -63,22 +65,79 @@ export function validatePod(object: Resource, previous: Resource | undefined): S
   return causes;
 }
 
-function validateContainers(containers: readonly Json[], path: string): StatusCause[] {
+function listOf(value: unknown): readonly Json[] {
+  return Array.isArray(value) ? (value as Json[]) : [];
+}
+
+/** Names become names of folders on the node. */
+function validateVolumes(volumes: readonly Json[]): StatusCause[] {
+  const seen = new Set<string>();
+  return volumes.flatMap((volume, index) => validateName(volume, seen, `spec.volumes[${index}].name`));
+}
+
+/** A label that only one of the list has. */
+function validateName(value: Json, seen: Set<string>, field: string): StatusCause[] {
+  const name = String(value['name'] ?? '');
+  const isRepeated = seen.has(name);
+  seen.add(name);
+  if (name === '') return [requiredValue(field)];
+  if (!isDnsLabel(name)) return [invalidValue(field, name, 'must be a lowercase RFC 1123 label')];
+  return isRepeated ? [duplicateValue(field, name)] : [];
+}
+
+function duplicateValue(field: string, value: string): StatusCause {
+  return { reason: 'FieldValueDuplicate', field, message: `Duplicate value: ${JSON.stringify(value)}` };
+}
+
+function validateVolumeMounts(
+  mounts: readonly Json[],
+  volumes: ReadonlySet<string>,
+  path: string,
+): StatusCause[] {
+  const seen = new Set<string>();
+  return mounts.flatMap((mount, index) => {
+    const causes: StatusCause[] = [];
+    const [name, target] = [String(mount['name'] ?? ''), String(mount['mountPath'] ?? '')];
+    if (name === '') causes.push(requiredValue(`${path}[${index}].name`));
+    else if (!volumes.has(name))
+      causes.push({
+        reason: 'FieldValueNotFound',
+        field: `${path}[${index}].name`,
+        message: `Not found: ${JSON.stringify(name)}`,
+      });
+    const field = `${path}[${index}].mountPath`;
+    if (target === '') causes.push(requiredValue(field));
+    else if (!isPlainPath(target)) causes.push(invalidValue(field, target, PATH_RULE));
+    else if (seen.has(target)) causes.push(duplicateValue(field, target));
+    seen.add(target);
+    return causes;
+  });
+}
+
+const PATH_RULE = 'must hold no "..", ":" or control characters';
+
+function isPlainPath(path: string): boolean {
+  const hasControls = [...path].some((letter) => letter < ' ');
+  return !hasControls && !path.includes(':') && !path.split('/').includes('..');
+}
+
+function validateContainers(
+  containers: readonly Json[],
+  volumes: ReadonlySet<string>,
+  path: string,
+): StatusCause[] {
   const causes: StatusCause[] = [];
   const seen = new Set<string>();
   containers.forEach((container, index) => {
     const here = `${path}[${index}]`;
-    const name = String(container['name'] ?? '');
-    if (name === '') causes.push(requiredValue(`${here}.name`));
-    else if (!isDnsLabel(name))
-      causes.push(invalidValue(`${here}.name`, name, 'must be a lowercase RFC 1123 label'));
-    else if (seen.has(name))
-      causes.push({
-        reason: 'FieldValueDuplicate',
-        field: `${here}.name`,
-        message: `Duplicate value: ${JSON.stringify(name)}`,
-      });
-    seen.add(name);
+    causes.push(...validateName(container, seen, `${here}.name`));
+    const workingDir = container['workingDir'];
+    if (typeof workingDir === 'string' && !isPlainPath(workingDir))
+      causes.push(invalidValue(`${here}.workingDir`, workingDir, PATH_RULE));
+    causes.push(
+      ...validateVolumeMounts(listOf(container['volumeMounts']), volumes, `${here}.volumeMounts`),
+      ...validateEnv(listOf(container['env']), `${here}.env`),
+    );
     if (container['image'] === undefined || container['image'] === '')
       causes.push(requiredValue(`${here}.image`));
     if (!PULL_POLICIES.includes(String(container['imagePullPolicy'])))
@@ -87,6 +146,17 @@ function validateContainers(containers: readonly Json[], path: string): StatusCa
       causes.push(...validatePorts(container['ports'] as Json[], `${here}.ports`));
   });
   return causes;
+}
+
+/** Kubernetes' IsEnvVarName. */
+const ENV_NAME = /^[-._a-zA-Z][-._a-zA-Z0-9]*$/;
+
+function validateEnv(variables: readonly Json[], path: string): StatusCause[] {
+  return variables.flatMap(({ name }, index) => {
+    if (name === undefined || name === '') return [requiredValue(`${path}[${index}].name`)];
+    if (typeof name === 'string' && ENV_NAME.test(name)) return [];
+    return [invalidValue(`${path}[${index}].name`, name, 'not the name of an environment variable')];
+  });
 }
 
 function validatePorts(ports: readonly Json[], path: string): StatusCause[] {

@@ -73,6 +73,8 @@ function podField(pod: Pod, path: string, context: EnvironmentContext): string |
   }
 }
 
+const VOLUME_NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
 /** Only `emptyDir` volumes are known; `folderOf` names the folder of one. */
 export function containerMounts(
   pod: Pod,
@@ -81,6 +83,10 @@ export function containerMounts(
 ): Specified<readonly Mount[]> {
   const volumes = new Map((pod.spec?.volumes ?? []).map((volume) => [String(volume['name']), volume]));
   const mounts: Mount[] = [];
+  // The name becomes a folder's.
+  const badName = [...volumes.keys()].find((name) => !VOLUME_NAME.test(name));
+  if (badName !== undefined)
+    return { ok: false, problem: `volume ${JSON.stringify(badName)}: not a DNS label` };
   for (const { name, mountPath, readOnly, subPath } of container.volumeMounts ?? []) {
     const volume = volumes.get(name);
     if (volume?.['emptyDir'] === undefined)

@@ -1,6 +1,7 @@
 // A command in a container as a child process of the kubelet, with pipes or a terminal of its own.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 import type { ExecProcess, ExecRequest } from './container-runtime.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
@@ -12,17 +13,28 @@ const SETSID = 'setsid';
 /** Input that the command has not read yet, at most; a caller that says more loses the command. */
 const MAX_PENDING_INPUT_BYTES = 32 * 1024 * 1024;
 
-/** `argv` enters the container and runs the command. */
-export async function startChildExec(argv: readonly string[], request: ExecRequest): Promise<ExecProcess> {
-  if (!request.tty) return new PipedExec(argv, request);
-  return new TerminalExec(argv, await openTerminal());
+/** `argv` enters the container and runs the command; it finds the file open as descriptor 3. */
+export async function startChildExec(
+  argv: readonly string[],
+  request: ExecRequest,
+  environmentFile: string,
+): Promise<ExecProcess> {
+  const terminal = request.tty ? await openTerminal() : undefined;
+  const environment = openSync(environmentFile, 'r');
+  try {
+    return terminal === undefined
+      ? new PipedExec(argv, request, environment)
+      : new TerminalExec(argv, terminal, environment);
+  } finally {
+    closeSync(environment);
+  }
 }
 
 class PipedExec implements ExecProcess {
   readonly ended: Promise<Ended>;
   readonly #child: ChildProcess;
 
-  constructor([program = '', ...args]: readonly string[], request: ExecRequest) {
+  constructor([program = '', ...args]: readonly string[], request: ExecRequest, environment: number) {
     this.#child = spawn(program, args, {
       // A group of its own, so that a hang-up reaches all that the command started.
       detached: true,
@@ -30,6 +42,7 @@ class PipedExec implements ExecProcess {
         request.stdin ? 'pipe' : 'ignore',
         request.stdout ? 'pipe' : 'ignore',
         request.stderr ? 'pipe' : 'ignore',
+        environment,
       ],
     });
     // A command that ends without reading its input closes the pipe under us.
@@ -81,12 +94,12 @@ class TerminalExec implements ExecProcess {
   readonly #terminal: Terminal;
   readonly #stream: Duplex;
 
-  constructor(argv: readonly string[], terminal: Terminal) {
+  constructor(argv: readonly string[], terminal: Terminal, environment: number) {
     const { slave, stream } = terminal;
     this.#terminal = terminal;
     this.#stream = stream;
     // setsid makes the terminal (its standard input) the controlling one and runs the command in its own place.
-    this.#child = spawn(SETSID, ['-c', ...argv], { stdio: [slave, slave, slave] });
+    this.#child = spawn(SETSID, ['-c', ...argv], { stdio: [slave, slave, slave, environment] });
     // EIO is how a terminal says that the other side has been closed.
     const closed = new Promise<void>((resolve) => {
       stream.once('error', () => resolve());

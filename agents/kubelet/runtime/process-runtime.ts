@@ -27,7 +27,7 @@ import type { LogOptions } from './log-lines.ts';
 import { readLog } from './log-reader.ts';
 import { NetworkNamespaces } from './network-namespace.ts';
 import { readShimFiles } from './shim-files.ts';
-import { INIT_SCRIPT, LOG_SCRIPT, SHIM_SCRIPT } from './shim-script.ts';
+import { INIT_SCRIPT, LOAD_ENVIRONMENT, LOG_SCRIPT, renderEnvironment, SHIM_SCRIPT } from './shim-script.ts';
 
 export interface ProcessRuntimeOptions {
   readonly stateDir: string;
@@ -109,7 +109,10 @@ export class ProcessRuntime implements ContainerRuntime {
     writeFileSync(join(directory, 'log'), '', { mode: 0o600 });
     writeMounts(directory, config);
     const workingDir = config.workingDir ?? '/';
-    writeFileSync(join(directory, 'run.json'), JSON.stringify({ env: config.env, workingDir }));
+    writeFileSync(join(directory, 'run.json'), JSON.stringify({ workingDir }), { mode: 0o600 });
+    writeFileSync(join(directory, 'environment'), renderEnvironment(withDefaults(config.env)), {
+      mode: 0o600,
+    });
     this.#watch(config.ref);
     const command = commandLine(image, config.command, config.args);
     const child = spawn(
@@ -123,7 +126,7 @@ export class ProcessRuntime implements ContainerRuntime {
         join(this.#imagesDir, image),
         workingDir,
         bootTime(),
-        ...confined(config.env, command),
+        ...confined(command),
       ],
       {
         detached: true,
@@ -140,13 +143,15 @@ export class ProcessRuntime implements ContainerRuntime {
     });
     child.once('exit', () => this.#tell(config.ref.podUid));
     child.unref();
-    await Promise.race([failed, this.#started(directory, signal)]);
+    await Promise.race([failed, this.#started(config.ref, signal)]);
   }
 
   /** Until the container's first process is set up, or has failed to be. */
-  async #started(directory: string, signal: AbortSignal): Promise<void> {
+  async #started(ref: ContainerRef, signal: AbortSignal): Promise<void> {
+    const directory = this.#attemptDir(ref);
     const deadline = performance.now() + START_TIMEOUT_MS;
-    while (!existsSync(join(directory, 'init')) && !existsSync(join(directory, 'exit'))) {
+    const hasInit = (): boolean => readShimFiles(directory, containerId(ref)).init !== undefined;
+    while (!hasInit() && !existsSync(join(directory, 'exit'))) {
       if (performance.now() > deadline || signal.aborted)
         throw new RuntimeError({ code: 'startFailed', detail: 'its shim did not start it in time' });
       await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
@@ -181,14 +186,13 @@ export class ProcessRuntime implements ContainerRuntime {
     const { init, state } = readShimFiles(directory, containerId(ref));
     if (state.kind !== 'running' || init === undefined)
       throw new RuntimeError({ code: 'notRunning', container: ref.container });
-    const { env, workingDir } = JSON.parse(readFileSync(join(directory, 'run.json'), 'utf8')) as {
-      env: [string, string][];
+    const { workingDir } = JSON.parse(readFileSync(join(directory, 'run.json'), 'utf8')) as {
       workingDir: string;
     };
-    const terminal: [string, string][] = request.tty ? [['TERM', 'xterm']] : [];
     const enter = ['nsenter', '-t', String(init.pid), '-m', '-n', '-u', '-i', '-p', '-r', '--'];
     const inFolder = ['/bin/sh', '-c', 'cd "$0" && exec "$@"', workingDir];
-    return startChildExec([...enter, ...inFolder, ...confined([...env, ...terminal], request.argv)], request);
+    const argv = [...enter, ...inFolder, ...confined(request.argv, request.tty ? ['TERM=xterm'] : [])];
+    return startChildExec(argv, request, join(directory, 'environment'));
   }
 
   readLog(ref: ContainerRef, options: LogOptions, signal: AbortSignal): AsyncIterable<Buffer> {
@@ -240,14 +244,14 @@ export class ProcessRuntime implements ContainerRuntime {
   }
 }
 
-/** The command with a container's privileges, and with this environment only. */
-function confined(
-  env: readonly (readonly [string, string])[],
-  command: readonly string[],
-): readonly string[] {
-  const values = env.some(([name]) => name === 'PATH') ? env : [['PATH', PATH] as const, ...env];
-  const pairs = [['HOME', '/root'] as const, ...values].map(([name, value]) => `${name}=${value}`);
-  return ['/bin/env', '-i', ...pairs, ...confinedCommand(command)];
+/** The command with a container's privileges, and with the environment on file descriptor 3 only. */
+function confined(command: readonly string[], more: readonly string[] = []): readonly string[] {
+  const load = ['/bin/sh', '-c', LOAD_ENVIRONMENT, 'sh'];
+  return ['/bin/env', '-i', ...more, ...confinedCommand([...load, ...command])];
+}
+
+function withDefaults(env: ContainerConfig['env']): ContainerConfig['env'] {
+  return [['HOME', '/root'], ['PATH', PATH], ...env];
 }
 
 function containerId({ podUid, container, attempt }: ContainerRef): string {

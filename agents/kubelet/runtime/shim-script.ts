@@ -1,12 +1,14 @@
 // The shim of a container that runs as a process (docs/kubelet.md "The shim"): busybox shell, no Node, a session of its own,
 // so that the container, its output and its exit code outlive the kubelet. It leaves these files in the attempt's folder:
 //   shim   /proc/PID/stat of the shim, which leads the session and the process group
-//   init   the same of the container's first process, as the host sees it; modified when the container started
+//   init   the same of the container's first process, as the host sees it; filled when its files are its own, which is when
+//          the container has started
 //   log    output, a line each, `TIME TEXT`
 //   error  why the container could not be set up
 //   setup  what unshare said before the container's first process took over
 //   code   the exit code, as that process saw it
 //   exit   the same, or 137 if it was killed; modified when the container ended
+// `environment` lies there before it starts: the command's variables, which are no argument of anything, as everybody may read those.
 
 /**
  * Outer part, in the host's namespaces. Arguments: folder, network namespace ('' for the host's), host name, folder of the
@@ -42,6 +44,8 @@ echo "\${code:-137}" > "$dir/exit"
  * The new root is moved over the old one, as a host may itself be a container, where Docker's seccomp profile forbids
  * pivot_root. What leads out of a chroot ends in the mount on top, and taking that away needs a capability that commands
  * lack. The host's other mounts are let go: they would keep alive network namespaces of pods that are gone.
+ *
+ * Folders that the pod names are made inside the new root: on the way there may be links of the pod's own, in a volume.
  */
 export const INIT_SCRIPT = `exec 2>&1
 dir=$1 hostname=$2 image=$3 workdir=$4
@@ -76,14 +80,16 @@ printf '127.0.0.1\\tlocalhost\\n::1\\tlocalhost ip6-localhost\\n' > etc/hosts
 : > etc/resolv.conf
 if [ -e "$dir/mounts" ]; then
   while IFS='	' read -r source target mode; do
-    mkdir -p ".$target" && mount --bind "$source" ".$target" || fail "mounting $target"
-    [ "$mode" = rw ] || mount -o remount,bind,ro ".$target" || fail "protecting $target"
+    mkdir .volume && mount --bind "$source" .volume || fail "binding the folder of $target"
+    chroot . /bin/sh -c '
+mkdir -p -- "$1" && mount --bind /.volume "$1" || exit 1
+[ "$2" = rw ] || mount -o remount,bind,ro /.volume "$1"
+' init "$target" "$mode" < /dev/null || fail "mounting $target"
+    umount .volume && rmdir .volume || fail "letting go the folder of $target"
   done < "$dir/mounts"
 fi
-mkdir -p "./$workdir" || fail "making the working folder $workdir"
-exec 9> "$dir/code"
-echo "$stat" > "$dir/init.new"
-mv "$dir/init.new" "$dir/init"
+chroot . /bin/sh -c 'mkdir -p -- "$1"' init "$workdir" || fail "making the working folder $workdir"
+exec 3< "$dir/environment" 8> "$dir/init" 9> "$dir/code"
 for each in $(cut -d ' ' -f 2 /proc/self/mounts); do
   case "$each" in / | /proc | /proc/* | "$root"/*) continue ;; esac
   case "$root/" in "$each"/*) continue ;; esac
@@ -91,10 +97,13 @@ for each in $(cut -d ' ' -f 2 /proc/self/mounts); do
 done
 mount -o move "$root" / || fail "changing the root folder"
 exec chroot . /bin/sh -c '
-cd "$1" || exit 128
-shift
+echo "$1" >&8
+exec 8>&-
+cd "$2" || exit 128
+shift 2
 "$@" < /dev/null 9>&- &
 child=$!
+exec 3<&-
 trap "kill -TERM $child 2> /dev/null" TERM
 while :; do
   wait "$child"
@@ -103,8 +112,25 @@ while :; do
 done
 echo "$code" >&9
 exit "$code"
-' init "$workdir" "$@"
+' init "$stat" "$workdir" "$@"
 `;
+
+/**
+ * Started with a container's privileges, as the container may have written to the file meanwhile: takes the variables from
+ * file descriptor 3 and becomes the command.
+ */
+export const LOAD_ENVIRONMENT = 'eval "$(cat <&3)"; exec 3<&-; exec "$@"';
+
+/** What LOAD_ENVIRONMENT reads. A name that the shell has no variable for is left to env. */
+export function renderEnvironment(env: readonly (readonly [name: string, value: string])[]): string {
+  const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+  const lines = env.map(([name, value]) =>
+    /^[A-Za-z_]\w*$/.test(name)
+      ? `export ${name}=${quote(value)}\n`
+      : `set -- /bin/env ${quote(`${name}=${value}`)} "$@"\n`,
+  );
+  return ['unset SHLVL PWD OLDPWD\n', ...lines].join('');
+}
 
 /** Stamps each line with the time of day in hundredths of a second, UTC. */
 export const LOG_SCRIPT = `{

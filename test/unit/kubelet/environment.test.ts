@@ -80,4 +80,17 @@ describe('containerMounts', () => {
   ])('refuses %j', (mount, problem) => {
     expect(mounts([mount])).toEqual({ ok: false, problem });
   });
+
+  it.each(['../../../etc', '..', '.', 'a/b', 'a\tb', 'a\nb', '', 'A', 'x'.repeat(64)])(
+    'refuses a volume called %j, whoever mounts it',
+    (name) => {
+      const bad = { ...pod, spec: { ...pod.spec, volumes: [{ name, emptyDir: {} }] } } as typeof pod;
+      for (const volumeMounts of [[], [{ name, mountPath: '/data' }]]) {
+        const result = containerMounts(bad, { ...container, volumeMounts }, () => {
+          throw new Error('a folder was asked for');
+        });
+        expect(result).toEqual({ ok: false, problem: `volume ${JSON.stringify(name)}: not a DNS label` });
+      }
+    },
+  );
 });
