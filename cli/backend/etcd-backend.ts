@@ -3,7 +3,8 @@
 import type { Datastore } from '../../lib/datastore/datastore.ts';
 import { ensureInitialized } from '../../lib/datastore/initialize.ts';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
-import { isResourceError } from '../../lib/datastore/resource-error.ts';
+import { isResourceError, ResourceError } from '../../lib/datastore/resource-error.ts';
+import { beforeDeletion, goesWithOthers } from '../../lib/ipam/before-deletion.ts';
 import { type IpamInspection, inspectIpam } from '../../lib/ipam/inspection.ts';
 import type { ResourceKey } from '../../lib/model/keys.ts';
 import { kindInfo } from '../../lib/model/kinds.ts';
@@ -67,10 +68,33 @@ export class EtcdBackend implements Backend {
   }
 
   async delete(ref: ResourceKey, resourceVersion?: string): Promise<void> {
+    const version = goesWithOthers(ref.kind)
+      ? await this.#deleteOthers(ref, resourceVersion)
+      : resourceVersion;
     await this.#client.delete(ref, {
       signal: this.#signal,
-      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      ...(version === undefined ? {} : { resourceVersion: version }),
     });
+  }
+
+  /** What goes with it. Returns the version that is left, if one was asked for. */
+  async #deleteOthers(ref: ResourceKey, wanted: string | undefined): Promise<string | undefined> {
+    const object = await this.#find(ref);
+    // What cannot be read has nothing that goes with it; whether it is there, the deletion itself says.
+    if (object === undefined) return wanted;
+    if (wanted !== undefined && wanted !== object.metadata.resourceVersion)
+      throw new ResourceError({ code: 'conflict', ref, current: object });
+    const last = await beforeDeletion(this.#datastore, object, this.#signal);
+    return wanted === undefined ? undefined : last.metadata.resourceVersion;
+  }
+
+  async #find(ref: ResourceKey): Promise<Resource | undefined> {
+    try {
+      return await this.get(ref);
+    } catch (error) {
+      if (isResourceError(error, 'doesNotExist')) return undefined;
+      throw error;
+    }
   }
 
   async initialize(): Promise<void> {

@@ -25,7 +25,9 @@ export function rulesOf(info: KindInfo): KindRules {
       const ref = { kind: info.kind, name, ...(namespace === undefined ? {} : { namespace }) };
       await beforeDelete(new ResourceClient({ datastore }), ref, undefined);
       if (isMirrored(object)) await refuseWhileMirrored(datastore, object);
-      return beforeDeletion(datastore, { ...object, kind: info.kind }, AbortSignal.timeout(REMOVAL_MS));
+      const signal = AbortSignal.timeout(REMOVAL_MS);
+      const last = await beforeDeletion(datastore, { ...object, kind: info.kind }, signal);
+      return { ...last, apiVersion: object.apiVersion, kind: object.kind };
     },
   };
 }

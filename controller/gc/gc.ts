@@ -7,6 +7,7 @@ import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import type { EventSink } from '../../lib/events/event.ts';
 import { Ipam } from '../../lib/ipam/allocator.ts';
 import { type AddressUser, type AuditedAllocation, addressUsers } from '../../lib/ipam/audit.ts';
+import { deleteIfThere, removeHost } from '../../lib/ipam/host-removal.ts';
 import { type KubeClient, NODES, PODS } from '../../lib/kube-client/client.ts';
 import { Informer } from '../../lib/kube-client/informer.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
@@ -15,7 +16,6 @@ import type { Logger } from '../../lib/logging/logger.ts';
 import type { CalicoNode, WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
 import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import { deleteIfThere, removeHost } from './host-removal.ts';
 import { absentHosts, IpamCandidates, Observed, podOf, type Reclaimable } from './plan.ts';
 
 export interface GarbageCollectorOptions {

@@ -245,6 +245,76 @@ describe('address management', () => {
   });
 });
 
+describe.each<BackendName>(['etcd', 'api'])(
+  'what goes with an object that is deleted through %s',
+  (backend) => {
+    const run = (argv: readonly string[], stdin?: string): ReturnType<CliCluster['run']> =>
+      cluster.run(backend, argv, stdin);
+    const ipam = (): Ipam => new Ipam({ datastore: cluster.datastore });
+    const blocks = async (): Promise<string[]> =>
+      (await keysUnder('/calico/ipam/v2/assignment/ipv4/block/10.7')).map((key) => key.replace(/.*\//, ''));
+    const affinities = (): Promise<string[]> => keysUnder('/calico/ipam/v2/host/host-2/');
+
+    beforeAll(async () => {
+      const pool = POOL.replace('pool-a', 'pool-b').replace('10.65.0.0', '10.77.0.0');
+      const node = 'apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: host-2}\nspec: {}\n';
+      expect((await run(['apply', '-f', '-'], `${pool}---\n${node}`)).code).toBe(0);
+      await ipam().claimAffinity('10.77.0.64/26', { type: 'host', host: 'host-2' });
+      await ipam().assignIp({ host: 'host-2', ip: '10.77.0.1', handle: 'h2', attributes: {} });
+    });
+
+    it("is for a pool the hosts' blocks; addresses in use stay assigned", async () => {
+      expect(await affinities()).toHaveLength(2);
+      expect(await run(['delete', 'ippool', 'pool-b'])).toMatchObject({ code: 0, err: '' });
+      expect(await affinities()).toEqual([]);
+      // The one in use belongs to nobody now; the empty one is gone.
+      expect(await blocks()).toEqual(['10.77.0.0-26']);
+      expect(await ipam().ownerOfAddress('10.77.0.1')).toMatchObject({ handle: 'h2' });
+      expect(await keysUnder('/calico/resources/v3/projectcalico.org/ippools/')).not.toContainEqual(
+        expect.stringContaining('pool-b'),
+      );
+      await ipam().releaseByHandle('h2');
+      expect(await blocks()).toEqual([]);
+    });
+
+    it('is for a node everything of its host', async () => {
+      const peer = `apiVersion: projectcalico.org/v3
+kind: BGPPeer
+metadata: {name: tor}
+spec: {node: host-2, peerIP: 192.0.2.1, asNumber: 64512}
+`;
+      const pool = POOL.replace('pool-a', 'pool-c').replace('10.65.0.0', '10.78.0.0');
+      const endpoint = `apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: host--2-k8s-web-eth0, namespace: default}
+spec:
+  node: host-2
+  orchestrator: k8s
+  pod: web
+  endpoint: eth0
+  ipNetworks: [10.78.0.1/32]
+  interfaceName: cali0123456789a
+`;
+      expect(await run(['apply', '-f', '-'], [peer, pool, endpoint].join('---\n'))).toMatchObject({
+        err: '',
+      });
+      await ipam().assignIp({ host: 'host-2', ip: '10.78.0.1', handle: 'h3', attributes: {} });
+      expect(await run(['delete', 'node', 'host-2'])).toMatchObject({ code: 0, err: '' });
+      for (const kind of ['nodes', 'bgppeers', 'workloadendpoints'])
+        expect(await keysUnder(`/calico/resources/v3/projectcalico.org/${kind}/`)).not.toContainEqual(
+          expect.stringMatching(/host-2|tor|host--2/),
+        );
+      expect(await blocks()).toEqual([]);
+      expect(await affinities()).toEqual([]);
+      expect((await run(['delete', 'ippool', 'pool-c'])).code).toBe(0);
+      expect(await run(['delete', 'ippool', 'pool-c'])).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('pool-c'),
+      });
+    });
+  },
+);
+
 describe('nodes through the controller', () => {
   beforeAll(() => {
     const peer = {

@@ -1,13 +1,13 @@
 // A host leaves: everything that Calico keeps of it goes, the Node last, so that an interrupted removal is taken up again
 // (libcalico-go/lib/clientv3/node.go, Delete).
 
-import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
-import { isResourceError } from '../../lib/datastore/resource-error.ts';
-import type { Ipam } from '../../lib/ipam/allocator.ts';
-import type { ReleaseRequest } from '../../lib/ipam/types.ts';
-import type { BGPPeer } from '../../lib/model/bgp-types.ts';
-import type { CalicoNode, HostEndpoint, WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
-import type { ResourceKey } from '../../lib/model/keys.ts';
+import type { ResourceClient } from '../datastore/resource-client.ts';
+import { isResourceError } from '../datastore/resource-error.ts';
+import type { BGPPeer } from '../model/bgp-types.ts';
+import type { CalicoNode, HostEndpoint, WorkloadEndpoint } from '../model/endpoint-types.ts';
+import type { ResourceKey } from '../model/keys.ts';
+import type { Ipam } from './allocator.ts';
+import type { ReleaseRequest } from './types.ts';
 
 export interface RemovedHost {
   readonly endpoints: number;
@@ -24,6 +24,18 @@ export async function removeHost(
   uid: string | undefined,
   signal: AbortSignal,
 ): Promise<RemovedHost> {
+  const removed = await removeOfHost(calico, ipam, host, signal);
+  if (uid !== undefined) await deleteIfThere(calico, { kind: 'Node', name: host }, signal, uid);
+  return removed;
+}
+
+/** Removes all that Calico keeps of the host but its Node. */
+export async function removeOfHost(
+  calico: ResourceClient,
+  ipam: Ipam,
+  host: string,
+  signal: AbortSignal,
+): Promise<RemovedHost> {
   const node = await findNode(calico, host, signal);
   const endpoints = (await calico.list<WorkloadEndpoint>('WorkloadEndpoint', { signal })).items.filter(
     ({ spec }) => spec?.node === host,
@@ -38,8 +50,6 @@ export async function removeHost(
     );
   await ipam.removeHost(host, signal);
   const resources = await removeSettings(calico, host, signal);
-  if (node !== undefined && node.metadata.uid === uid)
-    await deleteIfThere(calico, { kind: 'Node', name: host }, signal, uid);
   return { endpoints: endpoints.length, addresses: released, resources };
 }
 
