@@ -49,7 +49,6 @@ interface EndpointWaiter {
 
 /** Flushes that may wait for their acknowledgement: far more than a graph that coalesces ever has. */
 const MOST_WAITERS = 10_000;
-const ROUTE_CHECK_INTERVAL_MS = 60_000;
 /** How soon, and at last how often, an endpoint of which all is written is looked for again. */
 const FIRST_LOOK_MS = 2;
 const LAST_LOOK_MS = 500;
@@ -72,7 +71,7 @@ export class Dataplane implements Startable {
   #isStopped = false;
   #hasSweptRoutes = false;
   #nextCheckAtMs = 0;
-  #nextRouteCheckAtMs = 0;
+  #lastRouteCheckMs = 0;
   #mustRetry = false;
   #retryMs = FIRST_RETRY_MS;
   #foreignChecks = 0;
@@ -99,7 +98,7 @@ export class Dataplane implements Startable {
     await this.#table.start();
     await this.#options.writer.sysctl(CONNTRACK_SYSCTLS);
     this.#isStarted = true;
-    this.#nextRouteCheckAtMs = this.#nowMs() + ROUTE_CHECK_INTERVAL_MS;
+    this.#lastRouteCheckMs = this.#nowMs();
     this.#wake();
   }
 
@@ -298,8 +297,9 @@ export class Dataplane implements Startable {
   }
 
   async #syncRoutes(): Promise<void> {
-    if (this.#nowMs() >= this.#nextRouteCheckAtMs) {
-      this.#nextRouteCheckAtMs = this.#nowMs() + ROUTE_CHECK_INTERVAL_MS;
+    const { routeRefreshMs, interfacePrefixes } = this.#state.felix;
+    if (routeRefreshMs > 0 && this.#nowMs() >= this.#lastRouteCheckMs + routeRefreshMs) {
+      this.#lastRouteCheckMs = this.#nowMs();
       const missing = await this.#routes.findMissing();
       if (missing.length > 0)
         this.#options.logger.warn('routes were missing', { endpoints: missing.slice(0, 10) });
@@ -319,7 +319,7 @@ export class Dataplane implements Startable {
     for (const waiter of this.#endpointWaiters) if (programmed.includes(waiter.key)) waiter.settle();
     if (this.#hasSweptRoutes) return;
     this.#hasSweptRoutes = true;
-    const swept = await this.#routes.sweep();
+    const swept = await this.#routes.sweep(interfacePrefixes);
     if (swept > 0) this.#options.logger.info('routes of an earlier agent taken away', { count: swept });
   }
 

@@ -9,7 +9,6 @@ import type { KernelWriterClient } from '../kernel/writer-client.ts';
 
 /** Felix's own number for the routes it owns. */
 const ROUTE_PROTOCOL = 80;
-const WORKLOAD_INTERFACE = /^cali/;
 
 const routesSchema = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
 
@@ -92,14 +91,14 @@ export class LocalRoutes {
   }
 
   /** Takes away what an earlier life left: routes of ours on workload interfaces that no endpoint has now. */
-  async sweep(): Promise<number> {
+  async sweep(interfacePrefixes: readonly string[]): Promise<number> {
     const wanted = new Set<string>();
     for (const endpoint of this.#desired.values()) {
       for (const net of netsOf(endpoint)) wanted.add(`${net} ${endpoint.interfaceName}`);
     }
     const stale: string[] = [];
     for (const { dst, dev } of await this.#list()) {
-      if (dev === undefined || !WORKLOAD_INTERFACE.test(dev)) continue;
+      if (dev === undefined || !interfacePrefixes.some((prefix) => dev.startsWith(prefix))) continue;
       const net = dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`;
       if (!wanted.has(`${net} ${dev}`)) stale.push(`route del ${net} dev ${dev} proto ${ROUTE_PROTOCOL}`);
     }

@@ -253,6 +253,47 @@ describe('the dataplane', () => {
     });
   });
 
+  describe('obeys a FelixConfiguration', () => {
+    const felix = (spec: Record<string, unknown>): Resource => ({
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'FelixConfiguration',
+      metadata: { name: 'default' },
+      spec,
+    });
+    const settle = (spec: Record<string, unknown>): Promise<void> =>
+      bed.settleResources([...world.resources(), felix(spec)]);
+
+    it('that lets workloads reach their host, and cuts their flows when it says so no longer', async () => {
+      expect(await verdict('red/client', 'node:n1', 'TCP', 7100)).toBe('denied');
+      await settle({ defaultEndpointToHostAction: 'Accept' });
+      const flow = await liveFlow('red/client', 'node:n1', 'TCP', 7100);
+      const before = host.dataplane.table.generation;
+      await settle({ defaultEndpointToHostAction: 'drop' });
+      expect(host.dataplane.table.generation).not.toBe(before);
+      expect(Array.from({ length: 20 }, () => isAnswering(flow))).toEqual(Array(20).fill(false));
+      flow.close();
+    });
+
+    it('that names more prefixes of workload interfaces, besides our own', async () => {
+      await settle({ interfacePrefix: 'tap,eth9' });
+      const listed = await host.namespace.exec('nft', 'list', 'chain', 'inet', 'calico', 'forward');
+      expect(listed).toContain('iifname != { "cali*", "eth9*", "tap*" }');
+      expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('allowed');
+      expect(await verdict('red/client', 'node:n1', 'TCP', 7100)).toBe('denied');
+    });
+
+    it('that sets what has no effect, by saying so once', async () => {
+      const said = (): readonly (string | undefined)[] =>
+        host.events.filter(({ object }) => object === 'FelixConfiguration').map(({ cause }) => cause);
+      await settle({ bpfEnabled: true, natPortRange: '1000:2000', logSeverityScreen: 'Info' });
+      await settle({ bpfEnabled: true, natPortRange: '1000:2000', vxlanPort: 99_999 });
+      expect(said()).toEqual([
+        'settings without effect in this version: bpfEnabled, natPortRange',
+        'values that make no sense, the defaults stay: vxlanPort=99999',
+      ]);
+    });
+  });
+
   it('masquerades what leaves a pool with NAT outgoing, and nothing within the pools', async () => {
     await bed.settleResources([...world.resources(), NAT_POOL]);
     expect(await verdict('red/client', 'external:stranger', 'UDP', 53)).toBe('allowed');
@@ -263,6 +304,10 @@ describe('the dataplane', () => {
   });
 
   it('says that an endpoint is programmed only when all of it is in the kernel', async () => {
+    // Nobody but this test looks at the kernel meanwhile: what is taken away would be put back.
+    await bed.end();
+    world = await bed.begin(CASE, { checkIntervalMs: 60_000 });
+    await bed.settle(world);
     const key = workloadEndpointKey({
       host: 'n1',
       orchestrator: 'k8s',

@@ -10,6 +10,7 @@ import type {
   SelectorId,
 } from '../../../../lib/policy/compiled.ts';
 import { policyKey, workloadEndpointKey } from '../../../../lib/policy/compiled.ts';
+import { DEFAULT_FELIX_SETTINGS, type FelixSettings, readFelixSettings } from '../../calc/felix-settings.ts';
 import type { CalcMessage, HostUpdate, PoolUpdate } from '../../calc/messages.ts';
 
 /** Keys of what changed. */
@@ -30,6 +31,9 @@ export interface Unsupported {
   readonly reason: string;
 }
 
+/** Settings told at most: their values may be anything. */
+const MOST_TOLD = 1_000;
+
 export class DataplaneState {
   readonly identities = new Map<IdentityId, Identity>();
   readonly members = new Map<string, readonly IdentityId[]>();
@@ -39,7 +43,9 @@ export class DataplaneState {
   readonly endpoints = new Map<string, CompiledWorkloadEndpoint>();
   readonly hosts = new Map<string, HostUpdate>();
   readonly pools = new Map<string, PoolUpdate>();
-  config: Readonly<Record<string, string>> = {};
+  felix: FelixSettings = DEFAULT_FELIX_SETTINGS;
+  /** Settings without effect that have been told. */
+  readonly #toldSettings = new Set<string>();
   isInSync = false;
   #changes = noChanges();
   #unsupported: Unsupported[] = [];
@@ -143,7 +149,7 @@ export class DataplaneState {
   #applySurroundings(message: CalcMessage): void {
     switch (message.type) {
       case 'configUpdate':
-        this.config = message.config;
+        this.#applyConfig(message.config);
         break;
       case 'inSync':
         this.isInSync = true;
@@ -173,6 +179,19 @@ export class DataplaneState {
         return;
     }
     this.#changes.surroundings = true;
+  }
+
+  #applyConfig(config: Readonly<Record<string, string>>): void {
+    const { settings, ignored, invalid } = readFelixSettings(config);
+    this.felix = settings;
+    const tell = (entries: readonly string[], what: string): void => {
+      const fresh = entries.filter((entry) => !this.#toldSettings.has(entry));
+      if (fresh.length === 0 || this.#toldSettings.size > MOST_TOLD) return;
+      for (const entry of fresh) this.#toldSettings.add(entry);
+      this.#unsupported.push({ object: 'FelixConfiguration', reason: `${what}: ${fresh.join(', ')}` });
+    };
+    tell(ignored, 'settings without effect in this version');
+    tell(invalid, 'values that make no sense, the defaults stay');
   }
 
   #put<Kind extends Keyed>(kind: Kind, key: KeyOf<Kind>, value: ValueOf<Kind>): void {

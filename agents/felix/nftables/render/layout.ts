@@ -2,16 +2,14 @@
 // the generation in the conntrack mark as the fast path. What knows the generation carries it in its name.
 
 import type { Family } from '../../../../lib/net/ip.ts';
+import type { FelixSettings } from '../../calc/felix-settings.ts';
 import { BuiltInReason, Mark, type Numbering } from './numbering.ts';
 import { commentClause, type NftChain, type SetDefinition } from './table.ts';
 
 /** What the fixed chains depend on. */
 export interface LayoutOptions {
   readonly generation: number;
-  /** First letters of workload interfaces' names: `cali`. */
-  readonly interfacePrefix: string;
-  readonly endpointToHostAction: 'accept' | 'drop' | 'return';
-  readonly vxlanPort: number;
+  readonly felix: FelixSettings;
   readonly hasNatOutgoing: boolean;
   readonly hasSpoofedPrefixes: boolean;
 }
@@ -103,6 +101,12 @@ export function fixedChains(numbering: Numbering, options: LayoutOptions): reado
   ];
 }
 
+/** What stands behind `iifname`: a name with a wildcard, or a set of them. */
+function workloadNames({ felix }: LayoutOptions): string {
+  const names = felix.interfacePrefixes.map((prefix) => `"${prefix}*"`);
+  return names.length === 1 ? names.join() : `{ ${names.join(', ')} }`;
+}
+
 function deniedChain(numbering: Numbering): NftChain {
   const rules = FAMILIES.flatMap((family) => {
     const key = `meta mark . ${header(family)} saddr . ${header(family)} daddr . meta l4proto`;
@@ -140,9 +144,11 @@ function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly 
       `meta mark set ${deny(BuiltInReason.unknownInterface)} goto ${denied}`,
     ],
   });
+  const { vxlanPort, allowsVxlanFromWorkloads, allowsIpipFromWorkloads } = options.felix;
+  const tunnel = `meta mark set ${deny(BuiltInReason.tunnelFromWorkload)} goto ${denied}`;
   const tunnels = [
-    `ct direction original udp dport ${options.vxlanPort} meta mark set ${deny(BuiltInReason.tunnelFromWorkload)} goto ${denied}`,
-    `meta l4proto 4 meta mark set ${deny(BuiltInReason.tunnelFromWorkload)} goto ${denied}`,
+    ...(allowsVxlanFromWorkloads ? [] : [`ct direction original udp dport ${vxlanPort} ${tunnel}`]),
+    ...(allowsIpipFromWorkloads ? [] : [`meta l4proto 4 ${tunnel}`]),
   ];
   // Also behind a DNAT: the raw hook has seen the address before it.
   const bgp = FAMILIES.map(
@@ -159,7 +165,7 @@ function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly 
 
 function generationChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
   const { generation } = options;
-  const workload = `"${options.interfacePrefix}*"`;
+  const workload = workloadNames(options);
   const name = (base: string): string => numbering.name(`${base}_${generation}`);
   const notAllowed = `meta mark & ${hex(Mark.verdictBits)} != ${hex(Mark.allow)} meta mark set ${deny(BuiltInReason.noVerdict)} goto ${numbering.name('denied')}`;
   const chain = (base: string, rules: readonly string[]): NftChain => ({
@@ -189,7 +195,7 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
     accept: `goto ${name('stamp')}`,
     drop: `meta mark set ${deny(BuiltInReason.workloadToHost)} goto ${numbering.name('denied')}`,
     return: 'meta mark set 0 return',
-  }[options.endpointToHostAction];
+  }[options.felix.endpointToHostAction];
   return [
     chain('stamp', [
       `ct mark set meta mark & ${hex(Mark.ruleAndVerdict)} | ${hex(generation << Mark.generationShift)}`,
@@ -199,7 +205,7 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
     chain('slow_o', bothSides('from_o', 'to_o', 'iifname', 'oifname')),
     chain('slow_r', bothSides('from_r', 'to_r', 'oifname', 'iifname')),
     chain('in_w', [
-      ...invalidAndRelated(),
+      ...invalidAndRelated(options),
       // Answers to what the host began: host to workload is never policed.
       'ct direction reply accept',
       'icmpv6 type nd-neighbor-solicit accept',
@@ -212,9 +218,9 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
 }
 
 /** An ICMP error carries its flow's mark: of a judged flow it has passed already, and no other may stamp the flow. */
-function invalidAndRelated(): readonly string[] {
+function invalidAndRelated({ felix }: LayoutOptions): readonly string[] {
   return [
-    'ct state invalid counter drop',
+    ...(felix.dropsInvalid ? ['ct state invalid counter drop'] : []),
     'ct state related meta l4proto icmp counter drop',
     'ct state related meta l4proto icmpv6 counter drop',
   ];
@@ -227,7 +233,7 @@ function fastPath(generation: number): string {
 
 function baseChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
   const { generation } = options;
-  const workload = `"${options.interfacePrefix}*"`;
+  const workload = workloadNames(options);
   const base = (name: keyof typeof BASE_CHAINS, rules: readonly string[]): NftChain => ({
     name,
     role: 'base',
@@ -238,7 +244,7 @@ function baseChains(numbering: Numbering, options: LayoutOptions): readonly NftC
     base('forward', [
       fastPath(generation),
       `iifname != ${workload} oifname != ${workload} accept`,
-      ...invalidAndRelated(),
+      ...invalidAndRelated(options),
       `ct direction reply goto ${numbering.name(`slow_r_${generation}`)}`,
       // Nothing may fall off the end: that would accept.
       `goto ${numbering.name(`slow_o_${generation}`)}`,
@@ -251,7 +257,7 @@ function baseChains(numbering: Numbering, options: LayoutOptions): readonly NftC
 
 /** Per packet and ahead of conntrack: is this source allowed on this interface? */
 function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly string[] {
-  const workload = `"${options.interfacePrefix}*"`;
+  const workload = workloadNames(options);
   const named = (set: string): string => `@${numbering.name(set)}`;
   const bgp = `meta mark set ${deny(BuiltInReason.bgpFromWorkload)} goto ${numbering.name('denied')}`;
   return [
@@ -280,6 +286,9 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
 
 /** Written so that a miss leaves the source as it is: a wrong source lasts as long as its flow. */
 function natChain(numbering: Numbering, options: LayoutOptions): NftChain {
+  const hosts = options.felix.excludesHostsFromNat
+    ? FAMILIES.map((family) => `${header(family)} daddr @${numbering.name(`nodes${family}`)} accept`)
+    : [];
   const rules = FAMILIES.flatMap((family) => [
     `${header(family)} daddr @${numbering.name(`pools${family}`)} accept`,
     `${header(family)} saddr @${numbering.name(`masq${family}`)} masquerade`,
@@ -288,6 +297,6 @@ function natChain(numbering: Numbering, options: LayoutOptions): NftChain {
     name: NAT_CHAIN.name,
     role: 'base',
     declaration: NAT_CHAIN.declaration,
-    rules: [`oifname "${options.interfacePrefix}*" accept`, ...rules],
+    rules: [`oifname ${workloadNames(options)} accept`, ...hosts, ...rules],
   };
 }

@@ -199,6 +199,8 @@ function planChain(chain: NftChain, programmed: NftChain | undefined, draft: Dra
   ];
   if (chain.role === 'base' || chain.role === 'generation') {
     draft.generation.push(...operations);
+    // Flows of its generation were judged by other rules: they are to be judged anew.
+    if (chain.role === 'generation' && !isNew) draft.needsGeneration = true;
   } else if (isNew) {
     draft.prepare.push(...operations);
   } else {

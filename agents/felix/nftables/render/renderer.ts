@@ -270,9 +270,7 @@ export class Renderer {
     const spoofed = this.#spoofedPrefixes();
     const layout: LayoutOptions = {
       generation: this.#generation,
-      interfacePrefix: 'cali',
-      endpointToHostAction: endpointToHostAction(this.#state.config['DefaultEndpointToHostAction']),
-      vxlanPort: Number(this.#state.config['VXLANPort'] ?? 4789),
+      felix: this.#state.felix,
       hasNatOutgoing: natOutgoing,
       hasSpoofedPrefixes: spoofed[4].size + spoofed[6].size > 0,
     };
@@ -315,6 +313,7 @@ export class Renderer {
   /** `interface . first-last`: the form that every nft version can take away again. */
   #spoofedPrefixes(): Record<Family, ReadonlySet<string>> {
     const keys: Record<Family, Set<string>> = { 4: new Set(), 6: new Set() };
+    if (!this.#state.felix.allowsSpoofedPrefixes) return keys;
     for (const key of this.#endpoints.keys()) {
       const endpoint = this.#state.endpoints.get(key);
       if (endpoint === undefined || endpoint.allowSpoofedSourcePrefixes.length === 0) continue;
@@ -363,12 +362,6 @@ function outermost(nets: readonly string[]): readonly string[] {
       ),
   );
   return outer.map(formatCidr);
-}
-
-/** Calico writes it in any case; the product's default is Drop. */
-function endpointToHostAction(text: string | undefined): LayoutOptions['endpointToHostAction'] {
-  const lower = text?.toLowerCase();
-  return lower === 'accept' || lower === 'return' ? lower : 'drop';
 }
 
 function sameLayout(a: LayoutOptions, b: LayoutOptions): boolean {

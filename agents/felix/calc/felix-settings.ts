@@ -1,0 +1,139 @@
+// FelixConfiguration as the dataplane obeys it: what of it decides about packets and routes here, and the names of what has
+// no effect (libcalico-go's config parameters; docs/felix.md "Settings"). A value that makes no sense is told, and the
+// default stays.
+
+import { parseDurationNanoseconds } from '../../../lib/model/duration.ts';
+
+export type EndpointToHostAction = 'accept' | 'drop' | 'return';
+
+export interface FelixSettings {
+  readonly endpointToHostAction: EndpointToHostAction;
+  /** First letters of workload interfaces' names. */
+  readonly interfacePrefixes: readonly string[];
+  readonly vxlanPort: number;
+  readonly allowsVxlanFromWorkloads: boolean;
+  readonly allowsIpipFromWorkloads: boolean;
+  /** What conntrack calls invalid is dropped. */
+  readonly dropsInvalid: boolean;
+  /** Endpoints may name sources besides their own addresses. */
+  readonly allowsSpoofedPrefixes: boolean;
+  /** NAT outgoing spares what goes to nodes, too. */
+  readonly excludesHostsFromNat: boolean;
+  /** Milliseconds between looks for missing routes; 0: none. */
+  readonly routeRefreshMs: number;
+}
+
+/** Made by our own CNI server under this prefix, whatever else is configured: they are never left unpoliced. */
+const OWN_PREFIX = 'cali';
+
+export const DEFAULT_FELIX_SETTINGS: FelixSettings = {
+  endpointToHostAction: 'drop',
+  interfacePrefixes: [OWN_PREFIX],
+  vxlanPort: 4789,
+  allowsVxlanFromWorkloads: false,
+  allowsIpipFromWorkloads: false,
+  dropsInvalid: true,
+  allowsSpoofedPrefixes: false,
+  excludesHostsFromNat: false,
+  routeRefreshMs: 90_000,
+};
+
+/** Undefined: the text is no value of this setting. */
+type Reader = (text: string) => Partial<FelixSettings> | undefined;
+
+const HONOURED: Readonly<Record<string, Reader>> = {
+  defaultEndpointToHostAction: choice('endpointToHostAction', {
+    accept: 'accept',
+    drop: 'drop',
+    return: 'return',
+  }),
+  interfacePrefix: readPrefixes,
+  vxlanPort: (text) => {
+    const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0;
+    return port >= 1 && port <= 65_535 ? { vxlanPort: port } : undefined;
+  },
+  allowVXLANPacketsFromWorkloads: choice('allowsVxlanFromWorkloads', { true: true, false: false }),
+  allowIPIPPacketsFromWorkloads: choice('allowsIpipFromWorkloads', { true: true, false: false }),
+  disableConntrackInvalidCheck: choice('dropsInvalid', { true: false, false: true }),
+  workloadSourceSpoofing: choice('allowsSpoofedPrefixes', { any: true, disabled: false }),
+  natOutgoingExclusions: choice('excludesHostsFromNat', { ippoolsandhostips: true, ippoolsonly: false }),
+  routeRefreshInterval: (text) => {
+    const nanoseconds = parseDurationNanoseconds(text);
+    return nanoseconds === undefined || nanoseconds < 0n
+      ? undefined
+      : { routeRefreshMs: Number(nanoseconds / 1_000_000n) };
+  },
+};
+
+/** What may be said without any effect, as it is so already; in lower case. Calico's own start-up writes some of it. */
+const AS_IT_IS: Readonly<Record<string, readonly string[]>> = {
+  bpfEnabled: ['false'],
+  chainInsertMode: ['insert'],
+  floatingIPs: ['disabled'],
+  interfaceExclude: ['kube-ipvs0'],
+  ipForwarding: ['enabled'],
+  ipipEnabled: ['false'],
+  ipv6Support: ['true'],
+  logSeverityScreen: ['info'],
+  nftablesFilterDenyAction: ['drop'],
+  nftablesMode: ['auto', 'enabled'],
+  reportingInterval: ['0s'],
+  routeSource: ['calicoipam'],
+  routeSyncDisabled: ['false'],
+  vxlanEnabled: ['false'],
+  wireguardEnabled: ['false'],
+  wireguardEnabledV6: ['false'],
+};
+
+export interface FelixReading {
+  readonly settings: FelixSettings;
+  /** Names of what is set and has no effect. */
+  readonly ignored: readonly string[];
+  /** Values that make no sense, as `name=value`. */
+  readonly invalid: readonly string[];
+}
+
+/** From names and values as text, as they are in the resource. */
+export function readFelixSettings(config: Readonly<Record<string, string>>): FelixReading {
+  let settings = DEFAULT_FELIX_SETTINGS;
+  const ignored: string[] = [];
+  const invalid: string[] = [];
+  for (const [name, text] of Object.entries(config)) {
+    const read = Object.hasOwn(HONOURED, name) ? HONOURED[name] : undefined;
+    if (read === undefined) {
+      if (!isAsItIs(name, text)) ignored.push(name);
+      continue;
+    }
+    const change = read(text);
+    if (change === undefined) invalid.push(`${name}=${text}`);
+    else settings = { ...settings, ...change };
+  }
+  return { settings, ignored: ignored.sort(), invalid };
+}
+
+function isAsItIs(name: string, text: string): boolean {
+  return Object.hasOwn(AS_IT_IS, name) && AS_IT_IS[name]?.includes(text.toLowerCase()) === true;
+}
+
+/** Calico takes these words in any case. */
+function choice<Name extends keyof FelixSettings>(
+  name: Name,
+  values: Readonly<Record<string, FelixSettings[Name]>>,
+): Reader {
+  return (text) => {
+    const key = text.toLowerCase();
+    const value = Object.hasOwn(values, key) ? values[key] : undefined;
+    return value === undefined ? undefined : ({ [name]: value } as Partial<FelixSettings>);
+  };
+}
+
+/** Names of interfaces begin with letters, and are no code in a rule. One that begins with another's is within it. */
+function readPrefixes(text: string): Partial<FelixSettings> | undefined {
+  const wanted = text.split(',').map((prefix) => prefix.trim());
+  if (wanted.some((prefix) => !/^[a-zA-Z0-9_.-]{1,15}$/.test(prefix))) return undefined;
+  const all = [...new Set([OWN_PREFIX, ...wanted])];
+  const outermost = all.filter(
+    (prefix) => !all.some((other) => other !== prefix && prefix.startsWith(other)),
+  );
+  return { interfacePrefixes: outermost.sort() };
+}

@@ -1,0 +1,61 @@
+// FelixConfiguration as the dataplane obeys it: each setting that it honours, and what it says of the others.
+import { describe, expect, it } from '@jest/globals';
+import {
+  DEFAULT_FELIX_SETTINGS,
+  type FelixSettings,
+  readFelixSettings,
+} from '../../../../agents/felix/calc/felix-settings.ts';
+
+describe('a setting that is honoured', () => {
+  it.each<[string, string, Partial<FelixSettings>]>([
+    ['defaultEndpointToHostAction', 'ACCEPT', { endpointToHostAction: 'accept' }],
+    ['defaultEndpointToHostAction', 'Return', { endpointToHostAction: 'return' }],
+    ['interfacePrefix', 'cali', {}],
+    ['interfacePrefix', 'tap, cali', { interfacePrefixes: ['cali', 'tap'] }],
+    ['interfacePrefix', 'ca', { interfacePrefixes: ['ca'] }],
+    ['interfacePrefix', 'tap', { interfacePrefixes: ['cali', 'tap'] }],
+    ['vxlanPort', '8472', { vxlanPort: 8472 }],
+    ['allowVXLANPacketsFromWorkloads', 'true', { allowsVxlanFromWorkloads: true }],
+    ['allowIPIPPacketsFromWorkloads', 'true', { allowsIpipFromWorkloads: true }],
+    ['disableConntrackInvalidCheck', 'true', { dropsInvalid: false }],
+    ['workloadSourceSpoofing', 'Any', { allowsSpoofedPrefixes: true }],
+    ['natOutgoingExclusions', 'IPPoolsAndHostIPs', { excludesHostsFromNat: true }],
+    ['routeRefreshInterval', '1m30s', {}],
+    ['routeRefreshInterval', '0s', { routeRefreshMs: 0 }],
+  ])('%s=%s', (name, text, changes) => {
+    expect(readFelixSettings({ [name]: text })).toEqual({
+      settings: { ...DEFAULT_FELIX_SETTINGS, ...changes },
+      ignored: [],
+      invalid: [],
+    });
+  });
+
+  it.each([
+    ['defaultEndpointToHostAction', 'Perhaps'],
+    ['interfacePrefix', 'cali" accept'],
+    ['interfacePrefix', ''],
+    ['vxlanPort', '0'],
+    ['vxlanPort', '1e3'],
+    ['routeRefreshInterval', '-1s'],
+    ['routeRefreshInterval', 'often'],
+    ['disableConntrackInvalidCheck', 'toString'],
+  ])('keeps its default at %s=%j, and says so', (name, text) => {
+    expect(readFelixSettings({ [name]: text })).toEqual({
+      settings: DEFAULT_FELIX_SETTINGS,
+      ignored: [],
+      invalid: [`${name}=${text}`],
+    });
+  });
+});
+
+describe('a setting without effect', () => {
+  it('is named, unless it says what is so already', () => {
+    const config = {
+      wireguardEnabled: 'true',
+      bpfEnabled: 'False',
+      ipForwarding: 'Disabled',
+      noSuchSetting: '1',
+    };
+    expect(readFelixSettings(config).ignored).toEqual(['ipForwarding', 'noSuchSetting', 'wireguardEnabled']);
+  });
+});
