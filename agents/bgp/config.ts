@@ -33,6 +33,7 @@ export interface PeerConfig {
   readonly holdTimeSeconds: number;
   readonly connectRetrySeconds: number;
   readonly gracefulRestartSeconds: number;
+  readonly maxPrefixesRestartSeconds: number;
   readonly families: readonly AddressFamily[];
   readonly rib: RibPeerConfig;
 }
@@ -124,8 +125,15 @@ function sessionFields(peer: PeerConfig): string {
 }
 
 function timerFields(peer: PeerConfig): string {
-  const { holdTimeSeconds, connectRetrySeconds, gracefulRestartSeconds, passive } = peer;
-  return JSON.stringify([holdTimeSeconds, connectRetrySeconds, gracefulRestartSeconds, passive]);
+  const { holdTimeSeconds, connectRetrySeconds, gracefulRestartSeconds, maxPrefixesRestartSeconds, passive } =
+    peer;
+  return JSON.stringify([
+    holdTimeSeconds,
+    connectRetrySeconds,
+    gracefulRestartSeconds,
+    maxPrefixesRestartSeconds,
+    passive,
+  ]);
 }
 
 /** Addresses in policies are bigints, which JSON has not. */
@@ -150,6 +158,7 @@ function peerConfig(
     holdTimeSeconds,
     connectRetrySeconds,
     gracefulRestartSeconds,
+    maxPrefixesRestartSeconds,
     families,
     passive,
     port,
@@ -168,6 +177,7 @@ function peerConfig(
     holdTimeSeconds,
     connectRetrySeconds,
     gracefulRestartSeconds,
+    maxPrefixesRestartSeconds,
     families,
     rib: {
       importPolicy: peer.importPolicy === undefined ? fallback : policyOf(peer.importPolicy),
@@ -176,6 +186,7 @@ function peerConfig(
       isClient: peer.routeReflectorClient,
       clusterId: peer.clusterId === undefined ? routerId : identifier(peer.clusterId),
       allowOwnAs: peer.allowOwnAs,
+      maxPrefixes: peer.maxPrefixes,
     },
   };
 }

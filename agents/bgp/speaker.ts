@@ -11,11 +11,12 @@ import { formatCidr, formatIp, type IpAddress, parseIp } from '../../lib/net/ip.
 import { type PeerConfig, peerChange, type SpeakerConfig } from './config.ts';
 import type { NegotiatedSession } from './fsm/negotiate.ts';
 import { KernelRoutes } from './kernel/kernel-routes.ts';
-import { type AddressFamily, CeaseSubcode, FAMILIES, familyOf } from './packet/iana.ts';
+import { ADDRESS_FAMILIES, type AddressFamily, CeaseSubcode, FAMILIES, familyOf } from './packet/iana.ts';
+import { maxPrefixesReached } from './packet/notification.ts';
 import type { RouteRefreshMessage } from './packet/route-refresh.ts';
 import type { RouteChanges } from './packet/validate.ts';
 import type { PeerUpdates } from './rib/adj-rib-out.ts';
-import { Rib } from './rib/rib.ts';
+import { type PrefixExcess, Rib } from './rib/rib.ts';
 import { BgpListener } from './session/listener.ts';
 import { cease, type PeerHandlers, PeerSession, type PeerStop } from './session/peer-session.ts';
 import { SpeakerEvents } from './speaker-events.ts';
@@ -29,6 +30,8 @@ export interface SpeakerOptions {
   readonly random: () => number;
 }
 
+/** Of the prefixes that a peer may announce: from here on it is worth a warning. */
+const NEAR_LIMIT = 0.75;
 /** How long stale routes of a peer that is back may wait for their End-of-RIB. */
 const STALE_MS = 360_000;
 
@@ -43,6 +46,8 @@ export class Speaker {
   readonly #peerByAddress = new Map<string, PeerSession>();
   readonly #graceTimers = new Map<string, NodeJS.Timeout>();
   readonly #isRestart: boolean;
+  /** Peers whose warning about their number of prefixes has been given in this session. */
+  readonly #warnedOfLimit = new Set<string>();
   #deferralTimer: NodeJS.Timeout | undefined;
   #config: SpeakerConfig;
   #isRestarting = false;
@@ -210,7 +215,7 @@ export class Speaker {
         return;
       case 'rib':
         peer.reconfigure(config);
-        this.rib.reconfigure(config.name, config.rib);
+        this.#endIfOver(peer, this.rib.reconfigure(config.name, config.rib));
         return;
       case 'timers':
         peer.reconfigure(config);
@@ -235,6 +240,7 @@ export class Speaker {
     this.#log.info('session established', { peer: name, address: config.addressText });
     this.#events.peerUp(config.addressText, name);
     this.#clearGrace(name);
+    this.#warnedOfLimit.delete(name);
     this.rib.peerUp({
       name,
       address: config.address,
@@ -263,9 +269,31 @@ export class Speaker {
       peer.noteError(`malformed UPDATE: ${fault.reason}`);
       this.#log.warn('malformed update', { peer: peer.name, reaction: fault.reaction, reason: fault.reason });
     }
-    this.rib.update(peer.name, changes);
+    const excess = this.rib.update(peer.name, changes);
     this.#events.received(peer.config.addressText, changes);
+    if (excess === undefined) this.#warnNearLimit(peer);
+    this.#endIfOver(peer, excess);
     this.#scheduleFlush();
+  }
+
+  /** Never again at once: the peer would only announce the same. */
+  #endIfOver(peer: PeerSession, excess: PrefixExcess | undefined): void {
+    if (excess === undefined) return;
+    const { family, limit } = excess;
+    const seconds = peer.config.maxPrefixesRestartSeconds;
+    this.#log.error('peer announces too many prefixes', { peer: peer.name, family, limit, seconds });
+    const reason = `more than ${limit} prefixes of ${family}; no session for ${seconds} s`;
+    peer.holdDown(maxPrefixesReached(family, limit), reason, seconds);
+  }
+
+  #warnNearLimit({ name, config }: PeerSession): void {
+    const { maxPrefixes } = config.rib;
+    const adjRibIn = this.rib.adjRibIn(name);
+    const counts = ADDRESS_FAMILIES.map((family) => adjRibIn?.announcedCount(family) ?? 0);
+    const prefixes = Math.max(...counts);
+    if (prefixes <= NEAR_LIMIT * maxPrefixes || this.#warnedOfLimit.has(name)) return;
+    this.#warnedOfLimit.add(name);
+    this.#log.warn('peer is near its limit of prefixes', { peer: name, prefixes, limit: maxPrefixes });
   }
 
   #routeRefresh(peer: PeerSession, message: RouteRefreshMessage): void {

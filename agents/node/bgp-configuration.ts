@@ -8,6 +8,8 @@ import { type Cidr, cidrContains, formatCidr, parseCidr, parseIp } from '../../l
 import { BGP_PORT, type BgpdConfigurationInput } from '../../lib/protocol/bgpd.ts';
 
 const DEFAULT_ASN = 64512;
+/** Of one family: a node's blocks and borrowed addresses. One that announces more is wrong or hostile. */
+const MAX_PREFIXES_OF_A_NODE = 10_000;
 
 export interface BgpInputs {
   readonly node: string;
@@ -110,6 +112,7 @@ function meshPeers(
       asn: asnOf(node, settings),
       ...(localAddress === undefined ? {} : { localAddress }),
       families: [parseIp(address)?.family === 6 ? ('ipv6Unicast' as const) : ('ipv4Unicast' as const)],
+      maxPrefixes: MAX_PREFIXES_OF_A_NODE,
       importPolicy: { rules: [], otherwise: 'accept' as const },
       exportPolicy: {
         rules: [{ source: 'local' as const, action: 'accept' as const }],

@@ -96,6 +96,10 @@ const peer = z
     clusterId: ipv4Address.optional(),
     /** How often our own AS may stand in a path from this peer. */
     allowOwnAs: z.number().int().min(0).max(10).default(0),
+    /** Prefixes of one family that the peer may announce; with one more the session ends (Cease 6/1). */
+    maxPrefixes: z.number().int().min(1).max(10_000_000).default(1_000_000),
+    /** How long the session then stays down, unless it is reset or the limit raised. */
+    maxPrefixesRestartSeconds: z.number().int().min(1).max(86_400).default(300),
     /** Without a policy internal peers accept everything, external ones nothing (RFC 8212). */
     importPolicy: policy.optional(),
     exportPolicy: policy.optional(),

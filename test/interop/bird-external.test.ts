@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { BgpdProcess } from './support/bgpd-process.ts';
-import { BirdProcess } from './support/bird-process.ts';
+import { type BirdOptions, BirdProcess } from './support/bird-process.ts';
 import { configuration } from './support/configuration.ts';
 import { bgpRoutes, type TestHost, TestNetwork } from './support/network.ts';
 import { waitFor } from './support/wait.ts';
@@ -24,16 +24,19 @@ describe('an external session with bird2', () => {
     importPolicy: acceptAll,
   };
 
+  const birdOptions = (ipv4Routes: readonly string[], ipv4 = ''): BirdOptions => ({
+    asn: 4200000001,
+    peerAsn: 65000,
+    peer: local,
+    bgp: 'password "s3cret";',
+    ipv4,
+    ipv4Routes,
+  });
+
   beforeAll(async () => {
     network = await TestNetwork.create();
     [local, remote] = [await network.addHost(1), await network.addHost(2)];
-    bird = await BirdProcess.start(network, remote, {
-      asn: 4200000001,
-      peerAsn: 65000,
-      peer: local,
-      bgp: 'password "s3cret";',
-      ipv4Routes: ['10.2.0.0/26'],
-    });
+    bird = await BirdProcess.start(network, remote, birdOptions(['10.2.0.0/26']));
     bgpd = await BgpdProcess.start(network, local);
   });
   afterAll(() => network.close());
@@ -105,6 +108,41 @@ describe('an external session with bird2', () => {
     await waitFor('route back', async () =>
       (await bgpRoutes(local)).includes('10.2.0.0/26 via 10.9.0.2 dev eth0'),
     );
+  });
+
+  it('ends a session with more prefixes than are allowed, and bird gets to know why', async () => {
+    const limited = { ...external, password: 's3cret', maxPrefixes: 2, maxPrefixesRestartSeconds: 1 };
+    await bgpd.configure(configuration(local, remote, limited));
+    await bgpd.established('bird');
+    await bird.configure(birdOptions(['10.2.0.0/26', '10.3.0.0/26', '10.4.0.0/26']));
+    await waitFor('Cease', () => bird.log().includes('P: Received: Maximum number of prefixes reached'));
+    const { lastError, prefixes } = await bgpd.peer('bird');
+    expect([lastError?.reason, prefixes.received]).toEqual([
+      'sent NOTIFICATION Cease: maximum number of prefixes reached, 2 of ipv4Unicast: more than 2 prefixes of ipv4Unicast; no session for 1 s',
+      0,
+    ]);
+    await bird.configure(birdOptions(['10.2.0.0/26']));
+    await bgpd.established('bird');
+  });
+
+  it('says so when it is bird that allows no more', async () => {
+    // bird keeps silent for seconds before it sends the Cease.
+    const patient = { ...external, holdTimeSeconds: 30, password: 's3cret' };
+    const exportPolicy = { rules: [], otherwise: 'accept' as const };
+    await bgpd.configure(configuration(local, remote, { ...patient, exportPolicy }));
+    await bird.configure(birdOptions(['10.2.0.0/26'], 'receive limit 1 action restart;'));
+    await bgpd.client.actOnPeer('reset', 'bird');
+    await bgpd.established('bird');
+    await bgpd.configure({
+      ...configuration(local, remote, { ...patient, exportPolicy }),
+      originate: ['10.1.0.0/26', '10.1.1.0/26'],
+    });
+    const reason = await waitFor('the reason', async () => {
+      const text = (await bgpd.peer('bird')).lastError?.reason ?? '';
+      return text.includes('received') && text;
+    });
+    expect(reason).toBe('received NOTIFICATION Cease: maximum number of prefixes reached');
+    await bird.configure(birdOptions(['10.2.0.0/26']));
   });
 
   it('answers with both AS numbers when the peer is another than configured', async () => {

@@ -23,6 +23,8 @@ export type Event =
    * ours. `hard`: wrapped as hard reset where both speak RFC 8538, so that the peer drops our routes.
    */
   | { readonly type: 'ManualStop'; readonly cease?: Notification; readonly hard?: boolean }
+  /** 8: ended for what the peer did, as hard reset where both speak RFC 8538: its routes are not to stay. */
+  | { readonly type: 'AutomaticStop'; readonly cease: Notification; readonly reason: string }
   /** 9, 10, 11 */
   | { readonly type: 'TimerExpires'; readonly timer: Timer }
   /** 16, 17 */
@@ -81,6 +83,7 @@ const LARGE_HOLD_SECONDS = 240;
 /** Total over (state, event): always a transition, never a throw, never a wait. */
 export function step(state: State, event: Event, peer: FsmPeer): Transition {
   if (event.type === 'ManualStop') return manualStop(state, event);
+  if (event.type === 'AutomaticStop') return automaticStop(state, event);
   if (event.type === 'OpenCollisionDump') return collisionDump(state);
   if (event.type === 'BgpMsgErr' && state.name !== 'Idle') {
     const { notification: error, reason } = event.error.type;
@@ -251,10 +254,21 @@ function confirmed(): Transition {
 function manualStop(state: State, event: Extract<Event, { type: 'ManualStop' }>): Transition {
   if (state.name === 'Idle') return { next: state, actions: [] };
   if (event.cease === undefined || !hasConnection(state)) return toIdle(state, { kind: 'stopped' });
-  const isHard =
-    event.hard === true && 'session' in state && state.session.gracefulRestart?.notification === true;
-  const sent = isHard ? hardReset(event.cease) : event.cease;
+  const sent = event.hard === true ? asHardReset(state, event.cease) : event.cease;
   return toIdle(state, { kind: 'stopped' }, sent);
+}
+
+function automaticStop(state: State, event: Extract<Event, { type: 'AutomaticStop' }>): Transition {
+  if (state.name === 'Idle') return { next: state, actions: [] };
+  if (!hasConnection(state)) return toIdle(state, { kind: 'stopped' });
+  const { cease, reason } = event;
+  return toIdle(state, { kind: 'sent', notification: asHardReset(state, cease), reason });
+}
+
+/** Only where both speak RFC 8538: others do not know the subcode. */
+function asHardReset(state: State, cease: Notification): Notification {
+  const isSpoken = 'session' in state && state.session.gracefulRestart?.notification === true;
+  return isSpoken ? hardReset(cease) : cease;
 }
 
 function collisionDump(state: State): Transition {

@@ -1,7 +1,8 @@
 // NOTIFICATION message (RFC 4271 §4.5): codec, hard reset (RFC 8538), shutdown communication (RFC 9003).
 
-import type { Notification } from './errors.ts';
-import { CeaseSubcode, ErrorCode, errorName } from './iana.ts';
+import { ByteReader, ByteWriter } from './bytes.ts';
+import { type Notification, notification } from './errors.ts';
+import { type AddressFamily, CeaseSubcode, ErrorCode, errorName, FAMILIES, familyOf } from './iana.ts';
 
 export interface NotificationMessage extends Notification {
   readonly type: 'notification';
@@ -25,6 +26,18 @@ export function isHardReset(message: Notification): boolean {
   return message.code === ErrorCode.cease && message.subcode === CeaseSubcode.hardReset;
 }
 
+/** What a hard reset is about; any other NOTIFICATION is about itself. */
+export function meantBy(message: Notification): Notification {
+  return isHardReset(message) && message.data.length >= 2 ? decodeNotification(message.data) : message;
+}
+
+/** Cease because of too many prefixes, with the family and the limit (RFC 4486 §4). */
+export function maxPrefixesReached(family: AddressFamily, limit: number): Notification {
+  const { afi, safi } = FAMILIES[family];
+  const data = new ByteWriter().u16(afi).u8(safi).u32(limit).finish();
+  return notification(ErrorCode.cease, CeaseSubcode.maxPrefixes, data);
+}
+
 /** RFC 9003 §2: the text of a Cease for shutdown or reset, at most 255 octets of UTF-8 cut at a character's border. */
 export function shutdownData(text: string): Uint8Array {
   const encoder = new TextEncoder();
@@ -36,11 +49,18 @@ export function shutdownData(text: string): Uint8Array {
 /** One line for logs and status: `Cease: hard reset (Cease: administrative shutdown), "text"`. */
 export function describeNotification(message: Notification): string {
   const name = errorName(message.code, message.subcode);
-  if (isHardReset(message) && message.data.length >= 2) {
-    return `${name} (${describeNotification({ ...decodeNotification(message.data) })})`;
-  }
+  const meant = meantBy(message);
+  if (meant !== message) return `${name} (${describeNotification(meant)})`;
   const text = shutdownText(message);
-  return text === undefined ? name : `${name}, ${JSON.stringify(text)}`;
+  return text === undefined ? `${name}${limitText(message)}` : `${name}, ${JSON.stringify(text)}`;
+}
+
+/** The peer may leave the limit out. */
+function limitText({ code, subcode, data }: Notification): string {
+  if (code !== ErrorCode.cease || subcode !== CeaseSubcode.maxPrefixes || data.length !== 7) return '';
+  const reader = new ByteReader(data, () => new Error('seven octets do not suffice'));
+  const [afi, safi, limit] = [reader.u16(), reader.u8(), reader.u32()];
+  return `, ${limit} of ${familyOf(afi, safi) ?? `AFI ${afi} SAFI ${safi}`}`;
 }
 
 function shutdownText(message: Notification): string | undefined {

@@ -11,18 +11,23 @@ export class AdjRibIn {
     ipv6Unicast: new Map(),
   };
 
+  /** How many of a family are marked stale. */
+  readonly #stale: Record<AddressFamily, number> = { ipv4Unicast: 0, ipv6Unicast: 0 };
+
   /** Takes the path in; false if the table already says just that, whereupon it only loses its stale mark. */
   set(path: Path): boolean {
     const table = this.#paths[path.family];
     const key = prefixKey(path.prefix);
     const before = table.get(key);
     table.set(key, path);
+    this.#stale[path.family] += Number(path.stale) - Number(before?.stale ?? false);
     return before === undefined || !isSame(before, path);
   }
 
-  /** Whether there was such a path. */
-  delete(family: AddressFamily, prefix: Cidr): boolean {
-    return this.#paths[family].delete(prefixKey(prefix));
+  delete(family: AddressFamily, prefix: Cidr): void {
+    const key = prefixKey(prefix);
+    if (this.#paths[family].get(key)?.stale === true) this.#stale[family]--;
+    this.#paths[family].delete(key);
   }
 
   *paths(family?: AddressFamily): IterableIterator<Path> {
@@ -37,11 +42,21 @@ export class AdjRibIn {
     return this.#paths[family].size;
   }
 
+  staleCount(family: AddressFamily): number {
+    return this.#stale[family];
+  }
+
+  /** What the peer has announced in its session: stale paths are of an earlier one. */
+  announcedCount(family: AddressFamily): number {
+    return this.#paths[family].size - this.#stale[family];
+  }
+
   /** Marks a family's paths and deletes those that an earlier restart had left marked; returns the deleted. */
   markStale(family: AddressFamily): Path[] {
     const swept = this.sweepStale(family);
     const table = this.#paths[family];
     for (const [key, path] of table) table.set(key, { ...path, stale: true });
+    this.#stale[family] = table.size;
     return swept;
   }
 
@@ -49,12 +64,14 @@ export class AdjRibIn {
   sweepStale(family: AddressFamily): Path[] {
     const swept = [...this.#paths[family].values()].filter((path) => path.stale);
     for (const path of swept) this.#paths[family].delete(prefixKey(path.prefix));
+    this.#stale[family] = 0;
     return swept;
   }
 
   clear(family: AddressFamily): Path[] {
     const cleared = [...this.#paths[family].values()];
     this.#paths[family].clear();
+    this.#stale[family] = 0;
     return cleared;
   }
 }

@@ -17,6 +17,8 @@ export interface RibPeerConfig {
   readonly clusterId: number;
   /** How often our own AS may stand in a received path. */
   readonly allowOwnAs: number;
+  /** Prefixes of one family that the peer may announce, whatever the import policy makes of them. */
+  readonly maxPrefixes: number;
 }
 
 export interface RibPeer {

@@ -37,6 +37,12 @@ export interface Flush {
   readonly decided: number;
 }
 
+/** A family of which a peer has announced more than it may: its session has to end. */
+export interface PrefixExcess {
+  readonly family: AddressFamily;
+  readonly limit: number;
+}
+
 interface PeerTables {
   readonly adjRibIn: AdjRibIn;
   /** Set while the session is Established. */
@@ -126,9 +132,8 @@ export class Rib {
 
   /** How many paths of the peer are marked stale. */
   staleCount(name: string): number {
-    let count = 0;
-    for (const path of this.#peers.get(name)?.adjRibIn.paths() ?? []) if (path.stale) count++;
-    return count;
+    const adjRibIn = this.#peers.get(name)?.adjRibIn;
+    return ADDRESS_FAMILIES.reduce((sum, family) => sum + (adjRibIn?.staleCount(family) ?? 0), 0);
   }
 
   /** The restart timer, or the stale timer, has run out. */
@@ -138,28 +143,27 @@ export class Rib {
       for (const family of ADDRESS_FAMILIES) this.#forget(tables.adjRibIn.sweepStale(family));
   }
 
-  /** Routes of one UPDATE. Returns how many paths it changed. */
-  update(name: string, changes: RouteChanges): number {
+  /** Routes of one UPDATE, up to the limit: what is beyond it is not taken in. */
+  update(name: string, changes: RouteChanges): PrefixExcess | undefined {
     const tables = this.#peers.get(name);
-    if (tables?.up === undefined) return 0;
+    if (tables?.up === undefined) return undefined;
     const { peer } = tables.up;
-    let changed = 0;
     for (const { family, prefixes } of changes.withdrawn) {
-      for (const prefix of prefixes) changed += this.#withdraw(tables, family, prefix);
+      for (const prefix of prefixes) this.#withdraw(tables, family, prefix);
     }
     for (const { family, prefixes, attributes } of changes.announced) {
       for (const prefix of prefixes) {
         const path = importPath(peer, family, prefix, attributes, this.#context);
-        if (!tables.adjRibIn.set(path)) continue;
-        this.#locRib.set(path);
-        changed++;
+        if (tables.adjRibIn.set(path)) this.#locRib.set(path);
+        const excess = excessOf(tables.adjRibIn, family, peer.config);
+        if (excess !== undefined) return excess;
       }
     }
     for (const family of changes.endOfRib) {
       this.#forget(tables.adjRibIn.sweepStale(family));
       this.#deferral.endOfRib(name, family);
     }
-    return changed;
+    return undefined;
   }
 
   /** The peer asked for a family again (RFC 2918): all of it is sent, changed or not. */
@@ -169,9 +173,9 @@ export class Rib {
   }
 
   /** Policies and the like have changed: every path of the peer is judged again, both ways; the session stays. */
-  reconfigure(name: string, config: RibPeerConfig): void {
+  reconfigure(name: string, config: RibPeerConfig): PrefixExcess | undefined {
     const tables = this.#peers.get(name);
-    if (tables?.up === undefined) return;
+    if (tables?.up === undefined) return undefined;
     const peer: RibPeer = { ...tables.up.peer, config };
     tables.up = { ...tables.up, peer };
     for (const family of peer.session.context.families) {
@@ -184,6 +188,8 @@ export class Rib {
       };
       if (tables.adjRibIn.set(again)) this.#locRib.set(again);
     }
+    const excesses = ADDRESS_FAMILIES.map((family) => excessOf(tables.adjRibIn, family, config));
+    return excesses.find((excess) => excess !== undefined);
   }
 
   /** Decides what is dirty and gathers what has to be said; nothing of it is said twice. */
@@ -261,12 +267,11 @@ export class Rib {
     }
   }
 
-  #withdraw(tables: PeerTables, family: AddressFamily, prefix: Cidr): number {
+  #withdraw(tables: PeerTables, family: AddressFamily, prefix: Cidr): void {
     const path = tables.adjRibIn.get(family, prefixKey(prefix));
-    if (path === undefined) return 0;
+    if (path === undefined) return;
     tables.adjRibIn.delete(family, prefix);
     this.#locRib.delete(path);
-    return 1;
   }
 
   #forget(paths: readonly Path[]): void {
@@ -281,6 +286,14 @@ export class Rib {
     }
     return tables;
   }
+}
+
+function excessOf(
+  adjRibIn: AdjRibIn,
+  family: AddressFamily,
+  { maxPrefixes }: RibPeerConfig,
+): PrefixExcess | undefined {
+  return adjRibIn.announcedCount(family) > maxPrefixes ? { family, limit: maxPrefixes } : undefined;
 }
 
 function tell(destination: Destination, peer: RibPeer, adjRibOut: AdjRibOut, force: boolean): void {

@@ -4,7 +4,7 @@
 import type { CloseCause } from '../fsm/fsm.ts';
 import type { NegotiatedSession } from '../fsm/negotiate.ts';
 import { CeaseSubcode, ErrorCode } from '../packet/iana.ts';
-import { describeNotification, isHardReset } from '../packet/notification.ts';
+import { describeNotification, isHardReset, meantBy } from '../packet/notification.ts';
 
 /** RFC 4724 §4.2, RFC 8538 §4: whether the peer's routes stay while it comes back. */
 export function isGraceful(cause: CloseCause, session: NegotiatedSession): boolean {
@@ -30,12 +30,17 @@ export function isError(cause: CloseCause): boolean {
   return cause.kind === 'sent' || cause.kind === 'sendHold' || isRefusal(cause);
 }
 
+const REFUSALS: ReadonlySet<number> = new Set([
+  CeaseSubcode.maxPrefixes,
+  CeaseSubcode.connectionRejected,
+  CeaseSubcode.outOfResources,
+]);
+
 /** A NOTIFICATION that the next attempt would most likely earn again. */
 function isRefusal(cause: CloseCause): boolean {
   if (cause.kind !== 'received') return false;
-  const { code, subcode } = cause.notification;
-  if (code !== ErrorCode.cease) return true;
-  return subcode === CeaseSubcode.connectionRejected || subcode === CeaseSubcode.outOfResources;
+  const { code, subcode } = meantBy(cause.notification);
+  return code !== ErrorCode.cease || REFUSALS.has(subcode);
 }
 
 export function describeCause(cause: CloseCause): string {

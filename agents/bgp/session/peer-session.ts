@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net';
 import type { PeerConfig } from '../config.ts';
 import { type Candidate, type CollisionSides, mayStillWin, resolveCollision } from '../fsm/collision.ts';
-import type { CloseCause, StateName } from '../fsm/fsm.ts';
+import type { CloseCause, Event, StateName } from '../fsm/fsm.ts';
 import type { LocalSession, NegotiatedSession } from '../fsm/negotiate.ts';
 import { type Notification, notification } from '../packet/errors.ts';
 import { ErrorCode, FAMILIES } from '../packet/iana.ts';
@@ -65,6 +65,8 @@ export class PeerSession {
   #restart: NodeJS.Timeout | undefined;
   #backoffSeconds = MIN_BACKOFF_SECONDS;
   #isRunning = false;
+  /** Down for what the peer did, until a time is over. */
+  #isHeldDown = false;
   #hadSession: boolean;
   #keepsRoutes = false;
   #shown: StateName = 'Idle';
@@ -129,22 +131,18 @@ export class PeerSession {
 
   start(): void {
     this.#isRunning = true;
+    this.#isHeldDown = false;
     this.#beginConnecting();
   }
 
   /** Ends every connection. */
-  stop(stop: PeerStop): void {
-    this.#isRunning = false;
-    clearTimeout(this.#restart);
-    this.#keepsRoutes = stop.keepRoutes === true;
-    const { cease, hard } = stop;
-    for (const connection of this.#connections()) {
-      connection.dispatch({
-        type: 'ManualStop',
-        hard: hard === true,
-        ...(cease === undefined ? {} : { cease }),
-      });
-    }
+  stop({ cease, hard, keepRoutes }: PeerStop): void {
+    const stop = {
+      type: 'ManualStop',
+      hard: hard === true,
+      ...(cease === undefined ? {} : { cease }),
+    } as const;
+    this.#end(stop, keepRoutes === true);
   }
 
   /** A new session, asked for by the operator or by a change that needs one; no delay. */
@@ -154,10 +152,19 @@ export class PeerSession {
     this.start();
   }
 
+  /** Ends the session for what would happen again at once: for so long the peer is neither called nor listened to. */
+  holdDown(cease: Notification, reason: string, seconds: number): void {
+    this.#end({ type: 'AutomaticStop', cease, reason }, false);
+    this.#isHeldDown = true;
+    this.#restart = setTimeout(() => this.start(), 1000 * seconds);
+  }
+
   /** Takes a changed configuration; the session goes on, timers count from the next OPEN. */
   reconfigure(config: PeerConfig): void {
     const becameActive = this.#config.passive && !config.passive;
+    const mayAnnounceMore = config.rib.maxPrefixes > this.#config.rib.maxPrefixes;
     this.#config = config;
+    if (this.#isHeldDown && mayAnnounceMore) this.start();
     if (becameActive && this.#isRunning && this.#established === undefined) this.#beginConnecting();
   }
 
@@ -192,6 +199,14 @@ export class PeerSession {
   /** A malformed UPDATE that did not cost the session. */
   noteError(reason: string): void {
     this.#lastError = { time: new Date(), reason };
+  }
+
+  #end(event: Event, keepsRoutes: boolean): void {
+    this.#isRunning = false;
+    this.#isHeldDown = false;
+    this.#keepsRoutes = keepsRoutes;
+    clearTimeout(this.#restart);
+    for (const connection of this.#connections()) connection.dispatch(event);
   }
 
   #beginConnecting(): void {

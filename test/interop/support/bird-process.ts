@@ -13,6 +13,8 @@ export interface BirdOptions {
   readonly peer: TestHost;
   /** Statements inside `protocol bgp`. */
   readonly bgp?: string;
+  /** Statements inside its channel for IPv4. */
+  readonly ipv4?: string;
   /** Statements inside each static protocol. */
   readonly ipv4Routes: readonly string[];
   readonly ipv6Routes?: readonly string[];
@@ -121,7 +123,7 @@ protocol bgp P {
   direct;
   connect delay time 1; connect retry time 2; error wait time 1, 2; error forget time 1;
   ${options.bgp ?? ''}
-  ipv4 { import all; export where source ~ [RTS_STATIC, RTS_BGP]; };
+  ipv4 { import all; export where source ~ [RTS_STATIC, RTS_BGP]; ${options.ipv4 ?? ''} };
   ipv6 { import all; export where source ~ [RTS_STATIC, RTS_BGP]; next hop address ${host.ipv6}; };
 }
 `;

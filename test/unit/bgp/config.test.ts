@@ -93,7 +93,9 @@ describe('defaults', () => {
       holdTimeSeconds: 90,
       connectRetrySeconds: 5,
       gracefulRestartSeconds: 120,
+      maxPrefixesRestartSeconds: 300,
       passive: false,
+      rib: expect.objectContaining({ maxPrefixes: 1_000_000 }),
     });
   });
 
@@ -121,6 +123,8 @@ describe('changes', () => {
     [{}, 'none'],
     [{ holdTimeSeconds: 30 }, 'timers'],
     [{ passive: true }, 'timers'],
+    [{ maxPrefixesRestartSeconds: 10 }, 'timers'],
+    [{ maxPrefixes: 10 }, 'rib'],
     [{ importPolicy: { rules: [{ prefix: '10.0.0.0/8', action: 'reject' }], otherwise: 'accept' } }, 'rib'],
     [{ nextHopMode: 'self' }, 'rib'],
     [{ routeReflectorClient: true, holdTimeSeconds: 30 }, 'rib'],

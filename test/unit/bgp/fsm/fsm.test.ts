@@ -45,6 +45,11 @@ const events: Readonly<Record<string, Event>> = {
   'ManualStop with Cease': { type: 'ManualStop', cease },
   'ManualStop hard': { type: 'ManualStop', cease, hard: true },
   'ManualStop silent': { type: 'ManualStop' },
+  AutomaticStop: {
+    type: 'AutomaticStop',
+    cease: { code: 6, subcode: 1, data: new Uint8Array() },
+    reason: 'too many prefixes',
+  },
   ConnectRetryTimer: { type: 'TimerExpires', timer: 'connectRetry' },
   HoldTimer: { type: 'TimerExpires', timer: 'hold' },
   KeepaliveTimer: { type: 'TimerExpires', timer: 'keepalive' },
@@ -90,6 +95,14 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'Idle N6/9 drop down closed',
   ],
   'ManualStop silent': [stay('Idle'), end, end, end, end, 'Idle drop down closed'],
+  AutomaticStop: [
+    stay('Idle'),
+    end,
+    end,
+    'Idle N6/1 drop closed',
+    'Idle N6/9 drop closed',
+    'Idle N6/9 drop down closed',
+  ],
   ConnectRetryTimer: [
     stay('Idle'),
     'Connect drop +connectRetry:5 connect closed',

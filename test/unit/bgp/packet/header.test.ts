@@ -9,6 +9,7 @@ import {
   describeNotification,
   hardReset,
   isHardReset,
+  maxPrefixesReached,
   shutdownData,
 } from '../../../../agents/bgp/packet/notification.ts';
 import { MessageFramer } from '../../../../agents/bgp/session/framing.ts';
@@ -96,6 +97,17 @@ describe('NOTIFICATION', () => {
     expect(decodeNotification(wrapped.data)).toMatchObject(meant);
     expect(describeNotification(wrapped)).toBe(
       'Cease: hard reset (Cease: administrative shutdown, "for good")',
+    );
+  });
+
+  it('RFC 4486: says which limit was reached, inside a hard reset too', () => {
+    const reached = maxPrefixesReached('ipv6Unicast', 70_000);
+    expect(reached).toEqual({ code: 6, subcode: 1, data: hex('0002 01 00011170') });
+    expect(describeNotification(hardReset(reached))).toBe(
+      'Cease: hard reset (Cease: maximum number of prefixes reached, 70000 of ipv6Unicast)',
+    );
+    expect(describeNotification({ ...reached, data: new Uint8Array() })).toBe(
+      'Cease: maximum number of prefixes reached',
     );
   });
 

@@ -99,6 +99,7 @@ export function ribPeer(index: number, shape: PeerShape = {}): RibPeer {
       isClient: false,
       clusterId: LOCAL_ID,
       allowOwnAs: 0,
+      maxPrefixes: 1000,
       ...shape.config,
     },
   };

@@ -14,6 +14,7 @@ import {
   LOCAL_ID,
   lines,
   newRib,
+  type PeerShape,
   ribPeer,
   withdraw,
 } from './rib-support.ts';
@@ -359,5 +360,72 @@ describe('graceful restart, restarting speaker (RFC 4724 §4.1)', () => {
     rib.update('p2', announce(['10.2.0.0/26'], {}));
     rib.endDeferral();
     expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 10.9.0.99']);
+  });
+});
+
+describe('the limit of prefixes', () => {
+  const limited = (...more: readonly PeerShape[]): Rib =>
+    withPeers(
+      ...more.map((shape, index) =>
+        ribPeer(index + 2, { ...shape, config: { maxPrefixes: 2, ...shape.config } }),
+      ),
+    );
+
+  it('is allowed itself; one more is too many, and not taken in with what comes behind it', () => {
+    const rib = limited({});
+    expect(rib.update('p2', announce(['10.2.0.0/26', '10.3.0.0/26'], {}))).toBeUndefined();
+    const excess = rib.update('p2', announce(['10.4.0.0/26', '10.5.0.0/26'], {}));
+    expect(excess).toEqual({ family: 'ipv4Unicast', limit: 2 });
+    expect(rib.adjRibIn('p2')?.size('ipv4Unicast')).toBe(3);
+    rib.peerDown('p2', false);
+    rib.flush();
+    expect(rib.size).toBe(0);
+  });
+
+  it('counts a prefix once, and none that is withdrawn', () => {
+    const rib = limited({});
+    rib.update('p2', announce(['10.2.0.0/26', '10.3.0.0/26'], {}));
+    expect(rib.update('p2', announce(['10.2.0.0/26'], { localPref: 200 }))).toBeUndefined();
+    rib.update('p2', withdraw(['10.2.0.0/26']));
+    expect(rib.update('p2', announce(['10.4.0.0/26'], {}))).toBeUndefined();
+  });
+
+  it('holds for each family and each peer', () => {
+    const rib = limited({}, {});
+    for (const peer of ['p2', 'p3']) {
+      expect(rib.update(peer, announce(['10.2.0.0/26', '10.3.0.0/26'], {}))).toBeUndefined();
+      expect(
+        rib.update(peer, announce(['fd02::/64', 'fd03::/64'], { nextHop: ip('fd09::9') })),
+      ).toBeUndefined();
+    }
+    const excess = rib.update('p3', announce(['fd04::/64'], { nextHop: ip('fd09::9') }));
+    expect(excess).toEqual({ family: 'ipv6Unicast', limit: 2 });
+  });
+
+  it('counts before the import policy: what it rejects takes memory too', () => {
+    const rib = limited({ config: { importPolicy: REJECT_ALL } });
+    rib.update('p2', announce(['10.2.0.0/26', '10.3.0.0/26'], {}));
+    expect(rib.update('p2', announce(['10.4.0.0/26'], {}))).toBeDefined();
+  });
+
+  it('does not count what a restarting peer has left, until it comes again', () => {
+    const rib = limited({});
+    const peer = ribPeer(2, { restarted: true, config: { maxPrefixes: 2 } });
+    rib.update('p2', announce(['10.2.0.0/26', '10.3.0.0/26'], {}));
+    rib.peerDown('p2', true);
+    rib.peerUp(peer);
+    expect(rib.update('p2', announce(['10.4.0.0/26', '10.2.0.0/26'], {}))).toBeUndefined();
+    expect([rib.staleCount('p2'), rib.adjRibIn('p2')?.announcedCount('ipv4Unicast')]).toEqual([1, 2]);
+    rib.update('p2', endOfRib('ipv4Unicast'));
+    expect([rib.staleCount('p2'), rib.adjRibIn('p2')?.announcedCount('ipv4Unicast')]).toEqual([0, 2]);
+    expect(rib.update('p2', announce(['10.5.0.0/26'], {}))).toBeDefined();
+  });
+
+  it('is judged again when it changes', () => {
+    const rib = limited({});
+    rib.update('p2', announce(['10.2.0.0/26', '10.3.0.0/26'], {}));
+    const { config } = ribPeer(2);
+    expect(rib.reconfigure('p2', { ...config, maxPrefixes: 2 })).toBeUndefined();
+    expect(rib.reconfigure('p2', { ...config, maxPrefixes: 1 })).toEqual({ family: 'ipv4Unicast', limit: 1 });
   });
 });

@@ -13,6 +13,7 @@ import { packAnnouncements } from '../../../../agents/bgp/packet/update.ts';
 import { Speaker } from '../../../../agents/bgp/speaker.ts';
 import { EventLog } from '../../../../lib/events/event-log.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
+import type { BgpdConfigurationInput } from '../../../../lib/protocol/bgpd.ts';
 import { until } from '../../../support/until.ts';
 import { hex, INTERNAL } from '../packet/codec-support.ts';
 import { cidr, ip } from '../rib/rib-support.ts';
@@ -28,6 +29,17 @@ const theirs: LocalSession = {
 };
 const context: CodecContext = INTERNAL;
 
+function configOf(more: Partial<BgpdConfigurationInput>): SpeakerConfig {
+  const parsed = parseConfiguration({
+    routerId: '127.0.0.1',
+    asn: 65000,
+    kernel: { enabled: false },
+    ...more,
+  });
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
+  return speakerConfig(parsed.configuration, new Map());
+}
+
 describe('a speaker', () => {
   let speaker: Speaker;
   let events: EventLog;
@@ -36,17 +48,13 @@ describe('a speaker', () => {
 
   beforeEach(async () => {
     port = await freePort();
-    const parsed = parseConfiguration({
-      routerId: '127.0.0.1',
-      asn: 65000,
+    const config = configOf({
       listen: [{ address: '127.0.0.1', port }],
       peers: [{ name: 'raw', address: '127.0.0.2', asn: 65000, passive: true }],
       originate: ['10.1.0.0/26'],
-      kernel: { enabled: false },
     });
-    if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
     events = new EventLog({ host: 'test' });
-    speaker = new Speaker(speakerConfig(parsed.configuration, new Map()), {
+    speaker = new Speaker(config, {
       log: silentLogger(),
       events,
       isRestart: false,
@@ -219,6 +227,114 @@ describe('a speaker', () => {
   });
 });
 
+describe('a peer that announces more than it may', () => {
+  let speaker: Speaker;
+  let port: number;
+  const peers: RawPeer[] = [];
+
+  const config = (maxPrefixes: number, maxPrefixesRestartSeconds: number): SpeakerConfig =>
+    configOf({
+      listen: [{ address: '127.0.0.1', port }],
+      peers: [
+        {
+          name: 'raw',
+          address: '127.0.0.2',
+          asn: 65000,
+          passive: true,
+          maxPrefixes,
+          maxPrefixesRestartSeconds,
+        },
+      ],
+    });
+
+  beforeEach(async () => {
+    port = await freePort();
+  });
+  afterEach(async () => {
+    for (const peer of peers.splice(0)) peer.close();
+    await speaker.leave();
+  });
+
+  async function begin(restartSeconds: number): Promise<RawPeer> {
+    speaker = new Speaker(config(2, restartSeconds), {
+      log: silentLogger(),
+      events: new EventLog({ host: 'test' }),
+      isRestart: false,
+      random: () => 0.5,
+    });
+    await speaker.start();
+    return established();
+  }
+
+  async function established(): Promise<RawPeer> {
+    const peer = await connected();
+    peer.send(localOpen(theirs));
+    peer.send({ type: 'keepalive' });
+    await peer.next('update');
+    return peer;
+  }
+
+  async function connected(): Promise<RawPeer> {
+    const peer = await RawPeer.connect(port, '127.0.0.2');
+    peers.push(peer);
+    return peer;
+  }
+
+  function announce(peer: RawPeer, ...prefixes: string[]): void {
+    const attributes = { origin: 'igp' as const, asPath: [], nextHop: ip('10.9.0.2') };
+    const messages = packAnnouncements('ipv4Unicast', attributes, prefixes.map(cidr), context) ?? [];
+    for (const octets of messages) peer.sendOctets(octets);
+  }
+
+  const tooMany = async (peer: RawPeer): Promise<void> => {
+    announce(peer, '10.2.0.0/26', '10.3.0.0/26');
+    await until('both are there', () => speaker.rib.size === 2);
+    announce(peer, '10.4.0.0/26');
+    expect(describeNotification(await peer.next('notification'))).toBe(
+      'Cease: hard reset (Cease: maximum number of prefixes reached, 2 of ipv4Unicast)',
+    );
+    expect(await peer.ended).toBe('closed');
+  };
+  const status = (): string => {
+    const { state, lastError } = speaker.peer('raw')?.status ?? {};
+    return `${state}: ${lastError?.reason}`;
+  };
+
+  it('loses its session and its routes, although it restarts gracefully, and is not listened to', async () => {
+    await tooMany(await begin(300));
+    await until('its routes are gone', () => speaker.rib.size === 0);
+    expect(status()).toMatch(
+      /^Idle: sent NOTIFICATION .*: more than 2 prefixes of ipv4Unicast; no session for 300 s$/,
+    );
+    expect(await (await connected()).ended).toMatch(/closed|ECONNRESET/);
+  });
+
+  it('gets another session when its time is over', async () => {
+    await tooMany(await begin(1));
+    await until('it is waited for again', () => speaker.peer('raw')?.status.state === 'Active');
+    await established();
+  });
+
+  it('gets another session at once when it is reset, or when it may announce more', async () => {
+    const peer = await begin(300);
+    await tooMany(peer);
+    speaker.peer('raw')?.reset(4);
+    await tooMany(await established());
+    await speaker.reconfigure(config(3, 300));
+    const again = await established();
+    announce(again, '10.2.0.0/26', '10.3.0.0/26', '10.4.0.0/26');
+    await until('all are there', () => speaker.rib.size === 3);
+  });
+
+  it('loses its session when the limit is lowered below what it has announced', async () => {
+    const peer = await begin(300);
+    announce(peer, '10.2.0.0/26', '10.3.0.0/26');
+    await until('both are there', () => speaker.rib.size === 2);
+    await speaker.reconfigure(config(1, 300));
+    expect(describeNotification(await peer.next('notification'))).toContain('1 of ipv4Unicast');
+  });
+});
+
 describe('a speaker whose peer does not answer for a while', () => {
   const peer = { name: 'raw', address: '127.0.0.2', asn: 65000, connectRetrySeconds: 1 };
   let speaker: Speaker;
@@ -229,18 +345,8 @@ describe('a speaker whose peer does not answer for a while', () => {
     await speaker.leave();
   });
 
-  const config = (port: number, more: object): SpeakerConfig => {
-    const parsed = parseConfiguration({
-      routerId: '127.0.0.1',
-      asn: 65000,
-      listen: [],
-      peers: [{ ...peer, port, ...more }],
-      kernel: { enabled: false },
-      selectionDeferralSeconds: 1,
-    });
-    if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
-    return speakerConfig(parsed.configuration, new Map());
-  };
+  const config = (port: number, more: object): SpeakerConfig =>
+    configOf({ listen: [], peers: [{ ...peer, port, ...more }], selectionDeferralSeconds: 1 });
 
   it('offers in its OPEN what holds when it sends it, not when it began to try', async () => {
     const port = await freePort();
