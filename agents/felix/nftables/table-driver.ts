@@ -10,8 +10,14 @@ import type { DataplaneState } from './render/dataplane-state.ts';
 import { TABLE } from './render/layout.ts';
 import { differences, type Listing, parseListing } from './render/listing.ts';
 import { epochOfName, NumbersExhausted } from './render/numbering.ts';
-import { type Operation, record, renderTransaction } from './render/operations.ts';
-import { type Plan, type PlannedTransaction, Planner, UNREACHABLE_MS } from './render/plan.ts';
+import { chunks, type Operation, record, renderTransaction } from './render/operations.ts';
+import {
+  OPERATIONS_PER_TRANSACTION,
+  type Plan,
+  type PlannedTransaction,
+  Planner,
+  UNREACHABLE_MS,
+} from './render/plan.ts';
 import { Renderer } from './render/renderer.ts';
 import { NftTable } from './render/table.ts';
 
@@ -36,6 +42,8 @@ export interface TableUpdate {
 }
 
 const MOST_ATTEMPTS = 4;
+/** How long a refused sweep is left alone. */
+const SWEEP_RETRY_MS = 10_000;
 
 export class TableDriver {
   readonly #options: TableDriverOptions;
@@ -48,9 +56,11 @@ export class TableDriver {
   #generation = 0;
   /** A commit's outcome is unknown: the kernel may be a generation ahead. */
   #isGenerationUnknown = false;
-  /** The table's objects are of other epochs, or unknown: all of them go, a second after the next switch. */
-  #hasForeignEpochs = false;
-  #sweepAtMs: number | undefined;
+  /** When the base chains were led to an epoch, while objects of those before it may be there. */
+  #switches: readonly { readonly epoch: number; readonly atMs: number }[] = [];
+  #sweepRefusedUntilMs = 0;
+  /** Chains with a hook that may be there, and their declarations: they outlive epochs, so what is not wanted is emptied. */
+  readonly #baseChains = new Map<string, string>();
   #cleanUpAtMs: number | undefined;
   #rulesetGeneration: number | undefined;
   /** The kernel has counted more changes than ours. */
@@ -84,7 +94,10 @@ export class TableDriver {
 
   /** Monotonic milliseconds at which `update` should be called even if nothing changes. */
   get dueAtMs(): number | undefined {
-    const times = [this.#sweepAtMs, this.#cleanUpAtMs].filter((time) => time !== undefined);
+    const [oldest] = this.#switches;
+    const sweepAtMs =
+      oldest === undefined ? undefined : Math.max(oldest.atMs + UNREACHABLE_MS, this.#sweepRefusedUntilMs);
+    const times = [sweepAtMs, this.#cleanUpAtMs].filter((time) => time !== undefined);
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
@@ -95,6 +108,7 @@ export class TableDriver {
   async start(): Promise<void> {
     await this.#generations.start();
     const listing = await this.#list('terseJson');
+    for (const [name, declaration] of listing?.baseChains ?? []) this.#baseChains.set(name, declaration);
     if (listing?.ruleCounts.has('forward') === true) {
       this.#adopt(listing);
       return;
@@ -134,8 +148,8 @@ export class TableDriver {
     if (now === this.#rulesetGeneration && !this.#hasForeignWrite) return false;
     if (this.#renderer === undefined) return await this.#checkAdopted(now);
     const listing = await this.#list('json');
-    if (this.#sweepAtMs !== undefined && listing !== undefined) return false;
-    const different = listing === undefined ? ['the table'] : differences(this.#planner.programmed, listing);
+    const different =
+      listing === undefined ? ['the table'] : differences(this.#planner.programmed, listing, this.#epoch);
     this.#rulesetGeneration = now;
     this.#hasForeignWrite = false;
     if (different.length === 0) return false;
@@ -170,7 +184,7 @@ export class TableDriver {
       return await this.#updateOnce();
     }
     const kernelMs = await this.#perform(plan.transactions);
-    this.#planner.performed();
+    this.#planner.performed(this.#options.nowMs());
     this.#afterUpdate(plan, replacing, generationMoved);
     const operations = plan.transactions.reduce((sum, transaction) => sum + transaction.operations.length, 0);
     const transactions = plan.transactions.length;
@@ -178,7 +192,7 @@ export class TableDriver {
   }
 
   async #newEpoch(): Promise<Renderer> {
-    this.#hasForeignEpochs ||= this.#epoch > 0;
+    this.#rememberBaseChains();
     this.#epoch++;
     const generation = await this.#generations.next(this.#generation);
     const { state, numberLimit } = this.#options;
@@ -190,8 +204,20 @@ export class TableDriver {
     });
     this.#renderer = renderer;
     this.#planner = new Planner(new NftTable());
+    for (const [name, declaration] of this.#baseChains) {
+      this.#planner.programmed.setChain({ name, role: 'base', declaration, rules: ['of another epoch'] });
+    }
+    this.#planner.note(this.#planner.programmed.takeTouched());
     this.#cleanUpAtMs = undefined;
     return renderer;
+  }
+
+  /** Wanted or programmed: after an unknown outcome either may be there. */
+  #rememberBaseChains(): void {
+    const desired = this.#renderer?.table.chains.values() ?? [];
+    for (const { name, role, declaration } of [...desired, ...this.#planner.programmed.chains.values()]) {
+      if (role === 'base') this.#baseChains.set(name, declaration);
+    }
   }
 
   async #plan(renderer: Renderer, isReplacement: boolean): Promise<{ plan: Plan; generationMoved: boolean }> {
@@ -230,7 +256,7 @@ export class TableDriver {
     this.#cleanUpAtMs = plan.cleanUpInMs === undefined ? undefined : now + plan.cleanUpInMs;
     if (replaced !== undefined) {
       this.#replaceBecause = undefined;
-      if (this.#hasForeignEpochs) this.#sweepAtMs = now + UNREACHABLE_MS;
+      if (this.#epoch > 1) this.#switches = [...this.#switches, { epoch: this.#epoch, atMs: now }];
       events.emit({
         component: 'agent',
         kind: 'kernelResynced',
@@ -242,15 +268,23 @@ export class TableDriver {
       events.emit({ component: 'agent', kind: 'generationMoved', generation: this.#generation });
   }
 
-  /** Deletes what other epochs have left, a second after nothing leads to it any more. */
+  /** Deletes what earlier epochs have left, a second after nothing leads to it any more. */
   async sweep(): Promise<void> {
-    if (this.#sweepAtMs === undefined || this.#options.nowMs() < this.#sweepAtMs) return;
-    this.#sweepAtMs = undefined;
+    const now = this.#options.nowMs();
+    const due = this.#switches.filter(({ atMs }) => atMs + UNREACHABLE_MS <= now);
+    const switched = due.at(-1)?.epoch;
+    if (switched === undefined || now < this.#sweepRefusedUntilMs) return;
     const listing = await this.#list('terseJson');
-    if (listing === undefined) return;
-    const stale = listing.objects.filter(({ name }) => (epochOfName(name) ?? this.#epoch) !== this.#epoch);
-    if (stale.length > 0) await this.#commit(sweepOperations(stale));
-    this.#hasForeignEpochs = false;
+    const stale = listing?.objects.filter(({ name }) => (epochOfName(name) ?? switched) < switched) ?? [];
+    try {
+      for (const operations of splitSweep(stale)) await this.#commit(operations);
+    } catch (error) {
+      if (!(error instanceof KernelWriteError) || error.type.code !== 'refused') throw error;
+      this.#options.logger.warn('what earlier epochs left cannot be deleted yet', { error });
+      this.#sweepRefusedUntilMs = now + SWEEP_RETRY_MS;
+      return;
+    }
+    this.#switches = this.#switches.filter(({ epoch }) => epoch > switched);
   }
 
   async #onWriteError(error: KernelWriteError, attempt: number): Promise<void> {
@@ -262,7 +296,6 @@ export class TableDriver {
       cause: error.message.slice(0, 300),
     });
     this.#replaceBecause = `kernel write failed: ${error.type.code}`;
-    this.#hasForeignEpochs = true;
     if (error.type.code !== 'refused') this.#isGenerationUnknown = true;
     if (error.type.code === 'refused' && attempt >= 2) await this.#leaveOutFaulty();
   }
@@ -305,7 +338,6 @@ export class TableDriver {
   #adopt(listing: Listing): void {
     this.#epoch = Math.max(0, ...listing.epochs);
     this.#generation = listing.generation ?? 0;
-    this.#hasForeignEpochs = true;
     this.#options.logger.info('table of an earlier agent found', {
       epoch: this.#epoch,
       generation: this.#generation,
@@ -332,14 +364,17 @@ async function faultyOf(
   ];
 }
 
-/** Rules first (they hold chains and sets), then elements (they hold chains), then chains, then sets. */
-function sweepOperations(stale: Listing['objects']): readonly Operation[] {
+/** Rules first (they hold chains and sets), then elements (they hold chains), then chains, then sets; cut to what a buffer takes. */
+function splitSweep(stale: Listing['objects']): readonly (readonly Operation[])[] {
   const chains = stale.filter(({ kind }) => kind === 'chain');
   const sets = stale.filter(({ kind }) => kind !== 'chain');
-  return [
-    ...chains.map(({ name }): Operation => ({ type: 'emptyChain', name })),
-    ...sets.map(({ kind, name }): Operation => ({ type: 'emptySet', kind, name })),
-    ...chains.map(({ name }): Operation => ({ type: 'deleteObject', kind: 'chain', name })),
-    ...sets.map(({ kind, name }): Operation => ({ type: 'deleteObject', kind, name })),
-  ];
+  return chunks(
+    [
+      ...chains.map(({ name }): Operation => ({ type: 'emptyChain', name })),
+      ...sets.map(({ kind, name }): Operation => ({ type: 'emptySet', kind, name })),
+      ...chains.map(({ name }): Operation => ({ type: 'deleteObject', kind: 'chain', name })),
+      ...sets.map(({ kind, name }): Operation => ({ type: 'deleteObject', kind, name })),
+    ],
+    OPERATIONS_PER_TRANSACTION,
+  );
 }

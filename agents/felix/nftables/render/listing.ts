@@ -12,6 +12,8 @@ export interface ListedObject {
 
 export interface Listing {
   readonly objects: readonly ListedObject[];
+  /** What each chain that hooks into the kernel was declared as. */
+  readonly baseChains: ReadonlyMap<string, string>;
   readonly ruleCounts: ReadonlyMap<string, number>;
   readonly elements: ReadonlyMap<string, ReadonlyMap<string, string>>;
   /** From the first rule of `forward`. */
@@ -24,6 +26,7 @@ export function parseListing(json: unknown): Listing | undefined {
   const entries = field(json, 'nftables');
   if (!Array.isArray(entries)) return undefined;
   const objects: ListedObject[] = [];
+  const baseChains = new Map<string, string>();
   const ruleCounts = new Map<string, number>();
   const elements = new Map<string, ReadonlyMap<string, string>>();
   let generation: number | undefined;
@@ -32,8 +35,10 @@ export function parseListing(json: unknown): Listing | undefined {
       const name = field(field(entry, kind), 'name');
       if (typeof name !== 'string') continue;
       objects.push({ kind, name });
-      if (kind === 'chain') ruleCounts.set(name, ruleCounts.get(name) ?? 0);
-      else elements.set(name, parseElements(field(field(entry, kind), 'elem')));
+      if (kind === 'chain') {
+        ruleCounts.set(name, ruleCounts.get(name) ?? 0);
+        addBaseChain(baseChains, name, field(entry, kind));
+      } else elements.set(name, parseElements(field(field(entry, kind), 'elem')));
     }
     const rule = field(entry, 'rule');
     const chain = field(rule, 'chain');
@@ -42,11 +47,11 @@ export function parseListing(json: unknown): Listing | undefined {
     ruleCounts.set(chain, (ruleCounts.get(chain) ?? 0) + 1);
   }
   const epochs = new Set(objects.flatMap(({ name }) => epochOfName(name) ?? []));
-  return { objects, ruleCounts, elements, generation, epochs };
+  return { objects, baseChains, ruleCounts, elements, generation, epochs };
 }
 
-/** Names of what differs; none if the table is as it was programmed. */
-export function differences(programmed: NftTable, listing: Listing): readonly string[] {
+/** Names of what differs; none if the table is as it was programmed. What epochs before this one have left does not count. */
+export function differences(programmed: NftTable, listing: Listing, epoch: number): readonly string[] {
   const result: string[] = [];
   const listed = new Set(listing.objects.map(({ name }) => name));
   for (const [name, chain] of programmed.chains) {
@@ -57,8 +62,10 @@ export function differences(programmed: NftTable, listing: Listing): readonly st
     if (!listed.has(name)) result.push(name);
     else if (!isDynamic && !sameElements(set.elements, listing.elements.get(name))) result.push(name);
   }
-  for (const name of listed)
-    if (!programmed.chains.has(name) && !programmed.sets.has(name)) result.push(name);
+  for (const name of listed) {
+    const isOfEarlierEpoch = (epochOfName(name) ?? epoch) < epoch;
+    if (!isOfEarlierEpoch && !programmed.chains.has(name) && !programmed.sets.has(name)) result.push(name);
+  }
   return result;
 }
 
@@ -74,6 +81,12 @@ function sameElements(
     if (listed.get(canonical) !== text) return false;
   }
   return true;
+}
+
+function addBaseChain(baseChains: Map<string, string>, name: string, chain: unknown): void {
+  const [type, hook, priority] = ['type', 'hook', 'prio'].map((name) => field(chain, name));
+  if (typeof type !== 'string' || typeof hook !== 'string' || typeof priority !== 'number') return;
+  baseChains.set(name, `type ${type} hook ${hook} priority ${priority}; policy accept;`);
 }
 
 /** The first expression of the fast path: `ct mark & mask == generation << 20`, which nft also prints as a prefix. */

@@ -59,7 +59,8 @@ function preparationRank(operation: Operation): number {
   return operation.type === 'setRules' ? 10 : rank(operation);
 }
 
-function chunks<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
+/** Parts of at most `size`, in order. */
+export function chunks<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
   const result: (readonly T[])[] = [];
   for (let start = 0; start < items.length; start += size) result.push(items.slice(start, start + size));
   return result;

@@ -31,10 +31,12 @@ export interface Plan {
 export const UNREACHABLE_MS = 1_000;
 
 export interface PlanLimits {
-  /** Operations in one transaction: what the smallest socket buffer takes. A larger `change` is not planned. */
+  /** A larger `change` is not planned. */
   readonly operationsPerTransaction: number;
 }
-const DEFAULT_LIMITS: PlanLimits = { operationsPerTransaction: 2_000 };
+/** What the smallest socket buffer takes. */
+export const OPERATIONS_PER_TRANSACTION = 2_000;
+const DEFAULT_LIMITS: PlanLimits = { operationsPerTransaction: OPERATIONS_PER_TRANSACTION };
 
 interface Draft {
   readonly prepare: Operation[];
@@ -53,6 +55,8 @@ export class Planner {
   readonly #touchedObjects = new Set<string>();
   readonly #touchedElements = new Map<string, Set<string>>();
   readonly #unreachableSince = new Map<string, number>();
+  /** What the plan at hand makes unreachable: its second begins with the commit. */
+  #newlyUnreachable: readonly string[] = [];
 
   constructor(programmed: NftTable, limits: PlanLimits = DEFAULT_LIMITS) {
     this.programmed = programmed;
@@ -89,8 +93,10 @@ export class Planner {
     };
   }
 
-  /** Called when a whole plan was performed: only what waits for its clean-up is looked at again. */
-  performed(): void {
+  /** Called when a whole plan was performed, with the time of then: only what waits for its clean-up is looked at again. */
+  performed(nowMs: number): void {
+    for (const id of this.#newlyUnreachable) this.#unreachableSince.set(id, nowMs);
+    this.#newlyUnreachable = [];
     const waiting = [...this.#unreachableSince.keys()];
     this.#touchedObjects.clear();
     this.#touchedElements.clear();
@@ -155,14 +161,16 @@ export class Planner {
     for (const id of this.#unreachableSince.keys())
       if (!draft.cleanUp.has(id)) this.#unreachableSince.delete(id);
     const operations: Operation[] = [];
+    const newlyUnreachable: string[] = [];
     let nextInMs: number | undefined;
     for (const [id, deletions] of draft.cleanUp) {
-      const since = this.#unreachableSince.get(id) ?? nowMs;
-      this.#unreachableSince.set(id, since);
-      const leftMs = since + UNREACHABLE_MS - nowMs;
+      const since = this.#unreachableSince.get(id);
+      if (since === undefined) newlyUnreachable.push(id);
+      const leftMs = (since ?? nowMs) + UNREACHABLE_MS - nowMs;
       if (leftMs <= 0) operations.push(...deletions);
       else nextInMs = Math.min(nextInMs ?? leftMs, leftMs);
     }
+    this.#newlyUnreachable = newlyUnreachable;
     return { operations, nextInMs };
   }
 
@@ -213,7 +221,13 @@ function planChain(chain: NftChain, programmed: NftChain | undefined, draft: Dra
 function planChainAway(chain: NftChain, draft: Draft): void {
   const { name } = chain;
   if (chain.role === 'base') {
-    if (chain.rules.length > 0) draft.generation.push({ type: 'emptyChain', name });
+    const emptied: NftChain = { ...chain, rules: [] };
+    // Made where somebody has taken it away meanwhile: what is not there cannot be emptied.
+    const operations: Operation[] = [
+      { type: 'defineChain', chain: emptied },
+      { type: 'setRules', chain: emptied, isNew: false },
+    ];
+    if (chain.rules.length > 0) draft.generation.push(...operations);
     return;
   }
   draft.cleanUp.set(name, [

@@ -28,6 +28,7 @@ export class NetpolBed {
   #externals = new Map<string, Namespace>();
   #pods = new Map<string, { readonly host: TestHost; readonly pod: TestPod }>();
   readonly #feeds = new Map<string, CalcFeed>();
+  #hasNewPods = false;
   servers = new Servers();
 
   private constructor(fabric: Fabric, hosts: ReadonlyMap<string, TestHost>) {
@@ -73,6 +74,16 @@ export class NetpolBed {
       await this.#addPod(metadata.namespace ?? '', spec.pod, spec.node, address, spec.ports ?? []);
     }
     await Promise.all([...this.#feeds.values()].map((feed) => feed.store(resources)));
+    if (this.#hasNewPods) await this.#linksUp();
+    this.#hasNewPods = false;
+  }
+
+  /** A link that has been raised loses packets for a moment. */
+  async #linksUp(): Promise<void> {
+    for (const { dataplane } of this.hosts.values()) {
+      for (const key of dataplane.state.endpoints.keys())
+        await dataplane.waitForEndpoint(key, 0, AbortSignal.timeout(10_000));
+    }
   }
 
   /** A calculation graph that starts anew, as with a new agent. */
@@ -128,6 +139,7 @@ export class NetpolBed {
     const host = this.hosts.get(node);
     if (host === undefined) throw new Error(`no host ${node}`);
     const pod = await host.addPod(namespace, name, [ip]);
+    this.#hasNewPods = true;
     this.#pods.set(`${namespace}/${name}`, { host, pod });
     this.#listen(pod.namespace, { ip, ports });
     const others = [...this.hosts.values()].filter((other) => other !== host);

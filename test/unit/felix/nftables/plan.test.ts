@@ -115,6 +115,18 @@ describe('a plan', () => {
     expect(cleanUp).toContain('delete chain inet calico stamp_1_v1');
   });
 
+  it('counts the second before a clean-up from the commit, not from the plan', () => {
+    const bench = loaded(ALLOW_80);
+    bench.commitMs = 1_500;
+    bench.change(selectorUpdate('s:one'), policyUpdate([]));
+    bench.commitMs = 0;
+    expect(phasesOf(bench.change())).toEqual([]);
+    bench.nowMs += 900;
+    expect(phasesOf(bench.change())).toEqual([]);
+    bench.nowMs += 100;
+    expect(phasesOf(bench.change())).toEqual(['cleanUp']);
+  });
+
   it('moves the generation when an endpoint goes, so that its address can be another’s', () => {
     const bench = loaded(ALLOW_80);
     const plan = bench.change(endpointRemove('a'), { type: 'memberRemove', net: '10.0.0.3/32' });

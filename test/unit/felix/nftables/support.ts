@@ -115,6 +115,8 @@ export class TableBench {
   readonly renderer: Renderer;
   nowMs = 0;
   generation = 1;
+  /** How long the kernel takes for a plan. */
+  commitMs = 0;
 
   constructor(options: Partial<RendererOptions> = {}) {
     this.renderer = new Renderer(this.state, { epoch: 1, generation: 1, ...options });
@@ -133,7 +135,8 @@ export class TableBench {
       plan = this.planner.plan(this.renderer.table, this.nowMs);
     }
     for (const { operations } of plan.transactions) record(this.planner.programmed, operations);
-    this.planner.performed();
+    this.nowMs += this.commitMs;
+    this.planner.performed(this.nowMs);
     return { ...plan, movedGeneration };
   }
 }
