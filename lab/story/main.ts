@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ProcessError } from '../../lib/process/process-error.ts';
 import { callControl } from '../control.ts';
 import { etcdctlEnvironment } from '../etcd.ts';
 import { LabCluster } from './lab-cluster.ts';
@@ -42,7 +43,7 @@ async function main(args: readonly string[]): Promise<void> {
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof SceneError)) throw error;
+  if (!(error instanceof SceneError || error instanceof ProcessError)) throw error;
   console.error(`\n${error.message}`);
   process.exitCode = 1;
 }
