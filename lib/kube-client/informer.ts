@@ -42,6 +42,15 @@ interface WatchLine {
   };
 }
 
+/** The callback threw. */
+class TakeError extends Error {
+  override readonly name = 'TakeError';
+
+  constructor(key: string, options: ErrorOptions) {
+    super(`the change of ${key} was not taken`, options);
+  }
+}
+
 function objectKey(object: Resource): string {
   const { namespace, name } = object.metadata;
   return namespace === undefined ? name : `${namespace}/${name}`;
@@ -90,8 +99,9 @@ export class Informer {
         if (performance.now() - started < SHORT_WATCH_MS) await waitFor(backoff.next(), signal);
       } catch (error) {
         if (signal.aborted) return;
-        mustList = mustList || isStatus(error, 410);
-        if (!isStatus(error, 410)) logger.warn('watch of the API ended', { kind: kind.plural, error });
+        mustList ||= isStatus(error, 410) || error instanceof TakeError;
+        if (error instanceof TakeError) logger.error('a change was not taken', { kind: kind.plural, error });
+        else if (!isStatus(error, 410)) logger.warn('watch of the API ended', { kind: kind.plural, error });
         await waitFor(backoff.next(), signal);
       }
     }
@@ -157,8 +167,15 @@ export class Informer {
     const previous = this.#objects.get(key);
     if (object === undefined) this.#objects.delete(key);
     else this.#objects.set(key, object);
-    const isSame = object?.metadata.resourceVersion === previous?.metadata.resourceVersion;
-    if (!isSame) this.#options.callbacks.onObject(key, object, previous);
+    if (object?.metadata.resourceVersion === previous?.metadata.resourceVersion) return;
+    try {
+      this.#options.callbacks.onObject(key, object, previous);
+    } catch (error) {
+      // What was not taken is not known: it is said again after the next list.
+      if (previous === undefined) this.#objects.delete(key);
+      else this.#objects.set(key, previous);
+      throw new TakeError(key, { cause: error });
+    }
   }
 
   #selectors(): Record<string, string> {

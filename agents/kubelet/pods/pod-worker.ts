@@ -43,10 +43,13 @@ export class PodWorker {
   #killAtMs = Number.POSITIVE_INFINITY;
   #hasSaidKilling = false;
   #backOffSaid = '';
+  /** Nothing of it is on disk yet. */
+  #isNew: boolean;
 
   /** With a record alone, of a pod that is gone, it only cleans up. */
   constructor(context: PodContext, source: Pod | PodRecord, pod: Pod | undefined, after: Promise<void>) {
     this.#context = context;
+    this.#isNew = !('version' in source);
     this.#record = 'version' in source ? source : newRecord(context, source);
     this.#pod = pod;
     const { namespace, name, uid } = this.#record;
@@ -141,6 +144,7 @@ export class PodWorker {
   /** One step towards a running pod, and its status. */
   async #advance(pod: Pod): Promise<Step> {
     const signal = this.#bringUp.signal;
+    this.#admit(pod);
     await this.#sandbox.check(signal);
     const spec = pod.spec ?? { containers: [] };
     const views = await this.#containers.views(signal);
@@ -160,6 +164,15 @@ export class PodWorker {
     const nowMs = this.#context.now().getTime();
     const waits = [...plan.backOff.values()].map((untilMs) => Math.max(0, untilMs - nowMs));
     return { isDone: false, waitMs: Math.min(RELIST_MS, ...waits) };
+  }
+
+  /** On disk before anything is made for it. A disk that is full keeps the pod waiting, and says so. */
+  #admit(pod: Pod): void {
+    if (!this.#isNew) return;
+    this.#context.records.write(this.#record);
+    this.#isNew = false;
+    const revision = Number(pod.metadata.resourceVersion);
+    emitPodEvent(this.#context, 'podAdmitted', this.#record, { revision });
   }
 
   async #start(pod: Pod, plan: ContainerPlan, signal: AbortSignal): Promise<void> {
@@ -300,7 +313,7 @@ function knownIps(pod: Pod, result: string | undefined): readonly string[] {
 
 function newRecord(context: PodContext, pod: Pod): PodRecord {
   const { namespace = 'default', name, uid = '' } = pod.metadata;
-  const record: PodRecord = {
+  return {
     version: 1,
     uid,
     namespace,
@@ -313,7 +326,4 @@ function newRecord(context: PodContext, pod: Pod): PodRecord {
     attempts: {},
     toRelease: [],
   };
-  context.records.write(record);
-  emitPodEvent(context, 'podAdmitted', record, { revision: Number(pod.metadata.resourceVersion) });
-  return record;
 }

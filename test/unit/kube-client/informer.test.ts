@@ -79,6 +79,30 @@ describe('Informer', () => {
     expect(followed.revisions).toEqual(followed.revisions.toSorted((a, b) => a - b));
   }, 30_000);
 
+  it('says a change again whose callback threw, until it is taken', async () => {
+    const taken: string[] = [];
+    let throws = 2;
+    const informer = new Informer({
+      client: api.client(),
+      kind: NAMESPACES,
+      labelSelector: 'stubborn=yes',
+      logger: silentLogger(),
+      callbacks: {
+        onObject: (key) => {
+          if (throws-- > 0) throw new Error('disk full');
+          taken.push(key);
+        },
+      },
+    });
+    informer.start();
+    ending.push(() => informer.stop());
+    await until('in sync', () => informer.isSynced);
+    await createNamespace('stubborn', { stubborn: 'yes' });
+    await until('taken', () => taken.includes('stubborn'));
+    expect(throws).toBeLessThan(0);
+    expect(taken).toEqual(['stubborn']);
+  }, 30_000);
+
   it('selects by label: what loses the label is gone for it', async () => {
     const followed = follow(api.client(), 'tier=gold');
     await until('in sync', () => followed.informer.isSynced);
