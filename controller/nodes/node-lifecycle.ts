@@ -46,6 +46,8 @@ export class NodeLifecycle implements Startable {
   readonly #leases: Informer;
   readonly #pods: Informer;
   readonly #stopping = new AbortController();
+  /** What the API answered when it was asked about a silent lease, and what the watch said then. */
+  readonly #asked = new Map<string, { readonly watched: string; readonly renewTime: string }>();
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: NodeLifecycleOptions) {
@@ -94,6 +96,7 @@ export class NodeLifecycle implements Startable {
       return;
     }
     this.#health.forget(name);
+    this.#asked.delete(name);
     events.emit({ component: 'controller', kind: 'nodeLeft', object: `Node/${name}` });
     for (const pod of this.#pods.objects.values()) void this.#removeIfOrphan(pod);
   }
@@ -109,8 +112,24 @@ export class NodeLifecycle implements Startable {
   }
 
   #renewTime(node: string): string {
-    const lease = this.#leases.objects.get(`${LEASE_NAMESPACE}/${node}`);
-    return String((lease?.spec as { renewTime?: string } | undefined)?.renewTime ?? '');
+    const watched = renewTimeOf(this.#leases.objects.get(`${LEASE_NAMESPACE}/${node}`));
+    const asked = this.#asked.get(node);
+    return asked?.watched === watched ? asked.renewTime : watched;
+  }
+
+  /**
+   * Whether the lease has not been renewed behind the back of a watch that stalls. Asked before a node is called silent,
+   * since every watch of this process may stall at once while etcd answers. Throws where it cannot be asked.
+   */
+  async #isSilent(node: string, signal: AbortSignal): Promise<boolean> {
+    const lease = await this.#options.client.find(LEASES, LEASE_NAMESPACE, node, { signal });
+    const renewTime = renewTimeOf(lease);
+    if (renewTime === this.#renewTime(node)) return true;
+    const watched = renewTimeOf(this.#leases.objects.get(`${LEASE_NAMESPACE}/${node}`));
+    this.#asked.set(node, { watched, renewTime });
+    this.#health.observe(node, renewTime);
+    this.#options.logger.warn('a lease was renewed and the watch does not say so', { node });
+    return false;
   }
 
   async #judge(node: NodeView, signal: AbortSignal): Promise<void> {
@@ -128,6 +147,7 @@ export class NodeLifecycle implements Startable {
   async #markNotReady(node: NodeView, signal: AbortSignal): Promise<void> {
     const conditions = node.status?.conditions ?? [];
     if (conditions.find(({ type }) => type === 'Ready')?.status !== 'True') return;
+    if (!(await this.#isSilent(node.metadata.name, signal))) return;
     const { client, recorder, events, logger, now } = this.#options;
     const { name } = node.metadata;
     const lastTransitionTime = `${now().toISOString().slice(0, 19)}Z`;
@@ -154,6 +174,7 @@ export class NodeLifecycle implements Startable {
   async #remove(node: Resource, signal: AbortSignal): Promise<void> {
     const { client, recorder, logger } = this.#options;
     const { name, uid } = node.metadata;
+    if (!(await this.#isSilent(name, signal))) return;
     const silent = Math.round(this.#health.silentSeconds(name));
     recorder.record(
       node,
@@ -197,4 +218,8 @@ export class NodeLifecycle implements Startable {
         logger.warn('deleting an orphaned pod failed', { pod: `${namespace ?? ''}/${name}`, error });
     }
   }
+}
+
+function renewTimeOf(lease: Resource | undefined): string {
+  return String((lease?.spec as { renewTime?: string } | undefined)?.renewTime ?? '');
 }
