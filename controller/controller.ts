@@ -1,7 +1,7 @@
 // Wires the controller: datastore, API, election, and what the leader runs.
 
 import { redisAddressOf } from '../lib/config/shared-settings.ts';
-import type { Datastore } from '../lib/datastore/datastore.ts';
+import { type Datastore, DatastoreError } from '../lib/datastore/datastore.ts';
 import { EtcdDatastore } from '../lib/datastore/etcd/etcd-datastore.ts';
 import { etcdOptionsOf } from '../lib/datastore/etcd/settings.ts';
 import { ensureInitialized } from '../lib/datastore/initialize.ts';
@@ -28,10 +28,15 @@ export interface ControllerOptions {
   readonly settings: ControllerSettings;
   readonly logger: Logger;
   readonly readFile: (path: string) => Buffer;
+  /** Ends a start that waits for etcd. */
+  readonly signal: AbortSignal;
 }
 
 /** What the leader runs; those with a queue say how long it is. */
 type Part = Startable & { readonly queueLength?: number };
+
+const RETRY_MS = 500;
+const AWAY: readonly string[] = ['unavailable', 'timeout', 'outcomeUnknown'];
 
 /** What the leader's parts are made of. */
 interface Shared {
@@ -48,7 +53,8 @@ export class Controller implements Startable {
   #isDatastoreHealthy = true;
   readonly #metrics = new ControllerMetrics();
   #api: Api | undefined;
-  readonly #recorders: EventRecorder[] = [];
+  /** By component; they outlast an election, as does what they count. */
+  readonly #recorders = new Map<string, EventRecorder>();
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -67,8 +73,12 @@ export class Controller implements Startable {
       await publisher.start();
       this.#stack.push('event stream', () => publisher.stop());
     }
+    const server = settings.serveApi
+      ? await this.#serveApi(datastore, events, ca, redis)
+      : this.#foreignApi();
+    if (server === undefined) return;
     const client = new KubeClient({
-      server: settings.serveApi ? await this.#serveApi(datastore, events, ca, redis) : this.#foreignApi(),
+      server,
       ca,
       cert: file(settings.clientCertFile),
       key: file(settings.clientKeyFile),
@@ -90,7 +100,7 @@ export class Controller implements Startable {
       watches: () => this.#api?.watches ?? 0,
       connections: () => this.#api?.connections ?? 0,
       isLeader: () => election.isLeader,
-      droppedEvents: () => this.#recorders.reduce((sum, { dropped }) => sum + dropped, 0),
+      droppedEvents: () => [...this.#recorders.values()].reduce((sum, { dropped }) => sum + dropped, 0),
     });
     election.start();
     this.#stack.push('leader election', () => election.stop());
@@ -116,7 +126,7 @@ export class Controller implements Startable {
     events: EventLog,
     ca: Buffer,
     redis: RedisAddress | undefined,
-  ): Promise<string> {
+  ): Promise<string | undefined> {
     const { settings, logger, readFile } = this.#options;
     const api = new Api({
       metrics: this.#metrics,
@@ -130,7 +140,7 @@ export class Controller implements Startable {
       tls: { ca, cert: readFile(settings.certFile ?? ''), key: readFile(settings.keyFile ?? '') },
     });
     this.#api = api;
-    await this.#startWhenDatastoreAnswers(api);
+    if (!(await this.#startWhenDatastoreAnswers(api))) return undefined;
     const isWildcard = settings.listenAddress === '0.0.0.0' || settings.listenAddress === '::';
     return `https://${isWildcard ? '127.0.0.1' : settings.listenAddress}:${api.port}`;
   }
@@ -141,20 +151,22 @@ export class Controller implements Startable {
     return apiServer;
   }
 
-  /** etcd may come up after us: the API is there once it answers. */
-  async #startWhenDatastoreAnswers(api: Api): Promise<void> {
-    for (;;) {
+  /** etcd may come up after us: the API is there once it answers. False if told to stop before. */
+  async #startWhenDatastoreAnswers(api: Api): Promise<boolean> {
+    const { logger, signal } = this.#options;
+    while (!signal.aborted) {
       try {
         await api.start();
         this.#stack.push('API', () => api.stop());
-        return;
+        return true;
       } catch (error) {
-        if ((error as { type?: { code?: string } }).type?.code === undefined) throw error;
-        this.#options.logger.warn('waiting for etcd', { error });
         await api.stop();
-        await waitFor(500);
+        if (!isAway(error)) throw error;
+        logger.warn('waiting for etcd', { error });
+        await waitFor(RETRY_MS, signal);
       }
     }
+    return false;
   }
 
   /** Everything of which only one may run. */
@@ -188,8 +200,10 @@ export class Controller implements Startable {
     const logger = this.#options.logger.child({ part: name });
     const now = (): Date => new Date();
     const recorderOf = (component: string): EventRecorder => {
-      const recorder = new EventRecorder({ client, component, host: settings.name, logger, now });
-      this.#recorders.push(recorder);
+      const recorder =
+        this.#recorders.get(component) ??
+        new EventRecorder({ client, component, host: settings.name, logger, now });
+      this.#recorders.set(component, recorder);
       return recorder;
     };
     switch (name) {
@@ -233,4 +247,9 @@ export class Controller implements Startable {
         });
     }
   }
+}
+
+/** What time alone mends. A certificate or a right that is wrong is not among it. */
+function isAway(error: unknown): boolean {
+  return error instanceof DatastoreError && AWAY.includes(error.type.code);
 }

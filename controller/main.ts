@@ -23,7 +23,12 @@ async function main(): Promise<number> {
   const logger = createLogger({ component: 'controller', host: settings.name, level: settings.logLevel });
   const stopped = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
-  const controller = new Controller({ settings, logger, readFile: (path) => readFileSync(path) });
+  const controller = new Controller({
+    settings,
+    logger,
+    readFile: (path) => readFileSync(path),
+    signal: stopped.signal,
+  });
   try {
     await controller.start();
     await new Promise<void>((resolve) => {

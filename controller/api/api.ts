@@ -81,7 +81,11 @@ export class Api implements Startable {
       newUid: randomUUID,
       newSuffix: randomSuffix,
     });
-    const hubs = WATCHED_ROOTS.map((root) => ({ root, hub: new WatchHub({ datastore, root, logger }) }));
+    const onExpired = (): void => this.#options.metrics.countExpiredWatch();
+    const hubs = WATCHED_ROOTS.map((root) => ({
+      root,
+      hub: new WatchHub({ datastore, root, logger, onExpired }),
+    }));
     for (const { root, hub } of hubs) {
       await hub.start();
       this.#stack.push(`watch of ${root}`, () => hub.stop());

@@ -1,5 +1,5 @@
 // Who asks, and what they may do (docs/api.md "Identity"): client certificates of our CA alone. No anonymous access, no
-// impersonation, no RBAC objects: `system:masters` may do all, nodes what a node needs, `system:plugins` read and mirror.
+// impersonation, no RBAC objects: `system:masters` may do all, nodes what a node needs, `system:readers` read.
 
 import type { TLSSocket } from 'node:tls';
 import type { Resource } from '../../lib/model/metadata.ts';
@@ -45,7 +45,10 @@ const NODE_WRITES: readonly { readonly resource: string; readonly verbs: readonl
   { resource: 'leases', verbs: ['create', 'update', 'patch'] },
 ];
 
-/** Whether the user may; a node with a certificate of its own (`system:node:NAME`) writes only its own Node. */
+/**
+ * Whether the user may; a node with a certificate of its own (`system:node:NAME`) writes only its own Node and Lease. A name
+ * that is in the body alone is still to be asked about once it is read.
+ */
 export function isAllowed(user: User, attributes: Attributes): boolean {
   if (user.groups.includes(MASTERS)) return true;
   if (READ.includes(attributes.verb) && attributes.subresource === undefined)
@@ -59,7 +62,8 @@ export function isAllowed(user: User, attributes: Attributes): boolean {
   if (row === undefined || !row.verbs.includes(attributes.verb)) return false;
   if (attributes.resource === 'leases' && attributes.namespace !== LEASE_NAMESPACE) return false;
   const isItself = attributes.resource === 'nodes' || attributes.resource === 'leases';
-  return !isItself || isOwnNode(user, attributes.name);
+  const isNameToCome = attributes.verb === 'create' && attributes.name === undefined;
+  return !isItself || isNameToCome || isOwnNode(user, attributes.name);
 }
 
 /** A node with a certificate of its own writes only what it runs: pods bound to it. Throws Forbidden. */
@@ -76,9 +80,14 @@ export function isNode(user: User): boolean {
   return user.groups.includes(NODES);
 }
 
+/** Whose certificate it is; undefined if nodes share it. */
+export function ownNodeName(user: User): string | undefined {
+  return /^system:node:(.+)$/.exec(user.name)?.[1];
+}
+
 function isOwnNode(user: User, node: string | undefined): boolean {
-  const own = /^system:node:(.+)$/.exec(user.name)?.[1];
-  return own === undefined || node === undefined || own === node;
+  const own = ownNodeName(user);
+  return own === undefined || own === node;
 }
 
 export function authorize(user: User, attributes: Attributes): void {

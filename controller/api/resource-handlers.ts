@@ -9,6 +9,7 @@ import { checkUnknownFields, parseBody, toResource } from './body.ts';
 import { at } from './columns.ts';
 import { deleteObject, parseDeleteOptions } from './deletion.ts';
 import { listKindOf } from './discovery.ts';
+import { authorize, type User } from './identity.ts';
 import type { ObjectStore, Selection } from './object-store.ts';
 import { applyPatch, requirePatchType } from './patch.ts';
 import { findApiKind } from './registry.ts';
@@ -28,6 +29,7 @@ export interface HandlerContext {
 }
 
 export interface Call extends ResourceRequest {
+  readonly user: User;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
@@ -74,8 +76,11 @@ async function handleWatch(context: HandlerContext, call: Call): Promise<void> {
   const rendering = renderingOf(request, query);
   const timeoutSeconds = numberParameter(query, 'timeoutSeconds');
   const signals = [closeSignal(response)];
-  if (timeoutSeconds !== undefined && timeoutSeconds > 0)
-    signals.push(AbortSignal.timeout(timeoutSeconds * 1000));
+  // Who does not even take what was written is not told: it would wait for ever to hear it.
+  const letGo = (): void => {
+    if (response.writableNeedDrain) response.destroy();
+  };
+  if (timeoutSeconds !== undefined && timeoutSeconds > 0) signals.push(endOfTime(timeoutSeconds, letGo));
   const lines = watchLines(context.store, hub, {
     kind,
     namespace: call.namespace,
@@ -84,6 +89,7 @@ async function handleWatch(context: HandlerContext, call: Call): Promise<void> {
     sendInitialEvents: isTrue(query.get('sendInitialEvents')),
     allowBookmarks: isTrue(query.get('allowWatchBookmarks')),
     signal: AbortSignal.any(signals),
+    onExpired: letGo,
   });
   response.writeHead(200, { 'content-type': 'application/json', vary: 'Accept' });
   response.flushHeaders();
@@ -103,6 +109,12 @@ async function handleWatch(context: HandlerContext, call: Call): Promise<void> {
     await writeLine(response, `${JSON.stringify({ type: line.type, object })}\n`);
   }
   response.end();
+}
+
+function endOfTime(seconds: number, onEnd: () => void): AbortSignal {
+  const signal = AbortSignal.timeout(seconds * 1000);
+  signal.addEventListener('abort', onEnd, { once: true });
+  return signal;
 }
 
 function closeSignal(response: ServerResponse): AbortSignal {
@@ -129,6 +141,10 @@ export async function handleCreate(context: HandlerContext, call: Call): Promise
   const { kind, namespace, query, request, response } = call;
   const value = parseBody(await readBody(request), contentType(request), kind.schema);
   const object = toResource(kind, value, namespace, undefined);
+  // The URL of a creation has no name: now that it is known, whether the caller may take it.
+  const { group, plural: resource } = kind;
+  const name = object.metadata.name ?? '';
+  authorize(call.user, { verb: 'create', group, resource, subresource: undefined, namespace, name });
   addWarnings(response, checkUnknownFields(kind, value, query.get('fieldValidation')));
   if (kind.namespaced) await requireNamespace(context.store, namespace ?? '');
   const created = await context.store.create(kind, namespace, object, query.get('dryRun') === 'All');

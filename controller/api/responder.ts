@@ -42,13 +42,24 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof ResourceError) return ofResourceError(error);
   const code = (error as { type?: { code?: unknown } } | undefined)?.type?.code;
-  if (code === 'unavailable' || code === 'timeout')
+  if (code === 'unavailable' || code === 'timeout' || code === 'aborted')
     return new ApiError(
       'ServiceUnavailable',
       'etcd does not answer; try again when it is back',
       { retryAfterSeconds: 1 },
       { cause: error },
     );
+  if (code === 'outcomeUnknown')
+    return new ApiError(
+      'Timeout',
+      'etcd did not say whether the change was made; look before you try again',
+      undefined,
+      { cause: error },
+    );
+  if (code === 'permissionDenied')
+    return new ApiError('Forbidden', 'etcd does not let this server read or write that', undefined, {
+      cause: error,
+    });
   if (code === 'compacted')
     return new ApiError('Expired', 'the provided resource version is too old', undefined, { cause: error });
   return new ApiError(

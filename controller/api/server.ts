@@ -153,7 +153,7 @@ export class ApiServer {
     const resource = parseResourcePath(url.pathname);
     if (resource === undefined)
       throw new ApiError('NotFound', 'the server could not find the requested resource');
-    const call: Call = { ...resource, request, response, query: url.searchParams };
+    const call: Call = { ...resource, user, request, response, query: url.searchParams };
     authorize(user, attributesOf(call, request.method ?? 'GET'));
     const isPodWrite = call.kind.kind === 'Pod' && call.name !== undefined && request.method !== 'GET';
     if (isPodWrite && isNode(user))

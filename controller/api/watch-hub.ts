@@ -26,6 +26,8 @@ export interface WatchHubOptions {
   readonly datastore: Datastore;
   readonly root: string;
   readonly logger: Logger;
+  /** A watch has ended, or could not begin, because its client was too slow or its version too old. */
+  readonly onExpired?: () => void;
 }
 
 export class WatchHub {
@@ -64,14 +66,24 @@ export class WatchHub {
   }
 
   /** Events of keys with `prefix` after `revision`; throws Expired when they are no longer kept. */
-  subscribe(prefix: string, revision: number, signal: AbortSignal): AsyncIterable<HubItem> {
-    if (revision < this.#oldest)
+  subscribe(
+    prefix: string,
+    revision: number,
+    signal: AbortSignal,
+    onExpired: () => void = () => {},
+  ): AsyncIterable<HubItem> {
+    if (revision < this.#oldest) {
+      this.#options.onExpired?.();
       throw new ApiError('Expired', `too old resource version: ${revision} (${this.#oldest})`);
+    }
     if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS)
       throw new ApiError('TooManyRequests', `more than ${MAX_SUBSCRIPTIONS} watches at a time`, {
         retryAfterSeconds: 10,
       });
-    const subscription = new Subscription(prefix, revision);
+    const subscription = new Subscription(prefix, revision, () => {
+      this.#options.onExpired?.();
+      onExpired();
+    });
     for (const item of this.#history) subscription.push(item);
     if (this.#revision > revision) subscription.push({ event: undefined, revision: this.#revision });
     this.#subscriptions.add(subscription);
@@ -145,9 +157,12 @@ class Subscription {
   #state: 'open' | 'ended' | 'expired' = 'open';
   #wake: (() => void) | undefined;
 
-  constructor(prefix: string, after: number) {
+  readonly #onExpired: () => void;
+
+  constructor(prefix: string, after: number, onExpired: () => void) {
     this.#prefix = prefix;
     this.#after = after;
+    this.#onExpired = onExpired;
   }
 
   push(item: HubItem): void {
@@ -160,8 +175,8 @@ class Subscription {
       if (this.#queue.at(-1)?.event === undefined) this.#queue.pop();
     }
     this.#queue.push(item);
-    if (this.#queue.length > MAX_PENDING) this.#state = 'expired';
-    this.#wake?.();
+    if (this.#queue.length > MAX_PENDING) this.expire();
+    else this.#wake?.();
   }
 
   end(): void {
@@ -170,7 +185,10 @@ class Subscription {
   }
 
   expire(): void {
+    if (this.#state !== 'open') return;
     this.#state = 'expired';
+    this.#queue.length = 0;
+    this.#onExpired();
     this.#wake?.();
   }
 

@@ -18,6 +18,8 @@ export interface WatchRequest {
   readonly sendInitialEvents: boolean;
   readonly allowBookmarks: boolean;
   readonly signal: AbortSignal;
+  /** The client is too slow: what it has not taken is let go, and it is told to list again. */
+  readonly onExpired?: () => void;
 }
 
 export type WatchLineType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
@@ -59,7 +61,7 @@ async function* changes(hub: WatchHub, request: WatchRequest, from: number): Asy
   const { kind, namespace, selection } = request;
   const prefix = kind.namespaced && namespace !== undefined ? `${kind.prefix}${namespace}/` : kind.prefix;
   let bookmarked = from;
-  for await (const item of hub.subscribe(prefix, from, request.signal)) {
+  for await (const item of hub.subscribe(prefix, from, request.signal, request.onExpired)) {
     if (item.event !== undefined) {
       const line = toLine(kind, selection, item.event);
       if (line !== undefined) yield line;

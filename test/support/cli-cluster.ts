@@ -170,7 +170,8 @@ export class CliCluster {
     };
     const loaded = loadSettings(CONTROLLER_SETTINGS, { argv: [], env });
     if (!loaded.ok) throw new Error(loaded.problems.join('; '));
-    const options = { settings: loaded.settings, logger: silentLogger() };
+    const { signal } = new AbortController();
+    const options = { settings: loaded.settings, logger: silentLogger(), signal };
     const controller = new Controller({ ...options, readFile: (path) => readFileSync(path) });
     await controller.start();
     this.#stack.push('controller', () => controller.stop());

@@ -110,7 +110,11 @@ function decodeOpaque(type: string, bytes: Uint8Array): unknown {
     case `${META_V1}.MicroTime`: {
       const seconds = part(1)?.varint;
       if (seconds === undefined) return null;
-      return new Date(Number(BigInt.asIntN(64, seconds)) * 1000).toISOString().replace('.000Z', 'Z');
+      const time = new Date(Number(BigInt.asIntN(64, seconds)) * 1000);
+      const year = time.getUTCFullYear();
+      // RFC 3339 has four digits for the year, as Go's encoder insists.
+      if (!(year >= 0 && year <= 9999)) throw malformed(`time ${seconds} is out of range`);
+      return time.toISOString().replace('.000Z', 'Z');
     }
     case 'apimachinery.pkg.util.intstr.IntOrString':
       return part(1)?.varint === 1n ? text(part(3)?.bytes) : Number(BigInt.asIntN(64, part(2)?.varint ?? 0n));

@@ -46,6 +46,21 @@ describe('protobuf bodies', () => {
     });
   });
 
+  it.each([
+    [253_402_300_799n, '9999-12-31T23:59:59Z'],
+    [253_402_300_800n, 400],
+    [9_000_000_000_000n, 400],
+    [2n ** 63n, 400],
+  ])('with a time of %d seconds are %s', (seconds, expected) => {
+    const varint = (value: bigint): number[] =>
+      value < 128n ? [Number(value)] : [Number(value & 127n) | 128, ...varint(value >> 7n)];
+    const meta = field(8, Buffer.from([8, ...varint(seconds)]));
+    const body = Buffer.concat([Buffer.from('k8s\0'), field(2, field(1, meta))]);
+    const parse = (): unknown => parseBody(body, PROTOBUF, 'api.core.v1.Namespace');
+    if (typeof expected === 'number') expect(codeOf(parse)).toBe(expected);
+    else expect(parse()).toMatchObject({ metadata: { creationTimestamp: expected } });
+  });
+
   it('are values or a 400, whatever the bytes', () => {
     const schemas = API_KINDS.flatMap(({ schema }) => schema ?? []);
     const property = fc.property(
