@@ -90,6 +90,7 @@ export class Agent implements Startable {
       writer,
       events: this.#events,
       logger: logger.child({ part: 'dataplane' }),
+      ruleNumbersFile: this.#paths.ruleNumbersFile,
     });
     await this.#begin('dataplane', dataplane);
     await this.#startEvents();

@@ -1,6 +1,6 @@
 // `calicoctl node rules` as text: each group with its endpoints, policies, chains and lookups, every number resolved. Pure.
 
-import type { GroupDescription, TableDescription } from '../felix/nftables/render/describe.ts';
+import type { GroupDescription, RuleDescription, TableDescription } from '../felix/nftables/render/describe.ts';
 
 export function formatRules(table: TableDescription): string {
   const lines = [
@@ -11,9 +11,18 @@ export function formatRules(table: TableDescription): string {
     ...table.numbers.map(({ number, meaning }) => `  ${number}  ${meaning}`),
     '',
     'rule ids of this epoch',
-    ...table.rules.map(({ id, meaning }) => `  0x${id.toString(16)}  ${meaning}`),
+    ...ruleLines(table.rules),
+    ...table.earlier.flatMap(({ epoch, generations, rules }) => [
+      '',
+      `rule ids of epoch ${epoch}, ${generations.length === 0 ? 'no generation' : `generation ${generations.join(', ')}`}`,
+      ...ruleLines(rules),
+    ]),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function ruleLines(rules: readonly RuleDescription[]): string[] {
+  return rules.map(({ id, meaning }) => `  0x${id.toString(16)}  ${meaning}`);
 }
 
 function groupLines(group: GroupDescription): string[] {

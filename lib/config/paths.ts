@@ -12,6 +12,8 @@ export interface HostPaths {
   readonly eventSocket: string;
   /** agent → bgpd. */
   readonly bgpdSocket: string;
+  /** What the ids of rules stand for, an earlier agent's too. */
+  readonly ruleNumbersFile: string;
   /** Name of the node, as Calico's own tools read it. */
   readonly nodeNameFile: string;
 }
@@ -23,6 +25,7 @@ export function hostPaths(stateDir: string): HostPaths {
     cniSocket: join(stateDir, 'cni.sock'),
     eventSocket: join(stateDir, 'events.sock'),
     bgpdSocket: join(stateDir, 'bgpd.sock'),
+    ruleNumbersFile: join(stateDir, 'rule-numbers'),
     nodeNameFile: join(stateDir, 'nodename'),
   };
 }

@@ -12,6 +12,7 @@ import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { DataplaneState } from '../nftables/render/dataplane-state.ts';
 import type { TableDescription } from '../nftables/render/describe.ts';
 import { TABLE } from '../nftables/render/layout.ts';
+import { RuleNumbers } from '../nftables/rule-numbers.ts';
 import { TableDriver, type TableUpdate } from '../nftables/table-driver.ts';
 import { LocalRoutes } from '../routes/local-routes.ts';
 import { DataplaneError } from './dataplane-error.ts';
@@ -26,6 +27,8 @@ export interface DataplaneOptions {
   readonly checkIntervalMs?: number;
   /** Size of each number space; tests make it small. */
   readonly numberLimit?: number;
+  /** File in which rule ids outlive this process; without one they do not. */
+  readonly ruleNumbersFile?: string;
 }
 
 /** The kernel holds everything up to `revision`: new and live flows get the new verdicts. */
@@ -60,6 +63,7 @@ export class Dataplane implements Startable {
   readonly #nowMs: () => number;
   readonly #state = new DataplaneState();
   readonly #table: TableDriver;
+  readonly #numbers: RuleNumbers;
   readonly #routes: LocalRoutes;
   readonly #changedEndpoints = new Map<string, CompiledWorkloadEndpoint | undefined>();
   readonly #endpointWaiters = new Set<EndpointWaiter>();
@@ -81,7 +85,9 @@ export class Dataplane implements Startable {
     this.#options = options;
     this.#nowMs = options.nowMs ?? (() => performance.now());
     const { writer, events, logger, numberLimit } = options;
+    this.#numbers = new RuleNumbers({ path: options.ruleNumbersFile, logger });
     this.#table = new TableDriver({
+      numbers: this.#numbers,
       writer,
       events,
       logger,
@@ -137,7 +143,7 @@ export class Dataplane implements Startable {
 
   /** The table with every number resolved, for people; undefined before the first load. */
   describe(): TableDescription | undefined {
-    return this.#table.renderer?.describe();
+    return this.#table.renderer?.describe(this.#numbers.earlier(this.#table.epoch));
   }
 
   /**

@@ -18,10 +18,11 @@ export class Generations {
     this.#writer = writer;
   }
 
-  /** Looks once at what entries carry from an earlier life. */
-  async start(): Promise<void> {
+  /** Looks once at what entries carry from an earlier life; answers those generations. */
+  async start(): Promise<ReadonlySet<number>> {
     const marks = await this.#writer.conntrackMarks(Mark.generationMask);
     this.#used = new Set(marks.map((mark) => mark >>> Mark.generationShift));
+    return new Set(this.#used);
   }
 
   /** The next number after `current` (0 if there is none yet) that no entry carries; clears marks where there is none. */

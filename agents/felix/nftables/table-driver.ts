@@ -20,6 +20,7 @@ import {
 } from './render/plan.ts';
 import { Renderer } from './render/renderer.ts';
 import { NftTable } from './render/table.ts';
+import { RuleNumbers } from './rule-numbers.ts';
 
 export interface TableDriverOptions {
   readonly writer: KernelWriterClient;
@@ -29,6 +30,8 @@ export interface TableDriverOptions {
   /** Milliseconds of a monotonic clock. */
   readonly nowMs: () => number;
   readonly numberLimit?: number;
+  /** Where rule ids are kept; in memory alone if left out. */
+  readonly numbers?: RuleNumbers;
 }
 
 /** What one bringing up to date took. */
@@ -49,6 +52,7 @@ export class TableDriver {
   readonly #options: TableDriverOptions;
   readonly #writer: KernelWriterClient;
   readonly #generations: Generations;
+  readonly #numbers: RuleNumbers;
   #renderer: Renderer | undefined;
   #planner = new Planner(new NftTable());
   #epoch = 0;
@@ -73,6 +77,7 @@ export class TableDriver {
     this.#options = options;
     this.#writer = options.writer;
     this.#generations = new Generations(options.writer);
+    this.#numbers = options.numbers ?? new RuleNumbers({ path: undefined, logger: options.logger });
   }
 
   get renderer(): Renderer | undefined {
@@ -106,8 +111,11 @@ export class TableDriver {
    * workload traffic is loaded at once, whatever `state` holds.
    */
   async start(): Promise<void> {
-    await this.#generations.start();
+    const carried = await this.#generations.start();
+    await this.#numbers.load();
     const listing = await this.#list('terseJson');
+    await this.#numbers.keepOnly(new Set([...carried, listing?.generation ?? 0]));
+    this.#epoch = this.#numbers.lastEpoch;
     for (const [name, declaration] of listing?.baseChains ?? []) this.#baseChains.set(name, declaration);
     if (listing?.ruleCounts.has('forward') === true) {
       this.#adopt(listing);
@@ -183,6 +191,7 @@ export class TableDriver {
       this.#replaceBecause = 'change too large for one transaction';
       return await this.#updateOnce();
     }
+    await this.#numbers.note(this.#epoch, renderer.generation, renderer.numbering.takeNewRules());
     const kernelMs = await this.#perform(plan.transactions);
     this.#planner.performed(this.#options.nowMs());
     this.#afterUpdate(plan, replacing, generationMoved);
@@ -336,7 +345,7 @@ export class TableDriver {
   }
 
   #adopt(listing: Listing): void {
-    this.#epoch = Math.max(0, ...listing.epochs);
+    this.#epoch = Math.max(this.#epoch, ...listing.epochs);
     this.#generation = listing.generation ?? 0;
     this.#options.logger.info('table of an earlier agent found', {
       epoch: this.#epoch,

@@ -15,7 +15,21 @@ export interface TableDescription {
   /** Numbers that addresses lead to, and what they stand for. */
   readonly numbers: readonly NumberDescription[];
   /** Every rule id of this epoch, whether still in use or not. */
-  readonly rules: readonly { readonly id: number; readonly meaning: string }[];
+  readonly rules: readonly RuleDescription[];
+  /** Epochs before this one, an earlier agent's too, as long as a flow may carry their ids. */
+  readonly earlier: readonly EarlierDescription[];
+}
+
+export interface RuleDescription {
+  readonly id: number;
+  readonly meaning: string;
+}
+
+export interface EarlierDescription {
+  readonly epoch: number;
+  /** In the marks of flows, beside an id of this epoch. */
+  readonly generations: readonly number[];
+  readonly rules: readonly RuleDescription[];
 }
 
 export interface GroupDescription {
@@ -47,6 +61,11 @@ export interface Describable {
   readonly table: NftTable;
   readonly state: DataplaneState;
   readonly ruleMeanings: ReadonlyMap<number, RuleMeaning>;
+  readonly earlier: readonly {
+    readonly epoch: number;
+    readonly generations: readonly number[];
+    readonly rules: ReadonlyMap<number, RuleMeaning>;
+  }[];
   readonly classes: readonly PeerClass[];
   readonly groups: readonly {
     readonly chain: string;
@@ -68,7 +87,8 @@ export function describeTable(from: Describable): TableDescription {
     epoch: from.epoch,
     generation: from.generation,
     numbers,
-    rules: [...from.ruleMeanings].map(([id, meaning]) => ({ id, meaning: describeRule(meaning) })),
+    rules: describeRules(from.ruleMeanings),
+    earlier: from.earlier.map(({ rules, ...epoch }) => ({ ...epoch, rules: describeRules(rules) })),
     groups: from.groups.map((group) => ({
       chain: group.chain,
       number: group.number,
@@ -88,6 +108,10 @@ export function describeTable(from: Describable): TableDescription {
       }),
     })),
   };
+}
+
+function describeRules(meanings: ReadonlyMap<number, RuleMeaning>): readonly RuleDescription[] {
+  return [...meanings].map(([id, meaning]) => ({ id, meaning: describeRule(meaning) }));
 }
 
 /** One line for what a rule id in a packet's or flow's mark stands for. */

@@ -86,6 +86,7 @@ export class Numbering {
   readonly #meaningOfLookup = new Map<string, string>();
   readonly #rules: Space;
   readonly #meanings = new Map<number, RuleMeaning>();
+  #newRules: [number, RuleMeaning][] = [];
 
   /** `limit` is the size of each space; tests make it small. */
   constructor(epoch: number, limit: number = NUMBERS_PER_SPACE) {
@@ -103,8 +104,18 @@ export class Numbering {
   /** `text` says the meaning in full, the rule's content included. */
   ruleId(text: string, meaning: RuleMeaning): number {
     const id = this.#rules.numberOf(text);
-    if (!this.#meanings.has(id)) this.#meanings.set(id, meaning);
+    if (!this.#meanings.has(id)) {
+      this.#meanings.set(id, meaning);
+      this.#newRules.push([id, meaning]);
+    }
     return id;
+  }
+
+  /** Ids given out since the last call. */
+  takeNewRules(): readonly (readonly [number, RuleMeaning])[] {
+    const fresh = this.#newRules;
+    this.#newRules = [];
+    return fresh;
   }
 
   /** Meanings of every rule id given out in this epoch, whether still in use or not. */

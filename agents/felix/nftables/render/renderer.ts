@@ -4,7 +4,7 @@
 import { cidrCovers, type Family, formatCidr, formatIp, parseCidr } from '../../../../lib/net/ip.ts';
 import type { CompiledWorkloadEndpoint, Direction } from '../../../../lib/policy/compiled.ts';
 import type { Changes, DataplaneState } from './dataplane-state.ts';
-import { describeTable, type TableDescription } from './describe.ts';
+import { type Describable, describeTable, type TableDescription } from './describe.ts';
 import { type GroupList, GroupRenderer, groupChainName, groupListOf } from './group.ts';
 import { fixedChains, fixedSets, type LayoutOptions, optionalSet } from './layout.ts';
 import { Numbering, type RuleMeaning } from './numbering.ts';
@@ -117,13 +117,14 @@ export class Renderer {
   }
 
   /** The whole table with its numbers resolved, for people. */
-  describe(): TableDescription {
+  describe(earlier: Describable['earlier'] = []): TableDescription {
     return describeTable({
       epoch: this.numbering.epoch,
       generation: this.#generation,
       table: this.table,
       state: this.#state,
       ruleMeanings: this.ruleMeanings,
+      earlier,
       classes: this.#peers.allKnown(),
       groups: [...this.#groups.values()].map((group) => ({
         chain: groupChainName(this.numbering, group.list.direction, group.number),
