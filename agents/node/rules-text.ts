@@ -1,6 +1,10 @@
 // `calicoctl node rules` as text: each group with its endpoints, policies, chains and lookups, every number resolved. Pure.
 
-import type { GroupDescription, RuleDescription, TableDescription } from '../felix/nftables/render/describe.ts';
+import type {
+  GroupDescription,
+  RuleDescription,
+  TableDescription,
+} from '../felix/nftables/render/describe.ts';
 
 export function formatRules(table: TableDescription): string {
   const lines = [
