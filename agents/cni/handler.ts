@@ -24,7 +24,14 @@ import type {
 import { CniFailure, toCniError } from './failure.ts';
 import { podRequests } from './pod-annotations.ts';
 import { buildResult } from './result.ts';
-import { buildEndpoint, identifyWorkload, networkProfile, type Workload } from './workload.ts';
+import {
+  buildEndpoint,
+  handleOf,
+  hostInterfaceOf,
+  identifyWorkload,
+  networkProfile,
+  type Workload,
+} from './workload.ts';
 
 export interface CniHandlerOptions {
   readonly node: string;
@@ -55,7 +62,10 @@ const UNDO_MS = 10_000;
 
 export class CniHandler {
   readonly #options: CniHandlerOptions;
-  /** One command per container at a time: a DEL behind a cancelled ADD must see all of it. */
+  /**
+   * One command at a time for what it is about: a DEL behind a cancelled ADD must see all of it, and one of a pod's old sandbox
+   * must not take away what the ADD of its new one has just made under the same names.
+   */
   readonly #busy = new Map<string, Promise<unknown>>();
 
   constructor(options: CniHandlerOptions) {
@@ -63,14 +73,15 @@ export class CniHandler {
   }
 
   async handle(request: CniRequest, signal: AbortSignal): Promise<CniAnswer> {
-    const previous = this.#busy.get(request.containerId) ?? Promise.resolve();
+    const subject = hostInterfaceOf(request);
+    const previous = this.#busy.get(subject) ?? Promise.resolve();
     const current = previous.then(() => this.#answer(request, signal));
     // Bounded: the server takes a limited number of requests, and each ends with its signal.
-    this.#busy.set(request.containerId, current);
+    this.#busy.set(subject, current);
     try {
       return await current;
     } finally {
-      if (this.#busy.get(request.containerId) === current) this.#busy.delete(request.containerId);
+      if (this.#busy.get(subject) === current) this.#busy.delete(subject);
     }
   }
 
@@ -218,7 +229,7 @@ export class CniHandler {
     return addresses.assign(
       {
         handle: workload.handle,
-        attributes: { node, ...identity, timestamp: now().toISOString() },
+        attributes: { node, ...identity, network: config.name, timestamp: now().toISOString() },
         ipv4: wanted.families?.includes('IPv4') ?? config.ipam?.assign_ipv4 !== 'false',
         ipv6: wanted.families?.includes('IPv6') ?? config.ipam?.assign_ipv6 === 'true',
         pools4: wanted.pools4 ?? config.ipam?.ipv4_pools ?? [],
@@ -306,19 +317,22 @@ export class CniHandler {
     if (problems.length > 0) throw new CniFailure(CniErrorCode.internal, problems.join('; '));
   }
 
-  /** GC: everything of this network on this host that is not among the valid attachments goes. */
+  /**
+   * GC: everything of this network on this host that is not among the valid attachments goes. The handle that holds an
+   * endpoint's address says of which network it is: other networks and runtimes have workloads here as well.
+   */
   async #collect(config: NetworkConfiguration, signal: AbortSignal): Promise<void> {
     const { endpoints, interfaces, addresses } = this.#options;
     const valid = new Set((config['cni.dev/valid-attachments'] ?? []).map((entry) => entry.containerID));
+    const stale = new Set(await addresses.handlesOnHost(config.name, signal));
+    for (const container of valid) stale.delete(handleOf(config.name, container));
     for (const endpoint of await endpoints.onHost(signal)) {
-      const container = endpoint.spec?.containerID ?? '';
-      if (container === '' || valid.has(container)) continue;
+      if (!stale.has(handleOf(config.name, endpoint.spec?.containerID ?? ''))) continue;
       await endpoints.remove(endpoint, signal);
       if (endpoint.spec?.interfaceName !== undefined)
         await interfaces.remove(endpoint.spec.interfaceName, signal);
     }
-    for (const handle of await addresses.handlesOnHost(config.name, signal))
-      if (!valid.has(handle.slice(config.name.length + 1))) await addresses.releaseByHandle(handle, signal);
+    for (const handle of stale) await addresses.releaseByHandle(handle, signal);
   }
 }
 

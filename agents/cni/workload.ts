@@ -21,26 +21,44 @@ export interface Workload {
   readonly handle: string;
 }
 
+/** Under which IPAM holds what a container has in a network. */
+export function handleOf(network: string, containerId: string): string {
+  return `${network}.${containerId}`;
+}
+
+type Named = Pick<CniRequest, 'args' | 'containerId'>;
+
+function podOf({ args }: Named): { readonly namespace: string; readonly pod: string } | undefined {
+  const { K8S_POD_NAMESPACE: namespace = '', K8S_POD_NAME: pod = '' } = args;
+  return namespace === '' || pod === '' ? undefined : { namespace, pod };
+}
+
+/** Host side of the pair: of a pod the same for all its sandboxes. */
+export function hostInterfaceOf(request: Named): string {
+  const named = podOf(request);
+  if (named !== undefined) return podInterfaceName(named.namespace, named.pod);
+  return `cali${request.containerId.slice(0, 11)}`;
+}
+
 export function identifyWorkload(request: CniRequest, network: string, node: string): Workload {
-  const namespace = request.args['K8S_POD_NAMESPACE'];
-  const pod = request.args['K8S_POD_NAME'];
-  const isPod = namespace !== undefined && namespace !== '' && pod !== undefined && pod !== '';
-  const handle = `${network}.${request.containerId}`;
-  if (isPod) {
+  const named = podOf(request);
+  const common = {
+    hostInterface: hostInterfaceOf(request),
+    handle: handleOf(network, request.containerId),
+  };
+  if (named !== undefined) {
+    const { namespace, pod } = named;
     const ids = { node, orchestrator: 'k8s', pod, endpoint: request.ifName };
-    const hostInterface = podInterfaceName(namespace, pod);
-    return { orchestrator: 'k8s', namespace, name: pod, endpointName: nameOf(ids), hostInterface, handle };
+    return { ...common, orchestrator: 'k8s', namespace, name: pod, endpointName: nameOf(ids) };
   }
-  const ids = { node, orchestrator: 'cni', containerID: request.containerId, endpoint: request.ifName };
-  const hostInterface = `cali${request.containerId.slice(0, 11)}`;
-  const { containerId: name } = request;
+  const { containerId } = request;
+  const ids = { node, orchestrator: 'cni', containerID: containerId, endpoint: request.ifName };
   return {
+    ...common,
     orchestrator: 'cni',
     namespace: 'default',
-    name,
+    name: containerId,
     endpointName: nameOf(ids),
-    hostInterface,
-    handle,
   };
 }
 

@@ -79,9 +79,9 @@ export function addressAllocator(
       const blocks = await held.store.listBlocks(undefined, signal);
       const attributes = blocks.flatMap(({ value }) => value?.attributes ?? []);
       const handles = attributes
-        .filter(({ secondary }) => secondary?.['node'] === node)
+        .filter(({ secondary }) => secondary?.['node'] === node && secondary['network'] === network)
         .map(({ handle_id }) => handle_id ?? '');
-      return [...new Set(handles)].filter((handle) => handle.startsWith(`${network}.`));
+      return [...new Set(handles)];
     },
   };
 }

@@ -51,10 +51,18 @@ export type NetworkConfiguration = z.infer<typeof networkConfigurationSchema>;
 export const cniRequestSchema = z.object({
   version: z.literal(CNI_PROTOCOL_VERSION),
   command: z.enum(['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION']),
-  containerId: z.string().max(128),
+  /** Empty where the command is about none. It becomes part of names and keys. */
+  containerId: z
+    .string()
+    .max(128)
+    .regex(/^([a-zA-Z0-9][a-zA-Z0-9_.-]*)?$/),
   /** Path of the network namespace; empty on some DELs. */
   netns: z.string().max(4096),
-  ifName: z.string().max(15),
+  /** What the kernel takes as a name of an interface; empty where the command is about none. */
+  ifName: z
+    .string()
+    .max(15)
+    .regex(/^[^\s/:]*$/),
   /** `K8S_POD_NAME=web-1;K8S_POD_NAMESPACE=shop`, as CNI_ARGS is written. */
   args: z.string(),
   /** The network configuration: the text of a JSON object. */

@@ -43,10 +43,18 @@ export class CniFixture {
   interfaceProblems: readonly string[] = [];
   notReady: Error | undefined;
   readonly handler: CniHandler;
+  /** Network of each handle, as the attributes of its addresses say. */
+  readonly #networks = new Map<string, string>();
   #revision = 100;
 
   constructor(changes: Partial<CniHandlerOptions> = {}) {
     this.handler = new CniHandler({ ...this.#dependencies(), ...changes });
+  }
+
+  /** An address that a cut-off ADD left. */
+  leak(handle: string, network: string): void {
+    this.addressesByHandle.set(handle, ['10.65.0.7']);
+    this.#networks.set(handle, network);
   }
 
   handle(request: CniRequest, signal: AbortSignal = new AbortController().signal): Promise<CniAnswer> {
@@ -70,13 +78,15 @@ export class CniFixture {
           await this.#step('assign', signal);
           this.assignRequests.push(request);
           this.addressesByHandle.set(request.handle, this.addresses);
+          this.#networks.set(request.handle, request.attributes['network'] ?? '');
           return this.addresses;
         },
         releaseByHandle: async (handle, signal) => {
           await this.#step('release', signal);
           this.addressesByHandle.delete(handle);
         },
-        handlesOnHost: async () => [...this.addressesByHandle.keys()],
+        handlesOnHost: async (network) =>
+          [...this.addressesByHandle.keys()].filter((handle) => this.#networks.get(handle) === network),
       },
       interfaces: {
         create: async (request, signal) => {

@@ -9,6 +9,7 @@ import {
   type KernelRequest,
   kernelRequestSchema,
 } from '../../../lib/protocol/kernel-writer.ts';
+import { clearConntrackMarks, conntrackMarks } from './conntrack.ts';
 import { Libnftables } from './libnftables.ts';
 import { RulesetGeneration } from './ruleset-generation.ts';
 import { WorkloadLinks, writeSysctls } from './workload-links.ts';
@@ -72,9 +73,14 @@ class KernelWriter {
         return { output: JSON.stringify(this.#links.state(interfaceName, addresses, routeProtocol)) };
       }
       case 'conntrackMarks':
-        return await conntrackMarks(request.mask);
+        return await attempted('conntrack -L', async () =>
+          [...(await conntrackMarks(request.mask))].join('\n'),
+        );
       case 'clearConntrackMarks':
-        return await clearConntrackMarks(request.mask, request.keep);
+        return await attempted('conntrack -U', async () => {
+          await clearConntrackMarks(request.mask, request.keep);
+          return '';
+        });
     }
   }
 
@@ -90,6 +96,14 @@ class KernelWriter {
   }
 }
 
+async function attempted(command: string, work: () => Promise<string>): Promise<Outcome> {
+  try {
+    return { output: await work() };
+  } catch (error) {
+    return { error: { code: 'commandFailed', command, message: String(error) } };
+  }
+}
+
 function ipOutcome(failures: Awaited<ReturnType<IpBatch['run']>>): Outcome {
   if (failures.length === 0) return { output: '' };
   return { error: { code: 'linesFailed', failures: [...failures] } };
@@ -102,33 +116,6 @@ async function command(name: string, args: readonly string[]): Promise<Outcome> 
   });
   if (result.code === 0) return { output: result.stdout };
   return { error: { code: 'commandFailed', command: [name, ...args].join(' '), message: result.stderr } };
-}
-
-const FAMILY_NAMES = ['ipv4', 'ipv6'] as const;
-
-async function conntrackMarks(mask: number): Promise<Outcome> {
-  const values = new Set<number>();
-  for (const family of FAMILY_NAMES) {
-    const dump = await command('conntrack', ['-L', '-f', family]);
-    if ('error' in dump) return dump;
-    for (const [, mark] of dump.output.matchAll(/ mark=(\d+)/g)) values.add((Number(mark) & mask) >>> 0);
-  }
-  return { output: [...values].join('\n') };
-}
-
-/** `conntrack -U` has no filter by mark: all entries lose these bits, and are judged anew with their next packet. */
-async function clearConntrackMarks(mask: number, keep: number): Promise<Outcome> {
-  const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
-  for (const family of FAMILY_NAMES) {
-    await run('conntrack', ['-U', '-f', family, '-m', `0x0/${hex(mask)}`], { timeoutMs: COMMAND_TIMEOUT_MS });
-  }
-  const left = await conntrackMarks(mask);
-  if ('error' in left) return left;
-  const carried = left.output.split('\n').map(Number);
-  const stale = carried.find((value) => value !== 0 && value !== keep >>> 0);
-  if (stale === undefined) return { output: '' };
-  const message = `an entry still carries mark ${hex(stale)}`;
-  return { error: { code: 'commandFailed', command: 'conntrack -U', message } };
 }
 
 function start(): void {

@@ -24,12 +24,14 @@ import {
 } from './netlink/route-messages.ts';
 import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
 
-/** What the kernel answers where there is no such link, or no route to it. */
-const NOT_THERE: readonly number[] = [
-  constants.errno.ENODEV,
+const NO_LINK: readonly number[] = [constants.errno.ENODEV];
+/** The last two: the longest match is a blackhole, as of the host's own blocks, or a prohibition. */
+const NO_ROUTE: readonly number[] = [
   constants.errno.ENETUNREACH,
   constants.errno.EHOSTUNREACH,
   constants.errno.ESRCH,
+  constants.errno.EINVAL,
+  constants.errno.EACCES,
 ];
 
 export class WorkloadLinks {
@@ -52,7 +54,7 @@ export class WorkloadLinks {
 
   /** False if there was none. Throws NetlinkError. */
   deleteLink(name: string): boolean {
-    return ask(this.#socket, deleteLink(name)) !== 'notThere';
+    return ask(this.#socket, deleteLink(name), NO_LINK) !== 'notThere';
   }
 
   /** Throws NetlinkError. */
@@ -60,7 +62,7 @@ export class WorkloadLinks {
     const link = findLink(this.#socket, interfaceName);
     if (link === undefined) return { link: 'missing', unrouted: [...addresses] };
     const unrouted = addresses.filter((address) => {
-      const answer = ask(this.#socket, getRoute(bytesOf(address)));
+      const answer = ask(this.#socket, getRoute(bytesOf(address)), NO_ROUTE);
       const route = answer === 'notThere' ? undefined : decodeRoute(answer);
       // A lookup finds the longest match: the host's own route, or else a wider one.
       return (
@@ -112,7 +114,7 @@ function bytesOf(text: string): AddressBytes {
 }
 
 function findLink(socket: NetlinkSocket, name: string): LinkView | undefined {
-  const answer = ask(socket, getLink(name));
+  const answer = ask(socket, getLink(name), NO_LINK);
   return answer === 'notThere' ? undefined : decodeLink(answer);
 }
 
@@ -122,11 +124,16 @@ function indexOf(socket: NetlinkSocket, name: string): number {
   return link.index;
 }
 
-function ask(socket: NetlinkSocket, message: NetlinkMessage): NetlinkMessage | undefined | 'notThere' {
+/** `absent`: refusals that mean that there is none. */
+function ask(
+  socket: NetlinkSocket,
+  message: NetlinkMessage,
+  absent: readonly number[],
+): NetlinkMessage | undefined | 'notThere' {
   try {
     return socket.request(message);
   } catch (error) {
-    if (error instanceof NetlinkError && NOT_THERE.includes(error.type.errno)) return 'notThere';
+    if (error instanceof NetlinkError && absent.includes(error.type.errno)) return 'notThere';
     throw error;
   }
 }

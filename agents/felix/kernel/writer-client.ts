@@ -188,7 +188,7 @@ export class KernelWriterClient implements Startable {
     clearTimeout(this.#restartTimer);
     const child = this.#child;
     this.#failAll({ code: 'stopped' });
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
       child.once('exit', () => {
@@ -208,7 +208,8 @@ export class KernelWriterClient implements Startable {
     this.#isReady = false;
     child.on('message', (message) => this.#onMessage(message));
     child.on('error', (error) => this.#options.logger.error('kernel writer process failed', { error }));
-    child.once('exit', (code, signal) => this.#onExit(code, signal));
+    // Not 'exit': a program that could not be started at all has none.
+    child.once('close', (code, signal) => this.#onExit(code, signal));
   }
 
   #onMessage(message: unknown): void {

@@ -134,6 +134,11 @@ describe('state', () => {
     const unrouted = (): readonly string[] =>
       onHost(() => links.state('cali-pair-test', ['10.65.0.9'], PROTOCOL)).unrouted;
     expect(unrouted()).toEqual(['10.65.0.9']);
+    // As bgpd has it for every block of the host.
+    await host.ip('route replace blackhole 10.65.0.0/26 proto 81');
+    expect(unrouted()).toEqual(['10.65.0.9']);
+    await host.ip('route replace prohibit 10.65.0.0/26 proto 81');
+    expect(unrouted()).toEqual(['10.65.0.9']);
     await host.ip('route add 10.65.0.9/32 dev lo proto 80');
     expect(unrouted()).toEqual(['10.65.0.9']);
     await host.ip('route replace 10.65.0.9/32 dev cali-pair-test proto 81');

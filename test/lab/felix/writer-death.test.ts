@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { KernelWriterClient } from '../../../agents/felix/kernel/writer-client.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
+import { KERNEL_WRITER } from './support/kernel-writer.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
 import { Client } from './support/probes.ts';
 import { type TestHost, until } from './support/test-host.ts';
@@ -133,5 +134,32 @@ describe('a writer that dies after the commit of a generation', () => {
     expect(host.dataplane.table).toMatchObject({ generation: generation + 1, epoch });
     const [kept, revoked] = flows;
     expect([kept, revoked].map((flow) => flow !== undefined && isAnswering(flow))).toEqual([true, false]);
+  });
+});
+
+describe('a writer that cannot be started at all', () => {
+  it('is tried again, and then works', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'writer-missing-'));
+    const wrapper = path.join(folder, 'wrapper');
+    const writer = new KernelWriterClient({
+      program: KERNEL_WRITER,
+      commandPrefix: [wrapper],
+      logger: silentLogger(),
+      events: { emit: () => undefined },
+    });
+    try {
+      await expect(writer.start()).rejects.toMatchObject({ type: { code: 'writerEnded' } });
+      writeFileSync(wrapper, '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
+      await until('a writer runs', async () => {
+        const ask = writer.ipQuery(['-V']);
+        return await ask.then(
+          () => true,
+          () => false,
+        );
+      });
+    } finally {
+      await writer.stop();
+      rmSync(folder, { recursive: true });
+    }
   });
 });

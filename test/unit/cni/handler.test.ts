@@ -167,6 +167,7 @@ describe('settings of an ADD', () => {
       node: 'node-1',
       pod: 'web-1',
       namespace: 'shop',
+      network: 'net',
       timestamp: '1970-01-01T00:00:00.000Z',
     });
     expect(request?.handle).toBe('net.c0ffee0123456789');
@@ -273,6 +274,22 @@ describe('DEL', () => {
     expectNothingLeft(fixture);
   });
 
+  it('of an old sandbox ends before the ADD of the new one begins', async () => {
+    const fixture = new CniFixture();
+    const gate = new Gate();
+    const old = cniRequest({ args: POD_ARGS, containerId: 'old' });
+    resultOf(await fixture.handle(old));
+    fixture.gates.set('removeEndpoint', gate);
+    const deleting = fixture.handle({ ...old, command: 'DEL' });
+    const adding = fixture.handle({ ...old, containerId: 'new' });
+    gate.open();
+    await deleting;
+    resultOf(await adding);
+    expect(fixture.steps.lastIndexOf('removeInterface')).toBeLessThan(fixture.steps.lastIndexOf('create'));
+    expect([...fixture.endpoints.values()].map(({ spec }) => spec?.containerID)).toEqual(['new']);
+    expect(fixture.interfaces.size).toBe(1);
+  });
+
   it('is not begun for a caller that has gone while it waited', async () => {
     const fixture = new CniFixture();
     const [gate, caller] = [new Gate(), new AbortController()];
@@ -306,7 +323,7 @@ describe('CHECK, GC, STATUS, VERSION', () => {
     const fixture = new CniFixture();
     for (const containerId of ['aaaaaaaaaaaa', 'bbbbbbbbbbbb'])
       await fixture.handle(cniRequest({ containerId }));
-    fixture.addressesByHandle.set('net.leaked', ['10.65.0.7']);
+    fixture.leak('net.leaked', 'net');
     const attachments = [{ containerID: 'aaaaaaaaaaaa', ifname: 'eth0' }];
     await fixture.handle(
       cniRequest({ command: 'GC', config: config({ 'cni.dev/valid-attachments': attachments }) }),
@@ -314,6 +331,17 @@ describe('CHECK, GC, STATUS, VERSION', () => {
     expect([...fixture.addressesByHandle.keys()]).toEqual(['net.aaaaaaaaaaaa']);
     expect([...fixture.interfaces.keys()]).toEqual(['caliaaaaaaaaaaa']);
     expect(fixture.endpoints.size).toBe(1);
+  });
+
+  it('GC leaves other networks alone, also one whose name begins the same', async () => {
+    const fixture = new CniFixture();
+    const containers = { net: 'aaaaaaaaaaaa', 'net.b': 'bbbbbbbbbbbb', other: 'cccccccccccc' };
+    for (const [name, containerId] of Object.entries(containers))
+      await fixture.handle(cniRequest({ containerId, config: config({ name }) }));
+    await fixture.handle(cniRequest({ command: 'GC', config: config({ 'cni.dev/valid-attachments': [] }) }));
+    expect([...fixture.addressesByHandle.keys()]).toEqual(['net.b.bbbbbbbbbbbb', 'other.cccccccccccc']);
+    expect([...fixture.interfaces.keys()]).toEqual(['calibbbbbbbbbbb', 'calicccccccccccc'.slice(0, 15)]);
+    expect(fixture.endpoints.size).toBe(2);
   });
 
   it('STATUS answers whether the node takes work', async () => {
