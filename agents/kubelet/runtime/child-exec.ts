@@ -3,15 +3,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
-import type { ExecProcess, ExecRequest } from './container-runtime.ts';
+import { type ExecProcess, type ExecRequest, MAX_PENDING_INPUT_BYTES } from './container-runtime.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
 
 type Ended = Awaited<ExecProcess['ended']>;
 
 /** Of util-linux. */
 const SETSID = 'setsid';
-/** Input that the command has not read yet, at most; a caller that says more loses the command. */
-const MAX_PENDING_INPUT_BYTES = 32 * 1024 * 1024;
 
 /** `argv` enters the container and runs the command; it finds the file open as descriptor 3. */
 export async function startChildExec(

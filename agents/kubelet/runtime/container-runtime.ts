@@ -76,6 +76,9 @@ export interface ExecRequest {
   readonly tty: boolean;
 }
 
+/** Input that a command has not read yet, at most; a caller that says more loses the command. */
+export const MAX_PENDING_INPUT_BYTES = 32 * 1024 * 1024;
+
 /** A command under way in a container. */
 export interface ExecProcess {
   onStdout(listener: (chunk: Buffer) => void): void;
@@ -119,6 +122,7 @@ export type RuntimeErrorType =
   | { readonly code: 'sandboxFailed'; readonly detail: string }
   | { readonly code: 'startFailed'; readonly detail: string }
   | { readonly code: 'notRunning'; readonly container: string }
+  | { readonly code: 'noAnswer'; readonly limitMs: number }
   | { readonly code: 'unsupported'; readonly what: string };
 
 export class RuntimeError extends Error {
@@ -139,6 +143,8 @@ function describe(type: RuntimeErrorType): string {
       return `the container could not be started: ${type.detail}`;
     case 'notRunning':
       return `container ${type.container} is not running`;
+    case 'noAnswer':
+      return `the Docker engine did not answer within ${type.limitMs} ms`;
     case 'unsupported':
       return `${type.what} is not supported`;
   }

@@ -18,6 +18,7 @@ import {
 } from './container-runtime.ts';
 import { startDockerExec } from './docker-exec.ts';
 import { readDockerLog } from './docker-log.ts';
+import { type EngineCall, engineCall } from './engine-call.ts';
 import type { LogOptions } from './log-lines.ts';
 
 export interface DockerRuntimeOptions {
@@ -26,12 +27,15 @@ export interface DockerRuntimeOptions {
   readonly sandboxImage: string;
   /** Of which cluster the containers are: whoever removes it finds them by this label. */
   readonly cluster: string;
+  /** How long the engine may take to answer; 30 s if left out. Pulling an image may take longer. */
+  readonly answerTimeoutMs?: number;
   readonly logger: Logger;
 }
 
 /** By which everything of ours is found in the engine. */
 const POD_LABEL = 'calico-ts.dev/pod-uid';
 const CLUSTER_LABEL = 'calico-ts.dev/cluster';
+const ANSWER_TIMEOUT_MS = 30_000;
 const PULL_TIMEOUT_MS = 300_000;
 /** An image that could not be pulled is not asked for again before. */
 const PULL_RETRY_MS = 15_000;
@@ -45,12 +49,18 @@ export class DockerRuntime implements ContainerRuntime {
   readonly version = 'docker';
   readonly #options: DockerRuntimeOptions;
   readonly #docker: Docker;
+  /** For calls that the library ends by no signal. */
+  readonly #impatient: Docker;
+  readonly #call: EngineCall;
   readonly #imageIds = new Map<string, string>();
   readonly #pullFailures = new Map<string, PullFailure>();
 
   constructor(options: DockerRuntimeOptions) {
     this.#options = options;
-    this.#docker = new Docker({ socketPath: options.socketPath });
+    const { socketPath, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
+    this.#docker = new Docker({ socketPath });
+    this.#impatient = new Docker({ socketPath, timeout: answerTimeoutMs });
+    this.#call = engineCall(answerTimeoutMs);
   }
 
   /** An engine that is away is asked again by each pod. */
@@ -60,7 +70,7 @@ export class DockerRuntime implements ContainerRuntime {
   async ensureImage(image: string, signal: AbortSignal): Promise<ImageVerdict> {
     const known = this.#imageIds.get(image);
     if (known !== undefined) return { ok: true, imageId: known };
-    const found = await this.#findImage(image);
+    const found = await this.#findImage(image, signal);
     if (found !== undefined) return { ok: true, imageId: found };
     const failure = this.#pullFailures.get(image);
     if (failure !== undefined && performance.now() - failure.atMs < PULL_RETRY_MS)
@@ -72,7 +82,7 @@ export class DockerRuntime implements ContainerRuntime {
       this.#pullFailures.set(image, { atMs: performance.now(), message });
       return { ok: false, reason: 'ErrImagePull', message };
     }
-    const pulled = await this.#findImage(image);
+    const pulled = await this.#findImage(image, signal);
     return pulled === undefined
       ? { ok: false, reason: 'ErrImagePull', message: `${image} was pulled and is not there` }
       : { ok: true, imageId: pulled };
@@ -86,7 +96,7 @@ export class DockerRuntime implements ContainerRuntime {
       });
     const name = `k8s_POD_${config.pod}_${config.namespace}_${config.podUid}`;
     await this.#remove(name, signal);
-    const container = await this.#docker.createContainer({
+    const container = await this.#create(signal, {
       name,
       Image: this.#options.sandboxImage,
       Entrypoint: ['/bin/busybox', 'sleep', '2147483647'],
@@ -99,10 +109,9 @@ export class DockerRuntime implements ContainerRuntime {
           'net.ipv4.ping_group_range': '0 2147483647',
         },
       },
-      abortSignal: signal,
     });
-    await container.start({ abortSignal: signal });
-    const { State, Id } = await container.inspect({ abortSignal: signal });
+    await this.#call(signal, (abortSignal) => container.start({ abortSignal }));
+    const { State, Id } = await this.#call(signal, (abortSignal) => container.inspect({ abortSignal }));
     if (State.Pid === 0) throw new RuntimeError({ code: 'sandboxFailed', detail: State.Error });
     return { id: Id, netns: `/proc/${State.Pid}/ns/net` };
   }
@@ -119,7 +128,7 @@ export class DockerRuntime implements ContainerRuntime {
   async startContainer(config: ContainerConfig, signal: AbortSignal): Promise<void> {
     const name = containerName(config.ref);
     await this.#remove(name, signal);
-    const container = await this.#docker.createContainer({
+    const container = await this.#createOf(signal, config.image, {
       name,
       Image: config.image,
       ...(config.command === undefined ? {} : { Entrypoint: [...config.command] }),
@@ -141,10 +150,9 @@ export class DockerRuntime implements ContainerRuntime {
           },
         })),
       },
-      abortSignal: signal,
     });
     try {
-      await container.start({ abortSignal: signal });
+      await this.#call(signal, (abortSignal) => container.start({ abortSignal }));
     } catch (cause) {
       throw new RuntimeError(
         { code: 'startFailed', detail: (cause as { message?: string }).message ?? '' },
@@ -174,8 +182,9 @@ export class DockerRuntime implements ContainerRuntime {
   }
 
   async signalContainer(ref: ContainerRef, kind: 'TERM' | 'KILL', signal: AbortSignal): Promise<void> {
+    const container = this.#docker.getContainer(containerName(ref));
     try {
-      await this.#docker.getContainer(containerName(ref)).kill({ signal: `SIG${kind}`, abortSignal: signal });
+      await this.#call(signal, (abortSignal) => container.kill({ signal: `SIG${kind}`, abortSignal }));
     } catch (error) {
       // 404: gone, 409: not running.
       if (![404, 409].includes(statusOf(error))) throw error;
@@ -184,11 +193,11 @@ export class DockerRuntime implements ContainerRuntime {
 
   async removeContainer(ref: ContainerRef, signal: AbortSignal): Promise<void> {
     await this.#remove(containerName(ref), signal);
-    await this.#removeVolumes(ref.podUid);
+    await this.#removeVolumes(ref.podUid, signal);
   }
 
   async exec(ref: ContainerRef, request: ExecRequest, signal: AbortSignal): Promise<ExecProcess> {
-    return startDockerExec(this.#docker, containerName(ref), request, signal);
+    return startDockerExec(this.#docker, this.#call, containerName(ref), request, signal);
   }
 
   readLog(ref: ContainerRef, options: LogOptions, signal: AbortSignal): AsyncIterable<Buffer> {
@@ -204,9 +213,27 @@ export class DockerRuntime implements ContainerRuntime {
     return { [POD_LABEL]: podUid, [CLUSTER_LABEL]: this.#options.cluster };
   }
 
-  async #findImage(image: string): Promise<string | undefined> {
+  async #create(signal: AbortSignal, options: Docker.ContainerCreateOptions): Promise<Docker.Container> {
+    return this.#call(signal, (abortSignal) => this.#docker.createContainer({ ...options, abortSignal }));
+  }
+
+  /** An image that was removed from the engine since it was looked for is looked for again. */
+  async #createOf(
+    signal: AbortSignal,
+    image: string,
+    options: Docker.ContainerCreateOptions,
+  ): Promise<Docker.Container> {
     try {
-      const { Id } = await this.#docker.getImage(image).inspect();
+      return await this.#create(signal, options);
+    } catch (error) {
+      if (statusOf(error) === 404) this.#imageIds.delete(image);
+      throw error;
+    }
+  }
+
+  async #findImage(image: string, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      const { Id } = await this.#call(signal, () => this.#impatient.getImage(image).inspect());
       this.#imageIds.set(image, Id);
       return Id;
     } catch (error) {
@@ -226,7 +253,9 @@ export class DockerRuntime implements ContainerRuntime {
 
   async #inspect(name: string, signal: AbortSignal): Promise<Docker.ContainerInspectInfo | undefined> {
     try {
-      return await this.#docker.getContainer(name).inspect({ abortSignal: signal });
+      return await this.#call(signal, (abortSignal) =>
+        this.#docker.getContainer(name).inspect({ abortSignal }),
+      );
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;
@@ -236,7 +265,9 @@ export class DockerRuntime implements ContainerRuntime {
   /** Waits until it is gone: its name is used again. */
   async #remove(name: string, signal: AbortSignal): Promise<void> {
     try {
-      await this.#docker.getContainer(name).remove({ force: true, v: true, abortSignal: signal });
+      await this.#call(signal, (abortSignal) =>
+        this.#docker.getContainer(name).remove({ force: true, v: true, abortSignal }),
+      );
     } catch (error) {
       // 409: its removal is under way.
       if (statusOf(error) === 409) await waitFor(200, signal);
@@ -244,11 +275,14 @@ export class DockerRuntime implements ContainerRuntime {
     }
   }
 
-  async #removeVolumes(podUid: string): Promise<void> {
-    const { Volumes } = await this.#docker.listVolumes({ filters: { name: [`k8s_${podUid}_`] } });
+  async #removeVolumes(podUid: string, signal: AbortSignal): Promise<void> {
+    const filters = { name: [`k8s_${podUid}_`] };
+    const { Volumes } = await this.#call(signal, (abortSignal) =>
+      this.#docker.listVolumes({ filters, abortSignal }),
+    );
     for (const { Name } of Volumes) {
       try {
-        await this.#docker.getVolume(Name).remove();
+        await this.#call(signal, (abortSignal) => this.#docker.getVolume(Name).remove({ abortSignal }));
       } catch (error) {
         // 409: another container of the pod has it still, and will be removed after this one.
         if (![404, 409].includes(statusOf(error))) throw error;
