@@ -98,7 +98,10 @@ export interface Datastore {
   ): Promise<{ readonly kv: KeyValue | undefined; readonly revision: number }>;
   /** Keys that begin with `prefix`. */
   list(prefix: string, options?: ListOptions): Promise<ListResult>;
-  /** Never retried when its outcome is unknown (`outcomeUnknown`): the caller reads back. */
+  /**
+   * Never retried when its outcome is unknown (`outcomeUnknown`): the caller reads back. A signal keeps a write from being
+   * begun; one that is under way is waited for, so `aborted` means that nothing was written.
+   */
   transact(transaction: Transaction, signal?: AbortSignal): Promise<TransactionResult>;
   /**
    * Events of keys with `prefix`, from `fromRevision` on, each once and in order, across reconnections. Ends by

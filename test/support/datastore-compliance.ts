@@ -140,6 +140,18 @@ function describeReads(storeOf: StoreOf, freshPrefix: FreshPrefix): void {
     expect(await codeOf(storeOf().get('x', { signal: AbortSignal.abort() }))).toBe('aborted');
     expect(await codeOf(storeOf().list('x', { signal: AbortSignal.abort() }))).toBe('aborted');
   });
+
+  it('waits for the outcome of a write that is aborted under way, and begins none that was aborted before', async () => {
+    const store = storeOf();
+    const caller = new AbortController();
+    const key = '/aborted/write';
+    const write = { compare: [], success: [{ type: 'put', key, value: '1' }] } as const;
+    expect(await codeOf(store.transact(write, AbortSignal.abort()))).toBe('aborted');
+    expect(await store.get(key)).toMatchObject({ kv: undefined });
+    const writing = store.transact(write, caller.signal);
+    caller.abort();
+    expect(await writing).toMatchObject({ succeeded: true });
+  });
 }
 
 function describeTransactions(storeOf: StoreOf, freshPrefix: FreshPrefix): void {

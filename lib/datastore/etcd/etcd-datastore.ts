@@ -68,8 +68,12 @@ export class EtcdDatastore implements Datastore {
     const isWrite = [...transaction.success, ...(transaction.failure ?? [])].some(
       (operation) => operation.type !== 'get',
     );
+    if (signal?.aborted === true) throw new DatastoreError({ code: 'aborted', operation: 'txn' });
     try {
-      const response = await this.#call('txn', signal, () => this.#etcd.kv.txn(toTransaction(transaction)));
+      // A write that is under way is waited for (its deadline bounds that): whoever undoes must know whether it was made.
+      const response = await this.#call('txn', isWrite ? undefined : signal, () =>
+        this.#etcd.kv.txn(toTransaction(transaction)),
+      );
       const executed: readonly Operation[] = response.succeeded
         ? transaction.success
         : (transaction.failure ?? []);

@@ -28,9 +28,9 @@ describe('MemoryDatastore', () => {
     const script = `import { MemoryDatastore } from '${module}';
       const lease = await new MemoryDatastore().grantLease(3600);
       process.stdout.write(lease.id);`;
-    const result = await run(process.execPath, ['--input-type=module', '-e', script], { timeoutMs: 4000 });
+    const result = await run(process.execPath, ['--input-type=module', '-e', script], { timeoutMs: 60_000 });
     expect(result).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/./) });
-  });
+  }, 90_000);
 });
 
 describe('MemoryDatastore with a shared store', () => {
