@@ -100,6 +100,16 @@ export function speakerConfig(
   };
 }
 
+/** Our own addresses, as far as the configuration names them: as a received next hop each would be a loop. */
+export function localAddresses(config: SpeakerConfig): ReadonlySet<string> {
+  const texts = [
+    ...config.listen.map(({ address }) => address),
+    ...config.peers.flatMap(({ localAddress }) => (localAddress === undefined ? [] : [localAddress])),
+    ...[...config.nextHops.values()].map(formatIp),
+  ];
+  return new Set(texts);
+}
+
 /** Whether the change needs a new speaker: what every session and every table is built on is different. */
 export function needsNewSpeaker(before: SpeakerConfig, after: SpeakerConfig): boolean {
   const base = ({ routerId, asn, kernel }: SpeakerConfig): string =>

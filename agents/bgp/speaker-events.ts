@@ -40,8 +40,8 @@ export class SpeakerEvents {
       received = { announced: [], withdrawn: [], endOfRib: [] };
       this.#receivedByPeer.set(address, received);
     }
-    for (const { prefixes } of changes.announced) received.announced.push(...prefixes);
-    for (const { prefixes } of changes.withdrawn) received.withdrawn.push(...prefixes);
+    for (const { prefixes } of changes.announced) for (const one of prefixes) received.announced.push(one);
+    for (const { prefixes } of changes.withdrawn) for (const one of prefixes) received.withdrawn.push(one);
     received.endOfRib.push(...changes.endOfRib);
   }
 

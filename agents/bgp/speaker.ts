@@ -7,8 +7,8 @@
 import type { Socket } from 'node:net';
 import type { EventSink } from '../../lib/events/event.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
-import { formatCidr, formatIp, type IpAddress, parseIp } from '../../lib/net/ip.ts';
-import { type PeerConfig, peerChange, type SpeakerConfig } from './config.ts';
+import { formatCidr, type IpAddress, parseIp } from '../../lib/net/ip.ts';
+import { localAddresses, type PeerConfig, peerChange, type SpeakerConfig } from './config.ts';
 import type { NegotiatedSession } from './fsm/negotiate.ts';
 import { KernelRoutes } from './kernel/kernel-routes.ts';
 import { ADDRESS_FAMILIES, type AddressFamily, CeaseSubcode, FAMILIES, familyOf } from './packet/iana.ts';
@@ -121,6 +121,7 @@ export class Speaker {
     const wanted = new Map(config.peers.map((peer) => [peer.name, peer]));
     for (const peer of [...this.#peers.values()]) if (!wanted.has(peer.name)) this.#removePeer(peer);
     for (const peer of config.peers) this.#changePeer(peer);
+    this.#configureAddresses();
     this.#configureListener();
     this.rib.setOriginated(config.originate);
     const result = await this.kernel.configure(config.kernel);
@@ -158,6 +159,14 @@ export class Speaker {
       socket.destroy();
     }
     return true;
+  }
+
+  #configureAddresses(): void {
+    this.rib.setLocalAddresses(localAddresses(this.#config));
+    for (const { name, localAddress } of this.#peers.values()) {
+      if (localAddress === undefined) continue;
+      this.rib.setNextHopSelf(name, this.#nextHops(parseIp(localAddress)));
+    }
   }
 
   #configureListener(): void {
@@ -378,13 +387,4 @@ export class Speaker {
       this.#log.warn('attributes too large for the peer, withdrawn instead', { peer: name, prefixes });
     }
   }
-}
-
-function localAddresses(config: SpeakerConfig): ReadonlySet<string> {
-  const texts = [
-    ...config.listen.map(({ address }) => address),
-    ...config.peers.flatMap(({ localAddress }) => (localAddress === undefined ? [] : [localAddress])),
-    ...[...config.nextHops.values()].map(formatIp),
-  ];
-  return new Set(texts);
 }

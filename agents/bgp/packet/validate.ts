@@ -139,7 +139,7 @@ function withoutAnnounced(
 }
 
 function strongest(faults: readonly UpdateFault[]): Reaction | undefined {
-  const rank = Math.max(-1, ...faults.map((fault) => REACTIONS.indexOf(fault.reaction)));
+  const rank = faults.reduce((most, fault) => Math.max(most, REACTIONS.indexOf(fault.reaction)), -1);
   return REACTIONS[rank];
 }
 

@@ -77,8 +77,9 @@ export class AdjRibOut {
     for (const { family, attributes, prefixes } of this.#buckets.values()) {
       const packed = packAnnouncements(family, attributes, prefixes, context);
       if (packed !== undefined) {
-        announcements.push(...packed);
-        announced.push(...prefixes);
+        // Not push(...prefixes): as arguments a whole table would overflow the stack.
+        for (const message of packed) announcements.push(message);
+        for (const prefix of prefixes) announced.push(prefix);
         continue;
       }
       for (const prefix of prefixes) {
@@ -88,13 +89,11 @@ export class AdjRibOut {
       }
     }
     this.#buckets.clear();
-    const withdrawals: Uint8Array[] = [];
-    const withdrawn: Cidr[] = [];
-    for (const family of ADDRESS_FAMILIES) {
-      withdrawals.push(...packWithdrawals(family, this.#withdrawn[family], context));
-      withdrawn.push(...this.#withdrawn[family]);
-      this.#withdrawn[family] = [];
-    }
+    const withdrawals = ADDRESS_FAMILIES.flatMap((family) =>
+      packWithdrawals(family, this.#withdrawn[family], context),
+    );
+    const withdrawn = ADDRESS_FAMILIES.flatMap((family) => this.#withdrawn[family]);
+    for (const family of ADDRESS_FAMILIES) this.#withdrawn[family] = [];
     const marks = endOfRib.map((family) => encodeEndOfRib(family, context));
     return {
       messages: [...withdrawals, ...announcements, ...marks],

@@ -62,7 +62,7 @@ const keyByAttributes = new WeakMap<RouteAttributes, string>();
 export function attributesKey(attributes: RouteAttributes): string {
   const known = keyByAttributes.get(attributes);
   if (known !== undefined) return known;
-  const key = String.fromCharCode(...encodeAttributes(attributes, KEY_CONTEXT));
+  const key = Buffer.from(encodeAttributes(attributes, KEY_CONTEXT)).toString('latin1');
   keyByAttributes.set(attributes, key);
   return key;
 }

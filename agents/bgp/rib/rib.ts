@@ -54,7 +54,7 @@ interface PeerTables {
 }
 
 export class Rib {
-  readonly #context: ImportContext;
+  #context: ImportContext;
   readonly #locRib: LocRib;
   readonly #peers = new Map<string, PeerTables>();
   readonly #originated = new Map<string, Path>();
@@ -176,20 +176,27 @@ export class Rib {
   reconfigure(name: string, config: RibPeerConfig): PrefixExcess | undefined {
     const tables = this.#peers.get(name);
     if (tables?.up === undefined) return undefined;
-    const peer: RibPeer = { ...tables.up.peer, config };
-    tables.up = { ...tables.up, peer };
-    for (const family of peer.session.context.families) {
-      if (!tables.walk.has(family)) tables.walk.set(family, 'compare');
-    }
-    for (const path of [...tables.adjRibIn.paths()]) {
-      const again = {
-        ...importPath(peer, path.family, path.prefix, path.received, this.#context),
-        stale: path.stale,
-      };
-      if (tables.adjRibIn.set(again)) this.#locRib.set(again);
-    }
+    this.#change(tables, { ...tables.up.peer, config });
+    this.#importAgain(tables);
     const excesses = ADDRESS_FAMILIES.map((family) => excessOf(tables.adjRibIn, family, config));
     return excesses.find((excess) => excess !== undefined);
+  }
+
+  /** Our own addresses are others now: what they are a next hop of is judged again. */
+  setLocalAddresses(localAddresses: ReadonlySet<string>): void {
+    if (isSameSet(localAddresses, this.#context.localAddresses)) return;
+    this.#context = { ...this.#context, localAddresses };
+    for (const tables of this.#peers.values()) this.#importAgain(tables);
+  }
+
+  /** Our next hops towards the peer are others now: what it was told with the old ones is told again. */
+  setNextHopSelf(name: string, nextHopSelf: RibPeer['nextHopSelf']): void {
+    const tables = this.#peers.get(name);
+    if (tables?.up === undefined) return;
+    const texts = (hops: RibPeer['nextHopSelf']): Set<string> =>
+      new Set([...hops].map(([family, hop]) => `${family} ${hop.value}`));
+    if (isSameSet(texts(nextHopSelf), texts(tables.up.peer.nextHopSelf))) return;
+    this.#change(tables, { ...tables.up.peer, nextHopSelf });
   }
 
   /** Decides what is dirty and gathers what has to be said; nothing of it is said twice. */
@@ -230,6 +237,26 @@ export class Rib {
     const up = this.#peers.get(name)?.up;
     const { best } = destination.decision;
     return up === undefined || best === undefined ? undefined : advertise(best, up.peer);
+  }
+
+  /** What the peer has been told is compared with what it would be told now. */
+  #change(tables: PeerTables, peer: RibPeer): void {
+    if (tables.up === undefined) return;
+    tables.up = { ...tables.up, peer };
+    for (const family of peer.session.context.families) {
+      if (!tables.walk.has(family)) tables.walk.set(family, 'compare');
+    }
+  }
+
+  #importAgain({ up, adjRibIn }: PeerTables): void {
+    if (up === undefined) return;
+    for (const path of [...adjRibIn.paths()]) {
+      const again = {
+        ...importPath(up.peer, path.family, path.prefix, path.received, this.#context),
+        stale: path.stale,
+      };
+      if (adjRibIn.set(again)) this.#locRib.set(again);
+    }
   }
 
   #updatesFor(
@@ -286,6 +313,10 @@ export class Rib {
     }
     return tables;
   }
+}
+
+function isSameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every((one) => b.has(one));
 }
 
 function excessOf(

@@ -1,7 +1,10 @@
 // The routing tables as one: who is told what, and graceful restart in both roles (RFC 4271 §9, RFC 4456, RFC 4724).
 
 import { describe, expect, it } from '@jest/globals';
+import type { UnknownAttribute } from '../../../../agents/bgp/packet/attributes/types.ts';
 import { REJECT_ALL } from '../../../../agents/bgp/policy/policy.ts';
+import { AdjRibOut } from '../../../../agents/bgp/rib/adj-rib-out.ts';
+import { attributesKey } from '../../../../agents/bgp/rib/path.ts';
 import type { Flush, Rib } from '../../../../agents/bgp/rib/rib.ts';
 import type { RibPeer } from '../../../../agents/bgp/rib/rib-peer.ts';
 import { formatCidr, formatIp } from '../../../../lib/net/ip.ts';
@@ -427,5 +430,58 @@ describe('the limit of prefixes', () => {
     const { config } = ribPeer(2);
     expect(rib.reconfigure('p2', { ...config, maxPrefixes: 2 })).toBeUndefined();
     expect(rib.reconfigure('p2', { ...config, maxPrefixes: 1 })).toEqual({ family: 'ipv4Unicast', limit: 1 });
+  });
+});
+
+describe('our own addresses', () => {
+  it('are no next hops of received paths, from the moment on when they are ours', () => {
+    const rib = withPeers(ribPeer(2));
+    rib.update('p2', announce(['10.2.0.0/26'], { nextHop: ip('10.9.0.99') }));
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 10.9.0.99']);
+    rib.setLocalAddresses(new Set(['10.9.0.1', 'fd09::1', '10.9.0.99']));
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 gone']);
+    rib.setLocalAddresses(new Set(['10.9.0.1', 'fd09::1']));
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 10.9.0.99']);
+  });
+
+  it('as next hops towards a peer change what it was told, once', () => {
+    const peer = ribPeer(2);
+    const rib = withPeers(peer);
+    rib.setOriginated([{ prefix: cidr('10.1.0.0/26') }, { prefix: cidr('fd01::/64') }]);
+    rib.flush();
+    const nextHops = new Map(peer.nextHopSelf).set('ipv6Unicast', ip('fd09::77'));
+    rib.setNextHopSelf('p2', nextHops);
+    expect(told(rib.flush(), peer)).toEqual(['+fd01::/64 via fd09::77 []']);
+    rib.setNextHopSelf('p2', nextHops);
+    expect(told(rib.flush(), peer)).toEqual([]);
+  });
+});
+
+describe('tables of any size', () => {
+  it('a whole table with one attribute set goes out in one flush, and is withdrawn in one', () => {
+    const { context } = ribPeer(2).session;
+    const adjRibOut = new AdjRibOut();
+    const prefixes = Array.from({ length: 150_000 }, (_, index) => ({
+      family: 4 as const,
+      base: (10n << 24n) + BigInt(index),
+      length: 32,
+    }));
+    const attributes = { nextHop: ip('10.9.0.2') };
+    for (const prefix of prefixes) adjRibOut.put('ipv4Unicast', prefix, attributes);
+    expect(adjRibOut.drain(context, []).announced).toHaveLength(prefixes.length);
+    for (const prefix of prefixes) adjRibOut.put('ipv4Unicast', prefix, undefined);
+    expect(adjRibOut.drain(context, []).withdrawn).toHaveLength(prefixes.length);
+  });
+
+  it('attributes beyond any message have a key of their own', () => {
+    const unknown = (last: number): UnknownAttribute[] =>
+      [200, 201, 202, 203].map((code) => ({
+        code,
+        flags: 0xc0,
+        value: new Uint8Array(60_000).fill(code === 203 ? last : 1),
+      }));
+    const key = (last: number): string => attributesKey({ nextHop: ip('10.9.0.2'), unknown: unknown(last) });
+    const first = key(1);
+    expect([key(1), key(2)].map((other) => other === first)).toEqual([true, false]);
   });
 });

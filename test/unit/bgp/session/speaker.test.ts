@@ -166,6 +166,21 @@ describe('a speaker', () => {
     ]);
   });
 
+  it('takes no path whose next hop becomes our own address by a new configuration', async () => {
+    const { peer } = await established();
+    const nextHop = ip('10.9.0.2');
+    const prefixes = [cidr('10.2.0.0/26')];
+    const attributes = { origin: 'igp' as const, asPath: [], nextHop };
+    for (const octets of packAnnouncements('ipv4Unicast', attributes, prefixes, context) ?? [])
+      peer.sendOctets(octets);
+    await eventSeen('bgpUpdateReceived');
+    await speaker.reconfigure({ ...speaker.config, nextHops: new Map([['ipv4Unicast', nextHop]]) });
+    await until('it is judged', () => {
+      const [path] = speaker.rib.adjRibIn('raw')?.paths() ?? [];
+      return path?.ineligible === 'nextHop';
+    });
+  });
+
   it('resets the session where the NLRI cannot be read', async () => {
     const { peer } = await established();
     peer.sendOctets(frame(2, hex('0000 0000 21 0a02000000')));
