@@ -13,7 +13,15 @@ import { type Family, formatCidr, parseCidr } from '../net/ip.ts';
 import { parseSelector } from '../selector/parser.ts';
 import type { Selector } from '../selector/selector.ts';
 import { ruleSelectors } from './combine-selectors.ts';
-import type { CompiledEntity, CompiledRule, NamedPort, PortRange, RuleRef, RuleVerdict } from './compiled.ts';
+import type {
+  CompiledEntity,
+  CompiledRule,
+  NamedPort,
+  NotEnforced,
+  PortRange,
+  RuleRef,
+  RuleVerdict,
+} from './compiled.ts';
 import { PolicyError } from './policy-error.ts';
 
 /** A selector that a rule uses, with the id that the compiled rule names it by. */
@@ -35,8 +43,8 @@ const VERDICTS: Readonly<Record<string, RuleVerdict>> = {
 };
 
 /**
- * The compiled rule, or undefined for one that can match no packet: its networks are of different families, or it matches
- * a service, whose members nobody delivers. `namespace` as in `ruleSelectors`; `field` is the rule's path for errors.
+ * The compiled rule, or undefined for one that can match no packet: its networks are of different families, or it is one of
+ * `notEnforcedIn` that is left out. `namespace` as in `ruleSelectors`; `field` is the rule's path for errors.
  */
 export function compileRule(
   rule: Rule,
@@ -44,7 +52,9 @@ export function compileRule(
   namespace: string | undefined,
   field: string,
 ): RuleCompilation | undefined {
-  if (rule.source?.services || rule.destination?.services) return undefined;
+  const verdict = compileAction(rule.action, `${field}.action`);
+  const namesService = servicesIn(rule).length > 0;
+  if (namesService && !restricts(verdict)) return undefined;
   const protocol = compileProtocol(rule.protocol, `${field}.protocol`);
   const source = compileEntity(rule.source ?? {}, protocol, namespace, `${field}.source`);
   const destination = compileEntity(rule.destination ?? {}, protocol, namespace, `${field}.destination`);
@@ -53,7 +63,7 @@ export function compileRule(
   return {
     rule: {
       ref,
-      verdict: compileAction(rule.action, `${field}.action`),
+      verdict: namesService ? 'deny' : verdict,
       ipVersion: families.length === 1 ? families[0] : undefined,
       protocol,
       notProtocol: compileProtocol(rule.notProtocol, `${field}.notProtocol`),
@@ -64,6 +74,29 @@ export function compileRule(
     },
     selectors: [...source.selectors, ...destination.selectors],
   };
+}
+
+/**
+ * What of a rule nobody here enforces. Nobody delivers the members of services: a rule that would allow matches nothing then,
+ * and one that would deny or pass denies all that the rest of it matches, as of what it meant nothing may get through.
+ */
+export function notEnforcedIn(rule: Rule, ref: RuleRef, field: string): readonly NotEnforced[] {
+  const effect = restricts(VERDICTS[String(rule.action).toLowerCase()])
+    ? `members of services are not known: this ${rule.action} rule denies whatever the rest of it matches`
+    : `members of services are not known: this ${rule.action} rule matches nothing`;
+  const services = servicesIn(rule).map((side) => ({ ref, field: `${field}.${side}.services`, effect }));
+  if (rule.http === undefined || rule.http === null) return services;
+  const http = 'HTTP is not looked into: this rule allows whatever the rest of it matches';
+  return [...services, { ref, field: `${field}.http`, effect: http }];
+}
+
+function servicesIn(rule: Rule): readonly ('source' | 'destination')[] {
+  return (['source', 'destination'] as const).filter((side) => rule[side]?.services);
+}
+
+/** A match of it can take away what later rules would allow. */
+function restricts(verdict: RuleVerdict | undefined): boolean {
+  return verdict === 'deny' || verdict === 'pass';
 }
 
 /** Calico leaves a rule out of a family's rules when a list of networks has none of that family, negated lists too. */

@@ -18,12 +18,13 @@ import type {
 } from '../model/policy-types.ts';
 import type { Selector } from '../selector/selector.ts';
 import { globalPolicySelector, namespacedPolicySelector } from './combine-selectors.ts';
-import { compileRule, type RuleSelector } from './compile-rule.ts';
+import { compileRule, notEnforcedIn, type RuleSelector } from './compile-rule.ts';
 import type {
   CompiledPolicy,
   CompiledProfile,
   CompiledRule,
   Direction,
+  NotEnforced,
   PolicyId,
   RuleRef,
 } from './compiled.ts';
@@ -47,7 +48,7 @@ const DEFAULT_TIER = 'default';
 interface Compilation {
   /** The selectors that the rules use, each once. */
   readonly selectors: readonly RuleSelector[];
-  /** Rules left out because nothing can match them: networks of two families, or a service. */
+  /** Rules left out: nothing can match them (networks of two families), or nobody knows what would (a service). */
   readonly unmatchable: readonly RuleRef[];
 }
 
@@ -103,6 +104,7 @@ export function compilePolicy(resource: CompilableResource, revision: number): P
       untracked: global.doNotTrack ?? false,
       preDnat: global.preDNAT ?? false,
       applyOnForward: global.applyOnForward ?? false,
+      ...unlessEmpty(rules.notEnforced),
       revision,
     },
     appliesTo:
@@ -123,13 +125,13 @@ export function compileProfile(resource: Profile): ProfileCompilation {
     direction,
     index,
   });
-  const { ingress, egress, selectors, unmatchable } = compileDirections(
+  const { ingress, egress, selectors, unmatchable, notEnforced } = compileDirections(
     resource.spec ?? {},
     undefined,
     toRef,
   );
   return {
-    profile: { name, ingress, egress, exists: true },
+    profile: { name, ingress, egress, ...unlessEmpty(notEnforced), exists: true },
     labelsToApply: resource.spec?.labelsToApply ?? {},
     selectors,
     unmatchable,
@@ -165,7 +167,12 @@ function policyTypes(spec: PolicySpecCommon): readonly PolicyType[] {
   return hasIngress ? ['Ingress', 'Egress'] : ['Egress'];
 }
 
+function unlessEmpty(notEnforced: readonly NotEnforced[]): { readonly notEnforced?: readonly NotEnforced[] } {
+  return notEnforced.length === 0 ? {} : { notEnforced };
+}
+
 interface Directions extends Compilation {
+  readonly notEnforced: readonly NotEnforced[];
   readonly ingress: readonly CompiledRule[];
   readonly egress: readonly CompiledRule[];
 }
@@ -177,10 +184,13 @@ function compileDirections(
 ): Directions {
   const selectorById = new Map<string, RuleSelector>();
   const unmatchable: RuleRef[] = [];
+  const notEnforced: NotEnforced[] = [];
   const compileList = (direction: Direction): CompiledRule[] =>
     (spec[direction] ?? []).flatMap((rule, index) => {
       const ref = toRef(direction, index);
-      const compiled = compileRule(rule, ref, namespace, `spec.${direction}[${index}]`);
+      const field = `spec.${direction}[${index}]`;
+      notEnforced.push(...notEnforcedIn(rule, ref, field));
+      const compiled = compileRule(rule, ref, namespace, field);
       if (compiled === undefined) {
         unmatchable.push(ref);
         return [];
@@ -190,5 +200,5 @@ function compileDirections(
     });
   const ingress = compileList('ingress');
   const egress = compileList('egress');
-  return { ingress, egress, selectors: [...selectorById.values()], unmatchable };
+  return { ingress, egress, selectors: [...selectorById.values()], unmatchable, notEnforced };
 }

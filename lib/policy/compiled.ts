@@ -94,6 +94,15 @@ export interface CompiledRule {
   readonly destination: CompiledEntity;
 }
 
+/** Part of a rule that nothing here enforces, and what became of the rule. */
+export interface NotEnforced {
+  readonly ref: RuleRef;
+  /** Path in the resource: `spec.ingress[0].source.services`. */
+  readonly field: string;
+  /** One sentence. */
+  readonly effect: string;
+}
+
 export interface CompiledPolicy {
   readonly id: PolicyId;
   readonly tier: string;
@@ -104,6 +113,8 @@ export interface CompiledPolicy {
   readonly untracked: boolean;
   readonly preDnat: boolean;
   readonly applyOnForward: boolean;
+  /** Absent if all of it is enforced. */
+  readonly notEnforced?: readonly NotEnforced[];
   /** etcd revision of the policy it was compiled from. */
   readonly revision: number;
 }
@@ -112,6 +123,8 @@ export interface CompiledProfile {
   readonly name: string;
   readonly ingress: readonly CompiledRule[];
   readonly egress: readonly CompiledRule[];
+  /** Absent if all of it is enforced. */
+  readonly notEnforced?: readonly NotEnforced[];
   /** False: named by an endpoint but not in the datastore, so it denies everything. */
   readonly exists: boolean;
 }

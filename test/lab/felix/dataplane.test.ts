@@ -432,6 +432,22 @@ describe('the dataplane', () => {
     expect(await verdict('red/client', 'red/server', 'TCP', 80)).toBe('denied');
   });
 
+  it('denies whatever a rule might mean that denies a service, whose members nobody knows, and says so', async () => {
+    await apply(policy(UDP_BY_SELECTOR));
+    expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('allowed');
+    const denied = '{action: Deny, protocol: UDP, source: {services: {name: api, namespace: red}}}';
+    await apply(policy(`${denied}, ${UDP_BY_SELECTOR}, ${TCP_BY_SELECTOR}`));
+    expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('denied');
+    expect(await verdict('red/client', 'red/server', 'TCP', 80)).toBe('allowed');
+    expect(host.events).toContainEqual(
+      expect.objectContaining({
+        kind: 'kernelRefused',
+        object: 'NetworkPolicy/red/server',
+        cause: expect.stringContaining('spec.ingress[0].source.services is not enforced'),
+      }),
+    );
+  });
+
   it('cleans up what other epochs left, a second later', async () => {
     host.dataplane.table.replace('test');
     await apply(policy(TCP_BY_SELECTOR));

@@ -110,6 +110,36 @@ describe('compilePolicy', () => {
     expect(unmatchable.map(({ index }) => index)).toEqual([0]);
   });
 
+  it.each<[Rule['action'], string | undefined, string]>([
+    ['Allow', undefined, 'members of services are not known: this Allow rule matches nothing'],
+    ['Log', undefined, 'members of services are not known: this Log rule matches nothing'],
+    [
+      'Deny',
+      'deny',
+      'members of services are not known: this Deny rule denies whatever the rest of it matches',
+    ],
+    [
+      'Pass',
+      'deny',
+      'members of services are not known: this Pass rule denies whatever the rest of it matches',
+    ],
+  ])('puts a rule that names a service, %s, to the safe side and says so', (action, verdict, effect) => {
+    const source = { services: { name: 's', namespace: 'n' } };
+    const { policy } = compileGlobal({ ingress: [{ action, protocol: 'TCP', source }, { action: 'Allow' }] });
+    const compiled = policy.ingress.find(({ ref }) => ref.index === 0);
+    expect(compiled?.verdict).toBe(verdict);
+    if (compiled !== undefined) expect(compiled.protocol).toBe(6);
+    const field = 'spec.ingress[0].source.services';
+    expect(policy.notEnforced).toEqual([{ ref: expect.objectContaining({ index: 0 }), field, effect }]);
+  });
+
+  it('says that HTTP is not looked into', () => {
+    const { policy } = compileGlobal({ ingress: [{ action: 'Allow', http: { methods: ['GET'] } }] });
+    expect(policy.ingress).toHaveLength(1);
+    expect(policy.notEnforced?.map(({ field }) => field)).toEqual(['spec.ingress[0].http']);
+    expect(compileGlobal({ ingress: [{ action: 'Allow' }] }).policy.notEnforced).toBeUndefined();
+  });
+
   it.each<[Partial<Rule>, string, string]>([
     [{ source: { nets: ['10.0.0.0/8', 'x'] } }, 'badNet', 'spec.ingress[0].source.nets[1]'],
     [{ destination: { ports: [80, '9:1'] } }, 'badPort', 'spec.ingress[0].destination.ports[1]'],

@@ -7,6 +7,8 @@ import type {
   CompiledWorkloadEndpoint,
   Identity,
   IdentityId,
+  NotEnforced,
+  PolicyId,
   SelectorId,
 } from '../../../../lib/policy/compiled.ts';
 import { policyKey, workloadEndpointKey } from '../../../../lib/policy/compiled.ts';
@@ -67,12 +69,16 @@ export class DataplaneState {
         return;
       case 'policyUpdate':
         this.#put('policies', policyKey(message.policy.id), message.policy);
+        // Staged policies decide nothing.
+        if (!message.policy.staged)
+          this.#noteNotEnforced(nameOf(message.policy.id), message.policy.notEnforced);
         return;
       case 'policyRemove':
         this.#remove('policies', policyKey(message.id));
         return;
       case 'profileUpdate':
         this.#put('profiles', message.profile.name, message.profile);
+        this.#noteNotEnforced(`Profile/${message.profile.name}`, message.profile.notEnforced);
         return;
       case 'profileRemove':
         this.#remove('profiles', message.name);
@@ -194,6 +200,12 @@ export class DataplaneState {
     tell(invalid, 'values that make no sense, the defaults stay');
   }
 
+  #noteNotEnforced(object: string, parts: readonly NotEnforced[] | undefined): void {
+    for (const { field, effect } of parts ?? []) {
+      this.#unsupported.push({ object, reason: `${field} is not enforced: ${effect}` });
+    }
+  }
+
   #put<Kind extends Keyed>(kind: Kind, key: KeyOf<Kind>, value: ValueOf<Kind>): void {
     (this[kind] as Map<KeyOf<Kind>, ValueOf<Kind>>).set(key, value);
     (this.#changes[kind] as Set<KeyOf<Kind>>).add(key);
@@ -203,6 +215,10 @@ export class DataplaneState {
     (this[kind] as Map<KeyOf<Kind>, ValueOf<Kind>>).delete(key);
     (this.#changes[kind] as Set<KeyOf<Kind>>).add(key);
   }
+}
+
+function nameOf({ kind, namespace, name }: PolicyId): string {
+  return [kind, namespace, name].filter((part) => part !== '').join('/');
 }
 
 type Keyed = 'identities' | 'members' | 'selectors' | 'policies' | 'profiles' | 'endpoints';
