@@ -17,6 +17,8 @@ export interface BgpInputs {
   /** BGPConfiguration `default`, if there is one. */
   readonly configuration: BGPConfiguration | undefined;
   readonly peers: readonly Resource[];
+  /** BGPFilters, and BGPConfigurations other than `default`: what is not done, and so is named. */
+  readonly others?: readonly Resource[];
   readonly pools: readonly IPPool[];
   /** Confirmed blocks of this node, canonical. */
   readonly blocks: readonly string[];
@@ -39,6 +41,8 @@ export function bgpConfiguration(inputs: BgpInputs): BgpOutput {
       (peer) => `BGPPeer ${peer.metadata.name}: explicit peers are not configured yet, only the node mesh is`,
     ),
     ...unsupportedFields(inputs.configuration),
+    ...unsupportedResources(inputs.others ?? [], inputs.node),
+    ...inputs.pools.flatMap(unsupportedTunnels),
   ];
   const self = inputs.nodes.find((node) => node.metadata.name === inputs.node);
   const ipv4 = addressOf(self?.spec?.bgp?.ipv4Address);
@@ -80,6 +84,28 @@ function unsupportedFields(configuration: Resource | undefined): string[] {
   return Object.entries(configuration?.spec ?? {})
     .filter(([name, value]) => !(SUPPORTED_FIELDS.has(name) || (name === 'bindMode' && value === 'NodeIP')))
     .map(([name]) => `BGPConfiguration ${configuration?.metadata.name ?? ''}: ${name} is not done yet`);
+}
+
+/** Of another node's configuration that node says it. */
+function unsupportedResources(resources: readonly Resource[], node: string): string[] {
+  return resources.flatMap(({ kind, metadata: { name } }) => {
+    if (kind === 'BGPFilter') return [`BGPFilter ${name}: filters are not applied yet`];
+    const isOurs = kind === 'BGPConfiguration' && name === `node.${node}`;
+    return isOurs ? [`BGPConfiguration ${name}: only BGPConfiguration default is read yet`] : [];
+  });
+}
+
+function unsupportedTunnels({ metadata: { name }, spec }: IPPool): string[] {
+  const modes = [
+    ['vxlanMode', spec?.vxlanMode],
+    ['ipipMode', spec?.ipipMode],
+  ] as const;
+  return modes
+    .filter(([, mode]) => mode !== undefined && mode !== 'Never')
+    .map(
+      ([field, mode]) =>
+        `IPPool ${name}: ${field} ${mode}: no tunnels are made yet, its blocks are announced by BGP and routed as they are`,
+    );
 }
 
 /** One session a node and family that both have. Of nodes with one address the one written last is right. */

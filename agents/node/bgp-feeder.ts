@@ -15,7 +15,7 @@ import type { BgpdConfigurationInput } from '../../lib/protocol/bgpd.ts';
 import { bgpConfiguration } from './bgp-configuration.ts';
 import type { BgpdLink } from './bgpd-link.ts';
 
-const KINDS = new Set(['Node', 'BGPConfiguration', 'BGPPeer', 'IPPool', 'WorkloadEndpoint']);
+const KINDS = new Set(['Node', 'BGPConfiguration', 'BGPPeer', 'BGPFilter', 'IPPool', 'WorkloadEndpoint']);
 /** Changes within so long are one. */
 const COALESCE_MS = 5;
 
@@ -26,7 +26,7 @@ export class BgpFeeder {
   readonly #resources = new Map<string, Resource>();
   readonly #blocks = new Map<string, string>();
   #sent: BgpdConfigurationInput | undefined;
-  #said: readonly string[] = [];
+  #said: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | undefined;
   #isInSync = false;
 
@@ -97,13 +97,17 @@ export class BgpFeeder {
         ({ metadata }) => metadata.name === 'default',
       ),
       peers: ofKind('BGPPeer'),
+      others: [
+        ...ofKind('BGPFilter'),
+        ...ofKind('BGPConfiguration').filter(({ metadata }) => metadata.name !== 'default'),
+      ],
       pools: ofKind<IPPool>('IPPool'),
       blocks: [...this.#blocks.values()].sort(),
       workloads: workloads.flatMap((text) => canonicalCidr(text) ?? []).sort(),
     });
-    if (!isSameJson(unsupported, this.#said))
-      for (const sentence of unsupported) this.#logger.warn('not supported', { what: sentence });
-    this.#said = unsupported;
+    for (const sentence of unsupported)
+      if (!this.#said.has(sentence)) this.#logger.warn('not supported', { what: sentence });
+    this.#said = new Set(unsupported);
     if (configuration === undefined || isSameJson(configuration, this.#sent)) return;
     this.#sent = configuration;
     this.#bgpd.configure(configuration);

@@ -177,6 +177,33 @@ describe('what is asked for and not done', () => {
     expect(unsupported.join('\n')).toMatch(/serviceClusterIPs[\s\S]*nodeMeshPassword/);
   });
 
+  it('names filters, a configuration of this node alone, and pools whose tunnels nobody makes', () => {
+    const other = (kind: string, name: string): Resource => ({
+      apiVersion: 'projectcalico.org/v3',
+      kind,
+      metadata: { name },
+      spec: {},
+    });
+    const output = outputOf({
+      others: [
+        other('BGPFilter', 'tor'),
+        other('BGPConfiguration', 'node.node-1'),
+        other('BGPConfiguration', 'node.node-2'),
+      ],
+      pools: [
+        pool('10.65.0.0/16', { vxlanMode: 'CrossSubnet', ipipMode: 'Never' }),
+        pool('10.66.0.0/16', { ipipMode: 'Always' }),
+        pool('10.67.0.0/16', { vxlanMode: 'Never', ipipMode: 'Never' }),
+      ],
+    });
+    expect(output.unsupported.map((sentence) => sentence.split(':').slice(0, 2).join(':'))).toEqual([
+      'BGPFilter tor: filters are not applied yet',
+      'BGPConfiguration node.node-1: only BGPConfiguration default is read yet',
+      'IPPool 10.65.0.0/16: vxlanMode CrossSubnet',
+      'IPPool 10.66.0.0/16: ipipMode Always',
+    ]);
+  });
+
   it('is empty for what the mesh needs', () => {
     const spec = {
       asNumber: 64512,
