@@ -7,6 +7,7 @@ import { isNativeError } from 'node:util/types';
 import type { CalicoEvent } from '../../../lib/events/event.ts';
 import type { EventLog } from '../../../lib/events/event-log.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
+import { readLines } from '../../../lib/process/read-lines.ts';
 import {
   BGPD_MAX_LINE,
   BGPD_PROTOCOL_VERSION,
@@ -16,7 +17,6 @@ import {
   bgpdRequestSchema,
   fieldPath,
 } from '../../../lib/protocol/bgpd.ts';
-import { readLines } from '../../../lib/protocol/read-lines.ts';
 
 export interface ControlOptions {
   readonly path: string;

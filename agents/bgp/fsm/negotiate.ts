@@ -54,7 +54,6 @@ export interface NegotiatedSession {
   readonly keepaliveSeconds: number;
   readonly routeRefresh: boolean;
   readonly gracefulRestart?: GracefulRestart;
-  readonly peerCapabilities: readonly Capability[];
 }
 
 export type Negotiation =
@@ -144,7 +143,6 @@ function agree(
     keepaliveSeconds: holdTimeSeconds === 0 ? 0 : Math.max(1, holdTimeSeconds / 3),
     routeRefresh: has('routeRefresh'),
     ...(restart === undefined ? {} : { gracefulRestart: restart }),
-    peerCapabilities: open.capabilities,
   };
 }
 

@@ -97,21 +97,19 @@ export class KernelRoutes {
   }
 
   /** `withdraw`: nothing of ours stays. Otherwise the kernel goes on forwarding. */
-  async stop(withdraw: boolean): Promise<number> {
+  async stop(withdraw: boolean): Promise<void> {
     clearInterval(this.#timer);
     this.#links.stop();
     clearTimeout(this.#retry);
-    let withdrawn = 0;
     if (withdraw && this.#config.enabled) {
       this.#learned.clear();
       this.#blackholes = new Map();
       this.#maySweep = true;
-      withdrawn = (await this.#apply(() => this.#difference())).withdrawn.length;
+      await this.#apply(() => this.#difference());
     }
     await this.#queue;
     this.#isStopped = true;
     await this.#batch.stop();
-    return withdrawn;
   }
 
   #desired(key: string): KernelRoute | undefined {

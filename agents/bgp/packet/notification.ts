@@ -1,4 +1,4 @@
-// NOTIFICATION message (RFC 4271 §4.5): codec, hard reset (RFC 8538), shutdown communication (RFC 9003).
+// NOTIFICATION message (RFC 4271 §4.5): codec, hard reset (RFC 8538), and what is shown of one: shutdown communication (RFC 9003).
 
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { type Notification, notification } from './errors.ts';
@@ -36,14 +36,6 @@ export function maxPrefixesReached(family: AddressFamily, limit: number): Notifi
   const { afi, safi } = FAMILIES[family];
   const data = new ByteWriter().u16(afi).u8(safi).u32(limit).finish();
   return notification(ErrorCode.cease, CeaseSubcode.maxPrefixes, data);
-}
-
-/** RFC 9003 §2: the text of a Cease for shutdown or reset, at most 255 octets of UTF-8 cut at a character's border. */
-export function shutdownData(text: string): Uint8Array {
-  const encoder = new TextEncoder();
-  const octets = new Uint8Array(255);
-  const { written } = encoder.encodeInto(text, octets);
-  return Uint8Array.of(written, ...octets.subarray(0, written));
 }
 
 /** One line for logs and status: `Cease: hard reset (Cease: administrative shutdown), "text"`. */

@@ -46,10 +46,6 @@ export class AdjRibOut {
     return count;
   }
 
-  entries(): Iterable<Advertised> {
-    return this.#advertised.values();
-  }
-
   /** Says what the peer is to know of the prefix now. `force`: send it even if it knows (RFC 2918 §4). */
   put(family: AddressFamily, prefix: Cidr, attributes: RouteAttributes | undefined, force = false): void {
     const key = prefixKey(prefix);

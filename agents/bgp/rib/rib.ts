@@ -9,7 +9,7 @@ import { ADDRESS_FAMILIES, type AddressFamily } from '../packet/iana.ts';
 import type { RouteAttributes, RouteChanges } from '../packet/validate.ts';
 import { AdjRibIn } from './adj-rib-in.ts';
 import { AdjRibOut, type PeerUpdates } from './adj-rib-out.ts';
-import { type Advertisement, advertise } from './advertise.ts';
+import { advertise } from './advertise.ts';
 import { type ImportContext, importPath } from './import.ts';
 import { type Destination, type ForwardingChange, LocRib } from './loc-rib.ts';
 import { attributesKey, type Path, prefixKey } from './path.ts';
@@ -33,8 +33,6 @@ export interface OriginatedRoute {
 export interface Flush {
   readonly updatesByPeer: ReadonlyMap<string, PeerUpdates>;
   readonly forwarding: readonly ForwardingChange[];
-  /** Destinations that were decided anew. */
-  readonly decided: number;
 }
 
 /** A family of which a peer has announced more than it may: its session has to end. */
@@ -208,7 +206,7 @@ export class Rib {
       const updates = this.#updatesFor(tables, decided, isDeferred);
       if (updates !== undefined) updatesByPeer.set(name, updates);
     }
-    return { updatesByPeer, forwarding, decided: decided.size };
+    return { updatesByPeer, forwarding };
   }
 
   adjRibIn(name: string): AdjRibIn | undefined {
@@ -230,13 +228,6 @@ export class Rib {
 
   destination(prefix: Cidr): Destination | undefined {
     return this.#locRib.get(prefixKey(prefix));
-  }
-
-  /** Why a peer is, or is not, told of a destination. */
-  advertisement(destination: Destination, name: string): Advertisement | undefined {
-    const up = this.#peers.get(name)?.up;
-    const { best } = destination.decision;
-    return up === undefined || best === undefined ? undefined : advertise(best, up.peer);
   }
 
   /** What the peer has been told is compared with what it would be told now. */

@@ -10,10 +10,9 @@ import {
   hardReset,
   isHardReset,
   maxPrefixesReached,
-  shutdownData,
 } from '../../../../agents/bgp/packet/notification.ts';
 import { MessageFramer } from '../../../../agents/bgp/session/framing.ts';
-import { hex, INTERNAL, toHex } from './codec-support.ts';
+import { hex, INTERNAL, shutdownData, toHex } from './codec-support.ts';
 
 const MARKER = 'ff'.repeat(16);
 const both = [{ extendedMessage: false }, { extendedMessage: true }];

@@ -4,6 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { UnknownAttribute } from '../../../../agents/bgp/packet/attributes/types.ts';
 import { REJECT_ALL } from '../../../../agents/bgp/policy/policy.ts';
 import { AdjRibOut } from '../../../../agents/bgp/rib/adj-rib-out.ts';
+import { advertise } from '../../../../agents/bgp/rib/advertise.ts';
 import { attributesKey } from '../../../../agents/bgp/rib/path.ts';
 import type { Flush, Rib } from '../../../../agents/bgp/rib/rib.ts';
 import type { RibPeer } from '../../../../agents/bgp/rib/rib-peer.ts';
@@ -215,10 +216,10 @@ describe('advertisement', () => {
     const rib = withPeers(only4, noNextHop);
     rib.setOriginated([{ prefix: cidr('fd01::/64') }]);
     expect(rib.flush().updatesByPeer.size).toBe(0);
-    const destination = rib.destination(cidr('fd01::/64'));
-    if (destination === undefined) throw new Error('no destination');
-    expect(rib.advertisement(destination, 'p2')).toEqual({ send: false, reason: 'familyNotNegotiated' });
-    expect(rib.advertisement(destination, 'p3')).toEqual({ send: false, reason: 'noNextHop' });
+    const best = rib.destination(cidr('fd01::/64'))?.decision.best;
+    if (best === undefined) throw new Error('no path');
+    expect(advertise(best, only4)).toEqual({ send: false, reason: 'familyNotNegotiated' });
+    expect(advertise(best, noNextHop)).toEqual({ send: false, reason: 'noNextHop' });
   });
 });
 
