@@ -19,10 +19,12 @@ import { TEST_IMAGE } from './test-image.ts';
 const ROOT = join(import.meta.dirname, '..');
 const STATE = join(ROOT, '.cache', 'demo');
 const INSTALLED = join(STATE, 'installed-packages');
+const PLAYED_IN_LAB = join(STATE, 'played-in-lab');
+const LAB = [process.execPath, join(ROOT, 'scripts/lab.ts')] as const;
 
 const HELP = `npm run demo [-- OPTIONS]
   --no-install    do not install a Docker engine or other Debian packages
-  --down          remove the demo's containers, networks and volumes; stop the engine if the demo started it
+  --down          remove the demo's containers, networks and volumes, or end its lab; stop the engine if the demo started it
   --images        with --down: the images as well
 A second cluster beside the first: set COMPOSE_PROJECT_NAME, CALICO_TS_NETWORK (172.29.40) and CALICO_TS_API_PORT (6443),
 and CALICO_TS_TAG (latest) where it is built from other sources.`;
@@ -86,9 +88,17 @@ async function engineOrReason(options: { readonly mayInstall: boolean }): Promis
 }
 
 async function playInLab(options: { readonly mayInstall: boolean }): Promise<number> {
-  const lab = [process.execPath, join(ROOT, 'scripts/lab.ts')] as const;
-  const rest = options.mayInstall ? [] : ['--no-install'];
-  return await runInherited([...lab, ...rest], process.env);
+  mkdirSync(STATE, { recursive: true, mode: 0o700 });
+  writeFileSync(PLAYED_IN_LAB, '');
+  return await runInherited([...LAB, ...(options.mayInstall ? [] : ['--no-install'])], process.env);
+}
+
+/** Ends the lab if the demo played in one. */
+async function endOwnLab(): Promise<number> {
+  if (!existsSync(PLAYED_IN_LAB)) return 0;
+  const code = await runInherited([...LAB, '--down'], process.env);
+  if (code === 0) rmSync(PLAYED_IN_LAB);
+  return code;
 }
 
 /** Debian packages that `work` adds are written down, so that --down can name what stays. */
@@ -118,10 +128,11 @@ async function installedPackages(): Promise<readonly string[]> {
 }
 
 async function down(withImages: boolean): Promise<number> {
+  const labCode = await endOwnLab();
   const version = await answeringEngine(process.env);
   if (version === undefined) {
     console.log('no Docker engine answers, so no container of the demo runs');
-    return 0;
+    return labCode;
   }
   const engine: Engine = { env: process.env, version, isStartedHere: false };
   await new Cluster(engine).down();
@@ -131,7 +142,7 @@ async function down(withImages: boolean): Promise<number> {
   const packages = recordedInstallations();
   if (packages.length > 0)
     console.log(`Debian packages that were installed here and stay: ${packages.join(' ')}`);
-  return 0;
+  return labCode;
 }
 
 async function removeImages(): Promise<void> {
@@ -141,6 +152,8 @@ async function removeImages(): Promise<void> {
     if (result.code === 0) console.log(`removed ${image}`);
   }
   rmSync(BASE_IMAGE_MARK, { force: true });
+  // What later builds of the same name left without one.
+  await run('docker', ['image', 'prune', '--force', '--filter', 'label=dev.calico-ts=image']);
   console.log("the builder's cache stays: docker builder prune empties it");
 }
 
