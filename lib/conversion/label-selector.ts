@@ -2,9 +2,9 @@
 // The text is what gets stored, so its spelling is Calico's: single quotes, `in { 'a', 'b' }`, `! has(x)`.
 
 import type { LabelSelector, LabelSelectorRequirement } from '../model/kubernetes-types.ts';
+import { ORCHESTRATOR_LABEL } from '../model/label-names.ts';
 import { labelValue, qualifiedName } from '../model/validation/formats.ts';
 import { MAX_SELECTOR_LENGTH } from '../model/validation/rule-schema.ts';
-import { ORCHESTRATOR_LABEL } from '../policy/label-names.ts';
 
 /** One requirement of a selector, or why no selector can say it. */
 interface Term {

@@ -8,6 +8,7 @@ import type {
   NetworkPolicyPeer,
   NetworkPolicyPort,
 } from '../model/kubernetes-types.ts';
+import { NAMESPACE_LABEL_PREFIX } from '../model/label-names.ts';
 import { parsePort, ScalarError } from '../model/numbers.ts';
 import type {
   EntityRule,
@@ -23,7 +24,6 @@ import { formatProblem } from '../model/validation/problem.ts';
 import { RULE_SCHEMA } from '../model/validation/rule-schema.ts';
 import { canonicalCidr } from '../net/ip.ts';
 import type { PortRange } from '../policy/compiled.ts';
-import { NAMESPACE_LABEL_PREFIX } from '../policy/label-names.ts';
 import {
   namespaceSelectorText,
   podSelectorText,

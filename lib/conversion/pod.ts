@@ -5,9 +5,9 @@ import { createHash } from 'node:crypto';
 import type { EndpointPort, WorkloadEndpoint, WorkloadEndpointSpec } from '../model/endpoint-types.ts';
 import { CALICO_API_VERSION } from '../model/kinds.ts';
 import type { ContainerPort, Pod } from '../model/kubernetes-pod-types.ts';
+import { NAMESPACE_LABEL, ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL } from '../model/label-names.ts';
 import { workloadEndpointName } from '../model/workload-endpoint-name.ts';
 import { formatCidr, hostCidr, parseCidr, parseIp } from '../net/ip.ts';
-import { NAMESPACE_LABEL, ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL } from '../policy/label-names.ts';
 import { namespaceProfileName, serviceAccountProfileName } from './profiles.ts';
 
 const ORCHESTRATOR = 'k8s';

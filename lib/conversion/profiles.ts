@@ -3,15 +3,15 @@
 
 import { CALICO_API_VERSION } from '../model/kinds.ts';
 import type { Namespace, ServiceAccount } from '../model/kubernetes-types.ts';
-import type { Profile } from '../model/policy-types.ts';
-import { labelValue, qualifiedName } from '../model/validation/formats.ts';
 import {
   NAME_LABEL,
   NAMESPACE_LABEL_PREFIX,
   NAMESPACE_PROFILE_PREFIX,
   SERVICE_ACCOUNT_LABEL_PREFIX,
   SERVICE_ACCOUNT_PROFILE_PREFIX,
-} from '../policy/label-names.ts';
+} from '../model/label-names.ts';
+import type { Profile } from '../model/policy-types.ts';
+import { labelValue, qualifiedName } from '../model/validation/formats.ts';
 import { storedName } from './stored-name.ts';
 
 /** `kns.<namespace>` */

@@ -5,7 +5,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { z } from 'zod';
 import type { Startable } from '../lifecycle/startable.ts';
-import { readLines } from '../protocol/read-lines.ts';
+import { readLines } from '../process/read-lines.ts';
 import { EVENT_KINDS, type EventInput, type EventKind, type EventSink } from './event.ts';
 import type { EventLog } from './event-log.ts';
 

@@ -1,6 +1,12 @@
 // The several selector fields of a policy and of a rule's side made into one selector each, exactly as Calico's syncer
 // does (libcalico-go syncersv1/updateprocessors rules.go and the policy processors; docs/policy.md "Combining selectors").
 
+import {
+  NAMESPACE_LABEL,
+  NAMESPACE_LABEL_PREFIX,
+  SERVICE_ACCOUNT_LABEL,
+  SERVICE_ACCOUNT_LABEL_PREFIX,
+} from '../model/label-names.ts';
 import type { EntityRule, PolicySpecCommon } from '../model/policy-types.ts';
 import { parseSelector } from '../selector/parser.ts';
 import {
@@ -15,12 +21,6 @@ import {
 } from '../selector/rewrite.ts';
 import type { Selector } from '../selector/selector.ts';
 import { SelectorError } from '../selector/selector-error.ts';
-import {
-  NAMESPACE_LABEL,
-  NAMESPACE_LABEL_PREFIX,
-  SERVICE_ACCOUNT_LABEL,
-  SERVICE_ACCOUNT_LABEL_PREFIX,
-} from './label-names.ts';
 import { PolicyError } from './policy-error.ts';
 
 /** What a side of a rule demands of an endpoint's labels; at most one of each, undefined where nothing is demanded. */

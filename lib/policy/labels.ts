@@ -2,10 +2,6 @@
 // from profiles (docs/policy.md "Labels").
 
 import type { EndpointPort, HostEndpoint, WorkloadEndpoint } from '../model/endpoint-types.ts';
-import { parseNumberOrName, protocolNumber } from '../model/numbers.ts';
-import type { GlobalNetworkSet, NetworkSet } from '../model/policy-types.ts';
-import type { Labels } from '../selector/expression.ts';
-import type { IdentityPort } from './compiled.ts';
 import {
   NAMESPACE_LABEL,
   NAMESPACE_LABEL_PREFIX,
@@ -13,7 +9,11 @@ import {
   ORCHESTRATOR_LABEL,
   SERVICE_ACCOUNT_LABEL,
   SERVICE_ACCOUNT_LABEL_PREFIX,
-} from './label-names.ts';
+} from '../model/label-names.ts';
+import { parseNumberOrName, protocolNumber } from '../model/numbers.ts';
+import type { GlobalNetworkSet, NetworkSet } from '../model/policy-types.ts';
+import type { Labels } from '../selector/expression.ts';
+import type { IdentityPort } from './compiled.ts';
 
 /** What an endpoint or network set brings to its identity. */
 export interface LabelSource {

@@ -2,6 +2,7 @@
 // connection; who needs it again after `closed` makes a new client, as the agent does (agents/node/bgpd-link.ts).
 
 import { connect, type Socket } from 'node:net';
+import { readLines } from '../process/read-lines.ts';
 import {
   BGPD_MAX_LINE,
   type BgpdConfigurationInput,
@@ -11,7 +12,6 @@ import {
   type BgpdResponse,
   type BgpdStatus,
 } from './bgpd.ts';
-import { readLines } from './read-lines.ts';
 
 export type BgpdClientErrorType =
   /** Nobody listens, or who does is no bgpd. */

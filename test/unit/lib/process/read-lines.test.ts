@@ -6,7 +6,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { readLines } from '../../../lib/protocol/read-lines.ts';
+import { readLines } from '../../../../lib/process/read-lines.ts';
 
 const MAX = 16;
 
