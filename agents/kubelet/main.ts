@@ -8,6 +8,7 @@ import { hostPaths } from '../../lib/config/paths.ts';
 import { describeSettings, loadSettings } from '../../lib/config/settings.ts';
 import type { EventInput, EventSink } from '../../lib/events/event.ts';
 import { EventSocketSender } from '../../lib/events/event-socket.ts';
+import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import { createLogger, type Logger } from '../../lib/logging/logger.ts';
 import { KUBELET_SETTINGS, type KubeletSettings } from './config.ts';
 import { Kubelet, type KubeletOptions } from './kubelet.ts';
@@ -119,7 +120,7 @@ async function findAddress(
     const address = await addressTowards(apiServer, limit);
     if (address !== undefined) return address;
     logger.warn('the API is not reached yet, so the address of this node is not known', { apiServer });
-    await new Promise((resolve) => setTimeout(resolve, ADDRESS_RETRY_MS));
+    await waitFor(ADDRESS_RETRY_MS, signal);
   }
   return undefined;
 }

@@ -1,9 +1,10 @@
 // Deleting by the API's rules (docs/api.md "Deleting"): grace for pods, finalizers, namespaces that empty first.
 
+import { formatRfc3339Seconds } from '../../lib/model/duration.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError, conflict } from './api-error.ts';
 import type { ApiKind } from './api-kind.ts';
-import { type ObjectStore, requireWritable, wholeSeconds } from './object-store.ts';
+import { type ObjectStore, requireWritable } from './object-store.ts';
 
 export interface DeleteOptions {
   readonly gracePeriodSeconds: number | undefined;
@@ -93,7 +94,7 @@ function mark(kind: ApiKind, object: Resource, grace: number, now: Date): Resour
   const { metadata } = object;
   const isSooner = grace < (metadata.deletionGracePeriodSeconds ?? Number.POSITIVE_INFINITY);
   if (metadata.deletionTimestamp !== undefined && !isSooner) return object;
-  const deletionTimestamp = wholeSeconds(new Date(now.getTime() + grace * 1000));
+  const deletionTimestamp = formatRfc3339Seconds(now.getTime() + grace * 1000);
   const marked = {
     ...object,
     metadata: { ...metadata, deletionTimestamp, deletionGracePeriodSeconds: grace },

@@ -7,6 +7,7 @@ import { connect, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
 import { at } from './columns.ts';
+import { internalAddress } from './node-address.ts';
 
 export interface NodeRelayOptions {
   /** The API's client certificate and the CA that signs the nodes' servers. */
@@ -50,15 +51,13 @@ export async function openToNode(
 }
 
 export function kubeletAddress(node: Resource): { host: string; port: number } {
-  const addresses = (at(node, 'status.addresses') ?? []) as { type?: string; address?: string }[];
-  const host = addresses.find((entry) => entry.type === 'InternalIP')?.address;
+  const host = internalAddress(node);
   const port = at(node, 'status.daemonEndpoints.kubeletEndpoint.Port');
-  if (host === undefined || typeof port !== 'number')
-    throw new ApiError(
-      'ServiceUnavailable',
-      `node ${node.metadata.name} has not said where its kubelet listens`,
-    );
-  return { host, port };
+  if (typeof port === 'number') return { host, port };
+  throw new ApiError(
+    'ServiceUnavailable',
+    `node ${node.metadata.name} has not said where its kubelet listens`,
+  );
 }
 
 function requestHead(request: IncomingMessage, host: string): string {

@@ -4,6 +4,7 @@
 import { compareAndWrite } from '../../lib/datastore/compare-and-write.ts';
 import type { Datastore, KeyValue } from '../../lib/datastore/datastore.ts';
 import type { EventSink } from '../../lib/events/event.ts';
+import { formatRfc3339Seconds } from '../../lib/model/duration.ts';
 import { isSameJson } from '../../lib/model/json-equality.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError, alreadyExists, conflict, invalid, notFound, qualifiedResource } from './api-error.ts';
@@ -236,7 +237,7 @@ export class ObjectStore {
         ...(generateName === undefined ? {} : { generateName }),
         ...(kind.namespaced && namespace !== undefined ? { namespace } : {}),
         uid: this.#options.newUid(),
-        creationTimestamp: wholeSeconds(this.#options.now()),
+        creationTimestamp: formatRfc3339Seconds(this.#options.now().getTime()),
         generation: 1,
       },
     });
@@ -264,11 +265,6 @@ export class ObjectStore {
       cause,
     });
   }
-}
-
-/** RFC 3339 without fractions, as Kubernetes writes its timestamps. */
-export function wholeSeconds(date: Date): string {
-  return `${date.toISOString().slice(0, 19)}Z`;
 }
 
 /** Throws InternalError for a value that is no object. */

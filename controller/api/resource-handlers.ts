@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { EventSink } from '../../lib/events/event.ts';
+import { formatRfc3339Seconds } from '../../lib/model/duration.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError, notFound, successStatus } from './api-error.ts';
 import type { ApiKind } from './api-kind.ts';
@@ -259,7 +260,7 @@ async function bindPod(
   name: string,
   node: string,
 ): Promise<void> {
-  const time = `${context.now().toISOString().slice(0, 19)}Z`;
+  const time = formatRfc3339Seconds(context.now().getTime());
   const bound = await context.store.modify(
     kind,
     namespace,

@@ -6,7 +6,7 @@ import { request as httpsRequest } from 'node:https';
 import { text } from 'node:stream/consumers';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from '../api/api-error.ts';
-import { at } from '../api/columns.ts';
+import { internalAddress } from '../api/node-address.ts';
 
 export interface AgentClientOptions {
   readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
@@ -76,13 +76,6 @@ function reasonOf(error: NodeJS.ErrnoException): string {
     default:
       return error.message;
   }
-}
-
-function internalAddress(node: Resource): string {
-  const addresses = (at(node, 'status.addresses') ?? []) as { type?: string; address?: string }[];
-  const host = addresses.find(({ type }) => type === 'InternalIP')?.address;
-  if (host !== undefined) return host;
-  throw new ApiError('ServiceUnavailable', `node ${node.metadata.name} has not said its address yet`);
 }
 
 function errorOf(body: string): string | undefined {

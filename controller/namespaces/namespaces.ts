@@ -9,6 +9,7 @@ import {
   SERVICE_ACCOUNTS,
 } from '../../lib/kube-client/client.ts';
 import { Informer } from '../../lib/kube-client/informer.ts';
+import { Backoff } from '../../lib/lifecycle/backoff.ts';
 import type { Startable } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
@@ -16,13 +17,21 @@ import { KeyQueue } from '../key-queue.ts';
 
 const INITIAL = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 const CONFIG_MAPS: KindPath = { group: '', version: 'v1', plural: 'configmaps' };
-const CHECK_AGAIN_MS = 250;
+/** Between two looks at what is still in a namespace that is being emptied. */
+const CHECK_AGAIN = { minMs: 250, maxMs: 5000 };
 
 export interface NamespacesOptions {
   readonly client: KubeClient;
   /** PEM of the CA, for `kube-root-ca.crt`. */
   readonly ca: string;
   readonly logger: Logger;
+}
+
+/** A namespace of which something was left at the last look. */
+interface Emptying {
+  /** Kinds that something was left of: all kinds are looked at again before the end only. */
+  readonly left: readonly KindPath[];
+  readonly backoff: Backoff;
 }
 
 interface NamespaceView extends Resource {
@@ -33,6 +42,7 @@ export class Namespaces implements Startable {
   readonly #options: NamespacesOptions;
   readonly #queue: KeyQueue;
   readonly #informer: Informer;
+  readonly #emptying = new Map<string, Emptying>();
 
   constructor(options: NamespacesOptions) {
     const { client, logger } = options;
@@ -68,6 +78,7 @@ export class Namespaces implements Startable {
       namespace = (await this.#createIfAbsent(NAMESPACES, undefined, name, {}, signal)) as
         | NamespaceView
         | undefined;
+    if (namespace?.metadata.deletionTimestamp === undefined) this.#emptying.delete(name);
     if (namespace === undefined) return;
     if (namespace.metadata.deletionTimestamp !== undefined) return this.#empty(namespace, signal);
     await this.#createIfAbsent(SERVICE_ACCOUNTS, name, 'default', {}, signal);
@@ -102,23 +113,32 @@ export class Namespaces implements Startable {
   async #empty(namespace: NamespaceView, signal: AbortSignal): Promise<void> {
     const { client } = this.#options;
     const { name } = namespace.metadata;
-    let remaining = 0;
-    for (const kind of await this.#namespacedKinds(signal)) {
-      const { items } = await client.list(kind, name, { signal });
-      remaining += items.length;
-      for (const item of items)
-        if (item.metadata.deletionTimestamp === undefined) await this.#delete(kind, item, signal);
-    }
-    if (remaining > 0) {
-      this.#queue.addAfter(name, CHECK_AGAIN_MS);
+    const before = this.#emptying.get(name);
+    const left: KindPath[] = [];
+    for (const kind of before?.left ?? (await this.#namespacedKinds(signal)))
+      if (!(await this.#emptyOf(kind, name, signal))) left.push(kind);
+    if (left.length > 0) {
+      const backoff = before?.backoff ?? new Backoff(CHECK_AGAIN);
+      this.#emptying.set(name, { left, backoff });
+      this.#queue.addAfter(name, backoff.next());
       return;
     }
+    this.#emptying.delete(name);
+    if (before !== undefined) return this.#empty(namespace, signal);
     const finalized = { ...namespace, spec: { finalizers: [] } };
     try {
       await client.replace(NAMESPACES, finalized, { subresource: 'finalize', signal });
     } catch (error) {
       if (!isStatus(error, 404)) throw error;
     }
+  }
+
+  /** Whether there was nothing of the kind any more. */
+  async #emptyOf(kind: KindPath, namespace: string, signal: AbortSignal): Promise<boolean> {
+    const { items } = await this.#options.client.list(kind, namespace, { signal });
+    for (const item of items)
+      if (item.metadata.deletionTimestamp === undefined) await this.#delete(kind, item, signal);
+    return items.length === 0;
   }
 
   async #delete(kind: KindPath, item: Resource, signal: AbortSignal): Promise<void> {

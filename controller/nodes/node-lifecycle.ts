@@ -8,6 +8,7 @@ import { Informer } from '../../lib/kube-client/informer.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Startable } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
+import { formatRfc3339Seconds } from '../../lib/model/duration.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { NodeHealth, type NodeHealthSettings } from './node-health.ts';
 
@@ -150,7 +151,7 @@ export class NodeLifecycle implements Startable {
     if (!(await this.#isSilent(node.metadata.name, signal))) return;
     const { client, recorder, events, logger, now } = this.#options;
     const { name } = node.metadata;
-    const lastTransitionTime = `${now().toISOString().slice(0, 19)}Z`;
+    const lastTransitionTime = formatRfc3339Seconds(now().getTime());
     const silent = `Kubelet stopped posting node status ${Math.round(this.#health.silentSeconds(name))} s ago.`;
     const changed = conditions.map((condition) => ({
       ...condition,

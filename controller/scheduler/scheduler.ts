@@ -7,6 +7,7 @@ import type { EventRecorder } from '../../lib/kube-client/event-recorder.ts';
 import { Informer } from '../../lib/kube-client/informer.ts';
 import type { Startable } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
+import { formatRfc3339Seconds } from '../../lib/model/duration.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { KeyQueue } from '../key-queue.ts';
 import { chooseNode } from './choose-node.ts';
@@ -129,7 +130,7 @@ export class Scheduler implements Startable {
     if (this.#unschedulable.get(key) === reason) return;
     const { client, recorder, events } = this.#options;
     const { namespace, name } = pod.metadata;
-    const lastTransitionTime = `${new Date().toISOString().slice(0, 19)}Z`;
+    const lastTransitionTime = formatRfc3339Seconds(Date.now());
     const condition = {
       type: 'PodScheduled',
       status: 'False',

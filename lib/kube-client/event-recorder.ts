@@ -1,5 +1,6 @@
 // Kubernetes Events about an object (core/v1): repeats add to `count` of the first one, as kubectl expects them.
 
+import { formatRfc3339Seconds } from '../../lib/model/duration.ts';
 import type { Logger } from '../logging/logger.ts';
 import type { Resource } from '../model/metadata.ts';
 import { EVENTS, isStatus, type KubeClient } from './client.ts';
@@ -68,7 +69,7 @@ export class EventRecorder {
   async #write(object: Resource, type: EventType, reason: string, message: string): Promise<void> {
     const { client, now } = this.#options;
     const key = [object.kind, object.metadata.uid, type, reason, message].join('\n');
-    const time = `${now().toISOString().slice(0, 19)}Z`;
+    const time = formatRfc3339Seconds(now().getTime());
     const known = this.#remembered.get(key);
     if (known !== undefined) {
       known.count += 1;

@@ -6,6 +6,7 @@ import type { EventRecorder } from '../../../lib/kube-client/event-recorder.ts';
 import { Backoff } from '../../../lib/lifecycle/backoff.ts';
 import type { Startable } from '../../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
+import { formatRfc3339Seconds } from '../../../lib/model/duration.ts';
 import type { KubernetesNode } from '../../../lib/model/kubernetes-types.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { Wakeup } from '../pods/wakeup.ts';
@@ -127,7 +128,7 @@ export class NodeRegistration implements Startable {
       current.status?.conditions?.find(({ type }) => type === 'Ready')?.status !==
       (readiness.isReady ? 'True' : 'False');
     if (isSame && isFresh && !isContradicted) return;
-    const time = `${now().toISOString().slice(0, 19)}Z`;
+    const time = formatRfc3339Seconds(now().getTime());
     const status = nodeStatus(machine, readiness, current.status?.conditions ?? [], time);
     await client.patch(NODES, undefined, machine.name, { status }, { subresource: 'status', signal });
     if (isContradicted) {

@@ -1,5 +1,6 @@
 // The status of a pod as kubectl wants to read it (pure): phase, conditions, addresses, one status per container.
 
+import { formatRfc3339Seconds } from '../../../lib/model/duration.ts';
 import type {
   Container,
   ContainerStatus,
@@ -58,11 +59,6 @@ export function computePodStatus(pod: Pod, observation: PodObservation): PodStat
   };
 }
 
-/** RFC 3339, whole seconds, UTC. */
-export function wholeSeconds(time: Date): string {
-  return `${time.toISOString().slice(0, 19)}Z`;
-}
-
 function containerStatus(
   { name, image = '' }: Container,
   { containers, problem }: PodObservation,
@@ -97,15 +93,15 @@ function stateOf(state: ContainerState): NonNullable<ContainerStatus['state']> {
     case 'absent':
       return { waiting: { reason: 'ContainerCreating' } };
     case 'running':
-      return { running: { startedAt: wholeSeconds(state.startedAt) } };
+      return { running: { startedAt: formatRfc3339Seconds(state.startedAt.getTime()) } };
     case 'exited':
       return {
         terminated: {
           exitCode: state.exitCode,
           reason: state.reason,
           ...(state.message === undefined ? {} : { message: state.message }),
-          startedAt: wholeSeconds(state.startedAt),
-          finishedAt: wholeSeconds(state.finishedAt),
+          startedAt: formatRfc3339Seconds(state.startedAt.getTime()),
+          finishedAt: formatRfc3339Seconds(state.finishedAt.getTime()),
           containerID: state.id,
         },
       };

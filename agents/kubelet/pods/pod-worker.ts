@@ -3,6 +3,7 @@
 
 import { isStatus, PODS } from '../../../lib/kube-client/client.ts';
 import { Backoff } from '../../../lib/lifecycle/backoff.ts';
+import { formatRfc3339Seconds } from '../../../lib/model/duration.ts';
 import type { Pod, PodStatus } from '../../../lib/model/kubernetes-pod-types.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { type ContainerPlan, type ContainerViews, formatBackOff, planContainers } from './container-plan.ts';
@@ -10,7 +11,7 @@ import { PodContainers } from './pod-containers.ts';
 import { emitPodEvent, type PodContext, runtimeNameFor } from './pod-context.ts';
 import type { PodRecord } from './pod-record.ts';
 import { PodSandbox } from './pod-sandbox.ts';
-import { computePodStatus, type Waiting, wholeSeconds } from './pod-status.ts';
+import { computePodStatus, type Waiting } from './pod-status.ts';
 import { Wakeup } from './wakeup.ts';
 
 /** A pod that nothing happens to is looked at so often. */
@@ -287,7 +288,7 @@ export class PodWorker {
       hostIp,
       podIps: this.#sandbox.addresses.length > 0 ? this.#sandbox.addresses : knownIps(base, result),
       startTime: this.#record.startTime,
-      now: wholeSeconds(now()),
+      now: formatRfc3339Seconds(now().getTime()),
       hasSandbox: this.#sandbox.isReady,
       containers: await this.#containers.observe(views, signal),
       result,
@@ -321,7 +322,7 @@ function newRecord(context: PodContext, pod: Pod): PodRecord {
     runtime: runtimeNameFor(pod, context.dockerRuntime !== undefined),
     hostNetwork: pod.spec?.hostNetwork === true,
     graceSeconds: pod.spec?.terminationGracePeriodSeconds ?? 30,
-    startTime: wholeSeconds(context.now()),
+    startTime: formatRfc3339Seconds(context.now().getTime()),
     hostLife: context.hostLife,
     attempts: {},
     toRelease: [],
