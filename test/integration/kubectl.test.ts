@@ -110,6 +110,9 @@ describe('objects', () => {
     await ok('create namespace shop');
     await ok('create serviceaccount web -n shop');
     await ok('create configmap settings --from-literal=a=1 -n shop');
+    expect(await ok('describe namespace shop')).toMatch(/Name: +shop\n[\s\S]*Status: +Active/);
+    expect(await ok('describe serviceaccount web -n shop')).toMatch(/Name: +web\nNamespace: +shop\n/);
+    expect(await ok('describe configmap settings -n shop')).toMatch(/Data\n====\na:\n----\n1\n/);
     expect(await ok('get cm settings -n shop -o jsonpath={.data.a}')).toBe('1');
     await ok('label cm settings -n shop tier=back');
     await ok('annotate cm settings -n shop note=yes');
@@ -169,6 +172,8 @@ describe('pods', () => {
     expect(await ok('wait pod/web --for=condition=Ready --timeout=10s')).toContain('condition met');
     expect(await ok('get pods -o wide')).toMatch(/web +1\/1 +Running +0 +\S+ +10\.65\.0\.2 +node-1/);
     await until('the event', async () => (await ok('events --for pod/web')).includes('Scheduled'));
+    const [event = ''] = (await ok('get events --field-selector reason=Scheduled -o name')).split('\n');
+    expect(await ok(`describe ${event}`)).toMatch(/Kind: +Event[\s\S]*Reason: +Scheduled/);
     expect(await ok('describe pod web')).toMatch(/Node: +node-1\/[\s\S]*Scheduled/);
     expect(await ok('get pods --field-selector spec.nodeName=node-1 -o name')).toBe('pod/web\n');
     expect(await fails('get pods --field-selector foo=bar')).toContain('field label not supported: foo');
