@@ -355,6 +355,7 @@ export class Agent implements Startable {
     if (this.#registered === undefined) reasons.push('the node is not registered in the datastore yet');
     if (dataplane.lastError !== undefined)
       reasons.push(`the kernel is behind: ${String(dataplane.lastError)}`);
+    reasons.push(...dataplane.hostProblems);
     return reasons;
   }
 }

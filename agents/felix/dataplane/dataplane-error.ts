@@ -2,6 +2,8 @@
 
 export type DataplaneErrorType =
   | { readonly code: 'stopped' }
+  /** Kernel or nft library too old. */
+  | { readonly code: 'unsupportedHost'; readonly reason: string }
   | { readonly code: 'tooManyFlushes'; readonly limit: number }
   /** The time for an endpoint ran out; what was missing of it at the last look. */
   | { readonly code: 'endpointMissing'; readonly endpoint: string; readonly missing: readonly string[] };
@@ -20,6 +22,8 @@ function describe(type: DataplaneErrorType): string {
   switch (type.code) {
     case 'stopped':
       return 'the dataplane was stopped';
+    case 'unsupportedHost':
+      return `this host cannot be programmed: ${type.reason}`;
     case 'tooManyFlushes':
       return `more than ${type.limit} flushes wait for the kernel`;
     case 'endpointMissing':

@@ -9,6 +9,7 @@ import { workloadEndpointKey } from '../../../lib/policy/compiled.ts';
 import type { CalcFlush, CalcMessage } from '../calc/messages.ts';
 import { CONNTRACK_SYSCTLS, HOST_SYSCTLS } from '../interfaces/sysctls.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
+import { HostCheck } from '../nftables/host-check.ts';
 import { DataplaneState } from '../nftables/render/dataplane-state.ts';
 import type { TableDescription } from '../nftables/render/describe.ts';
 import { TABLE } from '../nftables/render/layout.ts';
@@ -65,6 +66,7 @@ export class Dataplane implements Startable {
   readonly #table: TableDriver;
   readonly #numbers: RuleNumbers;
   readonly #routes: LocalRoutes;
+  readonly #host: HostCheck;
   readonly #changedEndpoints = new Map<string, CompiledWorkloadEndpoint | undefined>();
   readonly #endpointWaiters = new Set<EndpointWaiter>();
   #waiters: Waiter[] = [];
@@ -96,10 +98,12 @@ export class Dataplane implements Startable {
       ...(numberLimit === undefined ? {} : { numberLimit }),
     });
     this.#routes = new LocalRoutes(writer, logger);
+    this.#host = new HostCheck(writer, logger);
   }
 
   /** Host settings, and the empty table where there is none: from here on no unknown workload interface passes a packet. */
   async start(): Promise<void> {
+    await this.#host.start();
     await this.#options.writer.sysctl(HOST_SYSCTLS);
     await this.#table.start();
     await this.#options.writer.sysctl(CONNTRACK_SYSCTLS);
@@ -126,6 +130,11 @@ export class Dataplane implements Startable {
   /** Why the kernel is behind, if it is. */
   get lastError(): unknown {
     return this.#lastError;
+  }
+
+  /** Sentences: what of this host stands in the way of what policy allows. */
+  get hostProblems(): readonly string[] {
+    return this.#host.problems;
   }
 
   /** How often the kernel was looked at for foreign writes. */
@@ -235,6 +244,7 @@ export class Dataplane implements Startable {
       if (isCheckDue) {
         this.#nextCheckAtMs = this.#nowMs() + (this.#options.checkIntervalMs ?? 1_000);
         if (await this.#table.checkForeignWrites()) this.#mustRetry = true;
+        await this.#host.look(this.#table.foreignWrites);
         this.#foreignChecks++;
       }
       if (mayUpdate && (this.#waiters.length > 0 || this.#mustRetry || this.#isCleanUpDue()))

@@ -69,6 +69,7 @@ export class TableDriver {
   #rulesetGeneration: number | undefined;
   /** The kernel has counted more changes than ours. */
   #hasForeignWrite = false;
+  #foreignWrites = 0;
   /** Why the next update makes everything anew; undefined: it need not. */
   #replaceBecause: string | undefined = 'start';
   #leftOut = new Set<string>();
@@ -90,6 +91,11 @@ export class TableDriver {
 
   get generation(): number {
     return this.#generation;
+  }
+
+  /** How often a change by others, of any table, has been seen. */
+  get foreignWrites(): number {
+    return this.#foreignWrites;
   }
 
   /** Keys of endpoints that the kernel refuses. */
@@ -154,6 +160,7 @@ export class TableDriver {
   async checkForeignWrites(): Promise<boolean> {
     const now = await this.#writer.rulesetGeneration();
     if (now === this.#rulesetGeneration && !this.#hasForeignWrite) return false;
+    this.#foreignWrites++;
     if (this.#renderer === undefined) return await this.#checkAdopted(now);
     const listing = await this.#list('json');
     const different =

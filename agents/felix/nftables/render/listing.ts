@@ -142,7 +142,8 @@ function canonicalRange(first: string, last: string): string {
   return first === last ? first : `${first}-${last}`;
 }
 
-function field(value: unknown, name: string): unknown {
+/** A field of parsed JSON; undefined where there is none. */
+export function field(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   return (value as Readonly<Record<string, unknown>>)[name];
 }

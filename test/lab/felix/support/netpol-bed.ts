@@ -93,9 +93,9 @@ export class NetpolBed {
   }
 
   /** Whether one probe is answered, without a look at what was denied. */
-  async probeAllowed(probe: Probe): Promise<boolean> {
+  async probeAllowed(probe: Probe, deadlineMs?: number): Promise<boolean> {
     const nothing = (): number => 0;
-    return (await probeAll([probe], this.servers, async () => nothing))[0] === 'allowed';
+    return (await probeAll([probe], this.servers, async () => nothing, deadlineMs))[0] === 'allowed';
   }
 
   async probe(probes: readonly NetpolProbe[]): Promise<readonly ProbeVerdict[]> {
