@@ -2,17 +2,16 @@
 // policy on the answering side included.
 //   node scripts/build.ts && node scripts/inside.ts node bench/pods.ts [pods]
 
-import type { LabHost } from '../lab/host.ts';
 import { NETWORK_POLICIES, PODS } from '../lib/kube-client/client.ts';
 import type { Resource } from '../lib/model/metadata.ts';
 import { addTimes } from './support/add-times.ts';
 import { withBenchLab } from './support/bench-lab.ts';
+import { startEchoProber } from './support/echo-prober.ts';
 import { describeTimes } from './support/percentiles.ts';
-import { addWorkload } from './support/workload.ts';
+import { addWorkload, makeNamespace } from './support/workload.ts';
 
 const [count = 100] = process.argv.slice(2).map(Number);
 const NAMESPACE = 'default';
-const FIRST_PACKET_MS = 5_000;
 
 function pod(name: string, node: string, app: string): Resource {
   return {
@@ -21,25 +20,6 @@ function pod(name: string, node: string, app: string): Resource {
     metadata: { name, namespace: NAMESPACE, labels: { app } },
     spec: { nodeName: node, containers: [{ name: 'main', image: 'busybox' }] },
   };
-}
-
-/** Milliseconds until the first echo came back; probes go out every 5 ms. */
-async function firstPacket(host: LabHost, netns: string, to: string): Promise<number> {
-  const startedAt = performance.now();
-  let isAnswered = false;
-  const ping = await host.spawn(['ip', 'netns', 'exec', netns, 'ping', '-n', '-i', '0.005', to], {
-    readyWhen: {
-      kind: 'line',
-      matches: (line) => {
-        isAnswered = line.includes('bytes from');
-        return isAnswered;
-      },
-    },
-    readyTimeoutMs: FIRST_PACKET_MS,
-  });
-  const ms = performance.now() - startedAt;
-  await ping.stop();
-  return ms;
 }
 
 await withBenchLab({ hosts: 3, withoutKubelet: true }, async ({ lab, api }) => {
@@ -62,9 +42,13 @@ await withBenchLab({ hosts: 3, withoutKubelet: true }, async ({ lab, api }) => {
   for (let index = 0; index < count; index++) {
     const name = `client-${index}`;
     await api.create(PODS, NAMESPACE, pod(name, 'node-1', 'client'));
-    const workload = await addWorkload(one, { namespace: NAMESPACE, name });
-    adds.push(workload.addMs);
-    firsts.push(workload.addMs + (await firstPacket(one, workload.netns, target.address)));
+    const netns = await makeNamespace(one);
+    const prober = await startEchoProber(one, netns, target.address);
+    const startedAt = performance.now();
+    const { addMs } = await addWorkload(one, { namespace: NAMESPACE, name }, netns);
+    adds.push(addMs);
+    firsts.push((await prober.answered) - startedAt);
+    await prober.stop();
   }
   console.log(`ADD, from the plugin's start to its end:   ${describeTimes(adds)}`);
   console.log(`ADD to first policed packet answered:      ${describeTimes(firsts)}`);

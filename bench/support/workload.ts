@@ -12,13 +12,20 @@ export interface Workload {
   readonly addMs: number;
 }
 
+/** A network namespace, as `ip netns` knows it. */
+export async function makeNamespace(host: LabHost): Promise<string> {
+  const name = randomBytes(8).toString('hex');
+  await host.execOk(['ip', 'netns', 'add', name]);
+  return name;
+}
+
 /** `pod`: namespace and name, of a pod that the API has; a plain container without. Throws what the plugin said. */
 export async function addWorkload(
   host: LabHost,
   pod?: { readonly namespace: string; readonly name: string },
+  netns?: string,
 ): Promise<Workload> {
-  const id = randomBytes(8).toString('hex');
-  await host.execOk(['ip', 'netns', 'add', id]);
+  const id = netns ?? (await makeNamespace(host));
   const args = pod === undefined ? '' : `K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name}`;
   const startedAt = performance.now();
   // As the kubelet calls it: by its interpreter, straight from a Node process.
