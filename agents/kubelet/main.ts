@@ -1,10 +1,9 @@
 // The kubelet of the mini cluster and of lab hosts: runs pods, calls the CNI plugin (docs/kubelet.md). TERM and INT end it;
 // its pods go on, and the next one takes them over.
 
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, extname, join } from 'node:path';
-import { hostPaths } from '../../lib/config/paths.ts';
 import { describeSettings, loadSettings } from '../../lib/config/settings.ts';
 import type { EventInput, EventSink } from '../../lib/events/event.ts';
 import { EventSocketSender } from '../../lib/events/event-socket.ts';
@@ -13,6 +12,7 @@ import { createLogger, type Logger } from '../../lib/logging/logger.ts';
 import { KUBELET_SETTINGS, type KubeletSettings } from './config.ts';
 import { Kubelet, type KubeletOptions } from './kubelet.ts';
 import { addressTowards } from './node/machine.ts';
+import { ownPluginCommand } from './pods/own-plugin.ts';
 
 const VERSION = '0.1.0';
 const ADDRESS_TIMEOUT_MS = 2000;
@@ -125,15 +125,10 @@ async function findAddress(
   return undefined;
 }
 
-function pluginCommand({ cniPlugin, stateDir }: KubeletSettings): KubeletOptions['cni']['command'] {
-  return cniPlugin === undefined ? () => ownPlugin(stateDir) : () => [cniPlugin];
-}
-
-/** The one that the agent has put there, by way of its interpreter: /run may forbid programs. Else Node's own. */
-function ownPlugin(stateDir: string): readonly [string, ...string[]] {
-  const { cniPlugin } = hostPaths(stateDir);
-  if (existsSync(cniPlugin)) return ['perl', cniPlugin];
-  return [process.execPath, join(import.meta.dirname, '..', 'cni', `main${extname(import.meta.filename)}`)];
+/** Asked anew for each pod, as the agent may come after us. */
+function pluginCommand({ cniPlugin, cniSocket }: KubeletSettings): KubeletOptions['cni']['command'] {
+  const own = join(import.meta.dirname, '..', 'cni', `main${extname(import.meta.filename)}`);
+  return cniPlugin === undefined ? () => ownPluginCommand(cniSocket, own) : () => [cniPlugin];
 }
 
 /** By absolute path: within busybox' shell a bare name would mean busybox' own program. */
