@@ -16,13 +16,13 @@ export interface LayoutOptions {
 
 export const TABLE = 'inet calico';
 const BASE_CHAINS = {
-  forward: 'type filter hook forward priority filter; policy accept;',
-  input: 'type filter hook input priority filter; policy accept;',
-  prerouting: 'type filter hook prerouting priority raw; policy accept;',
+  forward: `type filter hook forward priority filter; policy accept; ${commentClause('to and from workloads')}`,
+  input: `type filter hook input priority filter; policy accept; ${commentClause('workloads to their own host')}`,
+  prerouting: `type filter hook prerouting priority raw; policy accept; ${commentClause('sources of workloads')}`,
 } as const;
 const NAT_CHAIN = {
   name: 'postrouting',
-  declaration: 'type nat hook postrouting priority srcnat; policy accept;',
+  declaration: `type nat hook postrouting priority srcnat; policy accept; ${commentClause('NAT outgoing of pools')}`,
 } as const;
 
 const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
@@ -131,13 +131,15 @@ function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly 
   const denied = numbering.name('denied');
   const chain = (
     base: string,
-    interfaceKey: string,
-    map: string,
+    interfaceKey: 'iifname' | 'oifname',
+    map: 'e' | 'i',
     before: readonly string[] = [],
   ): NftChain => ({
     name: numbering.name(base),
     role: 'static',
-    declaration: '',
+    declaration: commentClause(
+      `${map === 'e' ? 'egress' : 'ingress'} group of ${interfaceKey}, ${base.endsWith('_o') ? 'original' : 'reply'} direction`,
+    ),
     rules: [
       ...before,
       `meta mark set ${interfaceKey} map @${numbering.name(`ep_${map}`)} meta mark vmap @${numbering.name(`grp_${map}`)}`,

@@ -43,6 +43,23 @@ function rendered(rules: readonly CompiledRule[]): {
   return { rules: (chain?.rules ?? []).map((text) => text.replace(/ comment ".*"$/, '')), sets };
 }
 
+describe('a rendered table', () => {
+  it('says of every chain and map what it is for', () => {
+    const bench = new TableBench();
+    const pool = { cidr: '10.0.0.0/16', natOutgoing: true };
+    bench.change(...WORLD, policyUpdate([rule(0)]), endpointUpdate('a', '10.0.0.3', 2), {
+      type: 'poolUpdate',
+      pool,
+    });
+    const { chains, sets } = bench.renderer.table;
+    expect(chains.has('postrouting')).toBe(true);
+    const silent = [...chains.values(), ...sets.values()].filter(
+      ({ declaration }) => !/comment "[^"]+";/.test(declaration),
+    );
+    expect(silent.map(({ name }) => name)).toEqual([]);
+  });
+});
+
 describe('a rendered group', () => {
   it('folds selectors and ports into one lookup for both families, and a miss ends the rule', () => {
     const first = rule(0, {
