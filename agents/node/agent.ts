@@ -172,9 +172,11 @@ export class Agent implements Startable {
         prefix: RESOURCE_ROOT,
         onRevision: (revision) => felix.onRevision(revision),
         onUpdates: (updates) => {
+          this.#held.onUpdates(updates);
+          felix.setLocked(this.#held.isLocked);
+          feeder.setLocked(this.#held.isLocked);
           felix.onUpdates(updates);
           feeder.onResources(updates);
-          this.#held.onUpdates(updates);
           this.#noticeRemoval(updates);
         },
       },
@@ -302,7 +304,8 @@ export class Agent implements Startable {
         const text = JSON.stringify(addresses);
         if (text !== this.#registered) {
           const signal = AbortSignal.any([stopping, AbortSignal.timeout(CALL_MS)]);
-          if (!hasInitialized) await initializeCluster(client, settings, signal);
+          // A datastore that was emptied gets anew what every one has; an explicit lock is left alone.
+          if (!hasInitialized || this.#held.isLocked) await initializeCluster(client, settings, signal);
           hasInitialized = true;
           const { outcome, revision, previousAddress } = await registerNode(
             client,
@@ -352,6 +355,10 @@ export class Agent implements Startable {
     const waiting = [...this.#statuses].filter(([, status]) => status !== 'inSync').map(([name]) => name);
     if (this.#statuses.size === 0 || waiting.length > 0)
       reasons.push(`not in sync with the datastore (waiting for ${waiting.join(', ') || 'it'}); is etcd up?`);
+    if (this.#held.isLocked)
+      reasons.push(
+        'the datastore is locked: ClusterInformation default has datastoreReady false, or is gone',
+      );
     if (this.#registered === undefined) reasons.push('the node is not registered in the datastore yet');
     if (dataplane.lastError !== undefined)
       reasons.push(`the kernel is behind: ${String(dataplane.lastError)}`);

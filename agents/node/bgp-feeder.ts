@@ -29,6 +29,7 @@ export class BgpFeeder {
   #said: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | undefined;
   #isInSync = false;
+  #isLocked = false;
 
   constructor(node: string, bgpd: BgpdLink, logger: Logger) {
     this.#node = node;
@@ -40,6 +41,13 @@ export class BgpFeeder {
   onInSync(): void {
     this.#isInSync = true;
     this.#schedule();
+  }
+
+  /** While locked, bgpd keeps the configuration that it has. */
+  setLocked(isLocked: boolean): void {
+    if (isLocked === this.#isLocked) return;
+    this.#isLocked = isLocked;
+    if (!isLocked) this.#schedule();
   }
 
   stop(): void {
@@ -76,10 +84,10 @@ export class BgpFeeder {
   }
 
   #schedule(): void {
-    if (!this.#isInSync || this.#timer !== undefined) return;
+    if (!this.#isInSync || this.#isLocked || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#feed();
+      if (!this.#isLocked) this.#feed();
     }, COALESCE_MS);
   }
 

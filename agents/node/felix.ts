@@ -28,6 +28,7 @@ export class Felix {
   #isDirty = false;
   readonly #stopping = new AbortController();
   #isInSync = false;
+  #isLocked = false;
   /** Changes that the kernel has not taken yet. */
   #unacknowledged = 0;
   #pumping: Promise<void> | undefined;
@@ -65,6 +66,13 @@ export class Felix {
     this.#pump();
   }
 
+  /** While locked, what comes is taken in and the kernel stays as it is (Felix restarts, and waits for `datastoreReady`). */
+  setLocked(isLocked: boolean): void {
+    if (isLocked === this.#isLocked) return;
+    this.#isLocked = isLocked;
+    if (!isLocked) this.#pump();
+  }
+
   /** Waits for the calculation under way; not for the kernel, which ends by itself. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -91,7 +99,7 @@ export class Felix {
   async #run(): Promise<void> {
     // Updates of one moment come in several calls: let them all in before the first flush.
     await new Promise<void>((resolve) => setImmediate(resolve));
-    while (this.#isDirty && !this.#stopping.signal.aborted) {
+    while (this.#isDirty && !this.#isLocked && !this.#stopping.signal.aborted) {
       this.#isDirty = false;
       const started = performance.now();
       const flush = this.#graph.flush();

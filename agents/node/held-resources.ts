@@ -1,16 +1,22 @@
 // What the agent's syncer holds of pools, reservations and its own node, so that an assignment of an address reads none of
-// them from the datastore. A change counts from when the agent has heard of it.
+// them from the datastore, and whether the datastore is to be acted on at all. A change counts from when the agent has heard of it.
 
 import { decodeStored } from '../../lib/datastore/stored-form.ts';
 import type { SyncerUpdate } from '../../lib/datastore/syncer-contract.ts';
 import type { HeldResources } from '../../lib/ipam/catalog.ts';
 import type { Labels } from '../../lib/ipam/pools.ts';
-import type { CalicoNode, IPPool, IPReservation } from '../../lib/model/endpoint-types.ts';
+import type {
+  CalicoNode,
+  ClusterInformation,
+  IPPool,
+  IPReservation,
+} from '../../lib/model/endpoint-types.ts';
 import { keyForResource, listPrefix } from '../../lib/model/keys.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 
 const POOLS = listPrefix('IPPool');
 const RESERVATIONS = listPrefix('IPReservation');
+const CLUSTER_INFORMATION = keyForResource('ClusterInformation', undefined, 'default');
 
 export class SyncedResources implements HeldResources {
   readonly #node: string;
@@ -18,6 +24,7 @@ export class SyncedResources implements HeldResources {
   readonly #pools = new Map<string, IPPool>();
   readonly #reservations = new Map<string, IPReservation>();
   #labels: Labels | undefined;
+  #isLocked = false;
 
   constructor(node: string) {
     this.#node = node;
@@ -31,10 +38,19 @@ export class SyncedResources implements HeldResources {
       if (key === this.#nodeKey) {
         const node = decode<CalicoNode>('Node');
         this.#labels = node === undefined ? undefined : (node.metadata.labels ?? {});
+      } else if (key === CLUSTER_INFORMATION) {
+        const information = decode<ClusterInformation>('ClusterInformation');
+        // Nothing heard of it yet is no lock: a new datastore is about to get one. Gone is.
+        this.#isLocked = information === undefined || information.spec?.datastoreReady === false;
       } else if (key.startsWith(POOLS)) hold(this.#pools, key, decode<IPPool>('IPPool'));
       else if (key.startsWith(RESERVATIONS))
         hold(this.#reservations, key, decode<IPReservation>('IPReservation'));
     }
+  }
+
+  /** Somebody works on the datastore (a migration, a restore): what it holds meanwhile is not to be acted on. */
+  get isLocked(): boolean {
+    return this.#isLocked;
   }
 
   pools(): readonly IPPool[] {

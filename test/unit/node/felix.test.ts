@@ -100,6 +100,24 @@ describe('Felix', () => {
     await felix.stop();
   });
 
+  it('leaves the kernel as it is while the datastore is locked, and makes up for it in one change', async () => {
+    const { kernel, felix } = setUp();
+    felix.onUpdates([profile('node-2', 5)]);
+    felix.onInSync();
+    await until(() => felix.acknowledgedRevision === 5);
+    felix.setLocked(true);
+    felix.onUpdates([profile('node-3', 6), { ...profile('node-2', 7), kv: undefined }]);
+    felix.onRevision(8);
+    await turns();
+    expect([kernel.flushes.length, felix.acknowledgedRevision]).toEqual([1, 5]);
+    felix.onUpdates([profile('node-2', 9)]);
+    felix.setLocked(false);
+    await until(() => felix.acknowledgedRevision === 9);
+    expect(kernel.flushes).toHaveLength(2);
+    expect(kernel.flushes[1]?.messages.map(({ type }) => type)).not.toContain('hostRemove');
+    await felix.stop();
+  });
+
   it('gathers what comes while the kernel works into one change', async () => {
     const { kernel, felix } = setUp();
     felix.onInSync();

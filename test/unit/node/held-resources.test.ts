@@ -64,6 +64,29 @@ describe('SyncedResources', () => {
   });
 });
 
+describe('the datastore’s lock', () => {
+  const information = (datastoreReady?: boolean): Resource => ({
+    apiVersion,
+    kind: 'ClusterInformation',
+    metadata: { name: 'default' },
+    spec: datastoreReady === undefined ? {} : { datastoreReady },
+  });
+
+  it('is there while ClusterInformation says not ready, and when it is gone', () => {
+    const held = new SyncedResources('here');
+    const isLockedAfter = (change: SyncerUpdate): boolean => {
+      held.onUpdates([change]);
+      return held.isLocked;
+    };
+    expect(held.isLocked).toBe(false);
+    expect(isLockedAfter(update(information()))).toBe(false);
+    expect(isLockedAfter(update(information(false)))).toBe(true);
+    expect(isLockedAfter(update(information(true)))).toBe(false);
+    expect(isLockedAfter(gone(information(true)))).toBe(true);
+    expect(isLockedAfter(update(information(true)))).toBe(false);
+  });
+});
+
 describe('addressAllocator', () => {
   it('assigns from a pool that it has not heard of yet, and says what there is when there is none', async () => {
     const datastore = new MemoryDatastore();
