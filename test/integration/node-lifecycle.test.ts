@@ -12,8 +12,9 @@ import { readyNode } from '../support/controller-cluster.ts';
 import { until } from '../support/until.ts';
 
 const NAMESPACE = 'kube-node-lease';
-const GRACE_SECONDS = 1;
-const REMOVAL_SECONDS = 2;
+/** Longer than a busy machine makes a renewal wait. */
+const GRACE_SECONDS = 3;
+const REMOVAL_SECONDS = 4;
 let api: TestApi;
 let client: KubeClient;
 let lifecycle: NodeLifecycle;

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   type ContainerConfig,
   MAX_PENDING_INPUT_BYTES,
@@ -15,6 +15,8 @@ import { DockerRuntime } from '../../../agents/kubelet/runtime/docker-runtime.ts
 import { silentLogger } from '../../../lib/logging/logger.ts';
 import { until } from '../../support/until.ts';
 
+/** A machine that does much else at the same time. */
+jest.setTimeout(30_000);
 const ANSWER_MS = 300;
 const REF = { podUid: 'uid', container: 'main', attempt: 0 };
 const REQUEST = { argv: ['cat'], stdin: true, stdout: true, stderr: true, tty: false };
@@ -36,13 +38,14 @@ const CONFIG: ContainerConfig = {
 let folder: string;
 let engine: Server;
 let runtime: DockerRuntime;
+let socketPath: string;
 let answer: (request: IncomingMessage, response: ServerResponse) => void;
 const asked: string[] = [];
 const sockets = new Set<Socket>();
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'calico-ts-engine-'));
-  const socketPath = join(folder, 'docker.sock');
+  socketPath = join(folder, 'docker.sock');
   asked.length = 0;
   engine = createServer((request, response) => {
     asked.push(`${request.method ?? ''} ${request.url?.split('?')[0] ?? ''}`);
@@ -55,13 +58,7 @@ beforeEach(async () => {
     socket.on('close', () => sockets.delete(socket));
   });
   await new Promise<void>((resolve) => engine.listen(socketPath, resolve));
-  runtime = new DockerRuntime({
-    socketPath,
-    sandboxImage: 'pause',
-    cluster: 'c',
-    answerTimeoutMs: ANSWER_MS,
-    logger: silentLogger(),
-  });
+  runtime = runtimeWith(ANSWER_MS);
 });
 afterEach(async () => {
   const closed = new Promise<void>((resolve) => engine.close(() => resolve()));
@@ -69,6 +66,11 @@ afterEach(async () => {
   await closed;
   rmSync(folder, { recursive: true, force: true });
 });
+
+function runtimeWith(answerTimeoutMs: number): DockerRuntime {
+  const options = { socketPath, sandboxImage: 'pause', cluster: 'c', logger: silentLogger() };
+  return new DockerRuntime({ ...options, answerTimeoutMs });
+}
 
 function sendJson(response: ServerResponse, code: number, value: unknown): void {
   response.writeHead(code, { 'content-type': 'application/json' });
@@ -101,6 +103,7 @@ describe('an engine that does not answer', () => {
   });
 
   it.each(calls)('lets go %s when its caller stops', async (_name, call) => {
+    runtime = runtimeWith(60_000);
     const stopping = new AbortController();
     answer = () => stopping.abort(new Error('stopping'));
     const error = await call(stopping.signal).catch((cause: unknown) => cause);
@@ -116,6 +119,7 @@ describe('an engine that does not answer', () => {
 });
 
 it('an image that was removed from the engine is looked for again', async () => {
+  runtime = runtimeWith(60_000);
   const { signal } = new AbortController();
   answer = (request, response) => {
     const { method, url = '' } = request;
@@ -132,6 +136,7 @@ it('an image that was removed from the engine is looked for again', async () => 
 });
 
 it('a command that reads nothing is ended when too much waits for it', async () => {
+  runtime = runtimeWith(60_000);
   const { signal } = new AbortController();
   answer = (request, response) => {
     if (request.url?.endsWith('/json') === true) sendJson(response, 200, { ExitCode: 137 });
