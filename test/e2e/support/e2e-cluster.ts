@@ -9,7 +9,8 @@ import { type Engine, ensureEngine } from '../../../scripts/engine.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 export const PROJECT = 'calico-ts-e2e';
-const LABEL = `label=com.docker.compose.project=${PROJECT}`;
+/** Compose's own, and the kubelet's on what it runs in the engine. */
+const LABELS = [`label=com.docker.compose.project=${PROJECT}`, `label=calico-ts.dev/cluster=${PROJECT}`];
 
 export interface E2eCluster {
   readonly cluster: Cluster;
@@ -60,7 +61,7 @@ async function leftOver(env: NodeJS.ProcessEnv): Promise<readonly string[]> {
     ['volume', 'ls', '--format', '{{.Name}}'],
   ];
   const results = await Promise.all(
-    listings.map((args) => run('docker', [...args, '--filter', LABEL], { env })),
+    LABELS.flatMap((label) => listings.map((args) => run('docker', [...args, '--filter', label], { env }))),
   );
   return results.flatMap(({ stdout }) => stdout.split('\n')).filter((line) => line !== '');
 }
