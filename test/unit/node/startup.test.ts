@@ -10,7 +10,8 @@ import type { CalicoNode, IPPool } from '../../../lib/model/endpoint-types.ts';
 const { signal } = new AbortController();
 const newClient = (): ResourceClient => new ResourceClient({ datastore: new MemoryDatastore() });
 const settings = (...argv: string[]): AgentSettings => {
-  const loaded = loadSettings(AGENT_SETTINGS, { argv, env: {} });
+  const env = { ETCD_ENDPOINTS: 'http://127.0.0.1:2379' };
+  const loaded = loadSettings(AGENT_SETTINGS, { argv, env });
   if (!loaded.ok) throw new Error(loaded.problems.join());
   return loaded.settings;
 };
