@@ -91,6 +91,7 @@ export class Agent implements Startable {
       events: this.#events,
       logger: logger.child({ part: 'dataplane' }),
       ruleNumbersFile: this.#paths.ruleNumbersFile,
+      endpointStatusFolder: this.#paths.endpointStatusFolder,
     });
     await this.#begin('dataplane', dataplane);
     await this.#startEvents();

@@ -14,6 +14,8 @@ export interface HostPaths {
   readonly bgpdSocket: string;
   /** What the ids of rules stand for, an earlier agent's too. */
   readonly ruleNumbersFile: string;
+  /** A file for each endpoint that is programmed, as Calico's own tools read them. */
+  readonly endpointStatusFolder: string;
   /** Name of the node, as Calico's own tools read it. */
   readonly nodeNameFile: string;
 }
@@ -26,6 +28,7 @@ export function hostPaths(stateDir: string): HostPaths {
     eventSocket: join(stateDir, 'events.sock'),
     bgpdSocket: join(stateDir, 'bgpd.sock'),
     ruleNumbersFile: join(stateDir, 'rule-numbers'),
+    endpointStatusFolder: join(stateDir, 'endpoint-status'),
     nodeNameFile: join(stateDir, 'nodename'),
   };
 }

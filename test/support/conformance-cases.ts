@@ -9,6 +9,7 @@ const FOLDER = join(process.cwd(), 'test/conformance');
 const COUNTS: Readonly<Record<string, number>> = {
   'model/defaults.json': 11,
   'model/endpoint-names.json': 21,
+  'model/endpoint-status.json': 1,
   'model/felix-states.json': 37,
   'model/ids.json': 4,
   'model/ipam-arithmetic.json': 26,

@@ -17,6 +17,7 @@ import { RuleNumbers } from '../nftables/rule-numbers.ts';
 import { TableDriver, type TableUpdate } from '../nftables/table-driver.ts';
 import { LocalRoutes } from '../routes/local-routes.ts';
 import { DataplaneError } from './dataplane-error.ts';
+import { EndpointStatusFiles } from './endpoint-status-files.ts';
 
 export interface DataplaneOptions {
   readonly writer: KernelWriterClient;
@@ -26,6 +27,8 @@ export interface DataplaneOptions {
   readonly nowMs?: () => number;
   /** Milliseconds between looks for foreign writes and missing interfaces; 1000 if left out. */
   readonly checkIntervalMs?: number;
+  /** Where endpoint status files are written; nowhere if left out. */
+  readonly endpointStatusFolder?: string;
   /** Size of each number space; tests make it small. */
   readonly numberLimit?: number;
   /** File in which rule ids outlive this process; without one they do not. */
@@ -67,6 +70,7 @@ export class Dataplane implements Startable {
   readonly #numbers: RuleNumbers;
   readonly #routes: LocalRoutes;
   readonly #host: HostCheck;
+  readonly #statusFiles: EndpointStatusFiles | undefined;
   readonly #changedEndpoints = new Map<string, CompiledWorkloadEndpoint | undefined>();
   readonly #endpointWaiters = new Set<EndpointWaiter>();
   #waiters: Waiter[] = [];
@@ -99,6 +103,8 @@ export class Dataplane implements Startable {
     });
     this.#routes = new LocalRoutes(writer, logger);
     this.#host = new HostCheck(writer, logger);
+    const { endpointStatusFolder: folder } = options;
+    this.#statusFiles = folder === undefined ? undefined : new EndpointStatusFiles(folder, logger);
   }
 
   /** Host settings, and the empty table where there is none: from here on no unknown workload interface passes a packet. */
@@ -201,6 +207,7 @@ export class Dataplane implements Startable {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     await this.#running;
+    await this.#statusFiles?.stop();
     for (const waiter of this.#waiters) waiter.reject(new DataplaneError({ code: 'stopped' }));
     this.#waiters = [];
     for (const waiter of this.#endpointWaiters) waiter.settle();
@@ -290,7 +297,9 @@ export class Dataplane implements Startable {
       throw error;
     }
     for (const [key, endpoint] of changed) {
-      this.#routes.set(key, this.#table.leftOut.has(key) ? undefined : endpoint);
+      const programmable = this.#table.leftOut.has(key) ? undefined : endpoint;
+      this.#routes.set(key, programmable);
+      if (programmable === undefined) this.#statusFiles?.set(key, undefined);
     }
     if (changed.size > 0) await this.#syncRoutes();
   }
@@ -323,6 +332,7 @@ export class Dataplane implements Startable {
     const startedAtMs = this.#nowMs();
     const { programmed } = await this.#routes.sync();
     for (const key of programmed) {
+      this.#statusFiles?.set(key, this.#state.endpoints.get(key));
       this.#options.events.emit({
         component: 'agent',
         kind: 'endpointProgrammed',
@@ -335,6 +345,7 @@ export class Dataplane implements Startable {
     for (const waiter of this.#endpointWaiters) if (programmed.includes(waiter.key)) waiter.settle();
     if (this.#hasSweptRoutes) return;
     this.#hasSweptRoutes = true;
+    this.#statusFiles?.sync();
     const swept = await this.#routes.sweep(interfacePrefixes);
     if (swept > 0) this.#options.logger.info('routes of an earlier agent taken away', { count: swept });
   }
