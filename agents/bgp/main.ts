@@ -17,8 +17,13 @@ async function main(): Promise<void> {
       'state-dir': { type: 'string' },
       host: { type: 'string', default: hostname() },
       'log-level': { type: 'string', default: 'info' },
+      help: { type: 'boolean', default: false },
     },
   });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return;
+  }
   const stateDir = values['state-dir'];
   const level = LOG_LEVELS.find((name) => name === values['log-level']);
   if (stateDir === undefined || level === undefined) {
