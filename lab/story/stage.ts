@@ -8,7 +8,7 @@ import type { Narrator } from './narrator.ts';
 import { SceneError } from './scene-error.ts';
 
 const PAUSE_MS = 100;
-const DEFAULT_TIMEOUT_MS = 60_000;
+const DEFAULT_TIMEOUT_MS = 20_000;
 /** After this long people are told what is waited for, and again each time. */
 const PROGRESS_MS = 2_000;
 
