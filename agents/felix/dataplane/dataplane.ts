@@ -323,11 +323,14 @@ export class Dataplane implements Startable {
 
   async #syncRoutes(): Promise<void> {
     const { routeRefreshMs, interfacePrefixes } = this.#state.felix;
-    if (routeRefreshMs > 0 && this.#nowMs() >= this.#lastRouteCheckMs + routeRefreshMs) {
+    const isRefreshDue = routeRefreshMs > 0 && this.#nowMs() >= this.#lastRouteCheckMs + routeRefreshMs;
+    if (isRefreshDue) {
       this.#lastRouteCheckMs = this.#nowMs();
-      const missing = await this.#routes.findMissing();
-      if (missing.length > 0)
-        this.#options.logger.warn('routes were missing', { endpoints: missing.slice(0, 10) });
+      const wrong = await this.#routes.findWrong();
+      if (wrong.length > 0)
+        this.#options.logger.warn('routes or neighbours were not as programmed', {
+          endpoints: wrong.slice(0, 10),
+        });
     }
     const startedAtMs = this.#nowMs();
     const { programmed } = await this.#routes.sync();
@@ -343,11 +346,11 @@ export class Dataplane implements Startable {
       });
     }
     for (const waiter of this.#endpointWaiters) if (programmed.includes(waiter.key)) waiter.settle();
-    if (this.#hasSweptRoutes) return;
+    if (this.#hasSweptRoutes && !isRefreshDue) return;
     this.#hasSweptRoutes = true;
     this.#statusFiles?.sync();
     const swept = await this.#routes.sweep(interfacePrefixes);
-    if (swept > 0) this.#options.logger.info('routes of an earlier agent taken away', { count: swept });
+    if (swept > 0) this.#options.logger.info('routes that no endpoint has taken away', { count: swept });
   }
 
   #refuseUnsupported(): void {

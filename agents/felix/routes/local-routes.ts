@@ -10,6 +10,9 @@ import type { KernelWriterClient } from '../kernel/writer-client.ts';
 /** Felix's own number for the routes it owns. */
 const ROUTE_PROTOCOL = 80;
 
+const neighboursSchema = z.array(
+  z.object({ dst: z.string(), dev: z.string(), lladdr: z.string().optional() }),
+);
 const routesSchema = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
 
 interface ProgrammedRoutes {
@@ -90,7 +93,7 @@ export class LocalRoutes {
     return { programmed, waiting };
   }
 
-  /** Takes away what an earlier life left: routes of ours on workload interfaces that no endpoint has now. */
+  /** Takes away routes of ours on workload interfaces that no endpoint has now: an earlier life's, or another's. */
   async sweep(interfacePrefixes: readonly string[]): Promise<number> {
     const wanted = new Set<string>();
     for (const endpoint of this.#desired.values()) {
@@ -106,16 +109,24 @@ export class LocalRoutes {
     return stale.length;
   }
 
-  /** Routes that should be there and are not, by a look at the kernel; their endpoints are written anew by the next `sync`. */
-  async findMissing(): Promise<readonly string[]> {
-    const there = new Set((await this.#list()).map(({ dst, dev }) => `${dst} ${dev}`));
-    const missing: string[] = [];
-    for (const [key, { interfaceName, nets }] of this.#programmed) {
-      if (nets.every((net) => there.has(`${withoutLength(net)} ${interfaceName}`))) continue;
-      missing.push(key);
+  /**
+   * Endpoints of which a route is missing, or a neighbour missing or another than theirs, by a look at the kernel; they are
+   * written anew by the next `sync`.
+   */
+  async findWrong(): Promise<readonly string[]> {
+    const routes = new Set((await this.#list()).map(({ dst, dev }) => `${dst} ${dev}`));
+    const neighbours = await this.#neighbours();
+    const isThere = (net: string, { interfaceName, mac }: ProgrammedRoutes): boolean => {
+      const end = `${withoutLength(net)} ${interfaceName}`;
+      return routes.has(end) && (mac === undefined || neighbours.get(end) === mac.toLowerCase());
+    };
+    const wrong: string[] = [];
+    for (const [key, programmed] of this.#programmed) {
+      if (programmed.nets.every((net) => isThere(net, programmed))) continue;
+      wrong.push(key);
       this.#dirty.add(key);
     }
-    return missing;
+    return wrong;
   }
 
   /** What of an endpoint's link and routes is not there, asked of the kernel for this interface alone. */
@@ -191,6 +202,15 @@ export class LocalRoutes {
     );
     // A host without IPv6 has no answer for that family.
     return both.flatMap((routes) => routesSchema.safeParse(routes).data ?? []);
+  }
+
+  /** Link-layer address by `address interface`, of permanent neighbours. */
+  async #neighbours(): Promise<ReadonlyMap<string, string>> {
+    const both = await Promise.all(
+      ['-4', '-6'].map((family) => this.#query([family, '-j', 'neigh', 'show', 'nud', 'permanent'])),
+    );
+    const neighbours = both.flatMap((answer) => neighboursSchema.safeParse(answer).data ?? []);
+    return new Map(neighbours.map(({ dst, dev, lladdr }) => [`${dst} ${dev}`, lladdr ?? '']));
   }
 
   /** Parsed JSON; undefined where `ip` says that there is no such thing. */

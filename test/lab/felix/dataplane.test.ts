@@ -282,6 +282,32 @@ describe('the dataplane', () => {
       expect(await verdict('red/client', 'node:n1', 'TCP', 7100)).toBe('denied');
     });
 
+    it('that says how often routes and neighbours are put right', async () => {
+      const { interfaceName: dev = '', mac = '' } = host.pods[0] ?? {};
+      // As the CNI server writes it: with the pod's MAC.
+      const resources = world.resources().map((resource): Resource => {
+        const isOurs = resource.kind === 'WorkloadEndpoint' && resource.metadata.name.includes('client');
+        return isOurs ? { ...resource, spec: { ...(resource.spec ?? {}), mac } } : resource;
+      });
+      await bed.settleResources([...resources, felix({ routeRefreshInterval: '1s' })]);
+      const show = (...args: string[]): Promise<string> => host.namespace.exec('ip', ...args);
+      await host.namespace.ip(
+        `route add 10.80.0.99/32 dev ${dev} proto 80`,
+        `route add 10.80.0.98/32 dev ${dev} proto 4`,
+        `route del 10.80.0.2/32 dev ${dev}`,
+      );
+      await until('the routes are right', async () => {
+        const routes = await show('route', 'show', 'dev', dev);
+        return routes.includes('10.80.0.2 ') && !routes.includes('10.80.0.99');
+      });
+      await host.namespace.ip(`neigh replace 10.80.0.2 lladdr 02:00:00:00:00:99 dev ${dev} nud permanent`);
+      await until('the neighbour is right', async () =>
+        (await show('neigh', 'show', 'dev', dev)).includes(mac),
+      );
+      expect(await show('route', 'show', 'dev', dev)).toContain('10.80.0.98');
+      expect(await verdict('red/server', 'red/client', 'UDP', 53)).toBe('allowed');
+    });
+
     it('that sets what has no effect, by saying so once', async () => {
       const said = (): readonly (string | undefined)[] =>
         host.events.filter(({ object }) => object === 'FelixConfiguration').map(({ cause }) => cause);
