@@ -5,7 +5,7 @@ import { compareEvents, parseEventLine } from '../../lib/protocol/event-lines.ts
 import type { Stage } from './stage.ts';
 
 /** Events of all hosts and the controller after `since`, in order. */
-export async function clusterEvents(stage: Stage, since: Date): Promise<readonly CalicoEvent[]> {
+async function clusterEvents(stage: Stage, since: Date): Promise<readonly CalicoEvent[]> {
   // The log takes only what is later than `after`.
   const after = new Date(since.getTime() - 1).toISOString();
   const text = await stage.kubectl(['get', '--raw', `/apis/calico-ts.dev/v1/events?after=${after}`]);

@@ -19,7 +19,7 @@ export type IpBatchErrorType =
   | { readonly code: 'stopped' };
 
 /** How much of the batch was done is unknown, `stopped` and `notStarted` aside: nothing was. */
-export class IpBatchError extends Error {
+class IpBatchError extends Error {
   readonly type: IpBatchErrorType;
 
   constructor(type: IpBatchErrorType, cause?: unknown) {

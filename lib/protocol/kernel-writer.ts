@@ -78,8 +78,6 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
 export type KernelRequest = z.infer<typeof kernelRequestSchema>;
 
 const lineFailureSchema = z.strictObject({ line: z.int(), message: z.string() });
-/** A line of an `ip` batch, by its index from 0, and what `ip` said of it. */
-export type LineFailure = z.infer<typeof lineFailureSchema>;
 
 const errorSchema = z.discriminatedUnion('code', [
   /** The transaction was refused: nothing of it happened. */
