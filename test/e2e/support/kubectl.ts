@@ -3,7 +3,7 @@ import type { Cluster } from '../../../scripts/cluster.ts';
 
 interface NodeList {
   readonly items: readonly {
-    readonly metadata: { readonly name: string };
+    readonly metadata: { readonly name: string; readonly uid: string };
     readonly status: {
       readonly addresses?: readonly { readonly type: string; readonly address: string }[];
       readonly conditions?: readonly { readonly type: string; readonly status: string }[];
@@ -20,6 +20,11 @@ export async function readyNodes(cluster: Cluster): Promise<readonly string[]> {
     status.conditions?.some((each) => each.type === 'Ready' && each.status === 'True'),
   );
   return ready.map(({ metadata }) => metadata.name).toSorted();
+}
+
+/** A Node made anew under the same name has another. */
+export async function uidsOfNodes(cluster: Cluster): Promise<Readonly<Record<string, string>>> {
+  return Object.fromEntries((await nodes(cluster)).map(({ metadata: { name, uid } }) => [name, uid]));
 }
 
 export async function addressesByNode(
