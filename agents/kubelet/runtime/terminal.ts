@@ -6,6 +6,9 @@ import { RuntimeError } from './container-runtime.ts';
 
 const TIOCSWINSZ = 0x5414;
 const MAX_NAME = 128;
+/** A terminal without a size is one of 0 by 0, which few programs bear. */
+const DEFAULT_COLUMNS = 80;
+const DEFAULT_ROWS = 24;
 
 interface Libc {
   readonly posixOpenpt: (flags: number) => number;
@@ -55,18 +58,21 @@ export async function openTerminal(): Promise<Terminal> {
   const slave = openSync(path, constants.O_RDWR | constants.O_NOCTTY);
   const stream = new ReadStream(master);
   let isSlaveOpen = true;
+  const resize = (columns: number, rows: number): void => {
+    if (stream.destroyed) return;
+    // struct winsize: rows, columns, and two that nobody uses.
+    const size = new Uint8Array(8);
+    const view = new DataView(size.buffer);
+    view.setUint16(0, rows, true);
+    view.setUint16(2, columns, true);
+    libc.ioctl(master, TIOCSWINSZ, size);
+  };
+  // The caller's own size comes over the wire after the command has begun.
+  resize(DEFAULT_COLUMNS, DEFAULT_ROWS);
   return {
     slave,
     stream,
-    resize: (columns, rows) => {
-      if (stream.destroyed) return;
-      // struct winsize: rows, columns, and two that nobody uses.
-      const size = new Uint8Array(8);
-      const view = new DataView(size.buffer);
-      view.setUint16(0, rows, true);
-      view.setUint16(2, columns, true);
-      libc.ioctl(master, TIOCSWINSZ, size);
-    },
+    resize,
     closeSlave: () => {
       if (isSlaveOpen) closeSync(slave);
       isSlaveOpen = false;

@@ -42,6 +42,6 @@ describe('network policy conformance in the kernel', () => {
       }
       expect(probeCount).toBeGreaterThan(0);
     },
-    30_000,
+    120_000,
   );
 });

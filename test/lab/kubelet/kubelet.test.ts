@@ -191,7 +191,7 @@ describe('exec', () => {
     const echoed = await kubectl(['exec', '-i', 'tools', '--', 'cat'], { input: text });
     expect(echoed.stdout === text).toBe(true);
     expect((await inPod('tools', 'no-such-program')).code).toBe(127);
-    const sized = `stty rows 33 cols 101; kubectl --kubeconfig ${test.lab.kubeconfig} exec -it tools -- stty size`;
+    const sized = `stty rows 33 cols 101; kubectl --kubeconfig ${test.lab.kubeconfig} exec -it tools -- sh -c 'until stty size | grep 101; do sleep 0.1; done'`;
     const typed = await run('script', ['-qec', sized, '/dev/null'], { timeoutMs: 30_000 });
     expect(typed).toMatchObject({ code: 0, stdout: expect.stringContaining('33 101') });
   }, 90_000);
