@@ -23,18 +23,18 @@ export interface Suite {
 export const HARD_LIMIT = 8;
 
 export const SUITES: readonly Suite[] = [
-  { name: 'checks', what: 'format, lint, types, dependency rules, dead code', budgetSeconds: 45, groups: [] },
+  { name: 'checks', what: 'format, lint, types, dependency rules, dead code', budgetSeconds: 30, groups: [] },
   {
     name: 'unit',
     what: 'pure code and conformance cases',
-    budgetSeconds: 45,
+    budgetSeconds: 60,
     groups: [],
     jestProject: 'unit',
   },
   {
     name: 'integration',
     what: 'one real dependency at a time: etcd, Redis',
-    budgetSeconds: 60,
+    budgetSeconds: 90,
     groups: ['lab', 'integration'],
     jestProject: 'integration',
     isInside: true,
@@ -42,7 +42,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'lab',
     what: 'real kernel, simulated hosts, the story',
-    budgetSeconds: 180,
+    budgetSeconds: 240,
     groups: ['lab'],
     jestProject: 'lab',
     isInside: true,

@@ -82,7 +82,7 @@ function withoutKubelet(): {
   readonly nodeProcesses: readonly ProcessRow[];
   readonly fabricProcesses: readonly ProcessRow[];
 } {
-  console.log(`switches: no kubelet; controller ${PARTS.join(' ')}`);
+  console.log(`switches: no kubelet; controller ${PARTS.join(' ')}; etcd --unsafe-no-fsync`);
   return {
     nodeProcesses: NODE_PROCESSES.filter(({ name }) => name !== 'kubelet'),
     fabricProcesses: FABRIC_PROCESSES.map((row) =>
