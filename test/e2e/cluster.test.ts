@@ -150,7 +150,7 @@ describe('hosts', () => {
     const names = ['node-1', 'node-2'].toSorted(
       (a, b) => numberOfAddress(before[b]) - numberOfAddress(before[a]),
     );
-    const containers = names.map((name) => name.replace('node-', 'calico-ts-e2e-calico-node-'));
+    const containers = names.map((name) => name.replace('node-', `${PROJECT}-calico-node-`));
     await runOk('docker', ['stop', ...containers], { timeoutMs: 60_000 });
     // Docker gives the lowest free address: the host that had the higher one starts first.
     for (const container of containers) await runOk('docker', ['start', container], { timeoutMs: 60_000 });
@@ -164,7 +164,7 @@ describe('hosts', () => {
   });
 
   it('are the same after restart, and their pods are started anew', async () => {
-    await cluster.compose('restart', 'calico-node');
+    await runOk('docker', ['restart', `${PROJECT}-calico-node-2`], { timeoutMs: 60_000 });
     await areTheSame();
   });
 
