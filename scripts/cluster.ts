@@ -69,6 +69,12 @@ export class Cluster {
     );
   }
 
+  /** Containers of hosts that there are, running or not. */
+  async hostCount(): Promise<number> {
+    const ids = await this.compose('ps', '--all', '--quiet', 'calico-node');
+    return ids.split('\n').filter((id) => id !== '').length;
+  }
+
   /** Containers, networks and volumes go; with them containers that pods were run as through the engine. */
   async down(): Promise<void> {
     await step('removing containers, networks and volumes', async () => {

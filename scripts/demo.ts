@@ -16,6 +16,8 @@ import { answeringEngine, type Engine, ensureEngine, stopOwnEngine } from './eng
 import { runInherited } from './inside.ts';
 import { TEST_IMAGE } from './test-image.ts';
 
+/** As in compose.yaml. */
+const HOSTS = 3;
 const ROOT = join(import.meta.dirname, '..');
 const STATE = join(ROOT, '.cache', 'demo');
 const INSTALLED = join(STATE, 'installed-packages');
@@ -60,7 +62,9 @@ async function up(options: { readonly mayInstall: boolean }): Promise<number> {
   }
   await recordInstallations(() => buildImages(engine, options));
   const cluster = new Cluster(engine);
-  await cluster.up();
+  // Hosts that somebody added stay.
+  const hosts = await cluster.hostCount();
+  await (hosts > HOSTS ? cluster.up('--scale', `calico-node=${hosts}`) : cluster.up());
   const kubeconfig = await cluster.writeKubeconfig(STATE);
   console.log(`cluster ready after ${seconds(startedAt)} s`);
   await playStory(
@@ -159,10 +163,10 @@ async function removeImages(): Promise<void> {
 
 function printWhereToLook(kubeconfig: string, elapsed: string): void {
   console.log(`
-The cluster is up (${elapsed} s in all). Where to look next:
+Every scene checked out (${elapsed} s in all); the cluster stays up. Where to look next:
   docker compose exec controller kubectl get nodes,pods -A -o wide
   docker compose exec etcd etcdctl get --prefix /calico --keys-only
-  docker compose exec calico-node ip route                   (routes learned by BGP: proto 81)
+  docker compose exec calico-node ip route                   (proto 80: our workloads; proto 81: by bgpd)
   docker compose exec calico-node nft list table inet calico
   docker compose exec controller calicoctl get nodes
   KUBECONFIG=${kubeconfig} kubectl get pods -A      (from this machine)

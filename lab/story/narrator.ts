@@ -27,7 +27,8 @@ export function textNarrator(write: (line: string) => void): Narrator {
       for (const line of lines.slice(0, MAX_LINES)) write(`        ${line.slice(0, MAX_COLUMNS)}`);
       if (lines.length > MAX_LINES) write(`        … ${lines.length - MAX_LINES} lines more`);
     },
-    waiting: (what, seconds) => write(`    … ${seconds} s: ${what.slice(0, MAX_COLUMNS)}`),
+    waiting: (what, seconds) =>
+      write(`    … ${seconds} s: ${what.replace(/\s+/g, ' ').slice(0, MAX_COLUMNS)}`),
   };
 }
 
