@@ -47,8 +47,8 @@ describe('run', () => {
   });
 
   it('says which program is missing', async () => {
-    const type = await errorTypeOf(run('no-such-program', ['-x']));
-    expect(type).toEqual({ code: 'spawnFailed', command: 'no-such-program -x', errno: 'ENOENT' });
+    const type = await errorTypeOf(run('/nonexistent/program', ['-x']));
+    expect(type).toEqual({ code: 'spawnFailed', command: '/nonexistent/program -x', errno: 'ENOENT' });
   });
 });
 

@@ -101,8 +101,8 @@ describe('spawnService', () => {
 
   it('says which program is missing', async () => {
     const type = await errorTypeOf(
-      spawnService({ argv: ['no-such-program'], readyWhen: { kind: 'started' } }),
+      spawnService({ argv: ['/nonexistent/program'], readyWhen: { kind: 'started' } }),
     );
-    expect(type).toEqual({ code: 'spawnFailed', command: 'no-such-program', errno: 'ENOENT' });
+    expect(type).toEqual({ code: 'spawnFailed', command: '/nonexistent/program', errno: 'ENOENT' });
   });
 });
