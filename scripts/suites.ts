@@ -23,11 +23,11 @@ export interface Suite {
 export const HARD_LIMIT = 8;
 
 export const SUITES: readonly Suite[] = [
-  { name: 'checks', what: 'format, lint, types, dependency rules, dead code', budgetSeconds: 30, groups: [] },
+  { name: 'checks', what: 'format, lint, types, dependency rules, dead code', budgetSeconds: 20, groups: [] },
   {
     name: 'unit',
     what: 'pure code and conformance cases',
-    budgetSeconds: 60,
+    budgetSeconds: 70,
     groups: [],
     jestProject: 'unit',
   },
