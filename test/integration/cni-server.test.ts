@@ -1,4 +1,5 @@
 // The CNI server's socket with the plugin program and with callers that misbehave: limits, and nothing left under way at the end.
+
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,6 +11,7 @@ import { silentLogger } from '../../lib/logging/logger.ts';
 import { type RunResult, run } from '../../lib/process/run.ts';
 import { CNI_MAX_MESSAGE_BYTES, type CniRequest } from '../../lib/protocol/cni.ts';
 import { CniFixture, cniRequest, Gate } from '../support/cni-fixture.ts';
+import { until } from '../support/until.ts';
 
 const NODE_PLUGIN = join(import.meta.dirname, '../../agents/cni/main.ts');
 let directory: string;
@@ -39,13 +41,7 @@ const wire = ({ args, config, ...others }: CniRequest): string => {
   return `${JSON.stringify({ ...others, args: pairs.join(';'), config: JSON.stringify(config) })}\n`;
 };
 const codeOf = (text: string): number => (JSON.parse(text) as { error: { code: number } }).error.code;
-async function until(isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!isTrue()) {
-    if (performance.now() > deadline) throw new Error('not in time');
-    await new Promise<void>((resolve) => setTimeout(resolve, 5));
-  }
-}
+const eventually = (isTrue: () => boolean): Promise<void> => until('what was waited for', isTrue, 10_000);
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'ct-cni-'));
@@ -127,7 +123,7 @@ describe('the CNI socket', () => {
       const gate = new Gate();
       fixture.gates.set('create', gate);
       const answer = plugin({}, config);
-      await until(() => fixture.steps.includes('create'));
+      await eventually(() => fixture.steps.includes('create'));
       const stopping = server.stop();
       const { code, stdout } = await answer;
       gate.open();
@@ -157,7 +153,7 @@ describe('the CNI socket', () => {
     const gate = new Gate();
     fixture.gates.set('create', gate);
     const first = ask(wire(cniRequest()));
-    await until(() => fixture.steps.includes('create'));
+    await eventually(() => fixture.steps.includes('create'));
     expect(codeOf(await ask(wire(cniRequest({ containerId: 'other' }))).answer)).toBe(11);
     gate.open();
     expect(JSON.parse(await first.answer)).toHaveProperty('result');
@@ -168,11 +164,11 @@ describe('the CNI socket', () => {
     const gate = new Gate();
     fixture.gates.set('programmed 101', gate);
     const { socket, answer } = ask(wire(cniRequest()));
-    await until(() => fixture.steps.includes('programmed 101'));
+    await eventually(() => fixture.steps.includes('programmed 101'));
     socket.destroy();
     await answer;
     gate.open();
-    await until(() => fixture.addressesByHandle.size === 0);
+    await eventually(() => fixture.addressesByHandle.size === 0);
     expect([fixture.endpoints.size, fixture.interfaces.size]).toEqual([0, 0]);
   });
 
@@ -181,7 +177,7 @@ describe('the CNI socket', () => {
     const gate = new Gate();
     fixture.gates.set('programmed 101', gate);
     const { answer } = ask(wire(cniRequest()));
-    await until(() => fixture.steps.includes('programmed 101'));
+    await eventually(() => fixture.steps.includes('programmed 101'));
     const stopping = server.stop();
     await answer;
     expect(fixture.interfaces.size).toBe(1);

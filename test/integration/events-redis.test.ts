@@ -1,4 +1,5 @@
 // The event stream on a real Redis: in order, over a Redis that goes away and comes back, with the gap shown and nobody waiting.
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,9 +7,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Redis } from 'ioredis';
 import { EventLog } from '../../lib/events/event-log.ts';
 import { EVENT_STREAM, EventStreamPublisher } from '../../lib/events/redis-stream.ts';
-import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
+import { until } from '../support/until.ts';
 
 let directory: string;
 let socketPath: string;
@@ -57,13 +58,8 @@ async function entries(): Promise<readonly Entry[]> {
   }
 }
 
-async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error('not in time');
-    await waitFor(20);
-  }
-}
+const eventually = (isTrue: () => Promise<boolean>): Promise<void> =>
+  until('what was waited for', isTrue, 20_000);
 
 async function publish(log: EventLog): Promise<EventStreamPublisher> {
   const publisher = new EventStreamPublisher(log, { url: `unix://${socketPath}` }, silentLogger());
@@ -95,7 +91,7 @@ describe('the event stream', () => {
     emit(log, 300);
     await publish(log);
     emit(log, 300);
-    await until(async () => (await entries()).length >= 600);
+    await eventually(async () => (await entries()).length >= 600);
     expect(seqsOf(await entries())).toEqual(Array.from({ length: 600 }, (_, index) => index + 1));
   });
 
@@ -104,11 +100,11 @@ describe('the event stream', () => {
     const log = new EventLog({ host: 'node-1' });
     const publisher = await publish(log);
     emit(log, 5);
-    await until(async () => (await entries()).length === 5);
+    await eventually(async () => (await entries()).length === 5);
     await redis.stop();
     emit(log, 20);
     redis = await startRedis();
-    await until(async () => (await entries()).length >= 20);
+    await eventually(async () => (await entries()).length >= 20);
     expect(seqsOf(await entries())).toEqual(Array.from({ length: 20 }, (_, index) => index + 6));
     expect(publisher.lost).toBe(0);
   });
@@ -118,11 +114,11 @@ describe('the event stream', () => {
     const log = new EventLog({ host: 'node-1', capacity: 10 });
     const publisher = await publish(log);
     emit(log, 5);
-    await until(async () => (await entries()).length === 5);
+    await eventually(async () => (await entries()).length === 5);
     await redis.stop();
     emit(log, 30);
     redis = await startRedis();
-    await until(async () => (await entries()).length >= 11);
+    await eventually(async () => (await entries()).length >= 11);
     const all = await entries();
     expect(all[0]).toEqual({ gap: { host: 'node-1', count: 20 } });
     expect(seqsOf(all)).toEqual([26, 27, 28, 29, 30, 31, 32, 33, 34, 35]);

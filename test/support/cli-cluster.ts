@@ -15,11 +15,11 @@ import { loadSettings } from '../../lib/config/settings.ts';
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
 import { EventLog } from '../../lib/events/event-log.ts';
 import { KubeClient, NAMESPACES, NODES } from '../../lib/kube-client/client.ts';
-import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import { StopStack } from '../../lib/lifecycle/startable.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
 import { freePort, startEtcd } from './etcd.ts';
+import { until as untilTrue } from './until.ts';
 
 export interface Answer {
   readonly code: number;
@@ -237,11 +237,7 @@ function accepts(path: string): Promise<boolean> {
   });
 }
 
-/** Waits for a condition; throws after ten seconds without it. */
-export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error('what was waited for did not happen within 10 s');
-    await waitFor(20);
-  }
+/** Throws after ten seconds without it. */
+export function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  return untilTrue('what was waited for', isTrue, 10_000, 20);
 }

@@ -8,9 +8,11 @@ import { renderKubeconfig } from '../../lib/certificates/kubeconfig.ts';
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { KubeClient } from '../../lib/kube-client/client.ts';
+import { formatRfc3339Seconds } from '../../lib/model/duration.ts';
 import { type RunResult, run } from '../../lib/process/run.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
 import { type EtcdServer, freePort, startEtcd } from './etcd.ts';
+import { until as untilTrue } from './until.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const READY_MS = 60_000;
@@ -125,22 +127,18 @@ export async function startControllerCluster(args: readonly string[] = []): Prom
   }
 }
 
-/** Waits for a condition; throws with its name when it does not come true in time. */
-export async function until(
+/** Throws with the condition's name when it does not come true in time. */
+export function until(
   what: string,
   isTrue: () => Promise<boolean> | boolean,
   timeoutMs = 30_000,
 ): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  return untilTrue(what, isTrue, timeoutMs, 20);
 }
 
 /** What a kubelet writes about its node: Ready, with an address. */
 export function readyNode(name: string): object {
-  const time = `${new Date().toISOString().slice(0, 19)}Z`;
+  const time = formatRfc3339Seconds(Date.now());
   return {
     metadata: { name, labels: { 'kubernetes.io/hostname': name } },
     status: {

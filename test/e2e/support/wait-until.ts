@@ -1,17 +1,9 @@
 // Waiting for a condition that takes a command to ask for.
-import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../support/until.ts';
 
 const PAUSE_MS = 200;
 
-/** Asks until `isTrue` answers true, at least once; throws what was awaited after `timeoutMs`. */
-export async function waitUntil(
-  what: string,
-  isTrue: () => Promise<boolean>,
-  timeoutMs = 20_000,
-): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await delay(PAUSE_MS);
-  }
+/** Throws what was awaited after `timeoutMs`. */
+export function waitUntil(what: string, isTrue: () => Promise<boolean>, timeoutMs = 20_000): Promise<void> {
+  return until(what, isTrue, timeoutMs, PAUSE_MS);
 }

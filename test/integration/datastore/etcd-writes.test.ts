@@ -1,4 +1,5 @@
 // Writes on a real etcd whose answers are lost, leases whose keep-alives are, and lists larger than a gRPC message.
+
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { EtcdDatastore } from '../../../lib/datastore/etcd/etcd-datastore.ts';
 import { ResourceClient } from '../../../lib/datastore/resource-client.ts';
@@ -6,6 +7,10 @@ import type { IPPool } from '../../../lib/model/endpoint-types.ts';
 import { codeOf, collect, eventsOf, put } from '../../support/datastore-compliance.ts';
 import { type EtcdServer, startEtcd } from '../../support/etcd.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
+import { until } from '../../support/until.ts';
+
+const waitUntil = (condition: () => boolean, timeoutMs = 10_000): Promise<void> =>
+  until('what was waited for', condition, timeoutMs, 20);
 
 let etcd: EtcdServer;
 let proxy: TcpProxy;
@@ -157,11 +162,3 @@ describe('a list of more than 5 MiB', () => {
     expect(await codeOf(next)).toBe('compacted');
   });
 });
-
-async function waitUntil(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
-  const deadlineMs = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > deadlineMs) throw new Error(`not within ${timeoutMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

@@ -3,8 +3,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Lab, type LabOptions } from '../../../lab/lab.ts';
+import { until } from '../../support/until.ts';
 
 /** The repository's root folder. */
 export const PACKAGE_ROOT = join(import.meta.dirname, '../../..');
@@ -56,15 +56,11 @@ export async function startTestLab(options: TestLabOptions): Promise<TestLab> {
   }
 }
 
-/** Waits until `isTrue` answers true; throws what was awaited after `timeoutMs`. */
-export async function waitUntil(
+/** Throws what was awaited after `timeoutMs`. */
+export function waitUntil(
   what: string,
   isTrue: () => boolean | Promise<boolean>,
   timeoutMs = 10_000,
 ): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await delay(10);
-  }
+  return until(what, isTrue, timeoutMs, 10);
 }

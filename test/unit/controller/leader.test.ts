@@ -10,6 +10,7 @@ import { MemoryDatastore } from '../../../lib/datastore/memory/memory-datastore.
 import { MemoryStore } from '../../../lib/datastore/memory/memory-store.ts';
 import { EventLog } from '../../../lib/events/event-log.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
+import { until } from '../../support/until.ts';
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -41,13 +42,7 @@ function candidate(store: MemoryStore, identity: string) {
   return { election, led };
 }
 
-async function until(isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!isTrue()) {
-    if (performance.now() > deadline) throw new Error('waited in vain');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+const eventually = (isTrue: () => boolean): Promise<void> => until('what was waited for', isTrue, 20_000);
 
 const write = (key: string) => ({ compare: [], success: [{ type: 'put', key, value: '1' } as const] });
 
@@ -55,14 +50,14 @@ describe('the election', () => {
   it('has one leader; the next takes over, and the writes of the old one are refused', async () => {
     const store = new MemoryStore();
     const first = candidate(store, 'first');
-    await until(() => first.led.length === 1);
+    await eventually(() => first.led.length === 1);
     const second = candidate(store, 'second');
     const [old] = first.led;
     expect((await old?.datastore.transact(write('/x')))?.succeeded).toBe(true);
     expect(second.led).toHaveLength(0);
     await first.election.stop();
     expect(old?.ended).toBe(true);
-    await until(() => second.led.length === 1);
+    await eventually(() => second.led.length === 1);
     expect((await old?.datastore.transact(write('/x')))?.succeeded).toBe(false);
     expect((await second.led[0]?.datastore.transact(write('/x')))?.succeeded).toBe(true);
     const reading = { compare: [], success: [{ type: 'get', key: '/x' } as const] };

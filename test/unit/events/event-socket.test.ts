@@ -1,4 +1,5 @@
 // Events of other processes of a host over the agent's socket: nothing waits, and what could not be kept is said.
+
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -6,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { EventLog } from '../../../lib/events/event-log.ts';
 import { EventSocketSender, EventSocketServer } from '../../../lib/events/event-socket.ts';
-import { waitFor } from '../../../lib/lifecycle/backoff.ts';
+import { until } from '../../support/until.ts';
 
 let directory: string;
 let path: string;
@@ -14,13 +15,7 @@ let log: EventLog;
 let server: EventSocketServer;
 let sender: EventSocketSender;
 
-async function until(isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 4500;
-  while (!isTrue()) {
-    if (performance.now() > deadline) throw new Error('not in time');
-    await waitFor(5);
-  }
-}
+const eventually = (isTrue: () => boolean): Promise<void> => until('what was waited for', isTrue, 4500);
 const kinds = (): readonly string[] => log.read().events.map(({ kind }) => kind);
 
 beforeEach(() => {
@@ -43,7 +38,7 @@ describe('the event socket', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
     for (const kind of ['podAdmitted', 'podStarted', 'podExited'] as const)
       sender.emit({ component: 'kubelet', kind, object: 'Pod/default/web' });
-    await until(() => kinds().length === 3);
+    await eventually(() => kinds().length === 3);
     expect(kinds()).toEqual(['podAdmitted', 'podStarted', 'podExited']);
     expect(log.read().events[0]).toMatchObject({ host: 'node-1', seq: 1, object: 'Pod/default/web' });
   });
@@ -54,7 +49,7 @@ describe('the event socket', () => {
       sender.emit({ component: 'kubelet', kind: 'podStarted', count });
     expect(sender.dropped).toBe(3);
     await server.start();
-    await until(() => kinds().length === 1001);
+    await eventually(() => kinds().length === 1001);
     const [gap, first] = log.read().events;
     expect(gap).toMatchObject({ kind: 'eventsLost', count: 3, cause: 'kubelet' });
     expect(first).toMatchObject({ kind: 'podStarted', count: 4 });
@@ -64,11 +59,11 @@ describe('the event socket', () => {
     await server.start();
     await sender.start();
     sender.emit({ component: 'kubelet', kind: 'podAdmitted' });
-    await until(() => kinds().length === 1);
+    await eventually(() => kinds().length === 1);
     await server.stop();
     server = new EventSocketServer(path, log);
     await server.start();
-    await until(() => {
+    await eventually(() => {
       sender.emit({ component: 'kubelet', kind: 'podStarted' });
       return kinds().includes('podStarted');
     });
@@ -82,7 +77,7 @@ describe('the event socket', () => {
     socket.on('error', () => undefined);
     const foreign = { time: new Date(0).toISOString(), component: 'kubelet', kind: 'noSuchKind' };
     socket.write(`not json\n${JSON.stringify(foreign)}\n{"lost":-1,"from":"x"}\n`);
-    await until(() => server.refused === 3);
+    await eventually(() => server.refused === 3);
     socket.write('x'.repeat(64 * 1024));
     await closed;
     expect(log.read().events).toEqual([]);

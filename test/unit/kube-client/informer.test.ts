@@ -1,4 +1,5 @@
 // The API client against the real API server: a true copy over dropped streams, a restored etcd and idle times; events that count.
+
 import { createServer, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import {
@@ -11,21 +12,15 @@ import {
 } from '../../../lib/kube-client/client.ts';
 import { EventRecorder } from '../../../lib/kube-client/event-recorder.ts';
 import { Informer } from '../../../lib/kube-client/informer.ts';
-import { waitFor } from '../../../lib/lifecycle/backoff.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
 import { startTestApi, type TestApi } from '../../support/api-server.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
+import { until } from '../../support/until.ts';
 
 let api: TestApi;
 const ending: (() => Promise<void>)[] = [];
 
-async function until(what: string, isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!isTrue()) {
-    if (performance.now() > deadline) throw new Error(`not in time: ${what}`);
-    await waitFor(5);
-  }
-}
+const eventually = (what: string, isTrue: () => boolean): Promise<void> => until(what, isTrue, 20_000);
 const createNamespace = (name: string, labels: Record<string, string> = {}) =>
   api
     .client()
@@ -66,16 +61,19 @@ describe('Informer', () => {
   it('lists, then follows; bookmarks move its revision on while nothing of its kind changes', async () => {
     await createNamespace('before');
     const followed = follow(api.client());
-    await until('in sync', () => followed.informer.isSynced);
+    await eventually('in sync', () => followed.informer.isSynced);
     expect(followed.informer.objects.has('before')).toBe(true);
     await createNamespace('after');
-    await until('after', () => followed.changes.includes('+after'));
+    await eventually('after', () => followed.changes.includes('+after'));
     await api.client().delete(NAMESPACES, undefined, 'after');
     // A namespace first empties: it is terminating.
-    await until('its change', () => followed.changes.includes('~after'));
+    await eventually('its change', () => followed.changes.includes('~after'));
     const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'robot' } };
     const { metadata } = await api.client().create(SERVICE_ACCOUNTS, 'before', account);
-    await until('a bookmark', () => (followed.revisions.at(-1) ?? 0) >= Number(metadata.resourceVersion));
+    await eventually(
+      'a bookmark',
+      () => (followed.revisions.at(-1) ?? 0) >= Number(metadata.resourceVersion),
+    );
     expect(followed.revisions).toEqual(followed.revisions.toSorted((a, b) => a - b));
   }, 30_000);
 
@@ -96,21 +94,21 @@ describe('Informer', () => {
     });
     informer.start();
     ending.push(() => informer.stop());
-    await until('in sync', () => informer.isSynced);
+    await eventually('in sync', () => informer.isSynced);
     await createNamespace('stubborn', { stubborn: 'yes' });
-    await until('taken', () => taken.includes('stubborn'));
+    await eventually('taken', () => taken.includes('stubborn'));
     expect(throws).toBeLessThan(0);
     expect(taken).toEqual(['stubborn']);
   }, 30_000);
 
   it('selects by label: what loses the label is gone for it', async () => {
     const followed = follow(api.client(), 'tier=gold');
-    await until('in sync', () => followed.informer.isSynced);
+    await eventually('in sync', () => followed.informer.isSynced);
     await createNamespace('chosen', { tier: 'gold' });
     await createNamespace('other');
-    await until('chosen', () => followed.changes.includes('+chosen'));
+    await eventually('chosen', () => followed.changes.includes('+chosen'));
     await api.client().patch(NAMESPACES, undefined, 'chosen', { metadata: { labels: { tier: null } } });
-    await until('its end', () => followed.changes.includes('-chosen'));
+    await eventually('its end', () => followed.changes.includes('-chosen'));
     expect([...followed.informer.objects.keys()]).toEqual([]);
   }, 30_000);
 
@@ -118,14 +116,14 @@ describe('Informer', () => {
     const proxy = await TcpProxy.start(api.port);
     ending.push(() => proxy.stop());
     const followed = follow(api.client(Number(new URL(proxy.endpoint).port)));
-    await until('in sync', () => followed.informer.isSynced);
+    await eventually('in sync', () => followed.informer.isSynced);
     const names = Array.from({ length: 10 }, (_, index) => `dropped-${index}`);
     for (const [index, name] of names.entries()) {
       if (index === 3) proxy.close();
       await createNamespace(name);
       if (index === 6) proxy.open();
     }
-    await until('all of them', () => names.every((name) => followed.informer.objects.has(name)));
+    await eventually('all of them', () => names.every((name) => followed.informer.objects.has(name)));
     expect(followed.changes.filter((change) => change.startsWith('+dropped')).toSorted()).toEqual(
       names.map((name) => `+${name}`),
     );
@@ -136,18 +134,18 @@ describe('Informer', () => {
   it('lists again when its revision is gone (410), and says what is no longer there', async () => {
     for (let each = 0; each < 5; each++) await createNamespace(`lost-${each}`);
     const followed = follow(api.client());
-    await until('in sync', () => followed.informer.objects.has('lost-4'));
+    await eventually('in sync', () => followed.informer.objects.has('lost-4'));
     await api.replaceDatastore();
     await createNamespace('restored');
-    await until('the new state', () => followed.changes.includes('+restored'));
-    await until('the end of the old', () => followed.changes.includes('-lost-4'));
+    await eventually('the new state', () => followed.changes.includes('+restored'));
+    await eventually('the end of the old', () => followed.changes.includes('-lost-4'));
     expect([...followed.informer.objects.keys()].filter((name) => name.startsWith('lost'))).toEqual([]);
     expect(followed.syncs()).toBe(2);
   }, 30_000);
 
   it('stops at once in the middle of a watch, and says nothing after', async () => {
     const followed = follow(api.client());
-    await until('in sync', () => followed.informer.isSynced);
+    await eventually('in sync', () => followed.informer.isSynced);
     await followed.informer.stop();
     const before = followed.changes.length;
     await createNamespace('unseen');

@@ -1,13 +1,14 @@
 // Felix's pump: changes gather while the kernel works, the acknowledged revision is that of policy and endpoints, and a kernel
 // that refuses one change does not hold up the one that takes it away.
+
 import { describe, expect, it } from '@jest/globals';
 import type { CalcFlush } from '../../../agents/felix/calc/messages.ts';
 import type { FlushAck } from '../../../agents/felix/dataplane/dataplane.ts';
 import { Felix } from '../../../agents/node/felix.ts';
 import type { SyncerUpdate } from '../../../lib/datastore/syncer-contract.ts';
 import type { EventInput } from '../../../lib/events/event.ts';
-import { waitFor } from '../../../lib/lifecycle/backoff.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
+import { until } from '../../support/until.ts';
 
 class Kernel {
   readonly flushes: CalcFlush[] = [];
@@ -60,13 +61,7 @@ async function turns(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-async function until(isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 4000;
-  while (!isTrue()) {
-    if (performance.now() > deadline) throw new Error('not in time');
-    await waitFor(2);
-  }
-}
+const eventually = (isTrue: () => boolean): Promise<void> => until('what was waited for', isTrue, 4000);
 
 describe('Felix', () => {
   it('hands nothing over, and acknowledges nothing, before it is in sync', async () => {
@@ -75,7 +70,7 @@ describe('Felix', () => {
     await turns();
     expect([kernel.flushes.length, felix.acknowledgedRevision]).toEqual([0, 0]);
     felix.onInSync();
-    await until(() => felix.acknowledgedRevision === 5);
+    await eventually(() => felix.acknowledgedRevision === 5);
     expect(kernel.flushes[0]?.messages.map(({ type }) => type)).toContain('inSync');
     await felix.stop();
   });
@@ -84,7 +79,7 @@ describe('Felix', () => {
     const { kernel, felix } = setUp();
     felix.onUpdates([profile('node-2', 5)]);
     felix.onInSync();
-    await until(() => felix.acknowledgedRevision === 5);
+    await eventually(() => felix.acknowledgedRevision === 5);
     const flushes = kernel.flushes.length;
     felix.onBlocks([
       {
@@ -95,7 +90,7 @@ describe('Felix', () => {
       },
     ]);
     felix.onRevision(40);
-    await until(() => felix.acknowledgedRevision === 40);
+    await eventually(() => felix.acknowledgedRevision === 40);
     expect(kernel.flushes.length).toBe(flushes);
     await felix.stop();
   });
@@ -104,7 +99,7 @@ describe('Felix', () => {
     const { kernel, felix } = setUp();
     felix.onUpdates([profile('node-2', 5)]);
     felix.onInSync();
-    await until(() => felix.acknowledgedRevision === 5);
+    await eventually(() => felix.acknowledgedRevision === 5);
     felix.setLocked(true);
     felix.onUpdates([profile('node-3', 6), { ...profile('node-2', 7), kv: undefined }]);
     felix.onRevision(8);
@@ -112,7 +107,7 @@ describe('Felix', () => {
     expect([kernel.flushes.length, felix.acknowledgedRevision]).toEqual([1, 5]);
     felix.onUpdates([profile('node-2', 9)]);
     felix.setLocked(false);
-    await until(() => felix.acknowledgedRevision === 9);
+    await eventually(() => felix.acknowledgedRevision === 9);
     expect(kernel.flushes).toHaveLength(2);
     expect(kernel.flushes[1]?.messages.map(({ type }) => type)).not.toContain('hostRemove');
     await felix.stop();
@@ -121,15 +116,15 @@ describe('Felix', () => {
   it('gathers what comes while the kernel works into one change', async () => {
     const { kernel, felix } = setUp();
     felix.onInSync();
-    await until(() => kernel.flushes.length === 1);
+    await eventually(() => kernel.flushes.length === 1);
     kernel.isHolding = true;
     felix.onUpdates([profile('node-2', 10)]);
-    await until(() => kernel.flushes.length === 2);
+    await eventually(() => kernel.flushes.length === 2);
     for (let revision = 11; revision < 40; revision++) felix.onUpdates([profile('node-3', revision)]);
     felix.onRevision(39);
     kernel.isHolding = false;
     kernel.release();
-    await until(() => felix.acknowledgedRevision === 39);
+    await eventually(() => felix.acknowledgedRevision === 39);
     expect(kernel.flushes).toHaveLength(3);
     await felix.stop();
   });
@@ -137,12 +132,12 @@ describe('Felix', () => {
   it('goes on to the next change when the kernel does not take the one before, acknowledging neither', async () => {
     const { kernel, felix } = setUp();
     felix.onInSync();
-    await until(() => kernel.flushes.length === 1);
+    await eventually(() => kernel.flushes.length === 1);
     kernel.isHolding = true;
     felix.onUpdates([profile('node-2', 10)]);
-    await until(() => kernel.flushes.length === 2);
+    await eventually(() => kernel.flushes.length === 2);
     felix.onUpdates([profile('node-3', 11)]);
-    await until(() => kernel.flushes.length === 3);
+    await eventually(() => kernel.flushes.length === 3);
     felix.onRevision(50);
     await turns();
     expect(felix.acknowledgedRevision).toBe(0);

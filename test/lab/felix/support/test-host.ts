@@ -1,13 +1,13 @@
 // A host for kernel tests: a network namespace with the dataplane's own kernel writer in it, joined to others by a switch in a
 // namespace of its own; pods are namespaces made by the same code that the CNI server uses.
 
-import { setTimeout as delay } from 'node:timers/promises';
 import { Dataplane } from '../../../../agents/felix/dataplane/dataplane.ts';
 import { createWorkloadInterface } from '../../../../agents/felix/interfaces/workload-interface.ts';
 import { KernelWriterClient } from '../../../../agents/felix/kernel/writer-client.ts';
 import { podInterfaceName } from '../../../../lib/conversion/pod.ts';
 import type { EventInput } from '../../../../lib/events/event.ts';
 import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
+import { until as untilTrue } from '../../../support/until.ts';
 import { KERNEL_WRITER } from './kernel-writer.ts';
 import { Namespace } from './namespaces.ts';
 import type { DenialCount } from './probes.ts';
@@ -161,16 +161,12 @@ export async function countDenials(hosts: readonly TestHost[]): Promise<DenialCo
 }
 
 /** Waits for a condition, never for a time. */
-export async function until(
+export function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
   timeoutMs = 5_000,
 ): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await delay(10);
-  }
+  return untilTrue(what, condition, timeoutMs, 10);
 }
 
 interface DenialElement {
