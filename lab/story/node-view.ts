@@ -1,26 +1,21 @@
 // What a node says of itself (the agent's node API, through the controller), and what its kernel and etcd say of its blocks.
 
+import type { BgpdStatus } from '../../lib/protocol/bgpd.ts';
+import { type NodeStatus, parseNodeStatus } from '../../lib/protocol/node-status.ts';
 import { SceneError } from './scene-error.ts';
 import type { EtcdEntry, PodRef, Stage } from './stage.ts';
 
-export interface NodeStatus {
-  readonly ready: boolean;
-  readonly reasons: readonly string[];
-  /** etcd revision up to which the node's kernel has policy and endpoints. */
-  readonly felix: { readonly revision: number };
-  readonly bgp: {
-    readonly peers?: readonly {
-      readonly address: string;
-      readonly state: string;
-      readonly since?: string;
-    }[];
-    readonly error?: string;
-  };
-}
-
 export async function nodeStatus(stage: Stage, node: string): Promise<NodeStatus> {
   const path = `/apis/calico-ts.dev/v1/nodes/${node}/status`;
-  return JSON.parse(await stage.kubectl(['get', '--raw', path])) as NodeStatus;
+  const text = await stage.kubectl(['get', '--raw', path]);
+  const status = parseNodeStatus(JSON.parse(text));
+  if (status !== undefined) return status;
+  throw new SceneError({ code: 'checkFailed', what: `${node} says how it is`, found: text });
+}
+
+/** None while bgpd cannot be asked. */
+export function peersOf({ bgp }: Pick<NodeStatus, 'bgp'>): BgpdStatus['peers'] {
+  return 'peers' in bgp ? bgp.peers : [];
 }
 
 /** Waits until the kernel of every node given has what etcd holds at this revision. */

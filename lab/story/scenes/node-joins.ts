@@ -2,7 +2,7 @@
 
 import type { ClusterHost } from '../cluster.ts';
 import { tellChain } from '../event-log.ts';
-import { nodeStatus } from '../node-view.ts';
+import { nodeStatus, peersOf } from '../node-view.ts';
 import { askFrom, runPods } from '../pods.ts';
 import type { PodRef, Stage } from '../stage.ts';
 import { NAMESPACES, untilRouted, webOf } from './reach.ts';
@@ -62,8 +62,7 @@ export async function playNodeJoins(stage: Stage): Promise<void> {
 async function peersWith(stage: Stage, host: ClusterHost, joined: ClusterHost): Promise<string> {
   const peer = await stage.eventually(
     `${host.name} has a session with ${joined.address}`,
-    async () =>
-      (await nodeStatus(stage, host.name)).bgp.peers?.find(({ address }) => address === joined.address),
+    async () => peersOf(await nodeStatus(stage, host.name)).find(({ address }) => address === joined.address),
     (each) => each?.state === 'Established',
   );
   return `${host.name}: peer ${joined.address} ${peer?.state} since ${peer?.since}`;

@@ -3,7 +3,7 @@
 
 import type { ClusterHost } from '../cluster.ts';
 import { tellChain } from '../event-log.ts';
-import { blocksOf, learnedRoutes, nodeStatus } from '../node-view.ts';
+import { blocksOf, learnedRoutes, nodeStatus, peersOf } from '../node-view.ts';
 import type { Stage } from '../stage.ts';
 import { JOINED_POD } from './node-joins.ts';
 import { NAMESPACES } from './reach.ts';
@@ -41,9 +41,7 @@ export async function playNodeLeaves(stage: Stage): Promise<void> {
     'no host has a peer of that address',
     async () => {
       const statuses = await Promise.all(others.map((other) => nodeStatus(stage, other.name)));
-      return statuses
-        .flatMap(({ bgp }) => bgp.peers ?? [])
-        .filter(({ address }) => address === joined.address);
+      return statuses.flatMap(peersOf).filter(({ address }) => address === joined.address);
     },
     (peers) => peers.length === 0,
   );

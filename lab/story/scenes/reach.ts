@@ -2,7 +2,7 @@
 // bridge, no packet an overlay.
 
 import type { ClusterHost } from '../cluster.ts';
-import { blockOfPod, learnedRoutes, nodeStatus } from '../node-view.ts';
+import { blockOfPod, learnedRoutes, nodeStatus, peersOf } from '../node-view.ts';
 import { askFrom, clearPods, namespaceObject, runPods } from '../pods.ts';
 import type { PodRef, Stage } from '../stage.ts';
 
@@ -41,8 +41,8 @@ async function checkPeers(stage: Stage, host: ClusterHost, hosts: readonly Clust
   const others = hosts.filter(({ name }) => name !== host.name).map(({ address }) => address);
   await stage.eventually(
     `${host.name} has a BGP session with ${others.join(' and ')}`,
-    async () => (await nodeStatus(stage, host.name)).bgp,
-    ({ peers = [] }) =>
+    async () => peersOf(await nodeStatus(stage, host.name)),
+    (peers) =>
       others.every((address) =>
         peers.some((peer) => peer.address === address && peer.state === 'Established'),
       ),

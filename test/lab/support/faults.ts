@@ -5,11 +5,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LabHost } from '../../../lab/host.ts';
 import type { Lab } from '../../../lab/lab.ts';
-import type { NodeStatus } from '../../../lab/story/node-view.ts';
+import { peersOf } from '../../../lab/story/node-view.ts';
 import type { PodRef, Stage } from '../../../lab/story/stage.ts';
 import { type KindPath, KubeClient, KubeError } from '../../../lib/kube-client/client.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { run, runOk } from '../../../lib/process/run.ts';
+import { parseNodeStatus } from '../../../lib/protocol/node-status.ts';
 import { PACKAGE_ROOT, waitUntil } from './test-lab.ts';
 
 const MINUTE_MS = 60_000;
@@ -71,9 +72,11 @@ async function changeSomething(api: KubeClient): Promise<number> {
 async function isWell(lab: Lab, api: KubeClient, name: string, revision: number): Promise<boolean> {
   try {
     const text = await api.text(`/apis/calico-ts.dev/v1/nodes/${name}/status`);
-    const { ready, felix, bgp } = JSON.parse(text) as NodeStatus;
-    const isUp = bgp.peers?.length === 1 && bgp.peers.every(({ state }) => state === 'Established');
-    if (!ready || felix.revision < revision || !isUp) return false;
+    const status = parseNodeStatus(JSON.parse(text));
+    if (status === undefined) return false;
+    const peers = peersOf(status);
+    const isUp = peers.length === 1 && peers.every(({ state }) => state === 'Established');
+    if (!status.ready || status.felix.revision < revision || !isUp) return false;
   } catch (error) {
     if (!(error instanceof KubeError)) throw error;
     return false;
