@@ -2,6 +2,7 @@
 // address without its handle or a block without its affinity (docs/ipam.md "Writes"). Half-finished states that Calico's
 // own clients can leave (they write key by key) are recognised and repaired here ("Half-finished states" there).
 
+import { formatRfc3339Seconds } from '../model/duration.ts';
 import { type Cidr, formatCidr, type IpAddress } from '../net/ip.ts';
 import { ordinalOf } from './arithmetic.ts';
 import {
@@ -14,7 +15,6 @@ import {
   collectCooled,
   createBlock,
   formatAffinity,
-  formatTime,
   ownerOf,
 } from './block.ts';
 import { adjustHandle, type HandleCounts } from './block-json.ts';
@@ -213,7 +213,7 @@ async function takeOver(
   );
   const old = affinities[0];
   block.affinity = formatAffinity(owner);
-  block.affinityClaimTime = formatTime(context.now());
+  block.affinityClaimTime = formatRfc3339Seconds(context.now());
   return {
     block,
     changes: [

@@ -2,6 +2,7 @@
 // lib/ipam/ipam_block.go, garbage_collect.go; docs/ipam.md "Blocks"). The functions change the block they are given;
 // every attempt works on a fresh copy read from the datastore, so a lost compare-and-swap just forgets it.
 
+import { formatRfc3339Seconds } from '../model/duration.ts';
 import type { AffinityType } from '../model/ipam-keys.ts';
 import type { Cidr, IpAddress } from '../net/ip.ts';
 import { formatIp } from '../net/ip.ts';
@@ -46,7 +47,7 @@ export function createBlock(cidr: Cidr, owner: AffinityOwner | undefined, nowMs:
   return {
     cidr,
     affinity: owner === undefined ? null : formatAffinity(owner),
-    ...(owner === undefined ? {} : { affinityClaimTime: formatTime(nowMs) }),
+    ...(owner === undefined ? {} : { affinityClaimTime: formatRfc3339Seconds(nowMs) }),
     allocations: new Array<null>(capacity).fill(null),
     unallocated: Array.from({ length: capacity }, (_, ordinal) => ordinal),
     attributes: [],
@@ -65,11 +66,6 @@ export function formatAffinity(owner: AffinityOwner): string {
 export function ownerOf(block: Pick<Block, 'affinity'>): AffinityOwner | undefined {
   const match = /^(host|virtual):(.+)$/s.exec(block.affinity ?? '');
   return match === null ? undefined : { type: match[1] as AffinityType, host: match[2] ?? '' };
-}
-
-/** RFC 3339 in whole seconds, as Kubernetes writes times. */
-export function formatTime(timeMs: number): string {
-  return `${new Date(timeMs).toISOString().slice(0, 19)}Z`;
 }
 
 /** Handles of addresses moved over from host-local may carry a second line. */
@@ -260,7 +256,7 @@ function free(block: Block, ordinals: readonly number[], clock: ReleaseClock): v
   const held = new Set(ordinals.map((ordinal) => attributesAt(block, ordinal)));
   const coolingIndex =
     clock.cooldownSeconds > 0
-      ? findOrAddAttributes(block, { releasedAt: formatTime(clock.nowMs) })
+      ? findOrAddAttributes(block, { releasedAt: formatRfc3339Seconds(clock.nowMs) })
       : undefined;
   for (const ordinal of ordinals) {
     block.allocations[ordinal] = coolingIndex ?? null;

@@ -24,7 +24,7 @@ export interface FelixSettings {
 }
 
 /** Made by our own CNI server under this prefix, whatever else is configured: they are never left unpoliced. */
-const OWN_PREFIX = 'cali';
+export const OWN_PREFIX = 'cali';
 
 export const DEFAULT_FELIX_SETTINGS: FelixSettings = {
   endpointToHostAction: 'drop',

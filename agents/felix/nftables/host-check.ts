@@ -3,12 +3,11 @@
 
 import { release } from 'node:os';
 import type { Logger } from '../../../lib/logging/logger.ts';
+import { OWN_PREFIX } from '../calc/felix-settings.ts';
 import { DataplaneError } from '../dataplane/dataplane-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { type ForeignRules, foreignRules, nftVersion } from './render/foreign-rules.ts';
 import { versionProblems } from './render/supported-versions.ts';
-
-const INTERFACE_PREFIX = 'cali';
 
 export class HostCheck {
   readonly #writer: KernelWriterClient;
@@ -33,7 +32,7 @@ export class HostCheck {
   get problems(): readonly string[] {
     return this.#foreign.droppingForwardChains.map(
       (chain) =>
-        `chain "${chain}" drops what is forwarded, whatever policy allows: accept iifname "${INTERFACE_PREFIX}*" and oifname "${INTERFACE_PREFIX}*" there (in DOCKER-USER if it is Docker's)`,
+        `chain "${chain}" drops what is forwarded, whatever policy allows: accept iifname "${OWN_PREFIX}*" and oifname "${OWN_PREFIX}*" there (in DOCKER-USER if it is Docker's)`,
     );
   }
 
@@ -43,7 +42,7 @@ export class HostCheck {
     const ruleset = await this.#writer.nftQuery('list ruleset', 'terseJson');
     this.#lookedAfter = foreignWrites;
     const before = this.#foreign;
-    this.#foreign = foreignRules(ruleset, INTERFACE_PREFIX);
+    this.#foreign = foreignRules(ruleset, OWN_PREFIX);
     const { droppingForwardChains, ctMarkChains } = this.#foreign;
     if (droppingForwardChains.join() !== before.droppingForwardChains.join())
       for (const problem of this.problems) this.#logger.warn(problem);

@@ -98,9 +98,7 @@ describe('the dataplane', () => {
   let host: TestHost;
   beforeAll(async () => {
     bed = await NetpolBed.create([NODE, OTHER]);
-    const first = bed.hosts.get('n1');
-    if (first === undefined) throw new Error('no host');
-    host = first;
+    host = bed.host('n1');
   });
   beforeEach(async () => {
     host.events.length = 0;

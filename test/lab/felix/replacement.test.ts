@@ -52,8 +52,7 @@ describe('NAT outgoing that was turned off while the agent was away', () => {
   });
 
   it('is gone after its return, and so are the sets that it used', async () => {
-    const host = bed.hosts.get('n1');
-    if (host === undefined) throw new Error('no host');
+    const host = bed.host('n1');
     const probe = {
       from: 'red/client',
       to: 'external:stranger',

@@ -51,9 +51,7 @@ describe('a writer that dies after the commit of a generation', () => {
   const flag = path.join(folder, 'die');
   beforeAll(async () => {
     bed = await NetpolBed.create([NODE]);
-    const first = bed.hosts.get('n1');
-    if (first === undefined) throw new Error('no host');
-    host = first;
+    host = bed.host('n1');
     await host.writer.stop();
     host.writer = new KernelWriterClient({
       program: path.join(import.meta.dirname, 'support/dying-kernel-writer.ts'),

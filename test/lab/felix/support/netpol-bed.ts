@@ -31,6 +31,13 @@ export class NetpolBed {
   #hasNewPods = false;
   servers = new Servers();
 
+  /** Throws where the bed has none of that name. */
+  host(name: string): TestHost {
+    const host = this.hosts.get(name);
+    if (host === undefined) throw new Error(`no host ${name}`);
+    return host;
+  }
+
   private constructor(fabric: Fabric, hosts: ReadonlyMap<string, TestHost>) {
     this.fabric = fabric;
     this.hosts = hosts;
@@ -136,8 +143,7 @@ export class NetpolBed {
     ip: string,
     ports: readonly { readonly port: number; readonly protocol: string }[],
   ): Promise<void> {
-    const host = this.hosts.get(node);
-    if (host === undefined) throw new Error(`no host ${node}`);
+    const host = this.host(node);
     const pod = await host.addPod(namespace, name, [ip]);
     this.#hasNewPods = true;
     this.#pods.set(`${namespace}/${name}`, { host, pod });
