@@ -16,7 +16,7 @@ import { maxPrefixesReached } from './packet/notification.ts';
 import type { RouteRefreshMessage } from './packet/route-refresh.ts';
 import type { RouteChanges } from './packet/validate.ts';
 import type { PeerUpdates } from './rib/adj-rib-out.ts';
-import { type PrefixExcess, Rib } from './rib/rib.ts';
+import { type PrefixExcess, Rib, type SessionEnd } from './rib/rib.ts';
 import { BgpListener } from './session/listener.ts';
 import { cease, type PeerHandlers, PeerSession, type PeerStop } from './session/peer-session.ts';
 import { SpeakerEvents } from './speaker-events.ts';
@@ -237,7 +237,7 @@ export class Speaker {
   #peerHandlers(): PeerHandlers {
     return {
       up: (peer, session, localAddress) => this.#up(peer, session, localAddress),
-      down: (peer, session, graceful, reason) => this.#down(peer, session, graceful, reason),
+      down: (peer, session, end, reason) => this.#down(peer, session, end, reason),
       update: (peer, changes) => this.#update(peer, changes),
       routeRefresh: (peer, message) => this.#routeRefresh(peer, message),
       stateChanged: (peer, state) => this.#log.debug('session state', { peer: peer.name, state }),
@@ -262,12 +262,13 @@ export class Speaker {
     this.#scheduleFlush();
   }
 
-  #down(peer: PeerSession, session: NegotiatedSession, graceful: boolean, reason: string): void {
+  #down(peer: PeerSession, session: NegotiatedSession, end: SessionEnd, reason: string): void {
     const { name, config } = peer;
+    const { graceful } = end;
     this.#log.info('session down', { peer: name, address: config.addressText, reason, graceful });
     this.#events.peerDown(config.addressText, reason);
     const restartSeconds = session.gracefulRestart?.restartTimeSeconds ?? 0;
-    this.rib.peerDown(name, graceful);
+    this.rib.peerDown(name, end);
     if (graceful && this.rib.staleCount(name) > 0) this.#startGrace(name, 1000 * restartSeconds);
     this.#scheduleFlush();
   }

@@ -39,8 +39,12 @@ export function resolveCollision(
  * chooses it when our OPEN arrives, if it has not got that far. Closing it here would leave neither.
  */
 export function mayStillWin(rival: Candidate, sides: CollisionSides): boolean {
-  const isShakingHands = rival.state === 'OpenSent' || rival.state === 'OpenConfirm';
-  return isShakingHands && rival.initiatedBy === winner(sides);
+  return isShakingHands(rival.state) && rival.initiatedBy === winner(sides);
+}
+
+/** Connected, and our OPEN is out. */
+export function isShakingHands(state: Candidate['state']): boolean {
+  return state === 'OpenSent' || state === 'OpenConfirm';
 }
 
 /** The larger identifier's connection stays; with equal identifiers the larger AS decides. */

@@ -51,9 +51,12 @@ export class AdjRibIn {
     return this.#paths[family].size - this.#stale[family];
   }
 
-  /** Marks a family's paths and deletes those that an earlier restart had left marked; returns the deleted. */
-  markStale(family: AddressFamily): Path[] {
-    const swept = this.sweepStale(family);
+  /**
+   * Marks a family's paths and deletes those that an earlier restart had left marked, unless `sameRestart`; returns the
+   * deleted.
+   */
+  markStale(family: AddressFamily, sameRestart: boolean): Path[] {
+    const swept = sameRestart ? [] : this.sweepStale(family);
     const table = this.#paths[family];
     for (const [key, path] of table) table.set(key, { ...path, stale: true });
     this.#stale[family] = table.size;

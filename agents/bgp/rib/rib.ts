@@ -41,6 +41,12 @@ export interface PrefixExcess {
   readonly limit: number;
 }
 
+/** What the end of a session means for the routes that it has brought. */
+export interface SessionEnd {
+  readonly graceful: boolean;
+  readonly sameRestart: boolean;
+}
+
 interface PeerTables {
   readonly adjRibIn: AdjRibIn;
   /** Set while the session is Established. */
@@ -107,15 +113,18 @@ export class Rib {
     this.#deferral.peerUp(peer.name, peer.session);
   }
 
-  /** `graceful`: the paths of the families that the peer restarts for stay, marked stale (RFC 4724 §4.2). */
-  peerDown(name: string, graceful: boolean): void {
+  /**
+   * `graceful`: the paths of the families that the peer restarts for stay, marked stale (RFC 4724 §4.2). `sameRestart`:
+   * what was stale already is no leftover of an earlier restart, as when one of two colliding connections gives way.
+   */
+  peerDown(name: string, { graceful, sameRestart }: SessionEnd): void {
     const tables = this.#peers.get(name);
     if (tables?.up === undefined) return;
     const restart = tables.up.peer.session.gracefulRestart;
     tables.up = undefined;
     for (const family of ADDRESS_FAMILIES) {
       const keep = graceful && restart?.forwardingKept.has(family) === true;
-      this.#forget(keep ? tables.adjRibIn.markStale(family) : tables.adjRibIn.clear(family));
+      this.#forget(keep ? tables.adjRibIn.markStale(family, sameRestart) : tables.adjRibIn.clear(family));
     }
   }
 

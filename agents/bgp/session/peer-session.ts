@@ -3,7 +3,13 @@
 
 import type { Socket } from 'node:net';
 import type { PeerConfig } from '../config.ts';
-import { type Candidate, type CollisionSides, mayStillWin, resolveCollision } from '../fsm/collision.ts';
+import {
+  type Candidate,
+  type CollisionSides,
+  isShakingHands,
+  mayStillWin,
+  resolveCollision,
+} from '../fsm/collision.ts';
 import type { CloseCause, Event, StateName } from '../fsm/fsm.ts';
 import type { LocalSession, NegotiatedSession } from '../fsm/negotiate.ts';
 import { type Notification, notification } from '../packet/errors.ts';
@@ -11,6 +17,7 @@ import { ErrorCode, FAMILIES } from '../packet/iana.ts';
 import { encodeMessage } from '../packet/message.ts';
 import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
 import type { RouteChanges } from '../packet/validate.ts';
+import type { SessionEnd } from '../rib/rib.ts';
 import { describeCause, isError, isGraceful } from './close-cause.ts';
 import { Connection, type ConnectionHandlers } from './connection.ts';
 import { dial } from './dial.ts';
@@ -18,7 +25,7 @@ import { dial } from './dial.ts';
 /** What the speaker does with a session's life. */
 export interface PeerHandlers {
   readonly up: (peer: PeerSession, session: NegotiatedSession, localAddress: string) => void;
-  readonly down: (peer: PeerSession, session: NegotiatedSession, graceful: boolean, reason: string) => void;
+  readonly down: (peer: PeerSession, session: NegotiatedSession, end: SessionEnd, reason: string) => void;
   readonly update: (peer: PeerSession, changes: RouteChanges) => void;
   readonly routeRefresh: (peer: PeerSession, message: RouteRefreshMessage) => void;
   readonly stateChanged: (peer: PeerSession, state: StateName) => void;
@@ -304,7 +311,9 @@ export class PeerSession {
     this.#established = undefined;
     this.#flaps++;
     const graceful = (this.#isRunning || this.#keepsRoutes) && isGraceful(cause, session);
-    this.#handlers.down(this, session, graceful, describeCause(cause));
+    // After a restart both ends call: the first session may give way to the other connection at once.
+    const sameRestart = this.#connections().some(({ state }) => isShakingHands(state.name));
+    this.#handlers.down(this, session, { graceful, sameRestart }, describeCause(cause));
   }
 
   #closed(connection: Connection, cause: CloseCause): void {

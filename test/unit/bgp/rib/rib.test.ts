@@ -27,6 +27,8 @@ const forwarding = (flush: Flush): string[] =>
   flush.forwarding.map(
     ({ prefix, nextHops }) => `${formatCidr(prefix)} ${nextHops.map(formatIp).join(',') || 'gone'}`,
   );
+const LOST = { graceful: false, sameRestart: false };
+const RESTARTS = { graceful: true, sameRestart: false };
 const told = (flush: Flush, peer: RibPeer): string[] => lines(peer, flush.updatesByPeer.get(peer.name));
 
 /** Brings peers up and takes the first, empty tables away. */
@@ -63,7 +65,7 @@ describe('a new session', () => {
     expect(told(rib.flush(), b)).toEqual(['+10.2.0.0/26 via 10.9.0.1 [65000 65001]']);
     rib.update('p2', announce(['10.2.0.0/26'], { asPath: [{ type: 'sequence', asns: [65001] }] }));
     expect(rib.flush().updatesByPeer.size).toBe(0);
-    rib.peerDown('p2', false);
+    rib.peerDown('p2', LOST);
     expect(told(rib.flush(), b)).toEqual(['-10.2.0.0/26']);
   });
 });
@@ -277,7 +279,7 @@ describe('graceful restart, receiving side (RFC 4724 §4.2)', () => {
     const rib = withPeers(ribPeer(2), observer);
     rib.update('p2', announce(['10.2.0.0/26', '10.2.0.64/26'], {}));
     rib.flush();
-    rib.peerDown('p2', true);
+    rib.peerDown('p2', RESTARTS);
     return { rib, observer };
   }
 
@@ -320,8 +322,20 @@ describe('graceful restart, receiving side (RFC 4724 §4.2)', () => {
     rib.peerUp(ribPeer(2, { restarted: true }));
     rib.update('p2', announce(['10.2.0.0/26'], {}));
     rib.flush();
-    rib.peerDown('p2', true);
+    rib.peerDown('p2', RESTARTS);
     expect([forwarding(rib.flush()), rib.staleCount('p2')]).toEqual([['10.2.0.64/26 gone'], 1]);
+  });
+
+  it('what was stale stays when the session only gives way to another connection with the peer', () => {
+    const { rib } = restarting();
+    rib.peerUp(ribPeer(2, { restarted: true }));
+    rib.update('p2', announce(['10.2.0.0/26'], {}));
+    rib.flush();
+    rib.peerDown('p2', { graceful: true, sameRestart: true });
+    expect([forwarding(rib.flush()), rib.staleCount('p2')]).toEqual([[], 2]);
+    rib.peerUp(ribPeer(2));
+    rib.update('p2', endOfRib('ipv4Unicast'));
+    expect(forwarding(rib.flush()).sort()).toEqual(['10.2.0.0/26 gone', '10.2.0.64/26 gone']);
   });
 });
 
@@ -381,7 +395,7 @@ describe('the limit of prefixes', () => {
     const excess = rib.update('p2', announce(['10.4.0.0/26', '10.5.0.0/26'], {}));
     expect(excess).toEqual({ family: 'ipv4Unicast', limit: 2 });
     expect(rib.adjRibIn('p2')?.size('ipv4Unicast')).toBe(3);
-    rib.peerDown('p2', false);
+    rib.peerDown('p2', LOST);
     rib.flush();
     expect(rib.size).toBe(0);
   });
@@ -416,7 +430,7 @@ describe('the limit of prefixes', () => {
     const rib = limited({});
     const peer = ribPeer(2, { restarted: true, config: { maxPrefixes: 2 } });
     rib.update('p2', announce(['10.2.0.0/26', '10.3.0.0/26'], {}));
-    rib.peerDown('p2', true);
+    rib.peerDown('p2', RESTARTS);
     rib.peerUp(peer);
     expect(rib.update('p2', announce(['10.4.0.0/26', '10.2.0.0/26'], {}))).toBeUndefined();
     expect([rib.staleCount('p2'), rib.adjRibIn('p2')?.announcedCount('ipv4Unicast')]).toEqual([1, 2]);
