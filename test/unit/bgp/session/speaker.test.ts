@@ -40,6 +40,12 @@ function configOf(more: Partial<BgpdConfigurationInput>): SpeakerConfig {
   return speakerConfig(parsed.configuration, new Map());
 }
 
+function announce(peer: RawPeer, ...prefixes: string[]): void {
+  const attributes = { origin: 'igp' as const, asPath: [], nextHop: ip('10.9.0.2') };
+  const messages = packAnnouncements('ipv4Unicast', attributes, prefixes.map(cidr), context) ?? [];
+  for (const octets of messages) peer.sendOctets(octets);
+}
+
 describe('a speaker', () => {
   let speaker: Speaker;
   let events: EventLog;
@@ -212,6 +218,21 @@ describe('a speaker', () => {
     expect(state()).toBe('Established');
   });
 
+  it('keeps stale routes when the first session after a restart gives way to another connection', async () => {
+    const stale = (): number => speaker.rib.staleCount('raw');
+    const { peer } = await established();
+    announce(peer, '10.2.0.0/26');
+    await until('the route is there', () => speaker.rib.size === 2);
+    peer.close();
+    await until('it is stale', () => stale() === 1);
+    const first = (await established()).peer;
+    const second = (await established()).peer;
+    expect(await first.ended).toMatch(/closed|ECONNRESET/);
+    expect([stale(), speaker.rib.size]).toEqual([1, 2]);
+    second.sendOctets(frame(2, hex('0000 0000')));
+    await until('the End-of-RIB has swept it', () => speaker.rib.size === 1);
+  });
+
   it('without kernel routes never says that it kept forwarding (RFC 4724 §4.1)', async () => {
     const { peer, open } = await established();
     const kept = (message: OpenMessage): boolean[] | undefined =>
@@ -293,12 +314,6 @@ describe('a peer that announces more than it may', () => {
     const peer = await RawPeer.connect(port, '127.0.0.2');
     peers.push(peer);
     return peer;
-  }
-
-  function announce(peer: RawPeer, ...prefixes: string[]): void {
-    const attributes = { origin: 'igp' as const, asPath: [], nextHop: ip('10.9.0.2') };
-    const messages = packAnnouncements('ipv4Unicast', attributes, prefixes.map(cidr), context) ?? [];
-    for (const octets of messages) peer.sendOctets(octets);
   }
 
   const tooMany = async (peer: RawPeer): Promise<void> => {
