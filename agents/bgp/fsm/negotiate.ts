@@ -133,6 +133,10 @@ function agree(
       peerAsn: local.peerAsn,
       fourOctetAs: has('fourOctetAs'),
       families,
+      addPathReceive: new Set(),
+      addPathSend: new Set(),
+      extendedNextHop: false,
+      enhancedRefresh: false,
       // We always offer extended messages, so both directions hang on the peer's offer alone (RFC 8654 §4).
       maxMessageLength: has('extendedMessage') ? MAX_EXTENDED_MESSAGE_LENGTH : MAX_MESSAGE_LENGTH,
     },

@@ -12,10 +12,37 @@ export interface GracefulRestartFamily {
   readonly forwardingKept: boolean;
 }
 
+/** RFC 8950 §4: prefixes of the first family may have next hops of the second. */
+export interface ExtendedNextHopFamily {
+  readonly afi: number;
+  readonly safi: number;
+  readonly nextHopAfi: number;
+}
+
+/** RFC 7911 §4: what the sender is able to do with several paths of one prefix. */
+export interface AddPathFamily {
+  readonly afi: number;
+  readonly safi: number;
+  readonly receive: boolean;
+  readonly send: boolean;
+}
+
+/** RFC 9494 §3 */
+export interface LongLivedFamily {
+  readonly afi: number;
+  readonly safi: number;
+  readonly forwardingKept: boolean;
+  /** 24 bits. */
+  readonly staleTimeSeconds: number;
+}
+
 export type Capability =
   | { readonly type: 'multiprotocol'; readonly afi: number; readonly safi: number }
   | { readonly type: 'routeRefresh' }
+  | { readonly type: 'extendedNextHop'; readonly families: readonly ExtendedNextHopFamily[] }
   | { readonly type: 'extendedMessage' }
+  /** `role`: a number of `Role`, or one that is not assigned. */
+  | { readonly type: 'role'; readonly role: number }
   | {
       readonly type: 'gracefulRestart';
       /** R bit: the sender has restarted. */
@@ -27,6 +54,10 @@ export type Capability =
       readonly families: readonly GracefulRestartFamily[];
     }
   | { readonly type: 'fourOctetAs'; readonly asn: number }
+  | { readonly type: 'addPath'; readonly families: readonly AddPathFamily[] }
+  | { readonly type: 'enhancedRouteRefresh' }
+  /** Decoded for display; bgpd does not offer it. */
+  | { readonly type: 'longLivedGracefulRestart'; readonly families: readonly LongLivedFamily[] }
   | { readonly type: 'unknown'; readonly code: number; readonly value: Uint8Array };
 type Known = Exclude<Capability, { type: 'unknown' }>;
 type CapabilityOf<T extends Known['type']> = Extract<Known, { type: T }>;
@@ -38,6 +69,10 @@ interface Row<C> {
 }
 type Table = { readonly [T in Known['type']]: Row<CapabilityOf<T>> };
 
+const FORWARDING_KEPT = 0x80;
+const ADD_PATH_RECEIVE = 1;
+const ADD_PATH_SEND = 2;
+
 const table: Table = {
   // RFC 4760 §8: AFI, a reserved octet, SAFI
   multiprotocol: {
@@ -46,16 +81,25 @@ const table: Table = {
     write: ({ afi, safi }, w) => void w.u16(afi).u16(safi),
   },
   // RFC 2918 §2
-  routeRefresh: {
-    code: CapabilityCode.routeRefresh,
-    read: () => ({ type: 'routeRefresh' }),
-    write: () => undefined,
+  routeRefresh: flag(CapabilityCode.routeRefresh, 'routeRefresh'),
+  // RFC 8950 §4: the SAFI has two octets here
+  extendedNextHop: {
+    code: CapabilityCode.extendedNextHop,
+    read: (r) => ({
+      type: 'extendedNextHop',
+      families: readAll(r, () => ({ afi: r.u16(), safi: r.u16(), nextHopAfi: r.u16() })),
+    }),
+    write: ({ families }, w) => {
+      for (const { afi, safi, nextHopAfi } of families) w.u16(afi).u16(safi).u16(nextHopAfi);
+    },
   },
   // RFC 8654 §3
-  extendedMessage: {
-    code: CapabilityCode.extendedMessage,
-    read: () => ({ type: 'extendedMessage' }),
-    write: () => undefined,
+  extendedMessage: flag(CapabilityCode.extendedMessage, 'extendedMessage'),
+  // RFC 9234 §4.1
+  role: {
+    code: CapabilityCode.role,
+    read: (r) => ({ type: 'role', role: r.u8() }),
+    write: ({ role }, w) => void w.u8(role),
   },
   // RFC 4724 §3, RFC 8538 §2
   gracefulRestart: {
@@ -67,7 +111,7 @@ const table: Table = {
       for (const family of capability.families) {
         w.u16(family.afi)
           .u8(family.safi)
-          .u8(family.forwardingKept ? 0x80 : 0);
+          .u8(family.forwardingKept ? FORWARDING_KEPT : 0);
       }
     },
   },
@@ -76,6 +120,40 @@ const table: Table = {
     code: CapabilityCode.fourOctetAs,
     read: (r) => ({ type: 'fourOctetAs', asn: r.u32() }),
     write: ({ asn }, w) => void w.u32(asn),
+  },
+  addPath: {
+    code: CapabilityCode.addPath,
+    read: readAddPath,
+    write: ({ families }, w) => {
+      for (const { afi, safi, receive, send } of families) {
+        w.u16(afi)
+          .u8(safi)
+          .u8((receive ? ADD_PATH_RECEIVE : 0) | (send ? ADD_PATH_SEND : 0));
+      }
+    },
+  },
+  // RFC 7313 §3.1
+  enhancedRouteRefresh: flag(CapabilityCode.enhancedRouteRefresh, 'enhancedRouteRefresh'),
+  longLivedGracefulRestart: {
+    code: CapabilityCode.longLivedGracefulRestart,
+    read: (r) => ({
+      type: 'longLivedGracefulRestart',
+      families: readAll(r, () => ({
+        afi: r.u16(),
+        safi: r.u8(),
+        forwardingKept: (r.u8() & FORWARDING_KEPT) !== 0,
+        staleTimeSeconds: r.u8() * 0x10000 + r.u16(),
+      })),
+    }),
+    write: ({ families }, w) => {
+      for (const { afi, safi, forwardingKept, staleTimeSeconds } of families) {
+        w.u16(afi)
+          .u8(safi)
+          .u8(forwardingKept ? FORWARDING_KEPT : 0)
+          .u8(staleTimeSeconds >>> 16)
+          .u16(staleTimeSeconds & 0xffff);
+      }
+    },
   },
 };
 const rowByCode = new Map<number, Row<Known>>(
@@ -125,10 +203,11 @@ export function findCapability<T extends Known['type']>(
 
 function readGracefulRestart(reader: ByteReader): CapabilityOf<'gracefulRestart'> {
   const bits = reader.u16();
-  const families: GracefulRestartFamily[] = [];
-  while (reader.remaining > 0) {
-    families.push({ afi: reader.u16(), safi: reader.u8(), forwardingKept: (reader.u8() & 0x80) !== 0 });
-  }
+  const families = readAll(reader, () => ({
+    afi: reader.u16(),
+    safi: reader.u8(),
+    forwardingKept: (reader.u8() & FORWARDING_KEPT) !== 0,
+  }));
   return {
     type: 'gracefulRestart',
     restarted: (bits & 0x8000) !== 0,
@@ -136,4 +215,31 @@ function readGracefulRestart(reader: ByteReader): CapabilityOf<'gracefulRestart'
     restartTimeSeconds: bits & 0xfff,
     families,
   };
+}
+
+/** Tuples that say neither receive, send nor both are passed over (RFC 7911 §4). */
+function readAddPath(reader: ByteReader): CapabilityOf<'addPath'> {
+  const families = readAll(reader, () => ({ afi: reader.u16(), safi: reader.u8(), mode: reader.u8() }))
+    .filter(({ mode }) => mode >= ADD_PATH_RECEIVE && mode <= (ADD_PATH_RECEIVE | ADD_PATH_SEND))
+    .map(({ afi, safi, mode }) => ({
+      afi,
+      safi,
+      receive: (mode & ADD_PATH_RECEIVE) !== 0,
+      send: (mode & ADD_PATH_SEND) !== 0,
+    }));
+  return { type: 'addPath', families };
+}
+
+function readAll<T>(reader: ByteReader, readOne: () => T): T[] {
+  const elements: T[] = [];
+  while (reader.remaining > 0) elements.push(readOne());
+  return elements;
+}
+
+/** A capability that is nothing but there. */
+function flag<T extends 'routeRefresh' | 'extendedMessage' | 'enhancedRouteRefresh'>(
+  code: number,
+  type: T,
+): Row<{ readonly type: T }> {
+  return { code, read: () => ({ type }), write: () => undefined };
 }

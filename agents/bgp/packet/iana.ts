@@ -20,10 +20,18 @@ export function familyOf(afi: number, safi: number): AddressFamily | undefined {
 export const CapabilityCode = {
   multiprotocol: 1,
   routeRefresh: 2,
+  extendedNextHop: 5,
   extendedMessage: 6,
+  role: 9,
   gracefulRestart: 64,
   fourOctetAs: 65,
+  addPath: 69,
+  enhancedRouteRefresh: 70,
+  longLivedGracefulRestart: 71,
 } as const;
+
+/** What the sender is to its neighbour (RFC 9234 §4.1). */
+export const Role = { provider: 0, routeServer: 1, routeServerClient: 2, customer: 3, peer: 4 } as const;
 
 export const AttributeCode = {
   origin: 1,
@@ -74,6 +82,7 @@ export const OpenSubcode = {
   unsupportedParameter: 4,
   unacceptableHoldTime: 6,
   unsupportedCapability: 7,
+  roleMismatch: 11,
 } as const;
 export const UpdateSubcode = {
   malformedAttributeList: 1,
@@ -87,6 +96,10 @@ export const UpdateSubcode = {
   invalidNetwork: 10,
   malformedAsPath: 11,
 } as const;
+/** RFC 7313 §5 */
+export const RouteRefreshSubcode = { invalidMessageLength: 1 } as const;
+/** RFC 7313 §3.2 */
+export const RouteRefreshSubtype = { request: 0, beginning: 1, end: 2 } as const;
 /** RFC 6608 */
 export const FsmSubcode = { inOpenSent: 1, inOpenConfirm: 2, inEstablished: 3 } as const;
 /** RFC 4486, RFC 8538 (hard reset) */

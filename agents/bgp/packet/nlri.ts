@@ -1,8 +1,14 @@
-// NLRI: a length in bits and as many octets as it takes (RFC 4271 §4.3). Host bits are masked, not refused.
+// NLRI: a length in bits and as many octets as it takes (RFC 4271 §4.3), after a path id where ADD-PATH is in use
+// (RFC 7911 §3). Host bits are masked, not refused.
 
 import { type Cidr, familyBits, type IpAddress, netmask } from '../../../lib/net/ip.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import { type AddressFamily, FAMILIES } from './iana.ts';
+
+/** A prefix on the wire; `pathId` (unsigned 32 bits) only where the family's NLRI carry one. */
+export interface Nlri extends Cidr {
+  readonly pathId?: number;
+}
 
 export function readAddress(reader: ByteReader, family: 4 | 6): IpAddress {
   return { family, value: reader.big(familyBits(family) / 8) };
@@ -16,30 +22,35 @@ export function writeAddress(address: IpAddress, writer: ByteWriter): void {
 export function readPrefixes(
   reader: ByteReader,
   family: AddressFamily,
+  hasPathIds: boolean,
   invalid: (reason: string) => Error,
-): Cidr[] {
+): Nlri[] {
   const ip = FAMILIES[family].ip;
   const bits = familyBits(ip);
-  const prefixes: Cidr[] = [];
+  const prefixes: Nlri[] = [];
   while (reader.remaining > 0) {
+    if (hasPathIds && reader.remaining < 5) throw invalid('path id cut short');
+    const pathId = hasPathIds ? reader.u32() : undefined;
     const length = reader.u8();
     if (length > bits) throw invalid(`prefix length ${length}`);
     const count = octetsOf(length);
     if (count > reader.remaining) throw invalid('prefix cut short');
     const value = reader.big(count) << BigInt(bits - 8 * count);
-    prefixes.push({ family: ip, base: value & netmask(ip, length), length });
+    const base = value & netmask(ip, length);
+    prefixes.push(pathId === undefined ? { family: ip, base, length } : { family: ip, base, length, pathId });
   }
   return prefixes;
 }
 
-export function writePrefix(prefix: Cidr, writer: ByteWriter): void {
+export function writePrefix(prefix: Nlri, writer: ByteWriter, hasPathIds: boolean): void {
   const count = octetsOf(prefix.length);
+  if (hasPathIds) writer.u32(prefix.pathId ?? 0);
   writer.u8(prefix.length).big(prefix.base >> BigInt(familyBits(prefix.family) - 8 * count), count);
 }
 
 /** Octets that the prefix takes on the wire. */
-export function prefixSize(prefix: Cidr): number {
-  return 1 + octetsOf(prefix.length);
+export function prefixSize(prefix: Nlri, hasPathIds: boolean): number {
+  return (hasPathIds ? 5 : 1) + octetsOf(prefix.length);
 }
 
 function octetsOf(length: number): number {

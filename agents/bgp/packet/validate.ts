@@ -1,12 +1,13 @@
 // From a decoded UPDATE to route changes: mandatory attributes, the strongest reaction carried out once
 // (RFC 4271 §6.3 as revised by RFC 7606 §3, §5.2).
 
-import { type Cidr, formatCidr, type IpAddress } from '../../../lib/net/ip.ts';
+import { formatCidr, type IpAddress } from '../../../lib/net/ip.ts';
 import { firstAsn } from './attributes/as-path.ts';
 import type { PathAttributes } from './attributes/types.ts';
 import type { CodecContext } from './context.ts';
 import { REACTIONS, type Reaction, type UpdateFault, updateError } from './errors.ts';
 import { type AddressFamily, AttributeCode, UpdateSubcode } from './iana.ts';
+import type { Nlri } from './nlri.ts';
 import type { UpdateMessage } from './update.ts';
 
 /** Attributes as the RIB keeps them: one next hop whatever the family, no NLRI. */
@@ -15,17 +16,19 @@ export type RouteAttributes = Omit<
   'mpReachNlri' | 'mpUnreachNlri' | 'as4Path' | 'as4Aggregator'
 > & {
   readonly nextHop: IpAddress;
+  /** RFC 2545 §3: the link-local address that came beside a global next hop. */
+  readonly linkLocalNextHop?: IpAddress;
 };
 
 export interface Announcement {
   readonly family: AddressFamily;
-  readonly prefixes: readonly Cidr[];
+  readonly prefixes: readonly Nlri[];
   readonly attributes: RouteAttributes;
 }
 
 export interface RouteChanges {
   readonly announced: readonly Announcement[];
-  readonly withdrawn: readonly { readonly family: AddressFamily; readonly prefixes: readonly Cidr[] }[];
+  readonly withdrawn: readonly { readonly family: AddressFamily; readonly prefixes: readonly Nlri[] }[];
   readonly endOfRib: readonly AddressFamily[];
   readonly faults: readonly UpdateFault[];
 }
@@ -50,18 +53,19 @@ export function routeChanges(update: UpdateMessage, context: CodecContext): Rout
     const lost = reachable.map(({ family, prefixes }) => ({ family, prefixes }));
     return { announced: [], withdrawn: [...withdrawn, ...lost], endOfRib: [], faults };
   }
-  const announced = reachable.flatMap(({ family, prefixes, nextHop }): Announcement[] =>
+  const announced = reachable.flatMap(({ family, prefixes, nextHop, linkLocalNextHop }): Announcement[] =>
     nextHop === undefined
       ? []
-      : [{ family, prefixes, attributes: routeAttributes(update.attributes, nextHop) }],
+      : [{ family, prefixes, attributes: routeAttributes(update.attributes, nextHop, linkLocalNextHop) }],
   );
   return { announced, withdrawn: withoutAnnounced(withdrawn, announced), endOfRib: [], faults };
 }
 
 interface Reachable {
   readonly family: AddressFamily;
-  readonly prefixes: readonly Cidr[];
+  readonly prefixes: readonly Nlri[];
   readonly nextHop: IpAddress | undefined;
+  readonly linkLocalNextHop?: IpAddress;
 }
 
 function reachableRoutes(update: UpdateMessage): Reachable[] {
@@ -72,9 +76,9 @@ function reachableRoutes(update: UpdateMessage): Reachable[] {
   return routes;
 }
 
-function withdrawnRoutes(update: UpdateMessage): { family: AddressFamily; prefixes: readonly Cidr[] }[] {
+function withdrawnRoutes(update: UpdateMessage): { family: AddressFamily; prefixes: readonly Nlri[] }[] {
   const { mpUnreachNlri } = update.attributes;
-  const routes: { family: AddressFamily; prefixes: readonly Cidr[] }[] = [];
+  const routes: { family: AddressFamily; prefixes: readonly Nlri[] }[] = [];
   if (update.withdrawn.length > 0) routes.push({ family: 'ipv4Unicast', prefixes: update.withdrawn });
   if (mpUnreachNlri !== undefined && mpUnreachNlri.prefixes.length > 0) routes.push(mpUnreachNlri);
   return routes;
@@ -114,7 +118,11 @@ function endOfRibOf(update: UpdateMessage, context: CodecContext): AddressFamily
   return mpUnreachNlri.prefixes.length === 0 ? mpUnreachNlri.family : undefined;
 }
 
-function routeAttributes(attributes: PathAttributes, nextHop: IpAddress): RouteAttributes {
+function routeAttributes(
+  attributes: PathAttributes,
+  nextHop: IpAddress,
+  linkLocalNextHop: IpAddress | undefined,
+): RouteAttributes {
   const {
     mpReachNlri: _reach,
     mpUnreachNlri: _unreach,
@@ -122,7 +130,7 @@ function routeAttributes(attributes: PathAttributes, nextHop: IpAddress): RouteA
     as4Aggregator: _aggregator,
     ...rest
   } = attributes;
-  return { ...rest, nextHop };
+  return { ...rest, nextHop, ...(linkLocalNextHop === undefined ? {} : { linkLocalNextHop }) };
 }
 
 /** RFC 4271 §4.3: a prefix in both fields is to be treated as announced. */
@@ -131,11 +139,16 @@ function withoutAnnounced(
   announced: readonly Announcement[],
 ): RouteChanges['withdrawn'] {
   if (withdrawn.length === 0 || announced.length === 0) return withdrawn;
-  const keys = new Set(announced.flatMap(({ prefixes }) => prefixes.map(formatCidr)));
+  const keys = new Set(announced.flatMap(({ prefixes }) => prefixes.map(nlriKey)));
   return withdrawn.map(({ family, prefixes }) => ({
     family,
-    prefixes: prefixes.filter((prefix) => !keys.has(formatCidr(prefix))),
+    prefixes: prefixes.filter((prefix) => !keys.has(nlriKey(prefix))),
   }));
+}
+
+/** Paths of one prefix are told apart by their id (RFC 7911 §3). */
+function nlriKey(nlri: Nlri): string {
+  return nlri.pathId === undefined ? formatCidr(nlri) : `${formatCidr(nlri)} ${nlri.pathId}`;
 }
 
 function strongest(faults: readonly UpdateFault[]): Reaction | undefined {

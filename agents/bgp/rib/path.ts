@@ -2,7 +2,7 @@
 
 import { type Cidr, formatCidr, type IpAddress } from '../../../lib/net/ip.ts';
 import { encodeAttributes } from '../packet/attributes/encode.ts';
-import type { CodecContext } from '../packet/context.ts';
+import { UNNEGOTIATED } from '../packet/context.ts';
 import type { AddressFamily } from '../packet/iana.ts';
 import type { RouteAttributes } from '../packet/validate.ts';
 
@@ -49,20 +49,13 @@ export function sourceName(source: PathSource): string {
   return source.kind === 'local' ? LOCAL_SOURCE : source.name;
 }
 
-const KEY_CONTEXT: CodecContext = {
-  peerType: 'internal',
-  peerAsn: 0,
-  fourOctetAs: true,
-  families: new Set(),
-  maxMessageLength: 0,
-};
 const keyByAttributes = new WeakMap<RouteAttributes, string>();
 
 /** Equal for equal attribute sets, whatever objects hold them: the encoded octets. */
 export function attributesKey(attributes: RouteAttributes): string {
   const known = keyByAttributes.get(attributes);
   if (known !== undefined) return known;
-  const key = Buffer.from(encodeAttributes(attributes, KEY_CONTEXT)).toString('latin1');
+  const key = Buffer.from(encodeAttributes(attributes, UNNEGOTIATED)).toString('latin1');
   keyByAttributes.set(attributes, key);
   return key;
 }

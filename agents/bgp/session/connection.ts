@@ -13,9 +13,8 @@ import {
   type Timer,
 } from '../fsm/fsm.ts';
 import { type LocalSession, localOpen, type NegotiatedSession } from '../fsm/negotiate.ts';
-import type { CodecContext } from '../packet/context.ts';
+import { UNNEGOTIATED } from '../packet/context.ts';
 import { DecodeError } from '../packet/errors.ts';
-import { MAX_MESSAGE_LENGTH } from '../packet/header.ts';
 import { decodeMessage, encodeMessage, type Message } from '../packet/message.ts';
 import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
 import { type RouteChanges, routeChanges } from '../packet/validate.ts';
@@ -55,14 +54,6 @@ const MIN_SEND_HOLD_MS = 480_000;
 const LINGER_MS = 1000;
 /** Octets of one peer handled in one turn of the event loop. */
 const MAX_TURN = 256 * 1024;
-
-const UNNEGOTIATED: CodecContext = {
-  peerType: 'external',
-  peerAsn: 0,
-  fourOctetAs: true,
-  families: new Set(),
-  maxMessageLength: MAX_MESSAGE_LENGTH,
-};
 
 export class Connection {
   readonly initiatedBy: 'local' | 'peer';

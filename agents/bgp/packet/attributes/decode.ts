@@ -16,7 +16,11 @@ export interface DecodedAttributes {
 
 const SIGNIFICANT_FLAGS = AttributeFlag.optional | AttributeFlag.transitive;
 
-/** Throws DecodeError for what ends the session; everything weaker comes back as a fault. */
+/**
+ * The path attributes field of an UPDATE, alone: `list` is its octets without the length, and no NLRI field is needed.
+ * Throws DecodeError for what ends the session; everything weaker comes back as a fault, and the caller carries out the
+ * strongest (`routeChanges`). Neither keeps nor changes `list`. The way back is `encodeAttributes`.
+ */
 export function decodeAttributes(list: Uint8Array, context: CodecContext): DecodedAttributes {
   const state = new AttributeList(context);
   const overrun = (): AttributeError =>

@@ -16,7 +16,10 @@ function rank(name: AttributeName): number {
   return ATTRIBUTES[name].code - (multiprotocol ? 1000 : 0);
 }
 
-/** To a peer without four-octet AS numbers AS4_PATH and AS4_AGGREGATOR are added where they are needed. */
+/**
+ * The octets of a path attributes field, without its length. To a peer without four-octet AS numbers AS4_PATH and AS4_AGGREGATOR are added where they are needed;
+ * `attributes` itself does not change.
+ */
 export function encodeAttributes(attributes: PathAttributes, context: CodecContext): Uint8Array {
   const wire = context.fourOctetAs ? attributes : withFourOctet(attributes);
   const writer = new ByteWriter();

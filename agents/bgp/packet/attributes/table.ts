@@ -98,8 +98,8 @@ export const ATTRIBUTES: { readonly [N in AttributeName]: AttributeRow<Value<N>>
     malformed: 'sessionReset',
     from: 'anyPeer',
     short: unreadable,
-    read: (r, context) => readMpReach(r, context.families),
-    write: (value, w) => writeMpReach(value, w),
+    read: readMpReach,
+    write: writeMpReach,
   },
   mpUnreachNlri: {
     code: AttributeCode.mpUnreachNlri,
@@ -107,8 +107,8 @@ export const ATTRIBUTES: { readonly [N in AttributeName]: AttributeRow<Value<N>>
     malformed: 'sessionReset',
     from: 'anyPeer',
     short: unreadable,
-    read: (r, context) => readMpUnreach(r, context.families),
-    write: (value, w) => writeMpUnreach(value, w),
+    read: readMpUnreach,
+    write: writeMpUnreach,
   },
   // RFC 4360
   extendedCommunities: list(

@@ -1,7 +1,8 @@
 // Path attributes as values (RFC 4271 §5 and the RFCs named at each field). Absent fields are absent attributes.
 
-import type { Cidr, IpAddress } from '../../../../lib/net/ip.ts';
+import type { IpAddress } from '../../../../lib/net/ip.ts';
 import type { AddressFamily } from '../iana.ts';
+import type { Nlri } from '../nlri.ts';
 
 export const ORIGINS = ['igp', 'egp', 'incomplete'] as const;
 export type Origin = (typeof ORIGINS)[number];
@@ -25,16 +26,17 @@ export type LargeCommunity = readonly [number, number, number];
 /** RFC 4760 §3 */
 export interface MpReachNlri {
   readonly family: AddressFamily;
+  /** IPv6 for IPv4 prefixes too where both speakers allow it (RFC 8950). */
   readonly nextHop: IpAddress;
   /** RFC 2545 §3: the link-local address sent beside the global one. */
   readonly linkLocalNextHop?: IpAddress;
-  readonly prefixes: readonly Cidr[];
+  readonly prefixes: readonly Nlri[];
 }
 
 /** RFC 4760 §4; without prefixes it is an End-of-RIB (RFC 4724 §2). */
 export interface MpUnreachNlri {
   readonly family: AddressFamily;
-  readonly prefixes: readonly Cidr[];
+  readonly prefixes: readonly Nlri[];
 }
 
 /** An attribute that bgpd does not interpret: passed on if transitive. */

@@ -38,6 +38,10 @@ describe('negotiate', () => {
       peerAsn: 65000,
       fourOctetAs: true,
       families: new Set(['ipv4Unicast', 'ipv6Unicast']),
+      addPathReceive: new Set(),
+      addPathSend: new Set(),
+      extendedNextHop: false,
+      enhancedRefresh: false,
       maxMessageLength: 65535,
     });
     expect([session.holdTimeSeconds, session.keepaliveSeconds, session.routeRefresh]).toEqual([90, 30, true]);

@@ -1,13 +1,12 @@
 // Contexts and hex for the codec tests.
 
-import type { CodecContext } from '../../../../agents/bgp/packet/context.ts';
+import { type CodecContext, UNNEGOTIATED } from '../../../../agents/bgp/packet/context.ts';
 
 export const INTERNAL: CodecContext = {
+  ...UNNEGOTIATED,
   peerType: 'internal',
   peerAsn: 65000,
-  fourOctetAs: true,
   families: new Set(['ipv4Unicast', 'ipv6Unicast']),
-  maxMessageLength: 4096,
 };
 export const EXTERNAL: CodecContext = { ...INTERNAL, peerType: 'external', peerAsn: 65001 };
 

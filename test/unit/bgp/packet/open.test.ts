@@ -1,7 +1,9 @@
 // OPEN and its capabilities: octets and value both ways.
 
 import { describe, expect, it } from '@jest/globals';
+import type { Capability } from '../../../../agents/bgp/packet/capabilities.ts';
 import { DecodeError } from '../../../../agents/bgp/packet/errors.ts';
+import { Role } from '../../../../agents/bgp/packet/iana.ts';
 import { decodeOpen, encodeOpen, openAsn, openMessage } from '../../../../agents/bgp/packet/open.ts';
 import { hex, toHex } from './codec-support.ts';
 
@@ -43,6 +45,53 @@ describe('OPEN', () => {
   it.each(pairs)('decodes and encodes $name', ({ octets, value }) => {
     expect(decodeOpen(hex(octets))).toEqual(value);
     expect(toHex(encodeOpen(value))).toBe(octets.replaceAll(' ', ''));
+  });
+
+  const capabilities: { name: string; octets: string; value: Capability }[] = [
+    {
+      name: 'extended next hop (RFC 8950)',
+      octets: '0506 0001 0001 0002',
+      value: { type: 'extendedNextHop', families: [{ afi: 1, safi: 1, nextHopAfi: 2 }] },
+    },
+    { name: 'role (RFC 9234)', octets: '0901 03', value: { type: 'role', role: Role.customer } },
+    {
+      name: 'ADD-PATH (RFC 7911)',
+      octets: '450c 00010101 00020102 00010203',
+      value: {
+        type: 'addPath',
+        families: [
+          { afi: 1, safi: 1, receive: true, send: false },
+          { afi: 2, safi: 1, receive: false, send: true },
+          { afi: 1, safi: 2, receive: true, send: true },
+        ],
+      },
+    },
+    { name: 'enhanced refresh (RFC 7313)', octets: '4600', value: { type: 'enhancedRouteRefresh' } },
+    {
+      name: 'long-lived graceful restart (RFC 9494)',
+      octets: '470e 00010180 015180 00020100 ffffff',
+      value: {
+        type: 'longLivedGracefulRestart',
+        families: [
+          { afi: 1, safi: 1, forwardingKept: true, staleTimeSeconds: 86_400 },
+          { afi: 2, safi: 1, forwardingKept: false, staleTimeSeconds: 0xffffff },
+        ],
+      },
+    },
+  ];
+  it.each(capabilities)('decodes and encodes $name', ({ octets, value }) => {
+    const wire = hex(octets);
+    const prefix = hex(`04 fde8 005a 0a090001 ${toHex(Uint8Array.of(wire.length + 2, 2, wire.length))}`);
+    const open = decodeOpen(Uint8Array.of(...prefix, ...wire));
+    expect(open.capabilities).toEqual([value]);
+    expect(toHex(encodeOpen(open))).toBe(toHex(Uint8Array.of(...prefix, ...wire)));
+  });
+
+  it('RFC 7911 §4: a tuple with another value is passed over, the others count', () => {
+    const open = decodeOpen(hex('04 fde8 005a 0a090001 0c 020a 4508 00010104 00020103'));
+    expect(open.capabilities).toEqual([
+      { type: 'addPath', families: [{ afi: 2, safi: 1, receive: true, send: true }] },
+    ]);
   });
 
   it('RFC 6793: a large AS is 23456 in the two-octet field and whole in the capability', () => {

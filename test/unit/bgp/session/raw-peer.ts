@@ -2,16 +2,15 @@
 
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import type { CodecContext } from '../../../../agents/bgp/packet/context.ts';
+import { type CodecContext, UNNEGOTIATED } from '../../../../agents/bgp/packet/context.ts';
 import { decodeMessage, encodeMessage, type Message } from '../../../../agents/bgp/packet/message.ts';
 import { MessageFramer } from '../../../../agents/bgp/session/framing.ts';
 
 const CONTEXT: CodecContext = {
+  ...UNNEGOTIATED,
   peerType: 'internal',
   peerAsn: 65000,
-  fourOctetAs: true,
   families: new Set(['ipv4Unicast', 'ipv6Unicast']),
-  maxMessageLength: 4096,
 };
 const DEADLINE_MS = 5000;
 
