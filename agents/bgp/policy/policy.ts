@@ -53,9 +53,30 @@ export interface PolicyInput {
 
 /** The attributes to go on with, the same object if nothing is set; undefined if the path is rejected. */
 export function applyPolicy(policy: Policy, input: PolicyInput): RouteAttributes | undefined {
-  const rule = policy.rules.find(({ match }) => matches(match, input));
+  return policyOutcome(policy, decidingRule(policy, input), input.attributes);
+}
+
+/** The first rule that matches; undefined: none does. */
+export function decidingRule(policy: Policy, input: PolicyInput): PolicyRule | undefined {
+  return policy.rules.find(({ match }) => matches(match, input));
+}
+
+/** What the deciding rule makes of attributes that it matches: equal for all prefixes that it decides. */
+export function policyOutcome(
+  policy: Policy,
+  rule: PolicyRule | undefined,
+  attributes: RouteAttributes,
+): RouteAttributes | undefined {
   if ((rule?.action ?? policy.otherwise) === 'reject') return undefined;
-  return rule?.set === undefined ? input.attributes : withActions(input.attributes, rule.set);
+  return rule?.set === undefined ? attributes : withActions(attributes, rule.set);
+}
+
+/** Whether prefixes with the same attributes, source and family can fare differently. */
+export function dependsOnPrefix(policy: Policy): boolean {
+  return policy.rules.some(
+    ({ match }) =>
+      match.prefix !== undefined || match.minLength !== undefined || match.maxLength !== undefined,
+  );
 }
 
 function matches(match: PolicyMatch, input: PolicyInput): boolean {
