@@ -79,7 +79,7 @@ export function installedEnvironment(): NodeJS.ProcessEnv {
 /** `env` with the unpacked cache, if there is one, and the system folders in its search paths. */
 function packageEnvironment(env: NodeJS.ProcessEnv, cacheDir: string): NodeJS.ProcessEnv {
   const path = (env['PATH'] ?? '').split(delimiter);
-  for (const folder of ['/usr/sbin', '/usr/bin', '/sbin', '/bin'])
+  for (const folder of ['/usr/sbin', '/usr/bin', '/sbin', '/bin', '/usr/lib/frr'])
     if (!path.includes(folder)) path.push(folder);
   if (!existsSync(cacheDir)) return { ...env, PATH: path.join(delimiter) };
   const libraries = [...libraryFolders(cacheDir), ...(env['LD_LIBRARY_PATH']?.split(delimiter) ?? [])];

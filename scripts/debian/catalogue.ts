@@ -72,6 +72,9 @@ export const PACKAGES: readonly DebianPackage[] = [
   { name: 's6', groups: ['lab'], evidence: program('s6-svscan') },
   { name: 'redis-server', groups: ['lab', 'integration'], evidence: program('redis-server') },
   { name: 'bird2', groups: ['interop'], evidence: program('bird', 'birdc') },
+  // Its daemons are in a folder of their own, /usr/lib/frr.
+  { name: 'frr', groups: ['interop'], evidence: program('zebra', 'vtysh') },
+  { name: 'gobgpd', groups: ['interop'], evidence: program('gobgpd', 'gobgp') },
   { name: 'docker.io', groups: ['containers'], evidence: [{ kind: 'engine' }] },
   {
     name: 'docker-compose',
@@ -88,6 +91,8 @@ export const UNITS_BY_PACKAGE: Readonly<Record<string, string>> = {
   'etcd-server': 'etcd.service',
   'redis-server': 'redis-server.service',
   bird2: 'bird.service',
+  frr: 'frr.service',
+  gobgpd: 'gobgpd.service',
 };
 
 /** True if the version found in `output` is at least the wanted one. */

@@ -85,7 +85,7 @@ export async function unpackIntoCache(missing: readonly DebianPackage[], cacheDi
 
 /** Folders of an unpacked cache that belong in PATH. */
 export function programFolders(cacheDir: string): readonly string[] {
-  return ['usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'].map((each) =>
+  return ['usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin', 'usr/lib/frr'].map((each) =>
     join(unpackedRoot(cacheDir), each),
   );
 }
@@ -93,7 +93,9 @@ export function programFolders(cacheDir: string): readonly string[] {
 /** Folders of an unpacked cache that belong in LD_LIBRARY_PATH. */
 export function libraryFolders(cacheDir: string): readonly string[] {
   const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
-  return [`usr/lib/${triplet}`, `lib/${triplet}`].map((each) => join(unpackedRoot(cacheDir), each));
+  return [`usr/lib/${triplet}`, `lib/${triplet}`, `usr/lib/${triplet}/frr`].map((each) =>
+    join(unpackedRoot(cacheDir), each),
+  );
 }
 
 function unpackedRoot(cacheDir: string): string {

@@ -1,0 +1,138 @@
+// Debian's frr in a host's namespace: its bgpd alone. zebra wants users that only an installation as root makes; without it
+// no route gets into the kernel, every next hop counts as reachable, and our own for IPv6 has to be set.
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { runOk } from '../../../lib/process/run.ts';
+import { type Service, spawnService } from '../../../lib/process/service.ts';
+import type { TestHost, TestNetwork } from './network.ts';
+import { waitFor } from './wait.ts';
+
+export interface FrrOptions {
+  readonly asn: number;
+  readonly peerAsn: number;
+  readonly peer: TestHost;
+  /** Statements of `router bgp`. */
+  readonly bgp?: readonly string[];
+  /** What follows `neighbor ADDRESS`, one statement each. */
+  readonly neighbor?: readonly string[];
+  /** The same inside the family. */
+  readonly ipv4?: readonly string[];
+  readonly ipv4Routes: readonly string[];
+  readonly ipv6Routes?: readonly string[];
+}
+
+export class FrrProcess {
+  readonly host: TestHost;
+  #service: Service;
+
+  private constructor(host: TestHost, service: Service) {
+    this.host = host;
+    this.#service = service;
+  }
+
+  static async start(network: TestNetwork, host: TestHost, options: FrrOptions): Promise<FrrProcess> {
+    writeFileSync(join(host.dir, 'bgpd.conf'), configuration(host, options));
+    // Without this vtysh asks for a password by PAM.
+    writeFileSync(join(host.dir, 'vtysh.conf'), 'username root nopassword\n');
+    const frr = new FrrProcess(host, await launch(host));
+    network.onClose(() => frr.kill());
+    return frr;
+  }
+
+  /** Output of vtysh commands, given one after the other. */
+  async vtysh(...commands: readonly string[]): Promise<string> {
+    return await vtysh(this.host, commands);
+  }
+
+  /** Changes the running configuration: statements of `router bgp`. */
+  async configure(asn: number, ...statements: readonly string[]): Promise<void> {
+    await this.vtysh('configure terminal', `router bgp ${asn}`, ...statements);
+  }
+
+  /** Adj-RIB-In and Loc-RIB of a prefix as JSON text; empty where there is none. */
+  async route(prefix: string): Promise<string> {
+    const family = prefix.includes(':') ? 'ipv6' : 'ipv4';
+    const text = await this.vtysh(`show bgp ${family} unicast ${prefix} json`);
+    return text.includes('"paths"') ? text : '';
+  }
+
+  async hasRoute(prefix: string): Promise<boolean> {
+    return (await this.route(prefix)) !== '';
+  }
+
+  log(): string {
+    return readFileSync(join(this.host.dir, 'frr.log'), 'utf8');
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#service.kill(signal);
+  }
+
+  async kill(): Promise<void> {
+    this.#service.kill('SIGKILL');
+    await this.#service.exited;
+  }
+
+  async startAgain(): Promise<void> {
+    this.#service = await launch(this.host);
+  }
+}
+
+async function launch(host: TestHost): Promise<Service> {
+  const { dir, netns, ipv4, ipv6 } = host;
+  const files = ['-f', join(dir, 'bgpd.conf'), '-i', join(dir, 'bgpd.pid'), '--vty_socket', dir, '-P', '0'];
+  const log = ['--log', `file:${join(dir, 'frr.log')}`];
+  // -S: it keeps the privileges that it has, as its own user could not write here. -Z: no zebra.
+  const flags = ['-S', '-Z', '-n', '-l', ipv4, '-l', ipv6];
+  return await spawnService({
+    argv: ['ip', 'netns', 'exec', netns, join(frrFolder(), 'bgpd'), ...flags, ...files, ...log],
+    readyWhen: {
+      kind: 'probe',
+      isReady: () => waitFor('vtysh', async () => (await vtysh(host, ['show version'])).includes('FRR')),
+    },
+  });
+}
+
+async function vtysh(host: TestHost, commands: readonly string[]): Promise<string> {
+  const argv = ['--config_dir', host.dir, '--vty_socket', host.dir, '-d', 'bgpd'];
+  const { stdout } = await runOk('vtysh', [...argv, ...commands.flatMap((command) => ['-c', command])]);
+  return stdout;
+}
+
+/** By zebra: another package has a bgpd as well. */
+function frrFolder(): string {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/lib/frr'];
+  const found = folders.find((folder) => existsSync(join(folder, 'zebra')));
+  if (found === undefined) throw new Error('no zebra in PATH: is frr installed?');
+  return found;
+}
+
+function configuration(host: TestHost, options: FrrOptions): string {
+  const { asn, peerAsn, peer, bgp = [], neighbor = [], ipv4 = [], ipv4Routes, ipv6Routes = [] } = options;
+  const ofPeer = (statement: string): string => `neighbor ${peer.ipv4} ${statement}`;
+  const networks = (routes: readonly string[]): string[] => routes.map((prefix) => `network ${prefix}`);
+  return [
+    'debug bgp neighbor-events',
+    // Must stand before its use, or waits for a timer.
+    'route-map own-address permit 10',
+    `set ipv6 next-hop global ${host.ipv6}`,
+    `router bgp ${asn}`,
+    `bgp router-id ${host.ipv4}`,
+    'no bgp ebgp-requires-policy',
+    'no bgp default ipv4-unicast',
+    'no bgp network import-check',
+    'bgp log-neighbor-changes',
+    ...bgp,
+    ...[`remote-as ${peerAsn}`, `update-source ${host.ipv4}`, 'timers connect 1', ...neighbor].map(ofPeer),
+    'address-family ipv4 unicast',
+    ...['activate', ...ipv4].map(ofPeer),
+    ...networks(ipv4Routes),
+    'exit-address-family',
+    'address-family ipv6 unicast',
+    ...['activate', 'route-map own-address out'].map(ofPeer),
+    ...networks(ipv6Routes),
+    'exit-address-family',
+    '',
+  ].join('\n');
+}
