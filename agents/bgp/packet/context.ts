@@ -7,6 +7,8 @@ export interface CodecContext {
   readonly peerType: 'internal' | 'external';
   /** AS of the peer: the first AS of an external peer's paths. */
   readonly peerAsn: number;
+  /** Whether it has to be (RFC 4271 §6.3); route servers leave themselves out (RFC 7947 §2.2.2.1). */
+  readonly enforceFirstAs: boolean;
   /** Both sides sent capability 65 (RFC 6793): AS numbers have four octets in AS_PATH and AGGREGATOR. */
   readonly fourOctetAs: boolean;
   readonly families: ReadonlySet<AddressFamily>;
@@ -26,6 +28,7 @@ export interface CodecContext {
 export const UNNEGOTIATED: CodecContext = {
   peerType: 'external',
   peerAsn: 0,
+  enforceFirstAs: true,
   fourOctetAs: true,
   families: new Set(),
   addPathReceive: new Set(),

@@ -23,6 +23,8 @@ export interface UpdateFault {
   /** Type code of the attribute at fault; undefined where a missing or unreadable list is meant. */
   readonly attribute?: number;
   readonly subcode: number;
+  /** Data field of the NOTIFICATION, should the session end over it (RFC 4271 §6.3): mostly the attribute as it came. */
+  readonly data: Uint8Array;
   readonly reason: string;
 }
 
@@ -50,8 +52,8 @@ export function badLength(length: number, reason: string): DecodeError {
   return headerError(HeaderSubcode.badLength, Uint8Array.of(length >>> 8, length & 0xff), reason);
 }
 
-export function updateError(subcode: number, reason: string): DecodeError {
-  return new DecodeError(notification(ErrorCode.updateMessage, subcode), reason);
+export function updateError(subcode: number, reason: string, data?: Uint8Array): DecodeError {
+  return new DecodeError(notification(ErrorCode.updateMessage, subcode, data), reason);
 }
 
 /** A malformed attribute; the reader of the attribute list turns it into the fault that the attribute's row names. */

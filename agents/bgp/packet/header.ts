@@ -14,7 +14,8 @@ const LEAST: Readonly<Record<number, number>> = {
   [MessageType.update]: 23,
   [MessageType.notification]: 21,
   [MessageType.keepalive]: 19,
-  [MessageType.routeRefresh]: 23,
+  // Below 23 the decoder refuses it, as the error depends on what was negotiated; it waits for three octets at most.
+  [MessageType.routeRefresh]: HEADER_LENGTH,
 };
 
 export interface FramingLimits {

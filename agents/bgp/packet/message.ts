@@ -29,7 +29,7 @@ export function decodeMessage(octets: Uint8Array, context: CodecContext): Messag
     case MessageType.notification:
       return decodeNotification(body);
     case MessageType.routeRefresh:
-      return decodeRouteRefresh(body);
+      return decodeRouteRefresh(octets, context);
     default:
       return { type: 'keepalive' };
   }
@@ -42,7 +42,10 @@ export function encodeMessage(message: Message, context: CodecContext): Uint8Arr
     case 'update':
       return frame(MessageType.update, encodeUpdate(message, context));
     case 'notification':
-      return frame(MessageType.notification, encodeNotification(message));
+      return frame(
+        MessageType.notification,
+        encodeNotification(message, context.maxMessageLength - HEADER_LENGTH),
+      );
     case 'routeRefresh':
       return frame(MessageType.routeRefresh, encodeRouteRefresh(message));
     case 'keepalive':

@@ -47,7 +47,11 @@ export function routeChanges(update: UpdateMessage, context: CodecContext): Rout
   if (isStrongerThanDiscard(reaction) && reachable.length === 0) {
     // RFC 7606 §5.2: with nothing to withdraw the sender and we could disagree for good.
     const first = faults.find((fault) => isStrongerThanDiscard(fault.reaction));
-    throw updateError(first?.subcode ?? UpdateSubcode.malformedAttributeList, first?.reason ?? 'malformed');
+    throw updateError(
+      first?.subcode ?? UpdateSubcode.malformedAttributeList,
+      first?.reason ?? 'malformed',
+      first?.data,
+    );
   }
   if (reaction === 'treatAsWithdraw') {
     const lost = reachable.map(({ family, prefixes }) => ({ family, prefixes }));
@@ -95,17 +99,21 @@ function contentFaults(update: UpdateMessage, hasRoutes: boolean, context: Codec
   if (!hasRoutes) return [];
   const { origin, asPath, nextHop } = update.attributes;
   const faults: UpdateFault[] = [];
-  const withdraw = (subcode: number, reason: string): void =>
-    void faults.push({ reaction: 'treatAsWithdraw', subcode, reason });
-  // What was there and malformed has its own fault already.
-  const isMissing = (value: unknown, attribute: number): boolean =>
-    value === undefined && !update.faults.some((fault) => fault.attribute === attribute);
-  if (isMissing(origin, AttributeCode.origin)) withdraw(UpdateSubcode.missingWellKnown, 'ORIGIN is missing');
-  if (isMissing(asPath, AttributeCode.asPath)) withdraw(UpdateSubcode.missingWellKnown, 'AS_PATH is missing');
-  if (update.nlri.length > 0 && isMissing(nextHop, AttributeCode.nextHop))
-    withdraw(UpdateSubcode.missingWellKnown, 'NEXT_HOP is missing');
-  if (context.peerType === 'external' && asPath !== undefined && firstAsn(asPath) !== context.peerAsn) {
-    withdraw(UpdateSubcode.malformedAsPath, 'the first AS of the path is not the peer');
+  const withdraw = (subcode: number, data: readonly number[], reason: string): void =>
+    void faults.push({ reaction: 'treatAsWithdraw', subcode, data: Uint8Array.from(data), reason });
+  const mustHave = (value: unknown, attribute: number, name: string): void => {
+    // What was there and malformed has its own fault already.
+    const isFault = update.faults.some((fault) => fault.attribute === attribute);
+    if (value === undefined && !isFault) {
+      withdraw(UpdateSubcode.missingWellKnown, [attribute], `${name} is missing`);
+    }
+  };
+  mustHave(origin, AttributeCode.origin, 'ORIGIN');
+  mustHave(asPath, AttributeCode.asPath, 'AS_PATH');
+  if (update.nlri.length > 0) mustHave(nextHop, AttributeCode.nextHop, 'NEXT_HOP');
+  const checksFirst = context.peerType === 'external' && context.enforceFirstAs;
+  if (checksFirst && asPath !== undefined && firstAsn(asPath) !== context.peerAsn) {
+    withdraw(UpdateSubcode.malformedAsPath, [], 'the first AS of the path is not the peer');
   }
   return faults;
 }

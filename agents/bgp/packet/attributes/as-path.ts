@@ -1,7 +1,7 @@
 // AS_PATH: codec and arithmetic (RFC 4271 §4.3 b, §5.1.2, §9.1.2.2 a; RFC 6793 §4.2; RFC 7607).
 
 import type { ByteReader, ByteWriter } from '../bytes.ts';
-import { AttributeError, lengthError } from '../errors.ts';
+import { AttributeError } from '../errors.ts';
 import { AS_TRANS, UpdateSubcode } from '../iana.ts';
 import type { AsPath, AsPathSegment } from './types.ts';
 
@@ -145,5 +145,5 @@ function malformed(reason: string): AttributeError {
 
 /** A read past the end inside AS_PATH. */
 export function asPathOverrun(): AttributeError {
-  return lengthError('AS_PATH: segment longer than the attribute');
+  return malformed('segment longer than the attribute');
 }

@@ -4,7 +4,7 @@
 import { ByteReader } from '../bytes.ts';
 import type { CodecContext } from '../context.ts';
 import { AttributeError, lengthError, type UpdateFault, updateError } from '../errors.ts';
-import { AttributeCode, AttributeFlag, UpdateSubcode } from '../iana.ts';
+import { AS_TRANS, AttributeCode, AttributeFlag, UpdateSubcode } from '../iana.ts';
 import { mergeAs4Path } from './as-path.ts';
 import { ATTRIBUTE_BY_CODE, ATTRIBUTES, type AttributeName, type AttributeRow } from './table.ts';
 import type { PathAttributes, UnknownAttribute } from './types.ts';
@@ -15,6 +15,14 @@ export interface DecodedAttributes {
 }
 
 const SIGNIFICANT_FLAGS = AttributeFlag.optional | AttributeFlag.transitive;
+/** The low four bits are zero when sent, and how the length is written is decided anew. */
+const PASSED_ON_FLAGS = SIGNIFICANT_FLAGS | AttributeFlag.partial;
+const MULTIPROTOCOL: ReadonlySet<number> = new Set([AttributeCode.mpReachNlri, AttributeCode.mpUnreachNlri]);
+/** RFC 4271 §6.3 asks for the attribute with all others. */
+const SUBCODES_WITHOUT_DATA: ReadonlySet<number> = new Set([
+  UpdateSubcode.malformedAttributeList,
+  UpdateSubcode.malformedAsPath,
+]);
 
 /**
  * The path attributes field of an UPDATE, alone: `list` is its octets without the length, and no NLRI field is needed.
@@ -22,33 +30,41 @@ const SIGNIFICANT_FLAGS = AttributeFlag.optional | AttributeFlag.transitive;
  * strongest (`routeChanges`). Neither keeps nor changes `list`. The way back is `encodeAttributes`.
  */
 export function decodeAttributes(list: Uint8Array, context: CodecContext): DecodedAttributes {
-  const state = new AttributeList(context);
-  const overrun = (): AttributeError =>
-    new AttributeError(UpdateSubcode.malformedAttributeList, 'attribute list cut short');
-  const reader = new ByteReader(list, overrun);
-  try {
-    while (reader.remaining > 0) state.readOne(reader);
-  } catch (error) {
-    if (!(error instanceof AttributeError)) throw error;
-    // RFC 7606 §4: the NLRI field is found by the total length, so withdrawing is still safe.
-    state.faults.push({
-      reaction: 'treatAsWithdraw',
-      subcode: error.type.subcode,
-      reason: error.type.reason,
-    });
-  }
-  return { attributes: mergeFourOctet(state.finish(), context), faults: state.faults };
+  const attributes = new AttributeList(list, context);
+  attributes.readAll();
+  return { attributes: mergeFourOctet(attributes.finish(), context), faults: attributes.faults };
+}
+
+/** One attribute as it stands in the list: its header, and its octets for the data field of a NOTIFICATION. */
+interface Header {
+  readonly code: number;
+  readonly flags: number;
+  readonly octets: () => Uint8Array;
 }
 
 class AttributeList {
   readonly faults: UpdateFault[] = [];
+  readonly #list: Uint8Array;
   readonly #context: CodecContext;
   readonly #values = new Map<AttributeName, unknown>();
   readonly #unknown: UnknownAttribute[] = [];
   readonly #seen = new Set<number>();
 
-  constructor(context: CodecContext) {
+  constructor(list: Uint8Array, context: CodecContext) {
+    this.#list = list;
     this.#context = context;
+  }
+
+  readAll(): void {
+    const reader = new ByteReader(this.#list, cutShort);
+    try {
+      while (reader.remaining > 0) this.#readOne(reader);
+    } catch (error) {
+      if (!(error instanceof AttributeError)) throw error;
+      // RFC 7606 §4: the NLRI field is found by the total length, so withdrawing is still safe.
+      const { subcode, reason } = error.type;
+      this.faults.push({ reaction: 'treatAsWithdraw', subcode, data: new Uint8Array(), reason });
+    }
   }
 
   finish(): PathAttributes {
@@ -56,58 +72,55 @@ class AttributeList {
     return this.#unknown.length === 0 ? known : { ...known, unknown: this.#unknown };
   }
 
-  readOne(reader: ByteReader): void {
+  #readOne(reader: ByteReader): void {
+    const start = this.#list.length - reader.remaining;
     const flags = reader.u8();
     const code = reader.u8();
     const length = (flags & AttributeFlag.extendedLength) === 0 ? reader.u8() : reader.u16();
     const name = ATTRIBUTE_BY_CODE.get(code);
+    if (length > reader.remaining) throw overEnd(name);
+    const end = this.#list.length - reader.remaining + length;
     const value = reader.slice(
       length,
       (name === undefined ? undefined : ATTRIBUTES[name].short) ?? lengthError,
     );
+    const header: Header = { code, flags, octets: () => this.#list.slice(start, end) };
     if (this.#seen.has(code)) {
-      this.#repeated(code);
+      this.#repeated(header);
       return;
     }
     this.#seen.add(code);
-    if (name === undefined) this.#readUnknown(code, flags, value);
-    else this.#readKnown(name, flags, value);
+    if (name === undefined) this.#readUnknown(header, value);
+    else this.#readKnown(name, header, value);
   }
 
   /** RFC 7606 §3 g: the first counts; a second MP attribute hides which NLRI are meant. */
-  #repeated(code: number): void {
-    if (code === AttributeCode.mpReachNlri || code === AttributeCode.mpUnreachNlri) {
-      throw updateError(UpdateSubcode.malformedAttributeList, `attribute ${code} twice`);
+  #repeated(header: Header): void {
+    if (MULTIPROTOCOL.has(header.code)) {
+      throw updateError(UpdateSubcode.malformedAttributeList, `attribute ${header.code} twice`);
     }
-    this.#fault(code, 'attributeDiscard', UpdateSubcode.malformedAttributeList, 'repeated');
+    this.#fault(header, 'attributeDiscard', UpdateSubcode.malformedAttributeList, 'repeated');
   }
 
-  #readUnknown(code: number, flags: number, value: ByteReader): void {
+  #readUnknown(header: Header, value: ByteReader): void {
+    const { code, flags } = header;
     if ((flags & AttributeFlag.optional) === 0) {
-      throw updateError(UpdateSubcode.unrecognisedWellKnown, `unrecognised well-known attribute ${code}`);
+      const reason = `unrecognised well-known attribute ${code}`;
+      throw updateError(UpdateSubcode.unrecognisedWellKnown, reason, header.octets());
     }
     if ((flags & AttributeFlag.transitive) === 0) return; // RFC 4271 §5: dropped silently
-    this.#unknown.push({ code, flags: flags & 0xe0, value: value.rest() });
+    this.#unknown.push({ code, flags: flags & PASSED_ON_FLAGS, value: value.rest() });
   }
 
-  #readKnown(name: AttributeName, flags: number, value: ByteReader): void {
+  #readKnown(name: AttributeName, header: Header, value: ByteReader): void {
     const row = ATTRIBUTES[name] as AttributeRow<unknown>;
     if (!this.#counts(row)) {
-      this.#fault(
-        row.code,
-        'attributeDiscard',
-        UpdateSubcode.optionalAttribute,
-        `${name}: not from this peer`,
-      );
+      this.#fault(header, 'attributeDiscard', UpdateSubcode.optionalAttribute, `${name}: not from this peer`);
       return;
     }
-    if ((flags & SIGNIFICANT_FLAGS) !== row.flags) {
-      this.#fault(
-        row.code,
-        'treatAsWithdraw',
-        UpdateSubcode.attributeFlags,
-        `${name}: flags ${flags.toString(16)}`,
-      );
+    if ((header.flags & SIGNIFICANT_FLAGS) !== row.flags) {
+      const reason = `${name}: flags ${header.flags.toString(16)}`;
+      this.#fault(header, 'treatAsWithdraw', UpdateSubcode.attributeFlags, reason);
       // The NLRI of a multiprotocol attribute with wrong flags are needed to know what to withdraw.
       if (row.malformed !== 'sessionReset') return;
     }
@@ -115,19 +128,19 @@ class AttributeList {
       if (value.remaining === 0 && row.mayBeEmpty === undefined) throw (row.short ?? lengthError)();
       const read = row.read(value, this.#context);
       if (value.remaining > 0 && read !== undefined) throw lengthError(`${name}: too long`);
-      if (read === undefined) {
+      if (read !== undefined) this.#values.set(name, read);
+      else
         this.#fault(
-          row.code,
+          header,
           'attributeDiscard',
           UpdateSubcode.optionalAttribute,
           `${name}: family not negotiated`,
         );
-      } else {
-        this.#values.set(name, read);
-      }
     } catch (error) {
       if (!(error instanceof AttributeError)) throw error;
-      this.#fault(row.code, row.malformed, error.type.subcode, `${name}: ${error.type.reason}`);
+      const { subcode, reason } = error.type;
+      if (row.malformed === 'sessionReset') throw updateError(subcode, reason, header.octets());
+      this.#fault(header, row.malformed, subcode, `${name}: ${reason}`);
     }
   }
 
@@ -137,9 +150,22 @@ class AttributeList {
     return true;
   }
 
-  #fault(attribute: number, reaction: UpdateFault['reaction'], subcode: number, reason: string): void {
-    this.faults.push({ attribute, reaction, subcode, reason });
+  #fault(header: Header, reaction: UpdateFault['reaction'], subcode: number, reason: string): void {
+    const data = SUBCODES_WITHOUT_DATA.has(subcode) ? new Uint8Array() : header.octets();
+    this.faults.push({ attribute: header.code, reaction, subcode, data, reason });
   }
+}
+
+function cutShort(): AttributeError {
+  return new AttributeError(UpdateSubcode.malformedAttributeList, 'attribute list cut short');
+}
+
+/** RFC 7606 §4, and §5.3 where the attribute would have said which NLRI are meant. */
+function overEnd(name: AttributeName | undefined): Error {
+  const multiprotocol = name !== undefined && ATTRIBUTES[name].malformed === 'sessionReset';
+  return multiprotocol
+    ? updateError(UpdateSubcode.malformedAttributeList, `${name}: longer than the list`)
+    : cutShort();
 }
 
 /** RFC 6793 §4.2.3: what a two-octet speaker carried past itself replaces what it could not write. */
@@ -147,7 +173,8 @@ function mergeFourOctet(attributes: PathAttributes, context: CodecContext): Path
   if (context.fourOctetAs) return attributes;
   const { as4Path, as4Aggregator, ...merged } = attributes;
   const { aggregator } = merged;
-  const aggregatedLater = aggregator !== undefined && as4Aggregator !== undefined && aggregator.asn !== 23456;
+  const aggregatedLater =
+    aggregator !== undefined && as4Aggregator !== undefined && aggregator.asn !== AS_TRANS;
   if (aggregatedLater) return merged;
   return {
     ...merged,

@@ -4,7 +4,7 @@
 import type { IpAddress } from '../../../../lib/net/ip.ts';
 import type { ByteReader, ByteWriter } from '../bytes.ts';
 import type { CodecContext } from '../context.ts';
-import { updateError } from '../errors.ts';
+import { AttributeError } from '../errors.ts';
 import { type AddressFamily, FAMILIES, familyOf, UpdateSubcode } from '../iana.ts';
 import { type Nlri, readAddress, readPrefixes, writeAddress, writePrefix } from '../nlri.ts';
 import type { MpReachNlri, MpUnreachNlri } from './types.ts';
@@ -44,8 +44,8 @@ export function writeMpUnreach(value: MpUnreachNlri, writer: ByteWriter, context
 }
 
 /** A read past the end of either attribute, or a prefix that cannot be. */
-export function unreadable(reason = 'cut short'): Error {
-  return updateError(UpdateSubcode.optionalAttribute, `multiprotocol NLRI: ${reason}`);
+export function unreadable(reason = 'cut short'): AttributeError {
+  return new AttributeError(UpdateSubcode.optionalAttribute, `multiprotocol NLRI: ${reason}`);
 }
 
 function readNlri(reader: ByteReader, family: AddressFamily, context: CodecContext): Nlri[] {

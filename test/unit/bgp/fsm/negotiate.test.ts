@@ -36,6 +36,7 @@ describe('negotiate', () => {
     expect(session.context).toEqual({
       peerType: 'internal',
       peerAsn: 65000,
+      enforceFirstAs: true,
       fourOctetAs: true,
       families: new Set(['ipv4Unicast', 'ipv6Unicast']),
       addPathReceive: new Set(),

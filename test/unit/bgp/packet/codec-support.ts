@@ -18,11 +18,3 @@ export function hex(text: string): Uint8Array {
 export function toHex(octets: Uint8Array): string {
   return Buffer.from(octets).toString('hex');
 }
-
-/** RFC 9003 §2: the text of a Cease for shutdown or reset, at most 255 octets of UTF-8 cut at a character's border. */
-export function shutdownData(text: string): Uint8Array {
-  const encoder = new TextEncoder();
-  const octets = new Uint8Array(255);
-  const { written } = encoder.encodeInto(text, octets);
-  return Uint8Array.of(written, ...octets.subarray(0, written));
-}

@@ -1,10 +1,12 @@
 // Header, framing and the small messages.
 
 import { describe, expect, it } from '@jest/globals';
-import { DecodeError } from '../../../../agents/bgp/packet/errors.ts';
+import { DecodeError, type Notification } from '../../../../agents/bgp/packet/errors.ts';
 import { frame, readHeader } from '../../../../agents/bgp/packet/header.ts';
+import { CeaseSubcode, MessageType } from '../../../../agents/bgp/packet/iana.ts';
 import { decodeMessage, encodeMessage, type Message } from '../../../../agents/bgp/packet/message.ts';
 import {
+  administrative,
   decodeNotification,
   describeNotification,
   hardReset,
@@ -12,7 +14,7 @@ import {
   maxPrefixesReached,
 } from '../../../../agents/bgp/packet/notification.ts';
 import { MessageFramer } from '../../../../agents/bgp/session/framing.ts';
-import { hex, INTERNAL, shutdownData, toHex } from './codec-support.ts';
+import { hex, INTERNAL, toHex } from './codec-support.ts';
 
 const MARKER = 'ff'.repeat(16);
 const both = [{ extendedMessage: false }, { extendedMessage: true }];
@@ -38,7 +40,6 @@ describe('message header (RFC 4271 §6.1, RFC 8654 §4)', () => {
     { name: 'OPEN below 29', octets: `${MARKER} 001c 01`, subcode: 2, data: '001c' },
     { name: 'UPDATE below 23', octets: `${MARKER} 0016 02`, subcode: 2, data: '0016' },
     { name: 'NOTIFICATION below 21', octets: `${MARKER} 0014 03`, subcode: 2, data: '0014' },
-    { name: 'ROUTE-REFRESH below 23', octets: `${MARKER} 0016 05`, subcode: 2, data: '0016' },
     {
       name: 'OPEN above 4096 even with extended messages',
       octets: `${MARKER} 1001 01`,
@@ -65,7 +66,7 @@ describe('framing of a TCP stream', () => {
   const messages: Message[] = [
     { type: 'keepalive' },
     { type: 'routeRefresh', afi: 2, subtype: 0, safi: 1 },
-    { type: 'notification', code: 6, subcode: 4, data: shutdownData('wartung') },
+    { type: 'notification', code: 6, subcode: 4, data: hex('07 77617274756e67') },
     { type: 'keepalive' },
   ];
   const stream = Buffer.concat(messages.map((message) => encodeMessage(message, INTERNAL)));
@@ -88,9 +89,46 @@ describe('framing of a TCP stream', () => {
   });
 });
 
+describe('ROUTE-REFRESH', () => {
+  const refresh = { type: 'routeRefresh', afi: 1, subtype: 0, safi: 1 } as const;
+  const enhanced = { ...INTERNAL, enhancedRefresh: true };
+  const pairs: { name: string; body: string; value: Message }[] = [
+    { name: 'a request (RFC 2918)', body: '0001 00 01', value: refresh },
+    { name: 'the beginning of a refresh (RFC 7313)', body: '0001 01 01', value: { ...refresh, subtype: 1 } },
+    { name: 'a subtype of the future', body: '0001 07 01', value: { ...refresh, subtype: 7 } },
+    {
+      name: 'ORF entries (RFC 5291)',
+      body: '0001 00 01 01 40 0001 80',
+      value: { ...refresh, orf: hex('0140000180') },
+    },
+  ];
+  it.each(pairs)('decodes and encodes $name', ({ body, value }) => {
+    const octets = frame(MessageType.routeRefresh, hex(body));
+    for (const context of [INTERNAL, enhanced]) {
+      expect(decodeMessage(octets, context)).toEqual(value);
+      expect(toHex(encodeMessage(value, context))).toBe(toHex(octets));
+    }
+  });
+
+  it.each(['', '000100'])('RFC 4271 §6.1: refuses a body of "%s" with 1/2', (body) => {
+    const octets = frame(MessageType.routeRefresh, hex(body));
+    const { notification } = caught(() => decodeMessage(octets, INTERNAL)).type;
+    expect(notification).toEqual({ code: 1, subcode: 2, data: octets.slice(16, 18) });
+  });
+
+  it.each(['', '000100', '0001010100', '0001020100'])(
+    'RFC 7313 §5: refuses a body of "%s" with 7/1 and the whole message where enhanced refresh is in use',
+    (body) => {
+      const octets = frame(MessageType.routeRefresh, hex(body));
+      const { notification } = caught(() => decodeMessage(octets, enhanced)).type;
+      expect(notification).toEqual({ code: 7, subcode: 1, data: octets });
+    },
+  );
+});
+
 describe('NOTIFICATION', () => {
   it('RFC 8538: wraps and shows what is meant by a hard reset', () => {
-    const meant = { code: 6, subcode: 2, data: shutdownData('for good') };
+    const meant = administrative(CeaseSubcode.administrativeShutdown, 'for good');
     const wrapped = hardReset(meant);
     expect([wrapped.code, wrapped.subcode, isHardReset(wrapped)]).toEqual([6, 9, true]);
     expect(decodeNotification(wrapped.data)).toMatchObject(meant);
@@ -110,17 +148,45 @@ describe('NOTIFICATION', () => {
     );
   });
 
-  it('RFC 9003: cuts the text at a character, and shows control characters escaped', () => {
-    const data = shutdownData('ü'.repeat(200));
+  it('RFC 9003: cuts the text at a character', () => {
+    const { data } = administrative(CeaseSubcode.administrativeShutdown, 'ü'.repeat(200));
     expect([data[0], data.length]).toEqual([254, 255]);
-    const text = describeNotification({ code: 6, subcode: 2, data: shutdownData('a\u001b[2Jb') });
-    expect(text).toBe('Cease: administrative shutdown, "a\\u001b[2Jb"');
   });
 
-  it('a length beyond the data and bad UTF-8 are shown as far as they go', () => {
-    expect(describeNotification({ code: 6, subcode: 4, data: hex('ff 41 ff') })).toBe(
-      'Cease: administrative reset, "A\ufffd"',
-    );
+  it.each([
+    { name: 'plain text in any script', text: 'Wartung: 保守 👷', shown: 'Wartung: 保守 👷' },
+    { name: 'control characters', text: 'a\u001b[2J\u009b\r\nb', shown: 'a\\u{1b}[2J\\u{9b}\\u{d}\\nb' },
+    { name: 'characters that turn a line around', text: 'a\u202eb\u2028c', shown: 'a\\u{202e}b\\u{2028}c' },
+    { name: 'quotes and backslashes', text: 'a"\\b', shown: 'a\\"\\\\b' },
+    { name: 'a replacement character that was sent', text: '\ufffd', shown: '\ufffd' },
+  ])('RFC 9003: shows $name', ({ text, shown }) => {
+    const sent = administrative(CeaseSubcode.administrativeReset, text);
+    expect(describeNotification(sent)).toBe(`Cease: administrative reset, "${shown}"`);
+  });
+
+  it.each([
+    { name: 'a length beyond the data', data: 'ff 4142', shown: 'AB' },
+    { name: 'a text shorter than the data', data: '01 4142', shown: 'A' },
+    { name: 'octets that are no UTF-8', data: '05 41 ff c3 28 e2', shown: 'A\\xff\\xc3(\\xe2' },
+    { name: 'an encoded surrogate', data: '03 eda080', shown: '\\xed\\xa0\\x80' },
+  ])('RFC 9003: shows $name', ({ data, shown }) => {
+    const text = describeNotification({ code: 6, subcode: 2, data: hex(data) });
+    expect(text).toBe(`Cease: administrative shutdown, "${shown}"`);
+  });
+
+  it('does not unwrap a hard reset within a hard reset, however deep', () => {
+    let message: Notification = { code: 6, subcode: 2, data: hex('') };
+    for (let depth = 0; depth < 2000; depth++) message = hardReset(message);
+    expect(describeNotification(message)).toBe('Cease: hard reset (Cease: hard reset)');
+  });
+
+  it('RFC 8654: leaves out what the peer would not take', () => {
+    const message: Message = { type: 'notification', code: 7, subcode: 1, data: new Uint8Array(5000) };
+    expect(encodeMessage(message, INTERNAL)).toHaveLength(4096);
+    expect(encodeMessage(message, { ...INTERNAL, maxMessageLength: 65535 })).toHaveLength(5021);
+  });
+
+  it('shows one without text by its name', () => {
     expect(describeNotification({ code: 6, subcode: 2, data: hex('') })).toBe(
       'Cease: administrative shutdown',
     );
