@@ -1,6 +1,7 @@
 // Contexts and hex for the codec tests.
 
 import { type CodecContext, UNNEGOTIATED } from '../../../../agents/bgp/packet/context.ts';
+import { DecodeError, type Notification } from '../../../../agents/bgp/packet/errors.ts';
 
 export const INTERNAL: CodecContext = {
   ...UNNEGOTIATED,
@@ -17,4 +18,21 @@ export function hex(text: string): Uint8Array {
 
 export function toHex(octets: Uint8Array): string {
   return Buffer.from(octets).toString('hex');
+}
+
+/** Body of an UPDATE, of hex texts: path attributes, NLRI and withdrawn routes without their lengths. */
+export function updateBody(attributes: string, nlri: string, withdrawn = ''): Uint8Array {
+  const size = (text: string): string => (text.replaceAll(' ', '').length / 2).toString(16).padStart(4, '0');
+  return hex(`${size(withdrawn)}${withdrawn}${size(attributes)}${attributes}${nlri}`);
+}
+
+/** The NOTIFICATION of the DecodeError that the call throws. */
+export function resetBy(call: () => unknown): Notification {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof DecodeError) return error.type.notification;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
 }

@@ -3,7 +3,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { PathAttributes } from '../../../../agents/bgp/packet/attributes/types.ts';
 import type { CodecContext } from '../../../../agents/bgp/packet/context.ts';
-import { DecodeError } from '../../../../agents/bgp/packet/errors.ts';
 import {
   decodeUpdate,
   encodeEndOfRib,
@@ -13,7 +12,7 @@ import {
 } from '../../../../agents/bgp/packet/update.ts';
 import { routeChanges } from '../../../../agents/bgp/packet/validate.ts';
 import { type Cidr, formatCidr, type IpAddress, parseCidr, parseIp } from '../../../../lib/net/ip.ts';
-import { EXTERNAL, hex, INTERNAL, toHex } from './codec-support.ts';
+import { EXTERNAL, hex, INTERNAL, resetBy, toHex, updateBody } from './codec-support.ts';
 
 const cidr = (text: string): Cidr => parseCidr(text) as Cidr;
 const ip = (text: string): IpAddress => parseIp(text) as IpAddress;
@@ -25,10 +24,8 @@ const LOCAL_PREF = '400504 00000064';
 const MANDATORY = `${ORIGIN} ${PATH} ${NEXT_HOP}`;
 const NLRI = '1a 0a010000'; // 10.1.0.0/26
 
-function update(attributes: string, nlri = NLRI, withdrawn = ''): Uint8Array {
-  const size = (text: string): string => (text.replaceAll(' ', '').length / 2).toString(16).padStart(4, '0');
-  return hex(`${size(withdrawn)}${withdrawn}${size(attributes)}${attributes}${nlri}`);
-}
+const update = (attributes: string, nlri = NLRI, withdrawn = ''): Uint8Array =>
+  updateBody(attributes, nlri, withdrawn);
 
 describe('UPDATE octets and values', () => {
   const pairs: { name: string; octets: string; attributes: PathAttributes; context?: CodecContext }[] = [
@@ -215,8 +212,8 @@ describe('reactions to a malformed UPDATE (RFC 7606 §7)', () => {
     { name: 'errors without anything to withdraw (§5.2)', body: update('400101 07', ''), subcode: 6 },
   ];
   it.each(resets)('resets the session: $name', ({ body, subcode }) => {
-    const error = caught(() => routeChanges(decodeUpdate(body, EXTERNAL), EXTERNAL));
-    expect([error.type.notification.code, error.type.notification.subcode]).toEqual([3, subcode]);
+    const reset = resetBy(() => routeChanges(decodeUpdate(body, EXTERNAL), EXTERNAL));
+    expect([reset.code, reset.subcode]).toEqual([3, subcode]);
   });
 
   it('one message, several faults: the strongest counts, the withdrawn field is processed', () => {
@@ -346,13 +343,3 @@ describe('packing', () => {
     ).toBeUndefined();
   });
 });
-
-function caught(run: () => unknown): DecodeError {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof DecodeError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-}
