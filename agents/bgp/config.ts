@@ -1,9 +1,20 @@
 // bgpd's configuration as domain values, made from the document of lib/protocol/bgpd.ts, and what a change of it means
 // for each peer (docs/bgp.md "Configuration").
 
-import { type Cidr, formatIp, type IpAddress, parseCidr, parseIp } from '../../lib/net/ip.ts';
 import {
+  type Cidr,
+  formatIp,
+  formatScopedIp,
+  type IpAddress,
+  parseCidr,
+  parseIp,
+  parseScopedIp,
+  type ScopedIp,
+} from '../../lib/net/ip.ts';
+import {
+  BGP_PORT,
   type BgpdConfiguration,
+  type BgpdDynamicPeersConfiguration,
   type BgpdFieldError,
   type BgpdPeerConfiguration,
   type BgpdPolicy,
@@ -11,31 +22,67 @@ import {
   fieldPath,
   parseCommunity,
 } from '../../lib/protocol/bgpd.ts';
+import type { AsnRange } from './fsm/negotiate.ts';
 import type { LargeCommunity } from './packet/attributes/types.ts';
-import type { AddressFamily } from './packet/iana.ts';
+import { type AddressFamily, Role } from './packet/iana.ts';
 import { ACCEPT_ALL, type Policy, REJECT_ALL } from './policy/policy.ts';
 import { prefixKey } from './rib/path.ts';
 import type { OriginatedRoute } from './rib/rib.ts';
 import type { RibPeerConfig } from './rib/rib-peer.ts';
 
-/** What a session with one peer is made from. */
-export interface PeerConfig {
-  readonly name: string;
-  readonly address: IpAddress;
-  /** Canonical text of the address: accepted connections are found by it. */
-  readonly addressText: string;
-  readonly port: number;
-  readonly asn: number;
+/** What a session is made from, whoever the peer is. */
+export interface SessionConfig {
+  readonly description: string | undefined;
+  /** AS numbers that the peer may have. */
+  readonly asns: readonly AsnRange[];
   readonly localAsn: number;
-  readonly localAddress: string | undefined;
-  readonly passive: boolean;
   readonly password: string | undefined;
+  /** Hops that the peer may be away (RFC 5082); undefined: any number, unprotected. */
+  readonly ttlSecurity: number | undefined;
   readonly holdTimeSeconds: number;
-  readonly connectRetrySeconds: number;
+  readonly keepaliveSeconds: number | undefined;
   readonly gracefulRestartSeconds: number;
   readonly maxPrefixesRestartSeconds: number;
   readonly families: readonly AddressFamily[];
+  readonly addPaths: { readonly receive: boolean; readonly send: boolean };
+  readonly extendedNextHop: boolean;
+  /** Number of our role (RFC 9234). */
+  readonly role: number | undefined;
+  readonly strictRole: boolean;
+  readonly enforceFirstAs: boolean;
+  readonly requireCapabilities: readonly RequiredCapability[];
   readonly rib: RibPeerConfig;
+}
+export type RequiredCapability = BgpdPeerConfiguration['requireCapabilities'][number];
+
+/** What a session with one peer is made from. */
+export interface PeerConfig extends SessionConfig {
+  readonly name: string;
+  readonly address: IpAddress;
+  /** Interface of a link-local address. */
+  readonly zone: string | undefined;
+  /** Canonical text of the address, with the zone: accepted connections are found by it. */
+  readonly addressText: string;
+  readonly port: number;
+  /** Of a dynamic peer the first that it may have. */
+  readonly asn: number;
+  readonly localAddress: string | undefined;
+  readonly enabled: boolean;
+  /** What the peer is told when it is disabled (RFC 9003). */
+  readonly shutdownText: string | undefined;
+  /** How the session ends when the peer leaves the configuration. */
+  readonly removal: 'hard' | 'graceful';
+  readonly passive: boolean;
+  readonly connectRetrySeconds: number;
+  /** Name of the range that the peer comes from; undefined for a configured one. */
+  readonly dynamic: string | undefined;
+}
+
+/** Peers that come by themselves, from anywhere inside a prefix. */
+export interface DynamicRange extends SessionConfig {
+  readonly name: string;
+  readonly prefix: Cidr;
+  readonly limit: number;
 }
 
 export interface KernelConfig {
@@ -43,6 +90,8 @@ export interface KernelConfig {
   readonly protocol: number;
   readonly blackholes: readonly Cidr[];
   readonly onlyPrefixes: readonly Cidr[] | undefined;
+  readonly exceptPrefixes: readonly Cidr[];
+  readonly staticRoutes: readonly { readonly prefix: Cidr; readonly via: IpAddress }[];
   readonly maxPaths: number;
 }
 
@@ -53,6 +102,7 @@ export interface SpeakerConfig {
   readonly listen: readonly { readonly address: string; readonly port: number }[];
   readonly nextHops: ReadonlyMap<AddressFamily, IpAddress>;
   readonly peers: readonly PeerConfig[];
+  readonly dynamicPeers: readonly DynamicRange[];
   readonly originate: readonly OriginatedRoute[];
   readonly kernel: KernelConfig;
   readonly watch: ReadonlySet<string>;
@@ -89,11 +139,22 @@ export function speakerConfig(
     listen: configuration.listen,
     nextHops,
     peers: configuration.peers.map((peer) => peerConfig(peer, configuration.asn, routerId, passwords)),
+    dynamicPeers: configuration.dynamicPeers.map((range) => ({
+      ...sessionConfig(range, range.asns.map(asnRange), configuration.asn, routerId, passwords),
+      name: range.name,
+      prefix: network(range.prefix),
+      limit: range.limit,
+    })),
     originate: configuration.originate.map(originatedRoute),
     kernel: {
       ...configuration.kernel,
       blackholes: configuration.kernel.blackholes.map(network),
       onlyPrefixes: configuration.kernel.onlyPrefixes?.map(network),
+      exceptPrefixes: configuration.kernel.exceptPrefixes.map(network),
+      staticRoutes: configuration.kernel.staticRoutes.map(({ prefix, via }) => ({
+        prefix: network(prefix),
+        via: address(via),
+      })),
     },
     selectionDeferralSeconds: configuration.selectionDeferralSeconds,
     watch: new Set(configuration.watch.map((text) => prefixKey(network(text)))),
@@ -104,7 +165,9 @@ export function speakerConfig(
 export function localAddresses(config: SpeakerConfig): ReadonlySet<string> {
   const texts = [
     ...config.listen.map(({ address }) => address),
-    ...config.peers.flatMap(({ localAddress }) => (localAddress === undefined ? [] : [localAddress])),
+    ...config.peers.flatMap(({ localAddress }) =>
+      localAddress === undefined ? [] : [formatIp(scopedAddress(localAddress).address)],
+    ),
     ...[...config.nextHops.values()].map(formatIp),
   ];
   return new Set(texts);
@@ -129,22 +192,29 @@ export function peerChange(before: PeerConfig, after: PeerConfig): PeerChange {
   return timerFields(before) === timerFields(after) ? 'none' : 'timers';
 }
 
+/** All but what the RIB judges and what `timerFields` has. */
 function sessionFields(peer: PeerConfig): string {
-  const { addressText, port, asn, localAsn, localAddress, password, families } = peer;
-  return JSON.stringify([addressText, port, asn, localAsn, localAddress, password, families]);
+  const { rib, address, ...fields } = peer;
+  return JSON.stringify({ ...fields, ...NOT_OF_THE_SESSION });
 }
 
 function timerFields(peer: PeerConfig): string {
-  const { holdTimeSeconds, connectRetrySeconds, gracefulRestartSeconds, maxPrefixesRestartSeconds, passive } =
-    peer;
-  return JSON.stringify([
-    holdTimeSeconds,
-    connectRetrySeconds,
-    gracefulRestartSeconds,
-    maxPrefixesRestartSeconds,
-    passive,
-  ]);
+  return JSON.stringify(Object.keys(NOT_OF_THE_SESSION).map((name) => peer[name as keyof PeerConfig]));
 }
+
+/** What counts from the next OPEN or attempt on, or is asked while the session runs. */
+const NOT_OF_THE_SESSION = {
+  description: undefined,
+  enabled: undefined,
+  shutdownText: undefined,
+  passive: undefined,
+  removal: undefined,
+  holdTimeSeconds: undefined,
+  keepaliveSeconds: undefined,
+  connectRetrySeconds: undefined,
+  gracefulRestartSeconds: undefined,
+  maxPrefixesRestartSeconds: undefined,
+} satisfies Partial<Record<keyof PeerConfig, undefined>>;
 
 /** Addresses in policies are bigints, which JSON has not. */
 function ribFields(peer: PeerConfig): unknown {
@@ -161,44 +231,93 @@ function peerConfig(
   routerId: number,
   passwords: ReadonlyMap<string, string>,
 ): PeerConfig {
-  const localAsn = peer.localAsn ?? speakerAsn;
-  const fallback = peer.asn === localAsn ? ACCEPT_ALL : REJECT_ALL;
-  const fromFile = peer.passwordFile === undefined ? undefined : passwords.get(peer.passwordFile);
-  const {
-    holdTimeSeconds,
-    connectRetrySeconds,
-    gracefulRestartSeconds,
-    maxPrefixesRestartSeconds,
-    families,
-    passive,
-    port,
-    localAddress,
-  } = peer;
+  const { name, port, asn, localAddress, enabled, shutdownText, removal, passive, connectRetrySeconds } = peer;
+  const scoped = scopedAddress(peer.address);
   return {
-    name: peer.name,
-    address: address(peer.address),
-    addressText: formatIp(address(peer.address)),
+    ...sessionConfig(peer, [asnRange(asn)], speakerAsn, routerId, passwords),
+    name,
+    address: scoped.address,
+    zone: scoped.zone,
+    addressText: formatScopedIp(scoped),
     port,
-    asn: peer.asn,
-    localAsn,
+    asn,
     localAddress,
+    enabled,
+    shutdownText,
+    removal,
     passive,
-    password: peer.password ?? fromFile,
-    holdTimeSeconds,
     connectRetrySeconds,
-    gracefulRestartSeconds,
-    maxPrefixesRestartSeconds,
-    families,
+    dynamic: undefined,
+  };
+}
+
+/** The peer that has come from an address of the range. It cannot be called: its port is not known. */
+export function dynamicPeerConfig(range: DynamicRange, scoped: ScopedIp): PeerConfig {
+  const { name, prefix, limit, ...session } = range;
+  const addressText = formatScopedIp(scoped);
+  return {
+    ...session,
+    name: `${name}/${addressText}`,
+    address: scoped.address,
+    zone: scoped.zone,
+    addressText,
+    port: BGP_PORT,
+    asn: range.asns[0]?.from ?? 0,
+    localAddress: undefined,
+    enabled: true,
+    shutdownText: undefined,
+    removal: 'hard',
+    passive: true,
+    connectRetrySeconds: DYNAMIC_RETRY_SECONDS,
+    dynamic: name,
+  };
+}
+
+/** Of the machine of an accepted connection, which never connects. */
+const DYNAMIC_RETRY_SECONDS = 5;
+
+function sessionConfig(
+  fields: BgpdPeerConfiguration | BgpdDynamicPeersConfiguration,
+  asns: readonly AsnRange[],
+  speakerAsn: number,
+  routerId: number,
+  passwords: ReadonlyMap<string, string>,
+): SessionConfig {
+  const localAsn = fields.localAsn ?? speakerAsn;
+  const isInternal = asns.every(({ from, to }) => from === localAsn && to === localAsn);
+  const fallback = isInternal ? ACCEPT_ALL : REJECT_ALL;
+  const fromFile = fields.passwordFile === undefined ? undefined : passwords.get(fields.passwordFile);
+  return {
+    description: fields.description,
+    asns,
+    localAsn,
+    password: fields.password ?? fromFile,
+    ttlSecurity: fields.ttlSecurity,
+    holdTimeSeconds: fields.holdTimeSeconds,
+    keepaliveSeconds: fields.keepaliveSeconds,
+    gracefulRestartSeconds: fields.gracefulRestartSeconds,
+    maxPrefixesRestartSeconds: fields.maxPrefixesRestartSeconds,
+    families: fields.families,
+    addPaths: fields.addPaths,
+    extendedNextHop: fields.extendedNextHop,
+    role: fields.role === undefined ? undefined : Role[fields.role],
+    strictRole: fields.strictRole,
+    enforceFirstAs: fields.enforceFirstAs,
+    requireCapabilities: fields.requireCapabilities,
     rib: {
-      importPolicy: peer.importPolicy === undefined ? fallback : policyOf(peer.importPolicy),
-      exportPolicy: peer.exportPolicy === undefined ? fallback : policyOf(peer.exportPolicy),
-      nextHopMode: peer.nextHopMode,
-      isClient: peer.routeReflectorClient,
-      clusterId: peer.clusterId === undefined ? routerId : identifier(peer.clusterId),
-      allowOwnAs: peer.allowOwnAs,
-      maxPrefixes: peer.maxPrefixes,
+      importPolicy: fields.importPolicy === undefined ? fallback : policyOf(fields.importPolicy),
+      exportPolicy: fields.exportPolicy === undefined ? fallback : policyOf(fields.exportPolicy),
+      nextHopMode: fields.nextHopMode,
+      isClient: fields.routeReflectorClient,
+      clusterId: fields.clusterId === undefined ? routerId : identifier(fields.clusterId),
+      allowOwnAs: fields.allowOwnAs,
+      maxPrefixes: fields.maxPrefixes,
     },
   };
+}
+
+function asnRange(entry: number | AsnRange): AsnRange {
+  return typeof entry === 'number' ? { from: entry, to: entry } : entry;
 }
 
 function policyOf(policy: BgpdPolicy): Policy {
@@ -273,6 +392,12 @@ function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], 
 /** The schema has judged the texts already. */
 function address(text: string): IpAddress {
   const parsed = parseIp(text);
+  if (parsed === undefined) throw new Error(`address ${text} passed the schema`);
+  return parsed;
+}
+
+function scopedAddress(text: string): ScopedIp {
+  const parsed = parseScopedIp(text);
   if (parsed === undefined) throw new Error(`address ${text} passed the schema`);
   return parsed;
 }

@@ -263,7 +263,7 @@ export class Daemon {
       peers: [...speaker.peers].map((peer) => peerStatus(speaker, peer)),
       kernel: { installed: speaker.kernel.installed, failed: speaker.kernel.failures },
       counters: {
-        unknownSource: speaker.listener.unknownSources,
+        unknownSource: speaker.listener.refused.unknownAddress ?? 0,
         destinations: speaker.rib.size,
         eventsLost,
       },

@@ -7,16 +7,17 @@
 import type { Socket } from 'node:net';
 import type { EventSink } from '../../lib/events/event.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
-import { formatCidr, type IpAddress, parseIp } from '../../lib/net/ip.ts';
+import { formatCidr, hostCidr, type IpAddress, parseScopedIp } from '../../lib/net/ip.ts';
 import { localAddresses, type PeerConfig, peerChange, type SpeakerConfig } from './config.ts';
 import type { NegotiatedSession } from './fsm/negotiate.ts';
 import { KernelRoutes } from './kernel/kernel-routes.ts';
-import { ADDRESS_FAMILIES, type AddressFamily, CeaseSubcode, FAMILIES, familyOf } from './packet/iana.ts';
+import { ADDRESS_FAMILIES, type AddressFamily, CeaseSubcode, FAMILIES } from './packet/iana.ts';
 import { maxPrefixesReached } from './packet/notification.ts';
-import type { RouteRefreshMessage } from './packet/route-refresh.ts';
 import type { RouteChanges } from './packet/validate.ts';
 import type { PeerUpdates } from './rib/adj-rib-out.ts';
 import { type PrefixExcess, Rib, type SessionEnd } from './rib/rib.ts';
+import type { Refusal } from './session/admission.ts';
+import { DynamicPeers } from './session/dynamic-peers.ts';
 import { BgpListener } from './session/listener.ts';
 import { cease, type PeerHandlers, PeerSession, type PeerStop } from './session/peer-session.ts';
 import { SpeakerEvents } from './speaker-events.ts';
@@ -44,6 +45,7 @@ export class Speaker {
   readonly #random: () => number;
   readonly #peers = new Map<string, PeerSession>();
   readonly #peerByAddress = new Map<string, PeerSession>();
+  readonly #dynamicPeers: DynamicPeers;
   readonly #graceTimers = new Map<string, NodeJS.Timeout>();
   readonly #isRestart: boolean;
   /** Peers whose warning about their number of prefixes has been given in this session. */
@@ -67,6 +69,7 @@ export class Speaker {
       log: options.log,
       accept: (socket, address) => this.#accept(socket, address),
     });
+    this.#dynamicPeers = new DynamicPeers(config.dynamicPeers, (peer) => this.#removePeer(peer));
     this.rib = new Rib({
       localAsn: config.asn,
       bgpIdentifier: config.routerId,
@@ -118,9 +121,12 @@ export class Speaker {
   async reconfigure(config: SpeakerConfig): Promise<void> {
     this.#config = config;
     this.#events.watch = config.watch;
-    const wanted = new Map(config.peers.map((peer) => [peer.name, peer]));
-    for (const peer of [...this.#peers.values()]) if (!wanted.has(peer.name)) this.#removePeer(peer);
-    for (const peer of config.peers) this.#changePeer(peer);
+    const addresses = new Set(config.peers.map(({ addressText }) => addressText));
+    const dynamic = this.#dynamicPeers.reconfigure(config.dynamicPeers);
+    const wanted = [...config.peers, ...dynamic.filter(({ addressText }) => !addresses.has(addressText))];
+    const names = new Set(wanted.map(({ name }) => name));
+    for (const peer of [...this.#peers.values()]) if (!names.has(peer.name)) this.#removePeer(peer);
+    for (const peer of wanted) this.#changePeer(peer);
     this.#configureAddresses();
     this.#configureListener();
     this.rib.setOriginated(config.originate);
@@ -146,38 +152,47 @@ export class Speaker {
     clearTimeout(this.#deferralTimer);
     for (const timer of this.#graceTimers.values()) clearTimeout(timer);
     this.listener.stop();
+    this.#dynamicPeers.stop();
     for (const peer of this.#peers.values()) peer.stop(stop);
     await this.#flushing;
   }
 
-  #accept(socket: Socket, address: string): boolean {
-    const peer = this.#peerByAddress.get(address);
-    if (peer === undefined || this.#isStopped) return false;
-    if (!peer.accept(socket)) {
-      // Configured, but one connection of its own is there already.
-      socket.on('error', () => undefined);
-      socket.destroy();
-    }
-    return true;
+  #accept(socket: Socket, address: string): 'taken' | Refusal {
+    if (this.#isStopped) return 'notNow';
+    const known = this.#peerByAddress.get(address);
+    if (known !== undefined) return known.accept(socket);
+    const config = this.#dynamicPeers.admit(address);
+    if (typeof config === 'string') return config;
+    const peer = this.#addPeer(config);
+    const verdict = peer.accept(socket);
+    if (verdict !== 'taken') this.#removePeer(peer);
+    return verdict;
   }
 
   #configureAddresses(): void {
     this.rib.setLocalAddresses(localAddresses(this.#config));
     for (const { name, localAddress } of this.#peers.values()) {
       if (localAddress === undefined) continue;
-      this.rib.setNextHopSelf(name, this.#nextHops(parseIp(localAddress)));
+      this.rib.setNextHopSelf(name, this.#nextHops(parseScopedIp(localAddress)?.address));
     }
   }
 
   #configureListener(): void {
-    const keyed = this.#config.peers.flatMap(({ addressText, address, password }) =>
-      password === undefined ? [] : [[addressText, { peer: address, password }] as const],
-    );
-    this.listener.setKeys(new Map(keyed));
+    const { peers, dynamicPeers } = this.#config;
+    const networks = [
+      ...peers.map(({ address, password }) => ({ network: hostCidr(address), password })),
+      ...dynamicPeers.map(({ prefix, password }) => ({ network: prefix, password })),
+    ];
+    this.listener.protect({
+      keys: networks.flatMap(({ network, password }) =>
+        password === undefined ? [] : [{ network, password }],
+      ),
+      ttlSecurity: [...peers, ...dynamicPeers].some(({ ttlSecurity }) => ttlSecurity !== undefined),
+    });
     this.listener.configure(this.#config.listen);
   }
 
-  #addPeer(config: PeerConfig, hadSession = false): void {
+  #addPeer(config: PeerConfig, hadSession = false): PeerSession {
     const identity = {
       routerId: this.#config.routerId,
       isRestarting: () => this.#isRestarting,
@@ -187,11 +202,15 @@ export class Speaker {
     this.#peers.set(config.name, peer);
     this.#peerByAddress.set(config.addressText, peer);
     peer.start();
+    return peer;
   }
 
   #removePeer(peer: PeerSession): void {
-    peer.stop({ cease: cease(CeaseSubcode.peerDeconfigured), hard: true });
+    peer.stop(
+      peer.config.removal === 'graceful' ? {} : { cease: cease(CeaseSubcode.peerDeconfigured), hard: true },
+    );
     this.#clearGrace(peer.name);
+    this.#dynamicPeers.removed(peer);
     this.#peers.delete(peer.name);
     this.#forgetAddress(peer);
     this.rib.peerRemoved(peer.name);
@@ -203,6 +222,7 @@ export class Speaker {
     peer.stop({ cease: cease(CeaseSubcode.otherConfigurationChange), hard: !isSame, keepRoutes: isSame });
     if (!isSame) this.rib.peerRemoved(peer.name);
     this.#forgetAddress(peer);
+    this.#dynamicPeers.removed(peer);
     this.#addPeer(config, isSame && peer.hadSession);
   }
 
@@ -239,8 +259,14 @@ export class Speaker {
       up: (peer, session, localAddress) => this.#up(peer, session, localAddress),
       down: (peer, session, end, reason) => this.#down(peer, session, end, reason),
       update: (peer, changes) => this.#update(peer, changes),
-      routeRefresh: (peer, message) => this.#routeRefresh(peer, message),
-      stateChanged: (peer, state) => this.#log.debug('session state', { peer: peer.name, state }),
+      refreshAsked: (peer, family) => this.#refreshAsked(peer, family),
+      refreshBegins: (peer, family) => this.rib.refreshBegins(peer.name, family),
+      refreshEnds: (peer, family) => this.#refreshEnds(peer, family),
+      listenProblem: (peer) => this.listener.keyProblem(peer.config.addressText),
+      stateChanged: (peer, state) => {
+        this.#log.debug('session state', { peer: peer.name, state });
+        this.#dynamicPeers.stateChanged(peer);
+      },
     };
   }
 
@@ -255,7 +281,7 @@ export class Speaker {
       address: config.address,
       localAsn: config.localAsn,
       session,
-      nextHopSelf: this.#nextHops(parseIp(localAddress)),
+      nextHopSelf: this.#nextHops(parseScopedIp(localAddress)?.address),
       config: config.rib,
     });
     if (this.rib.staleCount(name) > 0) this.#startGrace(name, STALE_MS);
@@ -306,10 +332,13 @@ export class Speaker {
     this.#log.warn('peer is near its limit of prefixes', { peer: name, prefixes, limit: maxPrefixes });
   }
 
-  #routeRefresh(peer: PeerSession, message: RouteRefreshMessage): void {
-    const family = familyOf(message.afi, message.safi);
-    if (family === undefined || message.subtype !== 0) return;
+  #refreshAsked(peer: PeerSession, family: AddressFamily): void {
     this.rib.refresh(peer.name, family);
+    this.#scheduleFlush();
+  }
+
+  #refreshEnds(peer: PeerSession, family: AddressFamily): void {
+    this.rib.refreshEnds(peer.name, family);
     this.#scheduleFlush();
   }
 

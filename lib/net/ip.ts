@@ -27,6 +27,30 @@ export function parseIp(text: string): IpAddress | undefined {
   return value === undefined ? undefined : { family: 4, value };
 }
 
+/** An address, and for a link-local one the interface that it belongs to (RFC 4007 §11). */
+export interface ScopedIp {
+  readonly address: IpAddress;
+  readonly zone: string | undefined;
+}
+
+/** `fe80::1%eth0`, or any address without a zone. A zone is taken on link-local addresses only. */
+export function parseScopedIp(text: string): ScopedIp | undefined {
+  const [addressText = '', zone, ...more] = text.split('%');
+  const address = parseIp(addressText);
+  if (address === undefined || more.length > 0) return undefined;
+  if (zone === undefined) return { address, zone };
+  return isLinkLocal(address) && /^[^\s/]{1,15}$/.test(zone) ? { address, zone } : undefined;
+}
+
+export function formatScopedIp({ address, zone }: ScopedIp): string {
+  return zone === undefined ? formatIp(address) : `${formatIp(address)}%${zone}`;
+}
+
+/** IPv6 link-local unicast, fe80::/10 (RFC 4291 §2.5.6). */
+export function isLinkLocal({ family, value }: IpAddress): boolean {
+  return family === 6 && value >> 118n === 0x3fan;
+}
+
 /** In network byte order: 4 or 16 bytes. */
 export function ipBytes({ family, value }: IpAddress): Uint8Array {
   const bytes = new Uint8Array(familyBits(family) / 8);

@@ -2,7 +2,7 @@
 // configuration is always whole; bgpd finds out what has changed. Nothing here knows Calico: peers, prefixes, policies.
 
 import { z } from 'zod';
-import { canonicalCidr, isMasked, parseIp } from '../net/ip.ts';
+import { canonicalCidr, isLinkLocal, isMasked, parseIp, parseScopedIp } from '../net/ip.ts';
 
 export const BGPD_PROTOCOL_VERSION = 1;
 /** Longest line either side accepts, in octets. */
@@ -11,6 +11,11 @@ export const BGPD_MAX_LINE = 16 * 1024 * 1024;
 export const BGP_PORT = 179;
 
 const MAX_ASN = 4294967295;
+/** A link-local address names its interface: `fe80::1%eth0`. */
+const scopedAddress = z
+  .string()
+  .refine((text) => parseScopedIp(text) !== undefined, 'not an IP address')
+  .refine((text) => !lacksZone(text), 'a link-local address needs its interface, like fe80::1%eth0');
 const ipAddress = z.string().refine((text) => parseIp(text) !== undefined, 'not an IP address');
 const ipv4Address = z.string().refine((text) => parseIp(text)?.family === 4, 'not an IPv4 address');
 const ipv6Address = z.string().refine((text) => parseIp(text)?.family === 6, 'not an IPv6 address');
@@ -59,55 +64,128 @@ const policy = z.strictObject({
   otherwise: z.enum(['accept', 'reject']),
 });
 
+const asnRange = z
+  .strictObject({ from: asn, to: asn })
+  .refine(({ from, to }) => from <= to, 'the first AS number is above the last');
+
+/** What a session is made from, with one peer or with each of a dynamic range. */
+const sessionFields = {
+  /** For operators; nothing depends on it. */
+  description: z.string().max(255).optional(),
+  /** Instead of the speaker's own AS number, towards this peer. */
+  localAsn: asn.optional(),
+  /** TCP-MD5 key (RFC 2385), 1 to 80 octets. `passwordFile` keeps it out of messages and of the state on disk. */
+  password: z.string().min(1).max(80).optional(),
+  passwordFile: z.string().min(1).optional(),
+  /**
+   * Hops that the peer may be away, 1 for one on the same link (RFC 5082): packets leave with TTL 255, and what comes with
+   * less than 256 minus this is dropped. Left out: any distance, and no protection.
+   */
+  ttlSecurity: z.number().int().min(1).max(254).optional(),
+  /** 0, or at least 3. */
+  holdTimeSeconds: z
+    .number()
+    .int()
+    .min(0)
+    .max(65535)
+    .refine((value) => value === 0 || value >= 3, 'hold time must be 0 or at least 3')
+    .default(90),
+  /** More often than a third of the hold time agreed on, which is the rule where this is left out. */
+  keepaliveSeconds: z.number().int().min(1).max(21845).optional(),
+  /** Restart time that we offer (RFC 4724); 0 turns graceful restart off for this peer. */
+  gracefulRestartSeconds: z.number().int().min(0).max(4095).default(120),
+  families: z
+    .array(z.enum(['ipv4Unicast', 'ipv6Unicast']))
+    .min(1)
+    .default(['ipv4Unicast', 'ipv6Unicast']),
+  /** Several paths of a prefix in one session (RFC 7911), of every family, by direction. */
+  addPaths: z
+    .strictObject({ receive: z.boolean().default(false), send: z.boolean().default(false) })
+    .prefault({}),
+  /** IPv4 prefixes may have an IPv6 next hop (RFC 8950). */
+  extendedNextHop: z.boolean().default(false),
+  /** Our role towards an external peer (RFC 9234). */
+  role: z.enum(['provider', 'routeServer', 'routeServerClient', 'customer', 'peer']).optional(),
+  /** A peer that names no role of its own is refused (RFC 9234 §4.2). */
+  strictRole: z.boolean().default(false),
+  /** An external peer's paths begin with its own AS; route servers' do not. */
+  enforceFirstAs: z.boolean().default(true),
+  /** Of what we offer: a peer without it is refused (RFC 5492 §3). */
+  requireCapabilities: z
+    .array(
+      z.enum([
+        'multiprotocol',
+        'routeRefresh',
+        'extendedNextHop',
+        'extendedMessage',
+        'gracefulRestart',
+        'fourOctetAs',
+        'addPath',
+        'enhancedRouteRefresh',
+      ]),
+    )
+    .default([]),
+  nextHopMode: z.enum(['auto', 'self', 'keep']).default('auto'),
+  routeReflectorClient: z.boolean().default(false),
+  /** Cluster id towards this peer, as an IPv4 address; the router id if left out. */
+  clusterId: ipv4Address.optional(),
+  /** How often our own AS may stand in a path from this peer. */
+  allowOwnAs: z.number().int().min(0).max(10).default(0),
+  /** Prefixes of one family that the peer may announce; with one more the session ends (Cease 6/1). */
+  maxPrefixes: z.number().int().min(1).max(10_000_000).default(1_000_000),
+  /** How long the session then stays down, unless it is reset or the limit raised. */
+  maxPrefixesRestartSeconds: z.number().int().min(1).max(86_400).default(300),
+  /** Without a policy internal peers accept everything, external ones nothing (RFC 8212). */
+  importPolicy: policy.optional(),
+  exportPolicy: policy.optional(),
+};
+
+type Keyed = { readonly password?: string | undefined; readonly passwordFile?: string | undefined };
+const hasOneKey = ({ password, passwordFile }: Keyed): boolean =>
+  password === undefined || passwordFile === undefined;
+const TWO_KEYS = { message: 'password and passwordFile exclude each other', path: ['password'] };
+
 const peer = z
   .strictObject({
     /** Unique; what status and events call the peer. */
     name: z.string().min(1).max(253),
-    address: ipAddress,
+    address: scopedAddress,
     port: port.default(BGP_PORT),
     asn,
-    /** Instead of the speaker's own AS number, towards this peer. */
-    localAsn: asn.optional(),
+    /** False: administratively down, with what `shutdownText` tells the peer (RFC 9003). */
+    enabled: z.boolean().default(true),
+    shutdownText: z
+      .string()
+      .refine((text) => new TextEncoder().encode(text).length <= 255, 'more than 255 octets')
+      .optional(),
     /** Source of the connection; the kernel's choice if left out. */
-    localAddress: ipAddress.optional(),
+    localAddress: scopedAddress.optional(),
+    /**
+     * How the session ends when the peer leaves the configuration. `graceful`: without a word, so that the other end keeps
+     * our routes for its restart time (RFC 4724 §4.2) and can find other ways.
+     */
+    removal: z.enum(['hard', 'graceful']).default('hard'),
     /** Only waits for the peer to connect. */
     passive: z.boolean().default(false),
-    /** TCP-MD5 key (RFC 2385), 1 to 80 octets. `passwordFile` keeps it out of messages and of the state on disk. */
-    password: z.string().min(1).max(80).optional(),
-    passwordFile: z.string().min(1).optional(),
-    /** 0, or at least 3. */
-    holdTimeSeconds: z
-      .number()
-      .int()
-      .min(0)
-      .max(65535)
-      .refine((value) => value === 0 || value >= 3, 'hold time must be 0 or at least 3')
-      .default(90),
     connectRetrySeconds: z.number().int().min(1).max(3600).default(5),
-    /** Restart time that we offer (RFC 4724); 0 turns graceful restart off for this peer. */
-    gracefulRestartSeconds: z.number().int().min(0).max(4095).default(120),
-    families: z
-      .array(z.enum(['ipv4Unicast', 'ipv6Unicast']))
-      .min(1)
-      .default(['ipv4Unicast', 'ipv6Unicast']),
-    nextHopMode: z.enum(['auto', 'self', 'keep']).default('auto'),
-    routeReflectorClient: z.boolean().default(false),
-    /** Cluster id towards this peer, as an IPv4 address; the router id if left out. */
-    clusterId: ipv4Address.optional(),
-    /** How often our own AS may stand in a path from this peer. */
-    allowOwnAs: z.number().int().min(0).max(10).default(0),
-    /** Prefixes of one family that the peer may announce; with one more the session ends (Cease 6/1). */
-    maxPrefixes: z.number().int().min(1).max(10_000_000).default(1_000_000),
-    /** How long the session then stays down, unless it is reset or the limit raised. */
-    maxPrefixesRestartSeconds: z.number().int().min(1).max(86_400).default(300),
-    /** Without a policy internal peers accept everything, external ones nothing (RFC 8212). */
-    importPolicy: policy.optional(),
-    exportPolicy: policy.optional(),
+    ...sessionFields,
   })
-  .refine(({ password, passwordFile }) => password === undefined || passwordFile === undefined, {
-    message: 'password and passwordFile exclude each other',
-    path: ['password'],
-  });
+  .refine(hasOneKey, TWO_KEYS);
+
+/** Whoever connects from inside the prefix becomes a peer, named `NAME/ADDRESS`, until a minute after its session. */
+const dynamicPeers = z
+  .strictObject({
+    name: z.string().min(1).max(200),
+    prefix,
+    asns: z
+      .array(z.union([asn, asnRange]))
+      .min(1)
+      .max(1000),
+    /** Peers of this range at a time. */
+    limit: z.number().int().min(1).max(10_000).default(100),
+    ...sessionFields,
+  })
+  .refine(hasOneKey, TWO_KEYS);
 
 const originatedRoute = z.strictObject({
   prefix,
@@ -125,6 +203,13 @@ const kernel = z.strictObject({
   blackholes: z.array(prefix).max(100_000).default([]),
   /** Only routes inside these are installed; all, if left out. */
   onlyPrefixes: z.array(prefix).max(10_000).optional(),
+  /** Routes inside these are never installed. */
+  exceptPrefixes: z.array(prefix).max(10_000).default([]),
+  /** Ways to peers that no other route leads to: `via` is a gateway of the same family. */
+  staticRoutes: z
+    .array(z.strictObject({ prefix, via: ipAddress }))
+    .max(10_000)
+    .default([]),
   /** Equal paths used at once. */
   maxPaths: z.number().int().min(1).max(64).default(16),
 });
@@ -144,6 +229,8 @@ export const bgpdConfigurationSchema = z
     /** Our next hop for a family that the session's own address is not of. */
     nextHops: z.strictObject({ ipv4: ipv4Address.optional(), ipv6: ipv6Address.optional() }).default({}),
     peers: z.array(peer).max(10_000).default([]),
+    /** The longest prefix that an address is in counts; an address in `peers` is no dynamic one. */
+    dynamicPeers: z.array(dynamicPeers).max(1000).default([]),
     /** Prefixes that we announce as our own. */
     originate: z
       .array(z.union([prefix, originatedRoute]))
@@ -166,17 +253,46 @@ export const bgpdConfigurationSchema = z
       configuration.peers.map(({ address }) => address),
       (index) => report(['peers', index, 'address'], 'address is used by another peer'),
     );
-    for (const [index, { asn: peerAsn, localAsn, routeReflectorClient }] of configuration.peers.entries()) {
-      if (routeReflectorClient && peerAsn !== (localAsn ?? configuration.asn)) {
-        report(['peers', index, 'routeReflectorClient'], 'only an internal peer can be a client');
-      }
+    reportRepeats(
+      configuration.dynamicPeers.map(({ name }) => name),
+      (index) => report(['dynamicPeers', index, 'name'], 'name is used twice'),
+    );
+    reportRepeats(
+      configuration.dynamicPeers.map(({ prefix: range }) => range),
+      (index) => report(['dynamicPeers', index, 'prefix'], 'prefix is used twice'),
+    );
+    for (const [index, one] of configuration.peers.entries()) {
+      const localAsn = one.localAsn ?? configuration.asn;
+      judgeSession(one, one.asn === localAsn, (field, message) => report(['peers', index, field], message));
+    }
+    for (const [index, one] of configuration.dynamicPeers.entries()) {
+      const localAsn = one.localAsn ?? configuration.asn;
+      const isInternal = one.asns.every((entry) => entry === localAsn);
+      judgeSession(one, isInternal, (field, message) => report(['dynamicPeers', index, field], message));
     }
   });
+
+/** What depends on the kind of peer. */
+function judgeSession(
+  one: {
+    readonly routeReflectorClient: boolean;
+    readonly role?: string | undefined;
+    readonly strictRole: boolean;
+  },
+  isInternal: boolean,
+  report: (field: string, message: string) => void,
+): void {
+  if (one.routeReflectorClient && !isInternal)
+    report('routeReflectorClient', 'only an internal peer can be a client');
+  if (one.role !== undefined && isInternal) report('role', 'only towards an external peer there are roles');
+  if (one.role === undefined && one.strictRole) report('strictRole', 'needs a role of ours');
+}
 
 /** As written: defaults may be left out. */
 export type BgpdConfigurationInput = z.input<typeof bgpdConfigurationSchema>;
 export type BgpdConfiguration = z.output<typeof bgpdConfigurationSchema>;
 export type BgpdPeerConfiguration = BgpdConfiguration['peers'][number];
+export type BgpdDynamicPeersConfiguration = BgpdConfiguration['dynamicPeers'][number];
 export type BgpdPolicy = z.output<typeof policy>;
 
 const id = z.union([z.string(), z.number()]).optional();
@@ -232,6 +348,8 @@ export interface BgpdPeerStatus {
     readonly fourOctetAs: boolean;
     readonly extendedMessage: boolean;
     readonly routeRefresh: boolean;
+    /** Whether the peer has said the End-of-RIB of every family. */
+    readonly endOfRib: boolean;
   };
   readonly prefixes: {
     readonly received: number;
@@ -345,6 +463,11 @@ export function parseCommunity(text: string): readonly number[] | undefined {
   const parts = text.split(':').map(Number);
   const limit = parts.length === 2 ? 0xffff : MAX_ASN;
   return parts.every((part) => part <= limit) ? parts : undefined;
+}
+
+function lacksZone(text: string): boolean {
+  const address = parseIp(text);
+  return address !== undefined && isLinkLocal(address);
 }
 
 function isCommunity(text: string): boolean {

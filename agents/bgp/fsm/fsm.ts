@@ -30,7 +30,7 @@ export type Event =
   /** 16, 17 */
   | { readonly type: 'TcpConnectionConfirmed' }
   /** 18 */
-  | { readonly type: 'TcpConnectionFails'; readonly reason: string }
+  | { readonly type: 'TcpConnectionFails'; readonly reason: string; readonly code?: string | undefined }
   /** 19 */
   | { readonly type: 'BgpOpen'; readonly open: OpenMessage }
   /** 21, 22, 28 */
@@ -47,7 +47,8 @@ export type Event =
 /** Why a connection ended; graceful restart and the reconnect delay hang on it. */
 export type CloseCause =
   | { readonly kind: 'stopped' | 'collision' | 'sendHold' }
-  | { readonly kind: 'tcp'; readonly reason: string }
+  /** `code`: as the system names the error, `ECONNREFUSED`; left out where the peer just closed. */
+  | { readonly kind: 'tcp'; readonly reason: string; readonly code?: string | undefined }
   | { readonly kind: 'sent'; readonly notification: Notification; readonly reason: string }
   | { readonly kind: 'received'; readonly notification: Notification };
 
@@ -79,6 +80,8 @@ export interface FsmPeer {
 
 /** RFC 4271 §8.2.2: the hold timer before anything is negotiated. */
 const LARGE_HOLD_SECONDS = 240;
+/** Who connects to us has to say something soon: its place is one of few. */
+const PASSIVE_HOLD_SECONDS = 30;
 
 /** Total over (state, event): always a transition, never a throw, never a wait. */
 export function step(state: State, event: Event, peer: FsmPeer): Transition {
@@ -122,14 +125,14 @@ function connect(state: State, event: Event, peer: FsmPeer): Transition {
     case 'ManualStart':
       return { next: state, actions: [] };
     case 'TcpConnectionConfirmed':
-      return confirmed();
+      return confirmed(peer);
     case 'TcpConnectionFails':
-      return { next: { name: 'Active' }, actions: [{ do: 'drop' }, retry(peer), failed(event.reason)] };
+      return { next: { name: 'Active' }, actions: [{ do: 'drop' }, retry(peer), failed(event)] };
     case 'TimerExpires':
       if (event.timer === 'connectRetry') {
         return {
           next: state,
-          actions: [{ do: 'drop' }, retry(peer), { do: 'connect' }, failed('timed out')],
+          actions: [{ do: 'drop' }, retry(peer), { do: 'connect' }, failed(TIMED_OUT)],
         };
       }
       return toIdle(state, { kind: 'stopped' });
@@ -143,11 +146,11 @@ function active(state: State, event: Event, peer: FsmPeer): Transition {
     case 'ManualStart':
       return { next: state, actions: [] };
     case 'TcpConnectionConfirmed':
-      return confirmed();
+      return confirmed(peer);
     case 'TcpConnectionFails':
       return {
         next: state,
-        actions: [{ do: 'drop' }, ...(peer.passive ? [] : [retry(peer)]), failed(event.reason)],
+        actions: [{ do: 'drop' }, ...(peer.passive ? [] : [retry(peer)]), failed(event)],
       };
     case 'TimerExpires':
       if (event.timer !== 'connectRetry') return toIdle(state, { kind: 'stopped' });
@@ -165,7 +168,7 @@ function openSent(state: State, event: Event, peer: FsmPeer): Transition {
     case 'TcpConnectionFails':
       return {
         next: { name: 'Active' },
-        actions: [{ do: 'drop' }, ...(peer.passive ? [] : [retry(peer)]), failed(event.reason)],
+        actions: [{ do: 'drop' }, ...(peer.passive ? [] : [retry(peer)]), failed(event)],
       };
     case 'TimerExpires':
       return event.timer === 'hold' ? holdExpired(state) : fsmError(state, FsmSubcode.inOpenSent, event);
@@ -200,7 +203,7 @@ function openConfirm(state: State & { session: NegotiatedSession }, event: Event
     case 'ManualStart':
       return { next: state, actions: [] };
     case 'TcpConnectionFails':
-      return toIdle(state, { kind: 'tcp', reason: event.reason });
+      return toIdle(state, tcpCause(event));
     case 'TimerExpires':
       if (event.timer === 'hold') return holdExpired(state);
       if (event.timer === 'keepalive') return sendKeepalive(state);
@@ -222,7 +225,7 @@ function established(state: State & { session: NegotiatedSession }, event: Event
     case 'ManualStart':
       return { next: state, actions: [] };
     case 'TcpConnectionFails':
-      return toIdle(state, { kind: 'tcp', reason: event.reason });
+      return toIdle(state, tcpCause(event));
     case 'TimerExpires':
       if (event.timer === 'hold') return holdExpired(state);
       if (event.timer === 'keepalive') return sendKeepalive(state);
@@ -240,13 +243,13 @@ function established(state: State & { session: NegotiatedSession }, event: Event
   }
 }
 
-function confirmed(): Transition {
+function confirmed({ passive }: FsmPeer): Transition {
   return {
     next: { name: 'OpenSent' },
     actions: [
       { do: 'stopTimer', timer: 'connectRetry' },
       { do: 'sendOpen' },
-      { do: 'startTimer', timer: 'hold', seconds: LARGE_HOLD_SECONDS },
+      { do: 'startTimer', timer: 'hold', seconds: passive ? PASSIVE_HOLD_SECONDS : LARGE_HOLD_SECONDS },
     ],
   };
 }
@@ -322,8 +325,15 @@ function retry(peer: FsmPeer): Action {
   return { do: 'startTimer', timer: 'connectRetry', seconds: peer.connectRetrySeconds };
 }
 
-function failed(reason: string): Action {
-  return { do: 'closed', cause: { kind: 'tcp', reason } };
+type TcpFailure = Pick<Extract<Event, { type: 'TcpConnectionFails' }>, 'reason' | 'code'>;
+const TIMED_OUT: TcpFailure = { reason: 'timed out', code: 'ETIMEDOUT' };
+
+function failed(failure: TcpFailure): Action {
+  return { do: 'closed', cause: tcpCause(failure) };
+}
+
+function tcpCause({ reason, code }: TcpFailure): CloseCause {
+  return { kind: 'tcp', reason, ...(code === undefined ? {} : { code }) };
 }
 
 /** RFC 4271 §4.2: a hold time of 0 turns both timers off, the large one of OpenSent too. */

@@ -37,6 +37,8 @@ export interface LocalSession {
   readonly role?: number | undefined;
   /** A peer that names no role is refused. */
   readonly strictRole: boolean;
+  /** An external peer's paths begin with its AS. */
+  readonly enforceFirstAs: boolean;
   /** Types of what we offer that the peer must offer too. */
   readonly requireCapabilities: readonly Capability['type'][];
   /** The peer has refused our optional parameters (RFC 5492 §3): OPEN goes out without any. */
@@ -223,6 +225,7 @@ function agree(local: LocalSession, open: OpenMessage): NegotiatedSession {
     context: {
       peerType: local.asn === peerAsn ? 'internal' : 'external',
       peerAsn,
+      enforceFirstAs: local.enforceFirstAs,
       fourOctetAs: both('fourOctetAs'),
       families,
       ...addPathsOf(ours, theirs, families),

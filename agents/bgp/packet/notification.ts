@@ -1,6 +1,6 @@
 // NOTIFICATION message (RFC 4271 §4.5): codec, hard reset (RFC 8538), and what is shown of one: shutdown communication (RFC 9003).
 
-import { ByteReader, ByteWriter } from './bytes.ts';
+import { ByteReader, ByteWriter, copyOf } from './bytes.ts';
 import { type Notification, notification } from './errors.ts';
 import { type AddressFamily, CeaseSubcode, ErrorCode, errorName, FAMILIES, familyOf } from './iana.ts';
 
@@ -13,7 +13,7 @@ export interface NotificationMessage extends Notification {
 
 /** A NOTIFICATION has at least code and subcode: framing refuses shorter ones. */
 export function decodeNotification(body: Uint8Array): NotificationMessage {
-  return { type: 'notification', code: body[0] ?? 0, subcode: body[1] ?? 0, data: body.slice(2) };
+  return { type: 'notification', code: body[0] ?? 0, subcode: body[1] ?? 0, data: copyOf(body, 2) };
 }
 
 /** Data beyond what fits into `maxLength` octets of code, subcode and data are left out. */
@@ -78,7 +78,8 @@ function limitText({ code, subcode, data }: Notification): string {
   return `, ${limit} of ${familyOf(afi, safi) ?? `AFI ${afi} SAFI ${safi}`}`;
 }
 
-function shutdownText(message: Notification): string | undefined {
+/** What the operator of the other side says (RFC 9003), escaped for display. */
+export function shutdownText(message: Notification): string | undefined {
   const carriesText =
     message.code === ErrorCode.cease &&
     (message.subcode === CeaseSubcode.administrativeShutdown ||

@@ -179,6 +179,16 @@ export class Rib {
     if (tables?.up?.peer.session.context.families.has(family) === true) tables.walk.set(family, 'resend');
   }
 
+  /** The peer sends a family again (RFC 7313 §4): what has not come by `refreshEnds` is gone. */
+  refreshBegins(name: string, family: AddressFamily): void {
+    this.#peers.get(name)?.adjRibIn.markStale(family, true);
+  }
+
+  refreshEnds(name: string, family: AddressFamily): void {
+    const tables = this.#peers.get(name);
+    if (tables !== undefined) this.#forget(tables.adjRibIn.sweepStale(family));
+  }
+
   /** Policies and the like have changed: every path of the peer is judged again, both ways; the session stays. */
   reconfigure(name: string, config: RibPeerConfig): PrefixExcess | undefined {
     const tables = this.#peers.get(name);

@@ -19,6 +19,7 @@ import { decodeMessage, encodeMessage, type Message } from '../packet/message.ts
 import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
 import { type RouteChanges, routeChanges } from '../packet/validate.ts';
 import { MessageFramer } from './framing.ts';
+import { kernelQueue, limitSendTime } from './protect.ts';
 
 export interface ConnectionHandlers {
   readonly stateChanged: (connection: Connection) => void;
@@ -29,6 +30,8 @@ export interface ConnectionHandlers {
   readonly update: (connection: Connection, changes: RouteChanges) => void;
   readonly routeRefresh: (connection: Connection, message: RouteRefreshMessage) => void;
   readonly closed: (connection: Connection, cause: CloseCause) => void;
+  /** A message that ends the session: from its header on, a view of the receive buffer. */
+  readonly malformed: (connection: Connection, octets: Uint8Array, reason: string) => void;
 }
 
 export interface ConnectionOptions {
@@ -69,6 +72,8 @@ export class Connection {
   #notified = false;
   #turnOctets = 0;
   #lastReceived = 0;
+  #lateMs = 0;
+  #message: Uint8Array = new Uint8Array();
   #taken = 0;
   #takenAt = 0;
 
@@ -84,6 +89,29 @@ export class Connection {
 
   get localAddress(): string | undefined {
     return this.#socket?.localAddress;
+  }
+
+  /** The message at hand, or the last one: a view of the receive buffer. */
+  get message(): Uint8Array {
+    return this.#message;
+  }
+
+  /** Milliseconds since anything came from the peer. */
+  get silentMs(): number {
+    return performance.now() - this.#lastReceived;
+  }
+
+  /** How late the hold timer was when it fired last, in milliseconds: our own loop was behind by that much. */
+  get lateMs(): number {
+    return this.#lateMs;
+  }
+
+  /** Octets on their way: here, and in the kernel where it tells. */
+  get queue(): { readonly unsent: number; readonly kernel?: number | undefined } {
+    const socket = this.#socket;
+    return socket === undefined
+      ? { unsent: 0 }
+      : { unsent: socket.writableLength, kernel: kernelQueue(socket) };
   }
 
   /** Takes an accepted connection: the machine starts as a passive one. */
@@ -162,6 +190,7 @@ export class Connection {
         handlers.opened(this, action.session);
         return;
       case 'announceUp':
+        this.#limitSendTime(action.session);
         handlers.up(this, action.session);
         return;
       case 'announceDown':
@@ -191,7 +220,7 @@ export class Connection {
       });
     } catch (error) {
       const reason = isNativeError(error) ? error.message : String(error);
-      this.dispatch({ type: 'TcpConnectionFails', reason });
+      this.dispatch({ type: 'TcpConnectionFails', reason, code: errorCode(error) });
     }
   }
 
@@ -201,15 +230,18 @@ export class Connection {
     this.#notified = false;
     this.#taken = 0;
     this.#takenAt = performance.now();
-    let reason = 'closed by the peer';
+    this.#lastReceived = performance.now();
+    let failure: { readonly reason: string; readonly code?: string | undefined } = {
+      reason: 'closed by the peer',
+    };
     socket.on('error', (error) => {
-      reason = error.message;
+      failure = { reason: error.message, code: errorCode(error) };
     });
     socket.on('data', (chunk: Buffer) => this.#receive(socket, chunk));
     socket.on('close', () => {
       if (socket !== this.#socket) return;
       this.#socket = undefined;
-      this.dispatch({ type: 'TcpConnectionFails', reason });
+      this.dispatch({ type: 'TcpConnectionFails', ...failure });
     });
   }
 
@@ -222,11 +254,14 @@ export class Connection {
         this.#receiveMessage(octets);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
+      const octets = this.#framer.rejected ?? this.#message;
+      this.#options.handlers.malformed(this, octets, error.type.reason);
       this.dispatch({ type: 'BgpMsgErr', error });
     }
   }
 
   #receiveMessage(octets: Uint8Array): void {
+    this.#message = octets;
     this.counters.received++;
     const isEstablished = this.#state.name === 'Established';
     const context = 'session' in this.#state ? this.#state.session.context : UNNEGOTIATED;
@@ -291,6 +326,7 @@ export class Connection {
     this.#stopTimer(timer);
     const started = performance.now();
     const fire = (): void => {
+      if (timer === 'hold') this.#lateMs = performance.now() - started - seconds * 1000;
       this.#timers.delete(timer);
       this.dispatch({ type: 'TimerExpires', timer });
     };
@@ -319,6 +355,12 @@ export class Connection {
     this.#timers.delete(timer);
   }
 
+  /** The kernel gives up a connection whose data nobody takes; where it cannot be told, `#checkSendHold` has to do. */
+  #limitSendTime({ holdTimeSeconds }: NegotiatedSession): void {
+    if (this.#socket !== undefined && holdTimeSeconds > 0)
+      limitSendTime(this.#socket, sendHoldMs(holdTimeSeconds));
+  }
+
   /** RFC 9687: looks at each KEEPALIVE whether the kernel has taken any octet since the last one. */
   #checkSendHold(): void {
     const socket = this.#socket;
@@ -330,7 +372,18 @@ export class Connection {
       this.#takenAt = now;
       return;
     }
-    const limitMs = Math.max(MIN_SEND_HOLD_MS, 2000 * this.#state.session.holdTimeSeconds);
+    const limitMs = sendHoldMs(this.#state.session.holdTimeSeconds);
     if (now - this.#takenAt > limitMs) this.dispatch({ type: 'SendHoldTimerExpires' });
   }
+}
+
+/** RFC 9687 §4: the send hold time, in milliseconds. */
+function sendHoldMs(holdTimeSeconds: number): number {
+  return Math.max(MIN_SEND_HOLD_MS, 2000 * holdTimeSeconds);
+}
+
+/** As the system names it: `ECONNREFUSED`. */
+function errorCode(error: unknown): string | undefined {
+  const code = isNativeError(error) && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : undefined;
 }

@@ -7,6 +7,12 @@ const LIMITS = { extendedMessage: true };
 
 export class MessageFramer {
   #tail: Uint8Array = new Uint8Array();
+  #rejected: Uint8Array | undefined;
+
+  /** What the header that could not be stands at the beginning of, as far as it had come. */
+  get rejected(): Uint8Array | undefined {
+    return this.#rejected;
+  }
 
   /**
    * Whole messages, header included, views of the chunk where possible. Ends early when `isOpen` says that the
@@ -16,11 +22,20 @@ export class MessageFramer {
     const octets = this.#tail.length === 0 ? chunk : Buffer.concat([this.#tail, chunk]);
     let offset = 0;
     while (isOpen()) {
-      const header = readHeader(octets, offset, LIMITS);
+      const header = this.#readHeader(octets, offset);
       if (header === undefined || octets.length - offset < header.length) break;
       yield octets.subarray(offset, offset + header.length);
       offset += header.length;
     }
     this.#tail = octets.slice(offset);
+  }
+
+  #readHeader(octets: Uint8Array, offset: number): ReturnType<typeof readHeader> {
+    try {
+      return readHeader(octets, offset, LIMITS);
+    } catch (error) {
+      this.#rejected = octets.subarray(offset);
+      throw error;
+    }
   }
 }

@@ -1,25 +1,33 @@
-// Listening sockets: configured peers only. Anyone else is closed in the accept handler, counted, and logged once a
-// minute. TCP-MD5 keys of all peers stand on the listener of their family, so that unsigned segments die in the kernel.
+// Listening sockets. Who may not connect is closed in the accept handler and counted. TCP-MD5 keys of all peers stand on
+// the listener of their family before it listens, so that unsigned segments die in the kernel.
 
 import { createServer, type Server, type Socket } from 'node:net';
+import { isNativeError } from 'node:util/types';
 import type { Logger } from '../../../lib/logging/logger.ts';
-import type { IpAddress } from '../../../lib/net/ip.ts';
-import { formatIp, parseIp } from '../../../lib/net/ip.ts';
-import { setMd5Key } from './libc.ts';
+import { cidrContains, formatCidr, parseIp, parseScopedIp } from '../../../lib/net/ip.ts';
+import { Admission, type Refusal } from './admission.ts';
+import { fdOf, type Md5Key, openSocket, saveSyns, setGreatestTtl, setMd5Key } from './libc.ts';
 
 export interface ListenAddress {
   readonly address: string;
   readonly port: number;
 }
 
+/** What the listener's own sockets need for its peers. */
+export interface Protection {
+  readonly keys: readonly Md5Key[];
+  /** Some peer has `ttlSecurity`: SYN-ACKs leave with TTL 255, and SYNs are kept to be looked at. */
+  readonly ttlSecurity: boolean;
+}
+
 export interface ListenerOptions {
   readonly log: Logger;
-  /** Takes the connection of a configured peer; false if there is none with this address. */
-  readonly accept: (socket: Socket, remoteAddress: string) => boolean;
+  /** Takes the connection of a peer, or says why not. The address has a zone if it is link-local. */
+  readonly accept: (socket: Socket, remoteAddress: string) => 'taken' | Refusal;
 }
 
 const BACKLOG = 512;
-const LOG_INTERVAL_MS = 60_000;
+const MINUTE_MS = 60_000;
 const RETRY_MS = 2000;
 
 interface Listening {
@@ -30,21 +38,29 @@ interface Listening {
 
 export class BgpListener {
   readonly #options: ListenerOptions;
+  readonly #admission = new Admission();
   readonly #servers = new Map<string, Listening>();
-  readonly #keys = new Map<string, { readonly peer: IpAddress; readonly password: string }>();
-  /** Peers whose key could not be set: nothing of theirs is taken, as it would be unprotected. */
-  readonly #failedKeys = new Set<string>();
-  #unknown = 0;
-  #unknownUnlogged = 0;
-  #loggedAt = Number.NEGATIVE_INFINITY;
+  readonly #keys = new Map<string, Md5Key>();
+  /** Networks whose key could not be set, with the reason: nothing of theirs is taken, as it would be unprotected. */
+  readonly #failedKeys = new Map<string, { readonly key: Md5Key; readonly reason: string }>();
+  #ttlSecurity = false;
+  #minute: NodeJS.Timeout | undefined;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
   }
 
-  /** Connections from addresses that no peer has. */
-  get unknownSources(): number {
-    return this.#unknown;
+  /** Connections refused since the start, by reason. */
+  get refused(): Readonly<Partial<Record<Refusal, number>>> {
+    return this.#admission.totals;
+  }
+
+  /** Why connections from the address are refused that would be unprotected; undefined where they would not be. */
+  keyProblem(address: string): string | undefined {
+    const scoped = parseScopedIp(address);
+    if (scoped === undefined) return undefined;
+    const failed = [...this.#failedKeys.values()];
+    return failed.find(({ key }) => cidrContains(key.network, scoped.address))?.reason;
   }
 
   /** Opens what is new and closes what is not wanted any more; an address in use is tried again. */
@@ -54,22 +70,31 @@ export class BgpListener {
     for (const [key, entry] of wanted) if (!this.#servers.has(key)) this.#open(key, entry);
   }
 
-  /** Keys by address text; those left out are taken away. A key change acts on the next handshake. */
-  setKeys(keys: ReadonlyMap<string, { readonly peer: IpAddress; readonly password: string }>): void {
-    for (const [address, { peer }] of this.#keys) {
-      if (keys.has(address)) continue;
-      this.#keys.delete(address);
-      for (const listening of this.#servers.values()) this.#setKey(listening, peer, undefined);
+  /** Keys that are left out are taken away. A key change acts on the next handshake. */
+  protect({ keys, ttlSecurity }: Protection): void {
+    const wanted = new Map(keys.map((key) => [formatCidr(key.network), key]));
+    for (const [text, { network }] of this.#keys) {
+      if (wanted.has(text)) continue;
+      this.#keys.delete(text);
+      this.#failedKeys.delete(text);
+      this.#onEach((listening) => this.#setKey(listening, { network }));
     }
-    for (const [address, key] of keys) {
-      if (this.#keys.get(address)?.password === key.password) continue;
-      this.#keys.set(address, key);
-      for (const listening of this.#servers.values()) this.#setKey(listening, key.peer, key.password);
+    for (const [text, key] of wanted) {
+      if (this.#keys.get(text)?.password === key.password && !this.#failedKeys.has(text)) continue;
+      this.#keys.set(text, key);
+      this.#onEach((listening) => this.#setKey(listening, key));
     }
+    this.#ttlSecurity = ttlSecurity;
+    if (ttlSecurity) this.#onEach((listening) => this.#raiseTtl(listening));
   }
 
   stop(): void {
+    clearTimeout(this.#minute);
     for (const [key, listening] of this.#servers) this.#close(key, listening);
+  }
+
+  #onEach(act: (listening: Listening) => void): void {
+    for (const listening of this.#servers.values()) act(listening);
   }
 
   #open(key: string, { address, port }: ListenAddress): void {
@@ -78,9 +103,7 @@ export class BgpListener {
     const family = parseIp(address)?.family ?? 4;
     const listening: Listening = { server, family, retry: undefined };
     this.#servers.set(key, listening);
-    const listen = (): void => {
-      server.listen({ host: address, port, backlog: BACKLOG, ipv6Only: family === 6 });
-    };
+    const listen = (): void => this.#listen(listening, { address, port });
     let complained = false;
     server.on('error', (error) => {
       if (!complained) log.warn('cannot listen, will try again', { address, port, error: error.message });
@@ -89,39 +112,86 @@ export class BgpListener {
     });
     server.on('listening', () => {
       log.info('listening', { address, port });
-      for (const { peer, password } of this.#keys.values()) this.#setKey(listening, peer, password);
+      // What has been configured since the socket was made, and what could not be set on it.
+      for (const one of this.#keys.values()) this.#setKey(listening, one);
+      if (this.#ttlSecurity) this.#raiseTtl(listening);
     });
     listen();
   }
 
+  /** With keys the socket is made here: one of Node's would listen for a moment without them. */
+  #listen({ server, family }: Listening, { address, port }: ListenAddress): void {
+    const keys = [...this.#keys.values()].filter(({ network }) => network.family === family);
+    const fd = keys.length === 0 ? undefined : this.#keyedSocket(family, keys, { address, port });
+    if (fd === undefined) server.listen({ host: address, port, backlog: BACKLOG, ipv6Only: family === 6 });
+    else server.listen({ fd, backlog: BACKLOG });
+  }
+
+  /** Undefined where it cannot be had: the listener then takes only what needs no key. */
+  #keyedSocket(family: 4 | 6, keys: readonly Md5Key[], listen: ListenAddress): number | undefined {
+    const address = parseIp(listen.address);
+    if (address === undefined) return undefined;
+    try {
+      const bind = { address, port: listen.port, zone: undefined };
+      return openSocket({ family, keys, bind, greatestTtl: false, minTtl: undefined, forListening: true });
+    } catch {
+      return undefined;
+    }
+  }
+
   #accept(socket: Socket): void {
     const remote = socket.remoteAddress;
-    const isUnprotected = remote !== undefined && this.#failedKeys.has(remote);
-    if (remote !== undefined && !isUnprotected && this.#options.accept(socket, remote)) return;
+    // Without an address it has gone again already.
+    const verdict = remote === undefined ? 'notNow' : this.#judge(socket, remote);
+    if (verdict === 'taken') return;
     // A RST costs least, and an error after it is nobody's business.
     socket.on('error', () => undefined);
     socket.resetAndDestroy();
-    this.#unknown++;
-    this.#unknownUnlogged++;
-    const now = performance.now();
-    if (now - this.#loggedAt < LOG_INTERVAL_MS) return;
-    this.#options.log.warn('connection from an unknown address refused', {
-      address: remote,
-      count: this.#unknownUnlogged,
-    });
-    this.#loggedAt = now;
-    this.#unknownUnlogged = 0;
+    if (remote !== undefined) this.#refuse(remote, verdict);
   }
 
-  #setKey({ server, family }: Listening, peer: IpAddress, password: string | undefined): void {
-    const fd = (server as unknown as { _handle: { fd: number } | null })._handle?.fd;
-    if (fd === undefined || fd < 0 || peer.family !== family) return;
+  #judge(socket: Socket, remote: string): 'taken' | Refusal {
+    if (!this.#admission.admits(remote, performance.now())) return 'tooOften';
+    if (this.keyProblem(remote) !== undefined) return 'unprotected';
+    return this.#options.accept(socket, remote);
+  }
+
+  #refuse(address: string, refusal: Refusal): void {
+    if (this.#admission.refuse(address, refusal)) {
+      this.#options.log.warn('connection refused', { address, reason: refusal });
+    }
+    this.#minute ??= setTimeout(() => {
+      this.#minute = undefined;
+      for (const { address: from, counts } of this.#admission.endMinute()) {
+        this.#options.log.warn('more connections refused in the last minute', { address: from, ...counts });
+      }
+    }, MINUTE_MS).unref();
+  }
+
+  #setKey({ server, family }: Listening, key: Pick<Md5Key, 'network'> & Partial<Md5Key>): void {
+    const { network, password } = key;
+    const fd = fdOf(server);
+    if (fd === undefined || network.family !== family) return;
+    const text = formatCidr(network);
     try {
-      setMd5Key(fd, peer, password);
-      this.#failedKeys.delete(formatIp(peer));
+      setMd5Key(fd, network, password);
+      this.#failedKeys.delete(text);
     } catch (error) {
-      if (password !== undefined) this.#failedKeys.add(formatIp(peer));
-      this.#options.log.error('cannot set the TCP-MD5 key of a peer on the listener', { error });
+      const reason = isNativeError(error) ? error.message : String(error);
+      if (password !== undefined) this.#failedKeys.set(text, { key: { network, password }, reason });
+      this.#options.log.error('cannot set a TCP-MD5 key on the listener', { network: text, reason });
+    }
+  }
+
+  #raiseTtl({ server, family }: Listening): void {
+    const fd = fdOf(server);
+    if (fd === undefined) return;
+    try {
+      setGreatestTtl(fd, family);
+      saveSyns(fd);
+    } catch (error) {
+      // A connection whose SYN was not kept is refused where `ttlSecurity` is configured.
+      this.#options.log.error('cannot set the TTL of the listener', { error });
     }
   }
 

@@ -11,23 +11,45 @@ import {
   resolveCollision,
 } from '../fsm/collision.ts';
 import type { CloseCause, Event, StateName } from '../fsm/fsm.ts';
-import type { LocalSession, NegotiatedSession } from '../fsm/negotiate.ts';
+import type { NegotiatedSession } from '../fsm/negotiate.ts';
 import { type Notification, notification } from '../packet/errors.ts';
-import { ErrorCode, FAMILIES } from '../packet/iana.ts';
+import {
+  type AddressFamily,
+  CeaseSubcode,
+  ErrorCode,
+  FAMILIES,
+  familyOf,
+  OpenSubcode,
+} from '../packet/iana.ts';
 import { encodeMessage } from '../packet/message.ts';
+import { administrative, meantBy } from '../packet/notification.ts';
 import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
 import type { RouteChanges } from '../packet/validate.ts';
 import type { SessionEnd } from '../rib/rib.ts';
+import type { Refusal } from './admission.ts';
+import { Backoff } from './backoff.ts';
 import { describeCause, isError, isGraceful } from './close-cause.ts';
 import { Connection, type ConnectionHandlers } from './connection.ts';
 import { dial } from './dial.ts';
+import { type DropCounters, dropsSince, NO_DROPS, readDropCounters } from './drop-counters.ts';
+import { PeerHistory } from './history.ts';
+import { localSessionOf, type SpeakerIdentity } from './local-session.ts';
+import { protectAccepted } from './protect.ts';
+import { type PeerFacts, type Reason, reasonOfCause, reasonOfWaiting, type Waiting } from './reason.ts';
+import { RefreshWindows } from './refresh-windows.ts';
 
 /** What the speaker does with a session's life. */
 export interface PeerHandlers {
   readonly up: (peer: PeerSession, session: NegotiatedSession, localAddress: string) => void;
   readonly down: (peer: PeerSession, session: NegotiatedSession, end: SessionEnd, reason: string) => void;
   readonly update: (peer: PeerSession, changes: RouteChanges) => void;
-  readonly routeRefresh: (peer: PeerSession, message: RouteRefreshMessage) => void;
+  /** The peer asks for our routes of the family again. */
+  readonly refreshAsked: (peer: PeerSession, family: AddressFamily) => void;
+  /** All routes of the family come again until `refreshEnds`: those that do not are gone by then (RFC 7313 §4). */
+  readonly refreshBegins: (peer: PeerSession, family: AddressFamily) => void;
+  readonly refreshEnds: (peer: PeerSession, family: AddressFamily) => void;
+  /** Why connections from the peer's address would be refused; undefined where they would not be. */
+  readonly listenProblem: (peer: PeerSession) => string | undefined;
   readonly stateChanged: (peer: PeerSession, state: StateName) => void;
 }
 
@@ -41,22 +63,7 @@ export interface PeerStop {
   readonly keepRoutes?: boolean;
 }
 
-export interface SpeakerIdentity {
-  readonly routerId: number;
-  /** R bit: we are coming back from a restart. */
-  readonly isRestarting: () => boolean;
-  /**
-   * F bit: what we had learned is still in the kernel. Not so after a fresh start: a peer that still holds routes of an
-   * earlier life of ours must drop them.
-   */
-  readonly hasKeptForwarding: (hadSession: boolean) => boolean;
-}
-
 const ORDER: readonly StateName[] = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established'];
-const MIN_BACKOFF_SECONDS = 1;
-const MAX_BACKOFF_SECONDS = 60;
-/** A session that lived this long has earned a fresh start. */
-const STABLE_MS = 30_000;
 
 export class PeerSession {
   #config: PeerConfig;
@@ -70,7 +77,9 @@ export class PeerSession {
     | { readonly connection: Connection; readonly session: NegotiatedSession; readonly at: number }
     | undefined;
   #restart: NodeJS.Timeout | undefined;
-  #backoffSeconds = MIN_BACKOFF_SECONDS;
+  readonly #backoff = new Backoff();
+  /** Until the next attempt, which waits for the backoff. */
+  #delaySeconds = 0;
   #isRunning = false;
   /** Down for what the peer did, until a time is over. */
   #isHeldDown = false;
@@ -79,6 +88,12 @@ export class PeerSession {
   #shown: StateName = 'Idle';
   #since = new Date();
   #lastError: { readonly time: Date; readonly reason: string } | undefined;
+  /** The peer has refused the optional parameters of our last OPEN: the next one has none (RFC 5492 §3). */
+  #refusedCapabilities = false;
+  /** The kernel's drops when the attempt to connect began. */
+  #dropsBefore: DropCounters = NO_DROPS;
+  readonly #refreshes = new RefreshWindows((family) => this.#handlers.refreshEnds(this, family));
+  readonly history = new PeerHistory();
   #flaps = 0;
   /** Messages of connections that are gone. */
   readonly #past = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
@@ -118,6 +133,24 @@ export class PeerSession {
     return this.#established?.connection.localAddress;
   }
 
+  get queue(): Connection['queue'] | undefined {
+    return this.#established?.connection.queue;
+  }
+
+  /** Waits for the end of a delay that its own doing has earned: nothing of it is to be forgotten. */
+  get isHeldBack(): boolean {
+    return this.#isHeldDown || this.#backoff.isDamped;
+  }
+
+  /** Why there is no session; undefined while there is one. */
+  get why(): Reason | undefined {
+    if (this.#established !== undefined) return undefined;
+    const waiting = this.#waiting();
+    const last = this.history.lastReason?.reason;
+    const isNews = last === undefined || ALWAYS_SAID.has(waiting.kind);
+    return isNews ? reasonOfWaiting(waiting, this.#facts(undefined)) : last;
+  }
+
   get status(): {
     readonly state: StateName;
     readonly since: Date;
@@ -137,6 +170,7 @@ export class PeerSession {
   }
 
   start(): void {
+    if (!this.#config.enabled) return;
     this.#isRunning = true;
     this.#isHeldDown = false;
     this.#beginConnecting();
@@ -155,7 +189,7 @@ export class PeerSession {
   /** A new session, asked for by the operator or by a change that needs one; no delay. */
   reset(subcode: number): void {
     this.stop({ cease: cease(subcode), keepRoutes: true });
-    this.#backoffSeconds = MIN_BACKOFF_SECONDS;
+    this.#backoff.reset();
     this.start();
   }
 
@@ -163,6 +197,7 @@ export class PeerSession {
   holdDown(cease: Notification, reason: string, seconds: number): void {
     this.#end({ type: 'AutomaticStop', cease, reason }, false);
     this.#isHeldDown = true;
+    this.#delaySeconds = seconds;
     this.#restart = setTimeout(() => this.start(), 1000 * seconds);
   }
 
@@ -170,21 +205,26 @@ export class PeerSession {
   reconfigure(config: PeerConfig): void {
     const becameActive = this.#config.passive && !config.passive;
     const mayAnnounceMore = config.rib.maxPrefixes > this.#config.rib.maxPrefixes;
+    const wasEnabled = this.#config.enabled;
     this.#config = config;
+    if (wasEnabled !== config.enabled) this.#enable(config.enabled);
     if (this.#isHeldDown && mayAnnounceMore) this.start();
     if (becameActive && this.#isRunning && this.#established === undefined) this.#beginConnecting();
   }
 
-  /** An accepted connection from the peer's address; false if it is not wanted now. */
-  accept(socket: Socket): boolean {
-    if (!this.#isRunning || this.#incoming?.state.name === 'OpenConfirm') return false;
+  /** An accepted connection from the peer's address. */
+  accept(socket: Socket): 'taken' | Refusal {
+    if (!this.#isRunning || this.#backoff.isDamped) return 'notNow';
+    if (this.#incoming?.state.name === 'OpenConfirm') return 'notNow';
     // Without graceful restart a second connection cannot replace the session (RFC 4271 §6.8).
-    if (this.#established !== undefined && !this.#restartsGracefully()) return false;
+    if (this.#established !== undefined && !this.#restartsGracefully()) return 'notNow';
+    const refusal = protectAccepted(socket, this.#config.ttlSecurity);
+    if (refusal !== undefined) return refusal;
     // A peer that connects again has given the first one up.
     this.#incoming?.dispatch({ type: 'OpenCollisionDump' });
     this.#incoming = this.#connection('peer', true);
     this.#incoming.accept(socket);
-    return true;
+    return 'taken';
   }
 
   send(messages: readonly Uint8Array[]): void {
@@ -205,7 +245,21 @@ export class PeerSession {
 
   /** A malformed UPDATE that did not cost the session. */
   noteError(reason: string): void {
-    this.#lastError = { time: new Date(), reason };
+    const time = new Date();
+    this.#lastError = { time, reason };
+    this.history.malformed(this.#established?.connection.message ?? new Uint8Array(), reason, time);
+  }
+
+  /** Administratively up, or down with a word for the peer's operator (RFC 9003). */
+  #enable(isEnabled: boolean): void {
+    if (isEnabled) {
+      this.start();
+      return;
+    }
+    const shutdown = administrative(CeaseSubcode.administrativeShutdown, this.#config.shutdownText ?? '');
+    this.stop({ cease: shutdown, hard: true });
+    this.#backoff.reset();
+    this.#show();
   }
 
   #end(event: Event, keepsRoutes: boolean): void {
@@ -222,6 +276,7 @@ export class PeerSession {
       this.#show();
       return;
     }
+    this.#dropsBefore = readDropCounters();
     this.#outgoing = this.#connection('local', false);
     this.#outgoing.dispatch({ type: 'ManualStart' });
   }
@@ -231,28 +286,15 @@ export class PeerSession {
       initiatedBy,
       passive,
       connectRetrySeconds: () => this.#config.connectRetrySeconds,
-      localSession: () => this.#localSession(),
+      localSession: () =>
+        localSessionOf(this.#config, this.#identity, {
+          hadSession: this.#hadSession,
+          refusedCapabilities: this.#refusedCapabilities,
+        }),
       dial: () => dial(this.#config),
       handlers: this.#connectionHandlers(),
       random: this.#random,
     });
-  }
-
-  #localSession(): LocalSession {
-    const { localAsn, asn, holdTimeSeconds, families, gracefulRestartSeconds } = this.#config;
-    const gracefulRestart = {
-      restartTimeSeconds: gracefulRestartSeconds,
-      restarted: this.#identity.isRestarting(),
-      forwardingKept: this.#identity.hasKeptForwarding(this.#hadSession),
-    };
-    return {
-      asn: localAsn,
-      bgpIdentifier: this.#identity.routerId,
-      peerAsn: asn,
-      holdTimeSeconds,
-      families,
-      ...(gracefulRestartSeconds === 0 ? {} : { gracefulRestart }),
-    };
   }
 
   #connectionHandlers(): ConnectionHandlers {
@@ -262,8 +304,9 @@ export class PeerSession {
       up: (connection, session) => this.#up(connection, session),
       down: (connection, session, cause) => this.#down(connection, session, cause),
       update: (_connection, changes) => this.#handlers.update(this, changes),
-      routeRefresh: (_connection, message) => this.#handlers.routeRefresh(this, message),
+      routeRefresh: (_connection, message) => this.#routeRefresh(message),
       closed: (connection, cause) => this.#closed(connection, cause),
+      malformed: (_connection, octets, reason) => this.history.malformed(octets, reason, new Date()),
     };
   }
 
@@ -307,8 +350,10 @@ export class PeerSession {
 
   #down(connection: Connection, session: NegotiatedSession, cause: CloseCause): void {
     if (this.#established?.connection !== connection) return;
-    if (performance.now() - this.#established.at > STABLE_MS) this.#backoffSeconds = MIN_BACKOFF_SECONDS;
+    // What we end ourselves says nothing of the peer.
+    if (cause.kind !== 'stopped') this.#backoff.sessionEnded(performance.now() - this.#established.at);
     this.#established = undefined;
+    this.#refreshes.clear();
     this.#flaps++;
     const graceful = (this.#isRunning || this.#keepsRoutes) && isGraceful(cause, session);
     // After a restart both ends call: the first session may give way to the other connection at once.
@@ -317,9 +362,13 @@ export class PeerSession {
   }
 
   #closed(connection: Connection, cause: CloseCause): void {
+    const time = new Date();
     if (cause.kind !== 'stopped' && cause.kind !== 'collision') {
-      this.#lastError = { time: new Date(), reason: describeCause(cause) };
+      this.#lastError = { time, reason: describeCause(cause) };
+      this.history.failed(reasonOfCause(cause, this.#facts(connection)), time);
     }
+    this.#dropsBefore = readDropCounters();
+    this.#refusedCapabilities = !this.#refusedCapabilities && refusesParameters(cause);
     const isOver = connection.state.name === 'Idle' || connection.initiatedBy === 'peer';
     if (!isOver) return;
     addCounters(this.#past, connection.counters);
@@ -330,18 +379,60 @@ export class PeerSession {
     this.#show();
   }
 
-  /** Doubling after errors; a peer that only went away is asked again at the shortest delay. */
   #scheduleRestart(cause: CloseCause): void {
     clearTimeout(this.#restart);
-    const seconds = isError(cause) ? this.#backoffSeconds : MIN_BACKOFF_SECONDS;
-    if (isError(cause)) this.#backoffSeconds = Math.min(2 * this.#backoffSeconds, MAX_BACKOFF_SECONDS);
+    // RFC 5492 §3: without capabilities it may well do.
+    const seconds = this.#backoff.next(isError(cause) && !this.#refusedCapabilities);
+    this.#delaySeconds = seconds;
     const jitter = 0.75 + 0.25 * this.#random();
     this.#restart = setTimeout(
       () => {
-        if (this.#isRunning && this.#established === undefined) this.#beginConnecting();
+        if (!this.#isRunning || this.#established !== undefined) return;
+        this.#backoff.endDamping();
+        this.#beginConnecting();
       },
       seconds * 1000 * jitter,
     );
+  }
+
+  #routeRefresh({ afi, safi, subtype }: RouteRefreshMessage): void {
+    const family = familyOf(afi, safi);
+    const context = this.#established?.session.context;
+    if (family === undefined || context?.families.has(family) !== true) return;
+    if (subtype === 0) this.#handlers.refreshAsked(this, family);
+    if (!context.enhancedRefresh) return;
+    if (subtype === 1) {
+      this.#refreshes.begin(family);
+      this.#handlers.refreshBegins(this, family);
+    }
+    if (subtype === 2) this.#refreshes.end(family);
+  }
+
+  #waiting(): Waiting {
+    const seconds = this.#delaySeconds;
+    if (!this.#config.enabled) return { kind: 'disabled' };
+    if (this.#isHeldDown) return { kind: 'heldDown', seconds };
+    if (this.#backoff.isDamped) return { kind: 'flapping', sessions: this.#backoff.shortLives, seconds };
+    const problem = this.#handlers.listenProblem(this);
+    if (problem !== undefined) return { kind: 'unprotected', problem };
+    if (this.#outgoing !== undefined) return { kind: 'connecting' };
+    return this.#config.passive ? { kind: 'passive' } : { kind: 'restartTime' };
+  }
+
+  #facts(connection: Connection | undefined): PeerFacts {
+    const { addressText, port, localAddress, localAsn, password, ttlSecurity } = this.#config;
+    const isDialled = connection?.initiatedBy === 'local';
+    return {
+      address: addressText,
+      port,
+      localAddress: connection?.localAddress ?? localAddress,
+      localAsn,
+      md5: password !== undefined,
+      ttlSecurity,
+      drops: isDialled ? dropsSince(this.#dropsBefore, readDropCounters()) : NO_DROPS,
+      silentMs: connection?.silentMs ?? 0,
+      lateMs: connection?.lateMs ?? 0,
+    };
   }
 
   #restartsGracefully(): boolean {
@@ -359,11 +450,28 @@ export class PeerSession {
     const states = [resting, ...this.#connections().map((connection) => connection.state.name)];
     const state = states.reduce((best, one) => (ORDER.indexOf(one) > ORDER.indexOf(best) ? one : best));
     if (state === this.#shown) return;
+    const now = new Date();
+    this.history.stateChanged(this.#shown, state, now);
     this.#shown = state;
-    this.#since = new Date();
+    this.#since = now;
     this.#handlers.stateChanged(this, state);
   }
 }
+
+/** RFC 5492 §3: the peer does not know optional parameters, which capabilities are. */
+function refusesParameters(cause: CloseCause): boolean {
+  if (cause.kind !== 'received') return false;
+  const { code, subcode } = meantBy(cause.notification);
+  return code === ErrorCode.openMessage && subcode === OpenSubcode.unsupportedParameter;
+}
+
+/** What is more to the point than why the last session ended. */
+const ALWAYS_SAID: ReadonlySet<Waiting['kind']> = new Set([
+  'disabled',
+  'heldDown',
+  'flapping',
+  'unprotected',
+]);
 
 function candidate(connection: Connection): Candidate {
   return { state: connection.state.name, initiatedBy: connection.initiatedBy };

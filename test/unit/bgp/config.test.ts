@@ -85,6 +85,8 @@ describe('defaults', () => {
       protocol: 81,
       blackholes: [],
       onlyPrefixes: undefined,
+      exceptPrefixes: [],
+      staticRoutes: [],
       maxPaths: 16,
     });
     expect(selectionDeferralSeconds).toBe(30);

@@ -10,6 +10,7 @@ import {
 } from '../../../../agents/bgp/fsm/collision.ts';
 import { type Event, type State, step } from '../../../../agents/bgp/fsm/fsm.ts';
 import { type LocalSession, localOpen } from '../../../../agents/bgp/fsm/negotiate.ts';
+import { only, PLAIN_SESSION } from './plain-session.ts';
 
 const sides: CollisionSides = {
   localIdentifier: 0xc0000001,
@@ -81,9 +82,16 @@ describe('resolveCollision', () => {
 // holds: order within a direction, and a close that comes after everything sent before it.
 type Speaker = 'A' | 'B';
 type Wire = Event | { readonly type: 'Close' };
+const BOTH = {
+  ...PLAIN_SESSION,
+  asn: 65000,
+  peerAsns: only(65000),
+  holdTimeSeconds: 90,
+  families: ['ipv4Unicast'],
+} as const;
 const LOCAL: Readonly<Record<Speaker, LocalSession>> = {
-  A: { asn: 65000, bgpIdentifier: 1, peerAsn: 65000, holdTimeSeconds: 90, families: ['ipv4Unicast'] },
-  B: { asn: 65000, bgpIdentifier: 2, peerAsn: 65000, holdTimeSeconds: 90, families: ['ipv4Unicast'] },
+  A: { ...BOTH, bgpIdentifier: 1 },
+  B: { ...BOTH, bgpIdentifier: 2 },
 };
 const other = (speaker: Speaker): Speaker => (speaker === 'A' ? 'B' : 'A');
 

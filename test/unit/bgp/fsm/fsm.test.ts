@@ -6,11 +6,13 @@ import { type Action, type Event, type FsmPeer, type State, step } from '../../.
 import { type LocalSession, localOpen, negotiate } from '../../../../agents/bgp/fsm/negotiate.ts';
 import { updateError } from '../../../../agents/bgp/packet/errors.ts';
 import { openMessage } from '../../../../agents/bgp/packet/open.ts';
+import { only, PLAIN_SESSION } from './plain-session.ts';
 
 const local: LocalSession = {
   asn: 65000,
   bgpIdentifier: 0x0a090001,
-  peerAsn: 65001,
+  ...PLAIN_SESSION,
+  peerAsns: only(65001),
   holdTimeSeconds: 90,
   families: ['ipv4Unicast', 'ipv6Unicast'],
   gracefulRestart: { restartTimeSeconds: 120, restarted: false, forwardingKept: true },
@@ -19,7 +21,7 @@ const remote: LocalSession = {
   ...local,
   asn: 65001,
   bgpIdentifier: 0x0a090002,
-  peerAsn: 65000,
+  peerAsns: only(65000),
   holdTimeSeconds: 30,
 };
 const peer: FsmPeer = { local, passive: false, connectRetrySeconds: 5 };

@@ -10,11 +10,13 @@ import {
 import type { Capability } from '../../../../agents/bgp/packet/capabilities.ts';
 import { type OpenMessage, openMessage } from '../../../../agents/bgp/packet/open.ts';
 import { toHex } from '../packet/codec-support.ts';
+import { only, PLAIN_SESSION } from './plain-session.ts';
 
 const local: LocalSession = {
   asn: 65000,
   bgpIdentifier: 1,
-  peerAsn: 65000,
+  ...PLAIN_SESSION,
+  peerAsns: only(65000),
   holdTimeSeconds: 90,
   families: ['ipv4Unicast', 'ipv6Unicast'],
   gracefulRestart: { restartTimeSeconds: 120, restarted: true, forwardingKept: true },
@@ -42,7 +44,7 @@ describe('negotiate', () => {
       addPathReceive: new Set(),
       addPathSend: new Set(),
       extendedNextHop: false,
-      enhancedRefresh: false,
+      enhancedRefresh: true,
       maxMessageLength: 65535,
     });
     expect([session.holdTimeSeconds, session.keepaliveSeconds, session.routeRefresh]).toEqual([90, 30, true]);
@@ -122,7 +124,7 @@ describe('negotiate', () => {
   });
 
   it('RFC 6286: our identifier is no error in another AS', () => {
-    const ours = { ...local, peerAsn: 65001 };
+    const ours = { ...local, peerAsns: only(65001) };
     const open = localOpen({ ...local, asn: 65001 });
     expect(agreed(open, ours).context.peerType).toBe('external');
   });

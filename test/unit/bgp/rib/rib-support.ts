@@ -27,6 +27,7 @@ import {
   parseCidr,
   parseIp,
 } from '../../../../lib/net/ip.ts';
+import { only, PLAIN_SESSION } from '../fsm/plain-session.ts';
 
 export const cidr = (text: string): Cidr => parseCidr(text) as Cidr;
 export const ip = (text: string): IpAddress => parseIp(text) as IpAddress;
@@ -56,20 +57,20 @@ export interface PeerShape {
 export function ribPeer(index: number, shape: PeerShape = {}): RibPeer {
   const asn = shape.asn ?? LOCAL_ASN;
   const families = shape.families ?? ['ipv4Unicast', 'ipv6Unicast'];
-  const base = { holdTimeSeconds: 90, families };
+  const base = { ...PLAIN_SESSION, holdTimeSeconds: 90, families };
   const gracefulRestart = { restartTimeSeconds: 120, restarted: false, forwardingKept: true };
   const ours: LocalSession = {
     ...base,
     asn: LOCAL_ASN,
     bgpIdentifier: LOCAL_ID,
-    peerAsn: asn,
+    peerAsns: only(asn),
     gracefulRestart,
   };
   const theirs: LocalSession = {
     ...base,
     asn,
     bgpIdentifier: 0x0a090000 + index,
-    peerAsn: LOCAL_ASN,
+    peerAsns: only(LOCAL_ASN),
     ...(shape.withoutGracefulRestart === true
       ? {}
       : {

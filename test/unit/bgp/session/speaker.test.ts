@@ -15,6 +15,7 @@ import { EventLog } from '../../../../lib/events/event-log.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
 import type { BgpdConfigurationInput } from '../../../../lib/protocol/bgpd.ts';
 import { until } from '../../../support/until.ts';
+import { only, PLAIN_SESSION } from '../fsm/plain-session.ts';
 import { hex, INTERNAL } from '../packet/codec-support.ts';
 import { cidr, ip } from '../rib/rib-support.ts';
 import { freePort, RawPeer } from './raw-peer.ts';
@@ -22,7 +23,8 @@ import { freePort, RawPeer } from './raw-peer.ts';
 const theirs: LocalSession = {
   asn: 65000,
   bgpIdentifier: 0x7f000002,
-  peerAsn: 65000,
+  ...PLAIN_SESSION,
+  peerAsns: only(65000),
   holdTimeSeconds: 90,
   families: ['ipv4Unicast', 'ipv6Unicast'],
   gracefulRestart: { restartTimeSeconds: 60, restarted: false, forwardingKept: true },
@@ -118,7 +120,7 @@ describe('a speaker', () => {
   it('closes who is not configured without a word', async () => {
     const stranger = await connected('127.0.0.9');
     expect(await stranger.ended).toMatch(/closed|ECONNRESET/);
-    expect([stranger.received, speaker.listener.unknownSources]).toEqual([[], 1]);
+    expect([stranger.received, speaker.listener.refused.unknownAddress]).toEqual([[], 1]);
   });
 
   const unasked = [
