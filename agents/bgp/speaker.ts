@@ -48,6 +48,8 @@ export class Speaker {
   readonly #dynamicPeers: DynamicPeers;
   readonly #graceTimers = new Map<string, NodeJS.Timeout>();
   readonly #isRestart: boolean;
+  /** Families whose End-of-RIB the peer has said in this session. */
+  readonly #endOfRib = new Map<string, Set<AddressFamily>>();
   /** Peers whose warning about their number of prefixes has been given in this session. */
   readonly #warnedOfLimit = new Set<string>();
   #deferralTimer: NodeJS.Timeout | undefined;
@@ -93,6 +95,13 @@ export class Speaker {
 
   peer(name: string): PeerSession | undefined {
     return this.#peers.get(name);
+  }
+
+  /** Whether the peer has said the End-of-RIB of every family of its session. */
+  hasEndOfRib(name: string): boolean {
+    const families = this.#peers.get(name)?.session?.context.families;
+    const said = this.#endOfRib.get(name);
+    return families !== undefined && [...families].every((family) => said?.has(family) === true);
   }
 
   /** Begins, with what the kernel still holds of an earlier run. */
@@ -212,6 +221,7 @@ export class Speaker {
     this.#clearGrace(peer.name);
     this.#dynamicPeers.removed(peer);
     this.#peers.delete(peer.name);
+    this.#endOfRib.delete(peer.name);
     this.#forgetAddress(peer);
     this.rib.peerRemoved(peer.name);
   }
@@ -276,6 +286,7 @@ export class Speaker {
     this.#events.peerUp(config.addressText, name);
     this.#clearGrace(name);
     this.#warnedOfLimit.delete(name);
+    this.#endOfRib.set(name, new Set());
     this.rib.peerUp({
       name,
       address: config.address,
@@ -305,6 +316,7 @@ export class Speaker {
       peer.noteError(`malformed UPDATE: ${fault.reason}`);
       this.#log.warn('malformed update', { peer: peer.name, reaction: fault.reaction, reason: fault.reason });
     }
+    for (const family of changes.endOfRib) this.#endOfRib.get(peer.name)?.add(family);
     const excess = this.rib.update(peer.name, changes);
     this.#events.received(peer.config.addressText, changes);
     if (excess === undefined) this.#warnNearLimit(peer);

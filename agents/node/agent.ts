@@ -30,7 +30,9 @@ import { CniServer } from '../cni/server.ts';
 import { Dataplane } from '../felix/dataplane/dataplane.ts';
 import { KernelWriterClient } from '../felix/kernel/writer-client.ts';
 import { chooseAddress, interfaceOf } from './address-detection.ts';
-import { BgpFeeder } from './bgp-feeder.ts';
+import { BgpFeeder } from './bgp/feeder.ts';
+import { Passwords } from './bgp/secrets.ts';
+import { ServiceSource } from './bgp/service-source.ts';
 import { BgpdLink } from './bgpd-link.ts';
 import { addressAllocator, endpointStore, podSource, programming, workloadInterfaces } from './cni-wiring.ts';
 import type { AgentSettings } from './config.ts';
@@ -105,8 +107,8 @@ export class Agent implements Startable {
     this.#stack.push('felix', () => felix.stop());
     const bgpd = new BgpdLink(this.#paths.bgpdSocket, this.#events, logger.child({ part: 'bgpd' }));
     await this.#begin('bgpd link', bgpd);
-    const feeder = new BgpFeeder(node, bgpd, logger.child({ part: 'bgp' }));
-    this.#stack.push('bgp feeder', () => feeder.stop());
+    const api = this.#openApi();
+    const feeder = await this.#startFeeder(bgpd, api);
     const sources = nodeApiSources({
       node,
       events: this.#events,
@@ -119,7 +121,7 @@ export class Agent implements Startable {
     });
     await this.#startApis(sources);
     await this.#startSyncers(datastore, felix, feeder);
-    await this.#startCni(datastore, writer, dataplane);
+    await this.#startCni(datastore, writer, dataplane, api);
     const registering = this.#keepRegistered(datastore);
     this.#stack.push('registration', () => registering);
   }
@@ -215,7 +217,34 @@ export class Agent implements Startable {
     }
   }
 
-  async #startCni(datastore: EtcdDatastore, writer: KernelWriterClient, dataplane: Dataplane): Promise<void> {
+  async #startFeeder(bgpd: BgpdLink, api: KubeClient | undefined): Promise<BgpFeeder> {
+    const { node, settings } = this.#options;
+    const logger = this.#options.logger.child({ part: 'bgp' });
+    const onChange = (): void => feeder.onChange();
+    const passwords = new Passwords({ folder: this.#paths.bgpPasswordFolder, api, logger, onChange });
+    const services = api === undefined ? undefined : new ServiceSource({ api, logger, onChange });
+    const feeder = new BgpFeeder({
+      node,
+      bgpd,
+      passwords,
+      services,
+      routerId: settings.routerId,
+      handoverMs: settings.bgpHandoverSeconds * 1000,
+      events: this.#events,
+      logger,
+    });
+    await this.#begin('BGP passwords', passwords);
+    if (services !== undefined) this.#stack.push('services', () => services.stop());
+    this.#stack.push('bgp feeder', () => feeder.stop());
+    return feeder;
+  }
+
+  async #startCni(
+    datastore: EtcdDatastore,
+    writer: KernelWriterClient,
+    dataplane: Dataplane,
+    api: KubeClient | undefined,
+  ): Promise<void> {
     const { settings, node, logger } = this.#options;
     const client = new ResourceClient({ datastore });
     const ipamLogger = logger.child({ part: 'ipam' });
@@ -223,7 +252,6 @@ export class Agent implements Startable {
       held: new Ipam({ datastore, logger: ipamLogger, catalog: createHeldCatalog(this.#held) }),
       reading: new Ipam({ datastore, logger: ipamLogger }),
     };
-    const api = this.#openApi();
     const handler = new CniHandler({
       node,
       defaultMtu: settings.mtu === 0 ? await this.#interfaceMtu(writer) : settings.mtu,

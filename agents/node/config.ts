@@ -40,6 +40,20 @@ export const AGENT_SETTINGS = {
     max: 4294967295,
     description: "AS number of this node, if not the cluster's",
   },
+  routerId: {
+    type: 'text',
+    env: 'CALICO_ROUTER_ID',
+    description:
+      "BGP identifier: an IPv4 address, or `hash` for one made of the node's name; the node's IPv4 address if left out",
+  },
+  bgpHandoverSeconds: {
+    type: 'number',
+    env: 'BGP_HANDOVER_SECONDS',
+    default: 60,
+    min: 0,
+    max: 3600,
+    description: 'How long BGP sessions that a change of topology ends are kept until others have taken over',
+  },
   ipv4PoolCidr: {
     type: 'text',
     env: 'CALICO_IPV4POOL_CIDR',

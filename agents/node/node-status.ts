@@ -2,7 +2,7 @@
 
 import type { EventLog } from '../../lib/events/event-log.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
-import type { BgpFeeder } from './bgp-feeder.ts';
+import type { BgpFeeder } from './bgp/feeder.ts';
 import type { BgpdLink } from './bgpd-link.ts';
 import type { Felix } from './felix.ts';
 import type { NodeApiSources } from './node-api.ts';
@@ -60,7 +60,10 @@ async function nodeStatus({
     },
     plugin: { mirroredRevision: mirror.mirrored ?? null },
     ipam: { blocks: feeder.blocks },
-    bgp: await bgpStatus(bgpd),
+    bgp: {
+      ...(feeder.handover === undefined ? {} : { handover: feeder.handover }),
+      ...(await bgpStatus(bgpd)),
+    },
   };
 }
 

@@ -12,6 +12,8 @@ export interface HostPaths {
   readonly eventSocket: string;
   /** agent → bgpd. */
   readonly bgpdSocket: string;
+  /** Passwords of BGP sessions, for bgpd alone. */
+  readonly bgpPasswordFolder: string;
   /** What the ids of rules stand for, an earlier agent's too. */
   readonly ruleNumbersFile: string;
   /** A file for each endpoint that is programmed, as Calico's own tools read them. */
@@ -27,6 +29,7 @@ export function hostPaths(stateDir: string): HostPaths {
     cniSocket: join(stateDir, 'cni.sock'),
     eventSocket: join(stateDir, 'events.sock'),
     bgpdSocket: join(stateDir, 'bgpd.sock'),
+    bgpPasswordFolder: join(stateDir, 'bgp-passwords'),
     ruleNumbersFile: join(stateDir, 'rule-numbers'),
     endpointStatusFolder: join(stateDir, 'endpoint-status'),
     nodeNameFile: join(stateDir, 'nodename'),

@@ -41,6 +41,7 @@ export const EVENT_KINDS = {
     'endpointProgrammed',
     'kernelWriterStarted',
     'bgpConfigured',
+    'bgpHandover',
     'eventsLost',
   ],
   bgpd: [

@@ -28,6 +28,13 @@ export const NODES: KindPath = { group: '', version: 'v1', plural: 'nodes' };
 export const NAMESPACES: KindPath = { group: '', version: 'v1', plural: 'namespaces' };
 export const SERVICE_ACCOUNTS: KindPath = { group: '', version: 'v1', plural: 'serviceaccounts' };
 export const EVENTS: KindPath = { group: '', version: 'v1', plural: 'events' };
+export const SERVICES: KindPath = { group: '', version: 'v1', plural: 'services' };
+export const SECRETS: KindPath = { group: '', version: 'v1', plural: 'secrets' };
+export const ENDPOINT_SLICES: KindPath = {
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  plural: 'endpointslices',
+};
 export const NETWORK_POLICIES: KindPath = {
   group: 'networking.k8s.io',
   version: 'v1',

@@ -1,4 +1,4 @@
-// Calico v3 BGP resources as stored (JSON shapes): BGPConfiguration, BGPPeer.
+// Calico v3 BGP resources as stored (JSON shapes): BGPConfiguration, BGPPeer, BGPFilter.
 
 import type { Resource } from './metadata.ts';
 
@@ -34,7 +34,7 @@ export interface BGPConfigurationSpec {
   ignoredInterfaces?: string[];
   localWorkloadPeeringIPV4?: string;
   localWorkloadPeeringIPV6?: string;
-  programClusterRoutes?: 'Enabled' | 'Disabled' | 'EnabledNoEncapOnly';
+  programClusterRoutes?: 'Enabled' | 'Disabled' | 'EnabledIPIPOnly' | 'EnabledNoEncapOnly';
   ipv4NormalRoutePriority?: number;
   ipv6NormalRoutePriority?: number;
 }
@@ -64,3 +64,32 @@ export interface BGPPeerSpec {
   reversePeering?: 'Auto' | 'Manual';
 }
 export type BGPPeer = Resource<'BGPPeer', BGPPeerSpec>;
+
+export interface FilterOperation {
+  addCommunity?: { value: string };
+  /** The first stands first in the path. */
+  prependASPath?: { prefix: (number | string)[] };
+  setPriority?: { value: number };
+}
+/** All conditions that are there must hold; none holds always. */
+export interface FilterRule {
+  cidr?: string;
+  matchOperator?: 'Equal' | 'NotEqual' | 'In' | 'NotIn';
+  prefixLength?: { min?: number; max?: number };
+  source?: 'RemotePeers';
+  /** May hold `*`. */
+  interface?: string;
+  peerType?: 'eBGP' | 'iBGP';
+  communities?: { values: string[] };
+  asPathPrefix?: (number | string)[];
+  priority?: number;
+  action: 'Accept' | 'Reject';
+  operations?: FilterOperation[];
+}
+export interface BGPFilterSpec {
+  exportV4?: FilterRule[];
+  importV4?: FilterRule[];
+  exportV6?: FilterRule[];
+  importV6?: FilterRule[];
+}
+export type BGPFilter = Resource<'BGPFilter', BGPFilterSpec>;

@@ -20,7 +20,11 @@ export interface NodeStatus {
   };
   readonly ipam: { readonly blocks: readonly string[] };
   readonly bgp:
-    | (BgpdStatus & { readonly configurationErrors: readonly string[] })
+    | (BgpdStatus & {
+        readonly configurationErrors: readonly string[];
+        /** Peers that a change of topology ends are kept, and for what. */
+        readonly handover?: string;
+      })
     /** bgpd could not be asked. */
     | { readonly error: string };
 }
@@ -29,6 +33,7 @@ const bgpSchema = z.union([
   z.looseObject({ error: z.string() }),
   z.looseObject({
     configurationErrors: z.array(z.string()),
+    handover: z.string().optional(),
     peers: z.array(
       z.looseObject({
         name: z.string(),

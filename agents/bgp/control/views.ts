@@ -39,6 +39,7 @@ export function peerStatus(speaker: Speaker, peer: PeerSession): BgpdPeerStatus 
             fourOctetAs: session.context.fourOctetAs,
             extendedMessage: session.context.maxMessageLength > 4096,
             routeRefresh: session.routeRefresh,
+            endOfRib: speaker.hasEndOfRib(peer.name),
           },
         }),
     prefixes: {

@@ -1,5 +1,5 @@
 // Desired and actual routes of our protocol number in the kernel. Desired comes from the RIB (learned) and from the
-// configuration (blackholes); the difference goes out in batches. What stands there at start stays until sweep().
+// configuration (blackholes, ways to peers); the difference goes out in batches. What stands there at start stays until sweep().
 
 import type { Logger } from '../../../lib/logging/logger.ts';
 import { type Cidr, cidrCovers, formatCidr } from '../../../lib/net/ip.ts';
@@ -34,7 +34,8 @@ export class KernelRoutes {
   /** `fail`: an `add` that was done already would be refused the second time. */
   readonly #batch = new IpBatch({ whenEnded: 'fail' });
   #config: KernelConfig;
-  #blackholes: ReadonlyMap<string, KernelRoute> = new Map();
+  /** Blackholes and static routes: they stand before what is learned. */
+  #configured: ReadonlyMap<string, KernelRoute> = new Map();
   readonly #learned = new Map<string, KernelRoute>();
   /** What is there, as far as we know. */
   #actual = new Map<string, KernelRoute>();
@@ -73,9 +74,11 @@ export class KernelRoutes {
 
   configure(config: KernelConfig): Promise<KernelResult> {
     this.#config = config;
-    this.#blackholes = new Map(
-      config.blackholes.map((prefix) => [formatCidr(prefix), { prefix, nextHops: [] }]),
-    );
+    const routes = [
+      ...config.blackholes.map((prefix): KernelRoute => ({ prefix, nextHops: [] })),
+      ...config.staticRoutes.map(({ prefix, via }): KernelRoute => ({ prefix, nextHops: [via] })),
+    ];
+    this.#configured = new Map(routes.map((route) => [formatCidr(route.prefix), route]));
     return this.#apply(() => this.#difference());
   }
 
@@ -103,7 +106,7 @@ export class KernelRoutes {
     clearTimeout(this.#retry);
     if (withdraw && this.#config.enabled) {
       this.#learned.clear();
-      this.#blackholes = new Map();
+      this.#configured = new Map();
       this.#maySweep = true;
       await this.#apply(() => this.#difference());
     }
@@ -113,20 +116,22 @@ export class KernelRoutes {
   }
 
   #desired(key: string): KernelRoute | undefined {
-    const blackhole = this.#blackholes.get(key);
-    if (blackhole !== undefined) return blackhole;
+    const configured = this.#configured.get(key);
+    if (configured !== undefined) return configured;
     const learned = this.#learned.get(key);
     return learned !== undefined && this.#isAllowed(learned.prefix) ? learned : undefined;
   }
 
   #isAllowed(prefix: Cidr): boolean {
-    return this.#config.onlyPrefixes?.some((allowed) => cidrCovers(allowed, prefix)) ?? true;
+    const { onlyPrefixes, exceptPrefixes } = this.#config;
+    if (exceptPrefixes.some((denied) => cidrCovers(denied, prefix))) return false;
+    return onlyPrefixes?.some((allowed) => cidrCovers(allowed, prefix)) ?? true;
   }
 
   /** What has to be done for these prefixes, or for all. */
   #difference(keys?: readonly string[]): Work[] {
     if (!this.#config.enabled) return [];
-    const all = keys ?? [...this.#actual.keys(), ...this.#learned.keys(), ...this.#blackholes.keys()];
+    const all = keys ?? [...this.#actual.keys(), ...this.#learned.keys(), ...this.#configured.keys()];
     const work: Work[] = [];
     for (const key of new Set(all)) {
       const desired = this.#desired(key);

@@ -1,0 +1,207 @@
+// bgpd's whole configuration from a node's intent in both families: pure. What the resources ask for and bgpd or this project
+// does not do is listed, never left out silently.
+
+import type { BGPConfigurationSpec } from '../../../lib/model/bgp-types.ts';
+import type { IPPool } from '../../../lib/model/endpoint-types.ts';
+import { type Cidr, cidrCovers, type Family, parseCidr } from '../../../lib/net/ip.ts';
+import { BGP_PORT, type BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
+import { exportPolicy, filterProblems, importPolicy } from './bgpd-policy.ts';
+import { type FamilyIntent, type PeerIntent, PRIORITY_BASE, type SecretKey } from './intent.ts';
+
+type PeerInput = NonNullable<BgpdConfigurationInput['peers']>[number];
+
+/** Of one family: a node's blocks, borrowed addresses and services. One that announces more is wrong or hostile. */
+const MAX_PREFIXES_OF_A_NODE = 10_000;
+/** What bgpd takes (RFC 4724: 12 bits; a path that holds the own AS more often than this is a loop). */
+const MAX_RESTART_SECONDS = 4095;
+const MAX_OWN_AS = 10;
+/** Keepalives are a third of the hold time, which has 16 bits. */
+const MAX_KEEPALIVE_SECONDS = 21_845;
+
+export interface BgpdInputs {
+  readonly intent: Readonly<Record<Family, FamilyIntent>>;
+  /** The BGPConfiguration `default`. */
+  readonly configuration: BGPConfigurationSpec;
+  readonly pools: readonly IPPool[];
+  /** Addresses of this node's workloads, canonical /32 and /128. */
+  readonly workloads: readonly string[];
+  /** Path of the file that holds the password; undefined while it is not known. */
+  readonly passwordFile: (secret: SecretKey) => string | undefined;
+}
+
+export interface BgpdOutput {
+  /** Undefined while this node has no address: then there is nobody to be. */
+  readonly configuration: BgpdConfigurationInput | undefined;
+  /** Sentences on what was asked for and is not done. */
+  readonly unsupported: readonly string[];
+}
+
+export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
+  const { 4: ipv4, 6: ipv6 } = inputs.intent;
+  const families = [ipv4, ipv6].filter(({ address }) => address !== undefined);
+  const unsupported = [
+    ...inputs.pools.flatMap(unsupportedTunnels),
+    ...unsupportedSettings(inputs.configuration),
+    ...new Set(families.flatMap(filterProblems)),
+  ];
+  if (families.length === 0) return { configuration: undefined, unsupported };
+  const peers = families.flatMap((family) => peersOf(family, inputs, unsupported));
+  return {
+    unsupported: [...new Set(unsupported)],
+    configuration: {
+      routerId: ipv4.routerId,
+      asn: ipv4.asn,
+      listen: families.map(({ family, listen }) => ({
+        address: listen.address ?? (family === 4 ? '0.0.0.0' : '::'),
+        port: listen.port ?? BGP_PORT,
+      })),
+      nextHops: {
+        ...(ipv4.address === undefined ? {} : { ipv4: ipv4.address }),
+        ...(ipv6.address === undefined ? {} : { ipv6: ipv6.address }),
+      },
+      peers,
+      originate: [ipv4, ipv6].flatMap((family) => originated(family, inputs)),
+      kernel: {
+        enabled: true,
+        protocol: 81,
+        blackholes: [...ipv4.blackholes, ...ipv6.blackholes],
+        exceptPrefixes: [...ipv4.notInstalled, ...ipv6.notInstalled],
+        staticRoutes: [...ipv4.via, ...ipv6.via].map(({ cidr, via }) => ({ prefix: cidr, via })),
+      },
+    },
+  };
+}
+
+/** What the whole of Calico's peers of a family is in bgpd, which has one session to an address. */
+function peersOf(family: FamilyIntent, inputs: BgpdInputs, unsupported: string[]): PeerInput[] {
+  // A route of one internal peer goes to another one by reflection only; of an external one, to all.
+  const passesOn = family.peers.some(({ isSameAs, clusterId }) => !isSameAs || clusterId !== undefined);
+  const byAddress = new Map<string, PeerIntent>();
+  for (const peer of family.peers) {
+    const known = byAddress.get(peer.address);
+    const winner = known === undefined || known.kind === 'mesh' ? peer : known;
+    byAddress.set(peer.address, winner);
+    if (known !== undefined && known.kind !== 'mesh' && peer.kind !== 'mesh')
+      unsupported.push(
+        `${peer.protocolName}: there is one session to ${peer.address}, that of ${winner.protocolName}`,
+      );
+  }
+  return [...byAddress.values()].flatMap((peer) => peerOf(peer, family, passesOn, inputs, unsupported));
+}
+
+function peerOf(
+  peer: PeerIntent,
+  family: FamilyIntent,
+  passesOn: boolean,
+  inputs: BgpdInputs,
+  unsupported: string[],
+): PeerInput[] {
+  if (peer.asn === 0) {
+    unsupported.push(`${peer.protocolName}: without asNumber there is no session`);
+    return [];
+  }
+  const passwordFile = peer.password === undefined ? undefined : inputs.passwordFile(peer.password);
+  if (peer.password !== undefined && passwordFile === undefined) {
+    const { name, key } = peer.password;
+    unsupported.push(`${peer.protocolName}: no session before key ${key} of Secret ${name} can be read`);
+    return [];
+  }
+  return [
+    {
+      name: peerName(peer, family.family),
+      description: peer.protocolName,
+      address: peer.address,
+      port: peer.port ?? BGP_PORT,
+      asn: peer.asn,
+      ...(peer.localAsn === undefined ? {} : { localAsn: peer.localAsn }),
+      ...(peer.source === undefined ? {} : { localAddress: peer.source }),
+      ...(peer.ttlSecurityHops === undefined ? {} : { ttlSecurity: Math.min(peer.ttlSecurityHops, 254) }),
+      ...(passwordFile === undefined ? {} : { passwordFile }),
+      ...timers(peer),
+      passive: peer.passive,
+      families: [family.family === 6 ? 'ipv6Unicast' : 'ipv4Unicast'],
+      nextHopMode: peer.nextHop,
+      ...(peer.clusterId === undefined ? {} : { routeReflectorClient: true, clusterId: peer.clusterId }),
+      ...(peer.allowLocalAs === undefined ? {} : { allowOwnAs: Math.min(peer.allowLocalAs, MAX_OWN_AS) }),
+      ...(peer.kind === 'mesh' ? { maxPrefixes: MAX_PREFIXES_OF_A_NODE } : {}),
+      importPolicy: importPolicy(peer, family),
+      exportPolicy: exportPolicy(peer, family, passesOn),
+    },
+  ];
+}
+
+/**
+ * The same for a peer whatever the resource that asks for it: a session that was the mesh's and becomes a reflector's goes
+ * on.
+ */
+function peerName({ remote, address }: PeerIntent, family: Family): string {
+  return 'node' in remote ? `node.${remote.node}.v${family}` : `peer.${remote.resource}.${address}`;
+}
+
+function timers({ restartTime, keepaliveTime }: PeerIntent): Partial<PeerInput> {
+  return {
+    ...(restartTime === undefined
+      ? {}
+      : { gracefulRestartSeconds: Math.min(restartTime, MAX_RESTART_SECONDS) }),
+    ...(keepaliveTime === undefined || keepaliveTime === 0
+      ? {}
+      : { keepaliveSeconds: Math.min(keepaliveTime, MAX_KEEPALIVE_SECONDS) }),
+  };
+}
+
+/** Blocks, addresses borrowed from blocks of others, and services, each at the normal priority. */
+function originated(
+  { family, aggregates, services, routePriority }: FamilyIntent,
+  { pools, workloads }: BgpdInputs,
+): NonNullable<BgpdConfigurationInput['originate']> {
+  const own = workloads.filter((address) => parseCidr(address)?.family === family);
+  const borrowed = own.filter(
+    (address) =>
+      !isInside(address, aggregates) &&
+      isInside(
+        address,
+        pools.map(({ spec }) => spec?.cidr ?? ''),
+      ),
+  );
+  const localPref = PRIORITY_BASE - routePriority;
+  return [...new Set([...aggregates, ...borrowed, ...services])].map((prefix) => ({ prefix, localPref }));
+}
+
+function isInside(prefix: string, networks: readonly string[]): boolean {
+  const inner = parseCidr(prefix);
+  const outer = networks.flatMap((text): Cidr[] => {
+    const network = parseCidr(text);
+    return network === undefined ? [] : [network];
+  });
+  return inner !== undefined && outer.some((network) => cidrCovers(network, inner));
+}
+
+function unsupportedSettings({ programClusterRoutes, ...spec }: BGPConfigurationSpec): string[] {
+  const isAsked = programClusterRoutes !== undefined && programClusterRoutes !== 'EnabledNoEncapOnly';
+  const peering = spec.localWorkloadPeeringIPV4 ?? spec.localWorkloadPeeringIPV6;
+  return [
+    ...(isAsked
+      ? [
+          `BGPConfiguration default: programClusterRoutes ${programClusterRoutes}: bgpd has the routes of all pools`,
+        ]
+      : []),
+    ...(peering === undefined
+      ? []
+      : [
+          `BGPConfiguration default: localWorkloadPeeringIPV4/6: no workload can reach port 179 of its node yet`,
+        ]),
+  ];
+}
+
+function unsupportedTunnels({ metadata: { name }, spec }: IPPool): string[] {
+  const modes = [
+    ['vxlanMode', spec?.vxlanMode],
+    ['ipipMode', spec?.ipipMode],
+  ] as const;
+  return modes
+    .filter(([, mode]) => mode !== undefined && mode !== 'Never')
+    .map(
+      ([field, mode]) =>
+        `IPPool ${name}: ${field} ${mode}: no tunnels are made yet, its blocks are announced by BGP and routed as they are`,
+    );
+}

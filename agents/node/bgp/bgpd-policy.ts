@@ -1,0 +1,140 @@
+// BGPFilters, pools, services and communities of an intent as bgpd's import and export policies: pure. bgpd decides by the
+// first rule that matches, so what Calico says in steps (filters, refusals, communities, permissions) is laid out in order.
+
+import type { FilterRule } from '../../../lib/model/bgp-types.ts';
+import { type Cidr, cidrCovers, familyBits, formatCidr, parseCidr } from '../../../lib/net/ip.ts';
+import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
+import { type FamilyIntent, type PeerIntent, PRIORITY_BASE } from './intent.ts';
+import { asNumber } from './node-table.ts';
+
+export type PolicyInput = NonNullable<NonNullable<BgpdConfigurationInput['peers']>[number]['exportPolicy']>;
+type RuleInput = PolicyInput['rules'][number];
+
+/** What no filter decides is accepted. */
+export function importPolicy(peer: PeerIntent, intent: FamilyIntent): PolicyInput {
+  return { rules: filterRules(peer, intent, 'imports'), otherwise: 'accept' };
+}
+
+/**
+ * What no filter decides is announced if it is this node's own, or a learned route of a pool or service. `passesOn`: this
+ * node may have learned routes that the peer can be told; where it cannot, one rule for all prefixes is enough.
+ */
+export function exportPolicy(peer: PeerIntent, intent: FamilyIntent, passesOn: boolean): PolicyInput {
+  const networks = passesOn ? [...new Set([...intent.services, ...intent.announced])].flatMap(parse) : [];
+  return {
+    rules: [
+      ...filterRules(peer, intent, 'exports'),
+      ...intent.refused.map((prefix): RuleInput => ({ prefix, operator: 'in', action: 'reject' })),
+      ...withCommunities({ source: 'local', action: 'accept' }, undefined, intent),
+      ...networks.flatMap((network) =>
+        withCommunities({ prefix: formatCidr(network), operator: 'in', action: 'accept' }, network, intent),
+      ),
+    ],
+    otherwise: 'reject',
+  };
+}
+
+/** Rules that can never hold here: a route of bgpd has no interface. In sentences. */
+export function filterProblems(intent: FamilyIntent): string[] {
+  return [...intent.filters]
+    .filter(([, { imports, exports }]) => [...imports, ...exports].some(needsInterface))
+    .map(([name]) => `BGPFilter ${name}: rules with interface never hold, as bgpd's routes have none`);
+}
+
+function needsInterface({ interface: pattern }: FilterRule): boolean {
+  return pattern !== undefined && pattern !== '';
+}
+
+/**
+ * The rule, and before it one for each network that communities are given to, the narrowest first: networks contain one
+ * another or are apart, so the narrowest one has the communities of all that contain it.
+ */
+function withCommunities(rule: RuleInput, within: Cidr | undefined, intent: FamilyIntent): RuleInput[] {
+  const given = intent.communities.flatMap(({ cidr, add }) =>
+    parse(cidr).map((network) => ({ network, add })),
+  );
+  const places = new Map<string, Cidr>();
+  for (const { network } of given) {
+    const place = within === undefined || cidrCovers(within, network) ? network : within;
+    if (place === network || cidrCovers(network, place)) places.set(formatCidr(place), place);
+  }
+  const special = [...places.values()]
+    .sort((a, b) => b.length - a.length)
+    .map((place): RuleInput => {
+      const add = given.filter(({ network }) => cidrCovers(network, place)).flatMap((entry) => entry.add);
+      return {
+        ...rule,
+        prefix: formatCidr(place),
+        operator: 'in',
+        set: { addCommunities: [...new Set(add)].sort() },
+      };
+    });
+  return [...special, rule];
+}
+
+function filterRules(peer: PeerIntent, intent: FamilyIntent, direction: 'imports' | 'exports'): RuleInput[] {
+  const isWanted = ({ peerType }: FilterRule): boolean =>
+    peerType === undefined || (peerType === 'iBGP') === peer.isSameAs;
+  return peer.filters
+    .flatMap((name) => intent.filters.get(name)?.[direction] ?? [])
+    .filter((rule) => isWanted(rule) && !needsInterface(rule))
+    .flatMap(ruleOf);
+}
+
+function ruleOf(rule: FilterRule): RuleInput[] {
+  const base: RuleInput = {
+    ...(rule.source === 'RemotePeers' ? { source: 'peer' } : {}),
+    ...(rule.communities === undefined ? {} : { community: rule.communities.values[0] }),
+    ...(rule.asPathPrefix === undefined || rule.asPathPrefix.length === 0
+      ? {}
+      : { asPathPrefix: rule.asPathPrefix.flatMap((asn) => asNumber(asn) ?? []) }),
+    ...(rule.priority === undefined ? {} : { localPref: PRIORITY_BASE - rule.priority }),
+    action: rule.action === 'Accept' ? 'accept' : 'reject',
+    ...actionsOf(rule),
+  };
+  return prefixConditions(rule).map((condition) => ({ ...base, ...condition }));
+}
+
+type PrefixCondition = Pick<RuleInput, 'prefix' | 'operator' | 'minLength' | 'maxLength'>;
+
+/** One condition, or several of which one must hold. */
+function prefixConditions({ cidr, matchOperator, prefixLength }: FilterRule): PrefixCondition[] {
+  const [network] = parse(cidr ?? '');
+  if (network === undefined || matchOperator === undefined) return [{}];
+  const prefix = formatCidr(network);
+  const operator = OPERATORS[matchOperator];
+  if (prefixLength === undefined) return [{ prefix, operator }];
+  const minLength = Math.max(prefixLength.min ?? 0, network.length);
+  const maxLength = Math.min(prefixLength.max ?? familyBits(network.family), familyBits(network.family));
+  if (matchOperator !== 'NotIn') return [{ prefix, operator, minLength, maxLength }];
+  return [
+    { prefix, operator },
+    ...(minLength > 0 ? [{ maxLength: minLength - 1 }] : []),
+    ...(maxLength < familyBits(network.family) ? [{ minLength: maxLength + 1 }] : []),
+  ];
+}
+
+const OPERATORS = { Equal: 'equal', NotEqual: 'notEqual', In: 'in', NotIn: 'notIn' } as const;
+
+/** Operations in order: of two priorities the last one counts, and what is prepended later stands further in front. */
+function actionsOf({ operations = [] }: FilterRule): Pick<RuleInput, 'set'> {
+  if (operations.length === 0) return {};
+  const priority = operations.findLast(({ setPriority }) => setPriority !== undefined)?.setPriority?.value;
+  const addCommunities = operations.flatMap(({ addCommunity }) => addCommunity?.value ?? []);
+  const prependAsns = operations
+    .toReversed()
+    .flatMap(({ prependASPath }) => prependASPath?.prefix ?? [])
+    .flatMap((asn) => asNumber(asn) ?? []);
+  return {
+    set: {
+      ...(priority === undefined ? {} : { localPref: PRIORITY_BASE - priority }),
+      ...(addCommunities.length === 0 ? {} : { addCommunities }),
+      ...(prependAsns.length === 0 ? {} : { prependAsns }),
+    },
+  };
+}
+
+function parse(text: string): Cidr[] {
+  const network = parseCidr(text);
+  return network === undefined ? [] : [network];
+}

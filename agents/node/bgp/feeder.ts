@@ -1,0 +1,208 @@
+// Keeps bgpd's configuration true: collects what it is made of from the syncers and the API, works it out anew after each
+// change (coalesced), and hands it over when it differs, old peers with it until new ones have taken over.
+
+import { decodeStored } from '../../../lib/datastore/stored-form.ts';
+import type { SyncerUpdate } from '../../../lib/datastore/syncer-contract.ts';
+import type { EventSink } from '../../../lib/events/event.ts';
+import type { Logger } from '../../../lib/logging/logger.ts';
+import type { BGPConfiguration, BGPFilter, BGPPeer } from '../../../lib/model/bgp-types.ts';
+import type { CalicoNode, IPPool, WorkloadEndpoint } from '../../../lib/model/endpoint-types.ts';
+import { parseIpamKey } from '../../../lib/model/ipam-keys.ts';
+import { isSameJson } from '../../../lib/model/json-equality.ts';
+import { parseResourceKey } from '../../../lib/model/keys.ts';
+import type { Resource } from '../../../lib/model/metadata.ts';
+import { canonicalCidr } from '../../../lib/net/ip.ts';
+import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdLink } from '../bgpd-link.ts';
+import { bgpdConfiguration } from './bgpd-configuration.ts';
+import { type BgpResources, expandBgp } from './expand.ts';
+import { Handover } from './handover.ts';
+import { localPeers } from './local-peers.ts';
+import type { Passwords } from './secrets.ts';
+import type { ServiceSource } from './service-source.ts';
+import { announcesServices } from './services.ts';
+
+const KINDS = new Set(['Node', 'BGPConfiguration', 'BGPPeer', 'BGPFilter', 'IPPool', 'WorkloadEndpoint']);
+/** Changes within so long are one. */
+const COALESCE_MS = 5;
+
+export interface FeederOptions {
+  readonly node: string;
+  readonly bgpd: BgpdLink;
+  readonly passwords: Pick<Passwords, 'fileOf' | 'want' | 'sweep'>;
+  /** Undefined: no API to read services from. */
+  readonly services: ServiceSource | undefined;
+  /** As CALICO_ROUTER_ID: `hash`, an IPv4 address, or undefined. */
+  readonly routerId: string | undefined;
+  /** How long peers that leave are kept for those that come. */
+  readonly handoverMs: number;
+  readonly events: EventSink;
+  readonly logger: Logger;
+}
+
+interface Block {
+  readonly cidr: string;
+  readonly isConfirmed: boolean;
+}
+
+export class BgpFeeder {
+  readonly #options: FeederOptions;
+  readonly #resources = new Map<string, Resource>();
+  readonly #blocks = new Map<string, Block>();
+  readonly #handover: Handover;
+  #wanted: BgpdConfigurationInput | undefined;
+  #said: ReadonlySet<string> = new Set();
+  #timer: NodeJS.Timeout | undefined;
+  #isInSync = false;
+  #isLocked = false;
+
+  constructor(options: FeederOptions) {
+    this.#options = options;
+    const { bgpd, events, logger, handoverMs } = options;
+    this.#handover = new Handover({ bgpd, events, logger, patienceMs: handoverMs });
+  }
+
+  /** Before everything has been read once a partial mesh would end sessions. */
+  onInSync(): void {
+    this.#isInSync = true;
+    this.onChange();
+  }
+
+  /** While locked, bgpd keeps the configuration that it has. */
+  setLocked(isLocked: boolean): void {
+    if (isLocked === this.#isLocked) return;
+    this.#isLocked = isLocked;
+    if (!isLocked) this.onChange();
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#handover.stop();
+  }
+
+  onResources(updates: readonly SyncerUpdate[]): void {
+    for (const { key, kv } of updates) {
+      const ref = parseResourceKey(key);
+      if (ref === undefined || !KINDS.has(ref.kind)) continue;
+      const resource = kv === undefined ? undefined : decodeStored(ref.kind, kv.value, kv.modRevision);
+      const isForeign =
+        ref.kind === 'WorkloadEndpoint' &&
+        (resource as WorkloadEndpoint | undefined)?.spec?.node !== this.#options.node;
+      if (resource === undefined || isForeign) this.#resources.delete(key);
+      else this.#resources.set(key, resource);
+      this.onChange();
+    }
+  }
+
+  onAffinities(updates: readonly SyncerUpdate[]): void {
+    for (const { key, kv } of updates) {
+      const parsed = parseIpamKey(key);
+      if (parsed?.type !== 'BlockAffinity') continue;
+      const state = kv === undefined ? undefined : affinityState(kv.value);
+      if (state === undefined || state === 'pending') this.#blocks.delete(key);
+      else this.#blocks.set(key, { cidr: parsed.cidr, isConfirmed: state === 'confirmed' });
+      this.onChange();
+    }
+  }
+
+  /** Confirmed blocks of this node. */
+  get blocks(): readonly string[] {
+    return [...this.#blocks.values()].filter(({ isConfirmed }) => isConfirmed).map(({ cidr }) => cidr);
+  }
+
+  /** What leaving peers are kept for; undefined: none are. */
+  get handover(): string | undefined {
+    return this.#handover.waitingFor;
+  }
+
+  /** Something that the configuration is made of is different. */
+  onChange(): void {
+    if (!this.#isInSync || this.#isLocked || this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (!this.#isLocked) this.#feed();
+    }, COALESCE_MS);
+  }
+
+  #feed(): void {
+    const { passwords } = this.#options;
+    const resources = this.#gather();
+    if (resources === undefined) return;
+    const cluster = resources.configurations.find(({ metadata }) => metadata.name === 'default')?.spec ?? {};
+    const intent = expandBgp(resources);
+    if (intent === undefined) return;
+    passwords.want([...intent[4].peers, ...intent[6].peers].flatMap(({ password }) => password ?? []));
+    const { configuration, unsupported } = bgpdConfiguration({
+      intent,
+      configuration: cluster,
+      pools: resources.pools,
+      workloads: this.#workloads()
+        .flatMap(({ spec }) => spec?.ipNetworks ?? [])
+        .flatMap((text) => canonicalCidr(text) ?? [])
+        .sort(),
+      passwordFile: (secret) => passwords.fileOf(secret),
+    });
+    this.#say(unsupported);
+    if (configuration === undefined || isSameJson(configuration, this.#wanted)) return;
+    this.#wanted = configuration;
+    const nodes = new Set(resources.nodes.map(({ metadata }) => metadata.name));
+    this.#handover.change(configuration, (peer) => isOfCluster(peer, nodes));
+    const files = (configuration.peers ?? []).flatMap(({ passwordFile }) => passwordFile ?? []);
+    void passwords.sweep(new Set(files)).catch((error: unknown) => {
+      this.#options.logger.warn('old passwords were not removed', { error });
+    });
+  }
+
+  /** Undefined while services are wanted and not known: what was announced stays. */
+  #gather(): BgpResources | undefined {
+    const { node, services, routerId } = this.#options;
+    const configurations = this.#ofKind<BGPConfiguration>('BGPConfiguration');
+    const cluster = configurations.find(({ metadata }) => metadata.name === 'default')?.spec ?? {};
+    services?.setWanted(announcesServices(cluster));
+    if (services !== undefined && announcesServices(cluster) && !services.isSynced) return undefined;
+    const peers = this.#ofKind<BGPPeer>('BGPPeer');
+    return {
+      node,
+      nodes: this.#ofKind<CalicoNode>('Node'),
+      configurations,
+      peers,
+      filters: this.#ofKind<BGPFilter>('BGPFilter'),
+      pools: this.#ofKind<IPPool>('IPPool'),
+      blocks: [...this.#blocks.values()].sort((a, b) => (a.cidr < b.cidr ? -1 : 1)),
+      services: services?.services ?? [],
+      endpointSlices: services?.endpointSlices ?? [],
+      localPeers: localPeers(peers, this.#workloads()),
+      routerId,
+    };
+  }
+
+  #ofKind<R extends Resource>(kind: string): R[] {
+    return [...this.#resources.values()].filter((resource): resource is R => resource.kind === kind);
+  }
+
+  #workloads(): WorkloadEndpoint[] {
+    return this.#ofKind<WorkloadEndpoint>('WorkloadEndpoint');
+  }
+
+  #say(unsupported: readonly string[]): void {
+    for (const sentence of unsupported)
+      if (!this.#said.has(sentence)) this.#options.logger.warn('not supported', { what: sentence });
+    this.#said = new Set(unsupported);
+  }
+}
+
+/** Whether a peer of bgpd's is a node that is still there; of others nobody but their resource says so. */
+function isOfCluster(peer: string, nodes: ReadonlySet<string>): boolean {
+  const node = /^node\.(.+)\.v[46]$/.exec(peer)?.[1];
+  return node === undefined || nodes.has(node);
+}
+
+/** `pending`, `confirmed` or `pendingDeletion`; none counts as confirmed (data of old versions). */
+function affinityState(value: string): string | undefined {
+  try {
+    const { state } = (value === '' ? {} : JSON.parse(value)) as { state?: string };
+    return state === undefined || state === '' ? 'confirmed' : state;
+  } catch {
+    return undefined;
+  }
+}
