@@ -14,6 +14,7 @@ import type {
 } from '../../lib/protocol/bgpd.ts';
 import { needsNewSpeaker, parseConfiguration, type SpeakerConfig, speakerConfig } from './config.ts';
 import { ControlServer } from './control/control-server.ts';
+import { historyView } from './control/history-view.ts';
 import { type SavedConfiguration, StateDir } from './control/state-dir.ts';
 import { peerStatus, ribView } from './control/views.ts';
 import { CeaseSubcode } from './packet/iana.ts';
@@ -127,7 +128,9 @@ export class Daemon {
     }
   }
 
-  #handleRouting(request: Extract<Answered, { type: 'rib' | 'reset' | 'refresh' }>): BgpdResponse {
+  #handleRouting(
+    request: Extract<Answered, { type: 'rib' | 'history' | 'reset' | 'refresh' }>,
+  ): BgpdResponse {
     const speaker = this.#speaker;
     if (speaker === undefined) {
       return { type: 'error', code: 'notConfigured', message: 'bgpd has no configuration yet' };
@@ -136,6 +139,9 @@ export class Daemon {
     const peer = speaker.peer(request.peer);
     if (peer === undefined)
       return { type: 'error', code: 'unknownPeer', message: `no peer is named ${request.peer}` };
+    if (request.type === 'history') {
+      return { type: 'history', history: historyView(peer.name, peer.history, request.raw) };
+    }
     if (request.type === 'reset') peer.reset(CeaseSubcode.administrativeReset);
     else if (!peer.requestRefresh()) {
       return {
@@ -252,7 +258,7 @@ export class Daemon {
         restarting: false,
         peers: [],
         kernel: { installed: 0, failed: [] },
-        counters: { unknownSource: 0, destinations: 0, eventsLost },
+        counters: { unknownSource: 0, refused: {}, destinations: 0, eventsLost },
       };
     }
     return {
@@ -264,6 +270,7 @@ export class Daemon {
       kernel: { installed: speaker.kernel.installed, failed: speaker.kernel.failures },
       counters: {
         unknownSource: speaker.listener.refused.unknownAddress ?? 0,
+        refused: speaker.listener.refused,
         destinations: speaker.rib.size,
         eventsLost,
       },

@@ -8,6 +8,7 @@ import {
   type BgpdConfigurationInput,
   type BgpdEvent,
   type BgpdFieldError,
+  type BgpdHistory,
   type BgpdRequestInput,
   type BgpdResponse,
   type BgpdStatus,
@@ -168,6 +169,12 @@ export class BgpdClient {
   async actOnPeer(type: 'reset' | 'refresh', peer: string): Promise<void> {
     const answer = await this.request({ type, peer });
     if (answer.type !== 'acknowledged') throw unexpected(answer);
+  }
+
+  async history(peer: string, raw = false): Promise<BgpdHistory> {
+    const answer = await this.request({ type: 'history', peer, raw });
+    if (answer.type !== 'history') throw unexpected(answer);
+    return answer.history;
   }
 
   /** Asks the process to end: for good, or for a graceful restart. */

@@ -313,6 +313,8 @@ export const bgpdRequestSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('events'), id, afterSeq: z.number().int().min(0).default(0) }),
   /** Ends the session with Cease, administrative reset, and starts it again. */
   z.strictObject({ type: z.literal('reset'), id, peer: z.string() }),
+  /** What has happened to the sessions with the peer; `raw` with the octets of its malformed messages. */
+  z.strictObject({ type: z.literal('history'), id, peer: z.string(), raw: z.boolean().default(false) }),
   /** Asks the peer for its routes again (RFC 2918). */
   z.strictObject({ type: z.literal('refresh'), id, peer: z.string() }),
   /** Leaves: peers drop our routes, the kernel's are withdrawn. As SIGTERM does. */
@@ -329,25 +331,83 @@ export interface BgpdFieldError {
   readonly message: string;
 }
 
+export type BgpdSessionState = 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenConfirm' | 'Established';
+
+/** Why a session is down or ended. */
+export interface BgpdReason {
+  /** Whose NOTIFICATION it is; `local` where there was none. */
+  readonly direction: 'sent' | 'received' | 'local';
+  /** Numbers of the NOTIFICATION (RFC 4271 §4.5); of a hard reset those that it wraps. */
+  readonly code?: number;
+  readonly subcode?: number;
+  /** `Cease: administrative shutdown`, or of a local cause a word like `refused`. */
+  readonly name: string;
+  /** What the operator of the other side says (RFC 9003). */
+  readonly text?: string;
+  /** Data of the NOTIFICATION. */
+  readonly hex?: string;
+  /** Plain words, and a command or check that comes next. */
+  readonly sentence: string;
+  readonly next: string;
+}
+
+export type BgpdHistoryEntry = { readonly seq: number; readonly time: string } & (
+  | { readonly kind: 'state'; readonly from: BgpdSessionState; readonly to: BgpdSessionState }
+  /** The same `count` times in a row, the last time at `lastTime`. */
+  | {
+      readonly kind: 'reason';
+      readonly reason: BgpdReason;
+      readonly count: number;
+      readonly lastTime: string;
+    }
+);
+
+export interface BgpdHistory {
+  readonly peer: string;
+  /** Oldest first: the last 50 transitions and the last 50 reasons. */
+  readonly entries: readonly BgpdHistoryEntry[];
+  /** The last five malformed messages; `hex` from the header on, where it was asked for. */
+  readonly malformed: readonly { readonly time: string; readonly reason: string; readonly hex?: string }[];
+}
+
 export interface BgpdPeerStatus {
   readonly name: string;
   readonly address: string;
   readonly asn: number;
-  readonly state: 'Idle' | 'Connect' | 'Active' | 'OpenSent' | 'OpenConfirm' | 'Established';
+  readonly description?: string;
+  /** Name of the dynamic range that the peer has come from. */
+  readonly dynamic?: string;
+  readonly enabled: boolean;
+  readonly state: BgpdSessionState;
   /** RFC 3339: when this state began. */
   readonly since: string;
   readonly passive: boolean;
   readonly md5: boolean;
+  /** Hops that the peer may be away (RFC 5082). */
+  readonly ttlSecurity?: number;
+  /** Why there is no session. */
+  readonly why?: BgpdReason;
   /** Set while Established. */
   readonly session?: {
     readonly localAddress: string;
     readonly routerId: string;
     readonly holdTimeSeconds: number;
+    readonly keepaliveSeconds: number;
     readonly families: readonly string[];
     readonly gracefulRestart: boolean;
     readonly fourOctetAs: boolean;
     readonly extendedMessage: boolean;
     readonly routeRefresh: boolean;
+    readonly enhancedRefresh: boolean;
+    readonly extendedNextHop: boolean;
+    /** Families with several paths of a prefix (RFC 7911), by direction. */
+    readonly addPaths: { readonly receive: readonly string[]; readonly send: readonly string[] };
+    /** Our role (RFC 9234). */
+    readonly role?: string;
+    /** In words, as each side offered them. */
+    readonly capabilities: { readonly ours: readonly string[]; readonly theirs: readonly string[] };
+    /** Octets that wait in this process, and those that the peer has not acknowledged where the kernel tells. */
+    readonly queue: { readonly unsent: number; readonly unacknowledged?: number };
     /** Whether the peer has said the End-of-RIB of every family. */
     readonly endOfRib: boolean;
   };
@@ -385,6 +445,8 @@ export interface BgpdStatus {
   };
   readonly counters: {
     readonly unknownSource: number;
+    /** Connections refused at once, by reason; those of unknown sources are among them. */
+    readonly refused: Readonly<Record<string, number>>;
     readonly destinations: number;
     readonly eventsLost: number;
   };
@@ -437,6 +499,7 @@ export type BgpdResponse = { readonly id?: string | number | undefined } & (
   | { readonly type: 'refused'; readonly number: number; readonly errors: readonly BgpdFieldError[] }
   | { readonly type: 'status'; readonly status: BgpdStatus }
   | { readonly type: 'rib'; readonly destinations: readonly BgpdDestination[]; readonly total: number }
+  | { readonly type: 'history'; readonly history: BgpdHistory }
   | { readonly type: 'event'; readonly event: BgpdEvent }
   /** Events that were overwritten before they could be sent. */
   | { readonly type: 'eventsLost'; readonly count: number }

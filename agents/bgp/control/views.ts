@@ -2,16 +2,18 @@
 
 import { formatCidr, formatIp, parseCidr } from '../../../lib/net/ip.ts';
 import type { BgpdDestination, BgpdPath, BgpdPeerStatus } from '../../../lib/protocol/bgpd.ts';
+import type { NegotiatedSession } from '../fsm/negotiate.ts';
 import { formatAsPath } from '../packet/attributes/as-path.ts';
-import { ADDRESS_FAMILIES, type AddressFamily } from '../packet/iana.ts';
+import { ADDRESS_FAMILIES, type AddressFamily, roleName } from '../packet/iana.ts';
 import type { Verdict } from '../rib/decision.ts';
 import type { Destination } from '../rib/loc-rib.ts';
 import { type Path, prefixKey } from '../rib/path.ts';
 import type { PeerSession } from '../session/peer-session.ts';
 import type { Speaker } from '../speaker.ts';
+import { describeCapability } from './capability-view.ts';
 
 export function peerStatus(speaker: Speaker, peer: PeerSession): BgpdPeerStatus {
-  const { config, session } = peer;
+  const { config, session, why } = peer;
   const { state, since, flaps, lastError, messages } = peer.status;
   const adjRibIn = speaker.rib.adjRibIn(peer.name);
   const adjRibOut = speaker.rib.adjRibOut(peer.name);
@@ -22,26 +24,17 @@ export function peerStatus(speaker: Speaker, peer: PeerSession): BgpdPeerStatus 
   return {
     name: peer.name,
     address: config.addressText,
-    asn: config.asn,
+    asn: session?.peerAsn ?? config.asn,
+    ...(config.description === undefined ? {} : { description: config.description }),
+    ...(config.dynamic === undefined ? {} : { dynamic: config.dynamic }),
+    enabled: config.enabled,
     state,
     since: since.toISOString(),
     passive: config.passive,
     md5: config.password !== undefined,
-    ...(session === undefined
-      ? {}
-      : {
-          session: {
-            localAddress: peer.localAddress ?? '',
-            routerId: identifierText(session.peerIdentifier),
-            holdTimeSeconds: session.holdTimeSeconds,
-            families: [...session.context.families],
-            gracefulRestart: session.gracefulRestart !== undefined,
-            fourOctetAs: session.context.fourOctetAs,
-            extendedMessage: session.context.maxMessageLength > 4096,
-            routeRefresh: session.routeRefresh,
-            endOfRib: speaker.hasEndOfRib(peer.name),
-          },
-        }),
+    ...(config.ttlSecurity === undefined ? {} : { ttlSecurity: config.ttlSecurity }),
+    ...(why === undefined ? {} : { why }),
+    ...(session === undefined ? {} : { session: sessionView(speaker, peer, session) }),
     prefixes: {
       received: sum((family) => adjRibIn?.size(family) ?? 0),
       accepted,
@@ -53,6 +46,36 @@ export function peerStatus(speaker: Speaker, peer: PeerSession): BgpdPeerStatus 
     ...(lastError === undefined
       ? {}
       : { lastError: { time: lastError.time.toISOString(), reason: lastError.reason } }),
+  };
+}
+
+function sessionView(
+  speaker: Speaker,
+  peer: PeerSession,
+  session: NegotiatedSession,
+): NonNullable<BgpdPeerStatus['session']> {
+  const { context, capabilities, role } = session;
+  const { unsent = 0, kernel } = peer.queue ?? {};
+  return {
+    localAddress: peer.localAddress ?? '',
+    routerId: identifierText(session.peerIdentifier),
+    holdTimeSeconds: session.holdTimeSeconds,
+    keepaliveSeconds: session.keepaliveSeconds,
+    families: [...context.families],
+    gracefulRestart: session.gracefulRestart !== undefined,
+    fourOctetAs: context.fourOctetAs,
+    extendedMessage: context.maxMessageLength > 4096,
+    routeRefresh: session.routeRefresh,
+    enhancedRefresh: context.enhancedRefresh,
+    extendedNextHop: context.extendedNextHop,
+    addPaths: { receive: [...context.addPathReceive], send: [...context.addPathSend] },
+    ...(role === undefined ? {} : { role: roleName(role) }),
+    capabilities: {
+      ours: capabilities.ours.map(describeCapability),
+      theirs: capabilities.theirs.map(describeCapability),
+    },
+    queue: { unsent, ...(kernel === undefined ? {} : { unacknowledged: kernel }) },
+    endOfRib: speaker.hasEndOfRib(peer.name),
   };
 }
 

@@ -14,6 +14,7 @@ import {
   familyOf,
   OpenSubcode,
   Role,
+  roleName,
 } from '../packet/iana.ts';
 import { type OpenMessage, openAsn, openMessage } from '../packet/open.ts';
 
@@ -206,10 +207,6 @@ function refusedRole(local: LocalSession, open: OpenMessage): Negotiation | unde
 /** Roles are between different ASes only. */
 function roleOf(local: LocalSession, peerAsn: number): number | undefined {
   return local.asn === peerAsn || local.withoutCapabilities ? undefined : local.role;
-}
-
-function roleName(role: number): string {
-  return Object.entries(Role).find(([, number]) => number === role)?.[0] ?? String(role);
 }
 
 function agree(local: LocalSession, open: OpenMessage): NegotiatedSession {

@@ -33,6 +33,11 @@ export const CapabilityCode = {
 /** What the sender is to its neighbour (RFC 9234 §4.1). */
 export const Role = { provider: 0, routeServer: 1, routeServerClient: 2, customer: 3, peer: 4 } as const;
 
+/** `customer`; a number that is not assigned stays one. */
+export function roleName(role: number): string {
+  return Object.entries(Role).find(([, number]) => number === role)?.[0] ?? String(role);
+}
+
 export const AttributeCode = {
   origin: 1,
   asPath: 2,
