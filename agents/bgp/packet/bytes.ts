@@ -3,6 +3,11 @@
 /** What a read past the end means depends on the place: the caller says which error it is. */
 export type ShortRead = () => Error;
 
+/** A copy that shares no memory; `slice` of a Buffer would be a view, and keep a whole read of the socket alive. */
+export function copyOf(octets: Uint8Array, start = 0, end = octets.length): Uint8Array {
+  return new Uint8Array(octets.subarray(start, end));
+}
+
 /** Reads forward over octets that it neither copies nor changes; `bytes` and `rest` hand out copies. */
 export class ByteReader {
   readonly #octets: Uint8Array;
@@ -43,7 +48,7 @@ export class ByteReader {
 
   bytes(count: number): Uint8Array {
     const start = this.#advance(count);
-    return this.#octets.slice(start, start + count);
+    return copyOf(this.#octets, start, start + count);
   }
 
   rest(): Uint8Array {

@@ -1,7 +1,7 @@
 // ROUTE-REFRESH message (RFC 2918 §3; beginning and end of a refresh, RFC 7313 §3.2, §5). Longer bodies carry ORF entries
 // (RFC 5291 §4), which bgpd never offered: kept as they are, and ignored.
 
-import { ByteReader, ByteWriter } from './bytes.ts';
+import { ByteReader, ByteWriter, copyOf } from './bytes.ts';
 import type { CodecContext } from './context.ts';
 import { badLength, DecodeError, notification } from './errors.ts';
 import { HEADER_LENGTH } from './header.ts';
@@ -41,7 +41,7 @@ export function encodeRouteRefresh({ afi, subtype, safi, orf }: RouteRefreshMess
 function wrongLength(octets: Uint8Array, context: CodecContext): DecodeError {
   if (!context.enhancedRefresh) return badLength(octets.length, 'ROUTE-REFRESH cut short');
   return new DecodeError(
-    notification(ErrorCode.routeRefresh, RouteRefreshSubcode.invalidMessageLength, octets.slice()),
+    notification(ErrorCode.routeRefresh, RouteRefreshSubcode.invalidMessageLength, copyOf(octets)),
     'ROUTE-REFRESH of a wrong length',
   );
 }

@@ -1,7 +1,7 @@
 // The path attribute list of an UPDATE (RFC 4271 §4.3, §6.3 as revised by RFC 7606). Form only: what must be there, and
 // what peers may not send, is judged in ../validate.ts.
 
-import { ByteReader } from '../bytes.ts';
+import { ByteReader, copyOf } from '../bytes.ts';
 import type { CodecContext } from '../context.ts';
 import { AttributeError, lengthError, type UpdateFault, updateError } from '../errors.ts';
 import { AS_TRANS, AttributeCode, AttributeFlag, UpdateSubcode } from '../iana.ts';
@@ -84,7 +84,7 @@ class AttributeList {
       length,
       (name === undefined ? undefined : ATTRIBUTES[name].short) ?? lengthError,
     );
-    const header: Header = { code, flags, octets: () => this.#list.slice(start, end) };
+    const header: Header = { code, flags, octets: () => copyOf(this.#list, start, end) };
     if (this.#seen.has(code)) {
       this.#repeated(header);
       return;

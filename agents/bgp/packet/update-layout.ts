@@ -1,0 +1,99 @@
+// Where things stand in an UPDATE, without decoding them (RFC 4271 §4.3): for messages as almost all are, so that what they
+// share with earlier ones need not be decoded again. Whatever is unusual is left to the decoder, which also judges it.
+
+import type { AddressFamily } from './iana.ts';
+import { AttributeCode, AttributeFlag, familyOf } from './iana.ts';
+
+/** Offsets into the message, ends behind the last octet. */
+export interface UpdateLayout {
+  readonly withdrawn: number;
+  readonly withdrawnEnd: number;
+  readonly attributes: number;
+  /** The end of the attributes is where the NLRI field begins. */
+  readonly attributesEnd: number;
+  readonly end: number;
+  /** MP_REACH_NLRI, MP_UNREACH_NLRI: the whole attribute, and inside it the NLRI up to its end. */
+  readonly reach: MultiprotocolLayout | undefined;
+  readonly unreach: MultiprotocolLayout | undefined;
+}
+
+export interface MultiprotocolLayout {
+  readonly family: AddressFamily;
+  readonly start: number;
+  readonly nlri: number;
+  readonly end: number;
+}
+
+const HEADER_OCTETS = 19;
+
+/** Undefined: unusual or malformed, whatever it is. `octets`: the whole message. */
+export function updateLayout(octets: Uint8Array): UpdateLayout | undefined {
+  const end = octets.length;
+  const withdrawn = HEADER_OCTETS + 2;
+  if (end < withdrawn + 2) return undefined;
+  const withdrawnEnd = withdrawn + u16(octets, HEADER_OCTETS);
+  const attributes = withdrawnEnd + 2;
+  if (attributes > end) return undefined;
+  const attributesEnd = attributes + u16(octets, withdrawnEnd);
+  if (attributesEnd > end) return undefined;
+  let reach: MultiprotocolLayout | undefined;
+  let unreach: MultiprotocolLayout | undefined;
+  for (let at = attributes; at < attributesEnd; ) {
+    const isLong = ((octets[at] ?? 0) & AttributeFlag.extendedLength) !== 0;
+    const value = at + (isLong ? 4 : 3);
+    if (value > attributesEnd) return undefined;
+    const valueEnd = value + (isLong ? u16(octets, at + 2) : (octets[at + 2] ?? 0));
+    if (valueEnd > attributesEnd) return undefined;
+    const code = octets[at + 1];
+    if (code === AttributeCode.mpReachNlri) {
+      if (reach !== undefined) return undefined;
+      reach = multiprotocol(octets, at, value, valueEnd, true);
+      if (reach === undefined) return undefined;
+    } else if (code === AttributeCode.mpUnreachNlri) {
+      if (unreach !== undefined) return undefined;
+      unreach = multiprotocol(octets, at, value, valueEnd, false);
+      if (unreach === undefined) return undefined;
+    }
+    at = valueEnd;
+  }
+  return { withdrawn, withdrawnEnd, attributes, attributesEnd, end, reach, unreach };
+}
+
+function multiprotocol(
+  octets: Uint8Array,
+  start: number,
+  value: number,
+  end: number,
+  isReach: boolean,
+): MultiprotocolLayout | undefined {
+  const flags = (octets[start] ?? 0) & (AttributeFlag.optional | AttributeFlag.transitive);
+  if (flags !== AttributeFlag.optional || value + 3 > end) return undefined;
+  const family = familyOf(u16(octets, value), octets[value + 2] ?? 0);
+  if (family === undefined) return undefined;
+  // Length of the next hop, the next hop, one reserved octet (RFC 4760 §3).
+  const nlri = isReach ? value + 5 + (octets[value + 3] ?? 0) : value + 3;
+  return nlri > end ? undefined : { family, start, nlri, end };
+}
+
+/** Whether the field is nothing but whole prefixes of the family's lengths. */
+export function isPrefixField(
+  octets: Uint8Array,
+  start: number,
+  end: number,
+  bits: number,
+  hasPathIds: boolean,
+): boolean {
+  const before = hasPathIds ? 4 : 0;
+  let at = start;
+  while (at < end) {
+    at += before;
+    const length = octets[at] ?? 255;
+    if (at >= end || length > bits) return false;
+    at += 1 + ((length + 7) >>> 3);
+  }
+  return at === end;
+}
+
+function u16(octets: Uint8Array, at: number): number {
+  return ((octets[at] ?? 0) << 8) | (octets[at + 1] ?? 0);
+}
