@@ -12,7 +12,14 @@ import {
 import { ETCD_SETTINGS } from '../lib/datastore/etcd/settings.ts';
 
 /** What the elected controller can run. */
-export const CONTROLLER_NAMES = ['namespaces', 'scheduler', 'nodes', 'kubernetes', 'gc'] as const;
+export const CONTROLLER_NAMES = [
+  'namespaces',
+  'scheduler',
+  'nodes',
+  'kubernetes',
+  'endpoints',
+  'gc',
+] as const;
 export type ControllerName = (typeof CONTROLLER_NAMES)[number];
 
 const CERTIFICATES = certificateSettings('API', {

@@ -15,6 +15,7 @@ import { type Startable, StopStack } from '../lib/lifecycle/startable.ts';
 import type { Logger } from '../lib/logging/logger.ts';
 import { Api } from './api/api.ts';
 import type { ControllerName, ControllerSettings } from './config.ts';
+import { EndpointSlices } from './endpoints/endpoint-slices.ts';
 import { FencedDatastore } from './fenced-datastore.ts';
 import { GarbageCollector } from './gc/gc.ts';
 import { LeaderElection } from './leader-election.ts';
@@ -234,6 +235,8 @@ export class Controller implements Startable {
           logger,
         });
       }
+      case 'endpoints':
+        return new EndpointSlices({ client, logger });
       case 'gc':
         return new GarbageCollector({
           client,

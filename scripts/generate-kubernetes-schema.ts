@@ -11,8 +11,11 @@ const ROOTS = [
   'api.core.v1.Pod',
   'api.core.v1.ServiceAccount',
   'api.core.v1.ConfigMap',
+  'api.core.v1.Secret',
+  'api.core.v1.Service',
   'api.core.v1.Event',
   'api.core.v1.Binding',
+  'api.discovery.v1.EndpointSlice',
   'api.networking.v1.NetworkPolicy',
   'api.coordination.v1.Lease',
   'api.policy.v1.Eviction',
@@ -36,6 +39,7 @@ const INLINED: Readonly<Record<string, readonly string[]>> = {
 };
 const FILES: Readonly<Record<string, string>> = {
   'api.core.v1': 'api/core/v1',
+  'api.discovery.v1': 'api/discovery/v1',
   'api.networking.v1': 'api/networking/v1',
   'api.coordination.v1': 'api/coordination/v1',
   'api.policy.v1': 'api/policy/v1',

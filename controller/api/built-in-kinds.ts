@@ -5,7 +5,7 @@ import { isSameJson } from '../../lib/model/json-equality.ts';
 import type { Namespace, ServiceAccount } from '../../lib/model/kubernetes-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import type { StatusCause } from './api-error.ts';
-import type { ApiKind, Column } from './api-kind.ts';
+import type { ApiKind, Column, KindRules } from './api-kind.ts';
 import {
   configMapColumns,
   eventColumns,
@@ -14,12 +14,16 @@ import {
   networkPolicyColumns,
   nodeColumns,
   podColumns,
+  secretColumns,
   serviceAccountColumns,
 } from './columns.ts';
 import { forbiddenValue, validateMetadata } from './names.ts';
 import { defaultNetworkPolicy, validateNetworkPolicy } from './network-policy-kind.ts';
 import { defaultPod, validatePod } from './pod-kind.ts';
 import { unknownSchemaFields } from './schema/schema.ts';
+import { defaultSecret, validateSecret } from './secret-kind.ts';
+import { endpointSliceColumns, serviceColumns } from './service-columns.ts';
+import { defaultService, SERVICE_RULES, validateEndpointSlice, validateService } from './service-kind.ts';
 
 /** Events are forgotten after an hour, as upstream's are. */
 const EVENT_TTL_SECONDS = 3600;
@@ -39,6 +43,7 @@ interface BuiltIn {
   readonly withDefaults?: (object: Resource) => Resource;
   readonly validate?: (object: Resource, previous: Resource | undefined) => StatusCause[];
   readonly ttlSeconds?: number;
+  readonly rules?: KindRules;
 }
 
 function builtIn(row: BuiltIn): ApiKind {
@@ -67,6 +72,7 @@ function builtIn(row: BuiltIn): ApiKind {
     toStored: (object) => object,
     fromStored: (object) => object,
     ...(row.ttlSeconds === undefined ? {} : { ttlSeconds: row.ttlSeconds }),
+    ...(row.rules === undefined ? {} : { rules: row.rules }),
   };
 }
 
@@ -168,6 +174,30 @@ export function builtInKinds(): ApiKind[] {
     }),
     builtIn({
       group: '',
+      kind: 'Secret',
+      namespaced: true,
+      selectableFields: ['type'],
+      columns: secretColumns,
+      schema: 'api.core.v1.Secret',
+      withDefaults: defaultSecret,
+      validate: validateSecret,
+    }),
+    builtIn({
+      group: '',
+      kind: 'Service',
+      namespaced: true,
+      shortNames: ['svc'],
+      categories: ['all'],
+      hasStatus: true,
+      selectableFields: ['spec.clusterIP', 'spec.type'],
+      columns: serviceColumns,
+      schema: 'api.core.v1.Service',
+      withDefaults: defaultService,
+      validate: validateService,
+      rules: SERVICE_RULES,
+    }),
+    builtIn({
+      group: '',
       kind: 'Event',
       namespaced: true,
       shortNames: ['ev'],
@@ -186,6 +216,14 @@ export function builtInKinds(): ApiKind[] {
       schema: 'api.networking.v1.NetworkPolicy',
       withDefaults: defaultNetworkPolicy,
       validate: validateNetworkPolicy,
+    }),
+    builtIn({
+      group: 'discovery.k8s.io',
+      kind: 'EndpointSlice',
+      namespaced: true,
+      columns: endpointSliceColumns,
+      schema: 'api.discovery.v1.EndpointSlice',
+      validate: validateEndpointSlice,
     }),
     builtIn({
       group: 'coordination.k8s.io',

@@ -246,3 +246,12 @@ export const leaseColumns: readonly Column[] = [
   column('Holder', 'spec.holderIdentity'),
   ageColumn,
 ];
+
+export const secretColumns: readonly Column[] = [
+  nameColumn,
+  column('Type', 'type'),
+  column('Data', (secret) => Object.keys((at(secret, 'data') as object | undefined) ?? {}).length, {
+    type: 'integer',
+  }),
+  ageColumn,
+];

@@ -1,5 +1,6 @@
 // Who asks, and what they may do (docs/api.md "Identity"): client certificates of our CA alone. No anonymous access, no
-// impersonation, no RBAC objects: `system:masters` may do all, nodes what a node needs, `system:readers` read.
+// impersonation, no RBAC objects: `system:masters` may do all, nodes what a node needs, `system:readers` read. Secrets are
+// for masters; a node gets those that BGP resources name, one at a time.
 
 import type { TLSSocket } from 'node:tls';
 import type { Resource } from '../../lib/model/metadata.ts';
@@ -15,6 +16,7 @@ const MASTERS = 'system:masters';
 const NODES = 'system:nodes';
 const READERS = 'system:readers';
 const LEASE_NAMESPACE = 'kube-node-lease';
+const SECRET_NAMESPACE = 'kube-system';
 
 /** The user of a verified client certificate: CN the name, each O a group. Undefined without one. */
 export function authenticate(socket: TLSSocket): User | undefined {
@@ -51,6 +53,8 @@ const NODE_WRITES: readonly { readonly resource: string; readonly verbs: readonl
  */
 export function isAllowed(user: User, attributes: Attributes): boolean {
   if (user.groups.includes(MASTERS)) return true;
+  if (attributes.group === '' && attributes.resource === 'secrets')
+    return user.groups.includes(NODES) && isNamedSecret(attributes);
   if (READ.includes(attributes.verb) && attributes.subresource === undefined)
     return user.groups.includes(NODES) || user.groups.includes(READERS);
   if (!user.groups.includes(NODES)) return false;
@@ -64,6 +68,11 @@ export function isAllowed(user: User, attributes: Attributes): boolean {
   const isItself = attributes.resource === 'nodes' || attributes.resource === 'leases';
   const isNameToCome = attributes.verb === 'create' && attributes.name === undefined;
   return !isItself || isNameToCome || isOwnNode(user, attributes.name);
+}
+
+/** By name, where Calico's own Secrets are; whether a BGP resource names it is asked of secret-access.ts. */
+function isNamedSecret({ verb, namespace, name, subresource }: Attributes): boolean {
+  return verb === 'get' && namespace === SECRET_NAMESPACE && name !== undefined && subresource === undefined;
 }
 
 /** A node with a certificate of its own writes only what it runs: pods bound to it. Throws Forbidden. */

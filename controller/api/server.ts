@@ -46,6 +46,7 @@ import {
 } from './resource-handlers.ts';
 import { sendError, sendJson, sendText, toApiError } from './responder.ts';
 import { reviewSelf } from './reviews.ts';
+import { authorizeSecretRead } from './secret-access.ts';
 
 export interface ApiServerOptions extends HandlerContext {
   readonly logger: Logger;
@@ -158,6 +159,8 @@ export class ApiServer {
     const isPodWrite = call.kind.kind === 'Pod' && call.name !== undefined && request.method !== 'GET';
     if (isPodWrite && isNode(user))
       authorizePodWrite(user, await this.#options.store.get(call.kind, call.namespace, call.name ?? ''));
+    if (call.kind.kind === 'Secret' && isNode(user))
+      await authorizeSecretRead(this.#options.store.datastore, call.name ?? '');
     await this.#serve(call);
   }
 
