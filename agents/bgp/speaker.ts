@@ -19,7 +19,7 @@ import { type PrefixExcess, Rib, type SessionEnd } from './rib/rib.ts';
 import type { Refusal } from './session/admission.ts';
 import { DynamicPeers } from './session/dynamic-peers.ts';
 import { BgpListener } from './session/listener.ts';
-import { cease, type PeerHandlers, PeerSession, type PeerStop } from './session/peer-session.ts';
+import { cease, type PeerHandlers, PeerSession, type PeerStop, shutdown } from './session/peer-session.ts';
 import { SpeakerEvents } from './speaker-events.ts';
 
 export interface SpeakerOptions {
@@ -229,7 +229,9 @@ export class Speaker {
   /** A change that needs a new session: routes stay meanwhile where it is still the same speaker at the other end. */
   #replacePeer(peer: PeerSession, config: PeerConfig): void {
     const isSame = peer.config.addressText === config.addressText && peer.config.asn === config.asn;
-    peer.stop({ cease: cease(CeaseSubcode.otherConfigurationChange), hard: !isSame, keepRoutes: isSame });
+    const isKept = isSame && config.enabled;
+    const reason = config.enabled ? cease(CeaseSubcode.otherConfigurationChange) : shutdown(config);
+    peer.stop({ cease: reason, hard: !isKept, keepRoutes: isKept });
     if (!isSame) this.rib.peerRemoved(peer.name);
     this.#forgetAddress(peer);
     this.#dynamicPeers.removed(peer);

@@ -148,7 +148,7 @@ export class PeerSession {
     const waiting = this.#waiting();
     const last = this.history.lastReason?.reason;
     const isNews = last === undefined || ALWAYS_SAID.has(waiting.kind);
-    return isNews ? reasonOfWaiting(waiting, this.#facts(undefined)) : last;
+    return isNews ? reasonOfWaiting(waiting, this.#facts(this.#outgoing)) : last;
   }
 
   get status(): {
@@ -256,8 +256,7 @@ export class PeerSession {
       this.start();
       return;
     }
-    const shutdown = administrative(CeaseSubcode.administrativeShutdown, this.#config.shutdownText ?? '');
-    this.stop({ cease: shutdown, hard: true });
+    this.stop({ cease: shutdown(this.#config), hard: true });
     this.#backoff.reset();
     this.#show();
   }
@@ -415,6 +414,7 @@ export class PeerSession {
     if (this.#backoff.isDamped) return { kind: 'flapping', sessions: this.#backoff.shortLives, seconds };
     const problem = this.#handlers.listenProblem(this);
     if (problem !== undefined) return { kind: 'unprotected', problem };
+    if (this.#shown === 'OpenSent') return { kind: 'noOpen' };
     if (this.#outgoing !== undefined) return { kind: 'connecting' };
     return this.#config.passive ? { kind: 'passive' } : { kind: 'restartTime' };
   }
@@ -471,6 +471,7 @@ const ALWAYS_SAID: ReadonlySet<Waiting['kind']> = new Set([
   'heldDown',
   'flapping',
   'unprotected',
+  'noOpen',
 ]);
 
 function candidate(connection: Connection): Candidate {
@@ -485,6 +486,11 @@ function addCounters(
   sum.sent += more.sent;
   sum.updatesReceived += more.updatesReceived;
   sum.updatesSent += more.updatesSent;
+}
+
+/** What a peer is told that is disabled, with the operator's word (RFC 9003). */
+export function shutdown({ shutdownText }: PeerConfig): Notification {
+  return administrative(CeaseSubcode.administrativeShutdown, shutdownText ?? '');
 }
 
 /** A Cease with this subcode (RFC 4486). */

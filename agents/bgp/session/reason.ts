@@ -42,7 +42,7 @@ export interface PeerFacts {
 
 /** Why there is no session although nothing has failed. */
 export type Waiting =
-  | { readonly kind: 'passive' | 'connecting' | 'disabled' | 'restartTime' }
+  | { readonly kind: 'passive' | 'connecting' | 'noOpen' | 'disabled' | 'restartTime' }
   | { readonly kind: 'heldDown'; readonly seconds: number }
   | { readonly kind: 'flapping'; readonly sessions: number; readonly seconds: number }
   | { readonly kind: 'unprotected'; readonly problem: string };
@@ -76,7 +76,8 @@ export function reasonOfWaiting(waiting: Waiting, facts: PeerFacts): Reason {
   return local(waiting.kind, waitingWords(waiting, facts));
 }
 
-function waitingWords(waiting: Waiting, { address, localAddress, localAsn }: PeerFacts): Words {
+function waitingWords(waiting: Waiting, facts: PeerFacts): Words {
+  const { address, localAddress, localAsn } = facts;
   switch (waiting.kind) {
     case 'passive':
       return [
@@ -88,6 +89,13 @@ function waitingWords(waiting: Waiting, { address, localAddress, localAsn }: Pee
         `We are connecting to ${address}; nothing has failed yet.`,
         'Wait some seconds and look again.',
       ];
+    case 'noOpen':
+      return (
+        dropWords(`${address} took the connection and has sent no OPEN`, facts) ?? [
+          `${address} took the connection and has sent no OPEN yet.`,
+          `See in the log of ${address} whether it knows us.`,
+        ]
+      );
     case 'disabled':
       return ['The peer is administratively down.', 'Set enabled to true to begin a session.'];
     case 'restartTime':
@@ -164,32 +172,10 @@ function connectionWords(code: string | undefined, reason: string, facts: PeerFa
   }
 }
 
-/** A dropped segment is silence to who sent it: the kernel's counters are all there is. */
-function timedOutWords({ address, drops, md5, ttlSecurity }: PeerFacts): Words {
-  if (drops.wronglySigned > 0) {
-    return [
-      `Nothing came back from ${address}, and ${drops.wronglySigned} wrongly signed segments were dropped here meanwhile: the TCP-MD5 keys differ, most likely.`,
-      'Set the same password on both sides.',
-    ];
-  }
-  if (drops.unsigned > 0) {
-    return [
-      `Nothing came back from ${address}, and ${drops.unsigned} unsigned segments were dropped here meanwhile: it has no TCP-MD5 password, most likely.`,
-      'Set the password there too, or take it away here.',
-    ];
-  }
-  if (drops.unexpectedlySigned > 0) {
-    return [
-      `Nothing came back from ${address}, and ${drops.unexpectedlySigned} signed segments were dropped here meanwhile: it has a TCP-MD5 password and we have none, most likely.`,
-      'Set the same password here.',
-    ];
-  }
-  if (drops.lowTtl > 0) {
-    return [
-      `Nothing came back from ${address}, and ${drops.lowTtl} packets with too low a TTL were dropped here meanwhile: it sends without TTL security, or is farther away than ${ttlSecurity ?? 1} hops.`,
-      'Set TTL security on both sides, with the same number of hops.',
-    ];
-  }
+function timedOutWords(facts: PeerFacts): Words {
+  const { address, md5, ttlSecurity } = facts;
+  const dropped = dropWords(`Nothing came back from ${address}`, facts);
+  if (dropped !== undefined) return dropped;
   const guards = [
     ...(md5
       ? ['a TCP-MD5 key that differs is silence too: nstat -az "TcpExtTCPMD5*" on the other side']
@@ -204,6 +190,36 @@ function timedOutWords({ address, drops, md5, ttlSecurity }: PeerFacts): Words {
   ];
 }
 
+/** A dropped segment is silence to who sent it: the kernel's counters are all there is. Undefined if none has moved. */
+function dropWords(what: string, { drops, ttlSecurity }: PeerFacts): Words | undefined {
+  const meanwhile = 'were dropped here meanwhile';
+  if (drops.wronglySigned > 0) {
+    return [
+      `${what}, and ${drops.wronglySigned} wrongly signed segments ${meanwhile}: the TCP-MD5 keys differ, most likely.`,
+      'Set the same password on both sides.',
+    ];
+  }
+  if (drops.unsigned > 0) {
+    return [
+      `${what}, and ${drops.unsigned} unsigned segments ${meanwhile}: it has no TCP-MD5 password, most likely.`,
+      'Set the password there too, or take it away here.',
+    ];
+  }
+  if (drops.unexpectedlySigned > 0) {
+    return [
+      `${what}, and ${drops.unexpectedlySigned} signed segments ${meanwhile}: it has a TCP-MD5 password and we have none, most likely.`,
+      'Set the same password here.',
+    ];
+  }
+  if (drops.lowTtl > 0) {
+    return [
+      `${what}, and ${drops.lowTtl} packets with too low a TTL ${meanwhile}: it sends without TTL security, or is farther away than ${ttlSecurity ?? 1} hops.`,
+      'Set TTL security on both sides, with the same number of hops.',
+    ];
+  }
+  return undefined;
+}
+
 function sentWords(cause: Extract<CloseCause, { kind: 'sent' }>, facts: PeerFacts): Words {
   const { address } = facts;
   const { code, subcode } = meantBy(cause.notification);
@@ -211,6 +227,8 @@ function sentWords(cause: Extract<CloseCause, { kind: 'sent' }>, facts: PeerFact
     case ErrorCode.openMessage:
       return openWords(subcode, cause.reason, facts);
     case ErrorCode.holdTimerExpired: {
+      const dropped = dropWords(`Nothing was heard from ${address}`, facts);
+      if (dropped !== undefined) return dropped;
       const late =
         facts.lateMs >= 1000 ? `, and our own timers were ${Math.round(facts.lateMs)} ms late` : '';
       return [
