@@ -27,10 +27,10 @@ export {
   type Negotiation,
   negotiate,
 } from './fsm/negotiate.ts';
-// Codec (RFC 4271, 4760, 5492, 6793, 7606, 8654).
+// Codec (RFC 4271, 4760, 5492, 6793, 7313, 7606, 7911, 8654, 8950, 9003, 9234).
 export type { AsPath, PathAttributes } from './packet/attributes/types.ts';
 export type { Capability } from './packet/capabilities.ts';
-export type { CodecContext } from './packet/context.ts';
+export { type CodecContext, UNNEGOTIATED } from './packet/context.ts';
 export { DecodeError, type Notification, notification, type UpdateFault } from './packet/errors.ts';
 export {
   type AddressFamily,

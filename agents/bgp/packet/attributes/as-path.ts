@@ -84,7 +84,10 @@ export function withoutConfederation(path: AsPath): AsPath {
   return path.filter((segment) => !isConfederation(segment));
 }
 
-/** RFC 6793 §4.2.3: the leading part of AS_PATH that AS4_PATH does not cover, then AS4_PATH. */
+/**
+ * RFC 6793 §4.2.3: the leading part of AS_PATH that AS4_PATH does not cover, then AS4_PATH; AS_PATH alone where that would
+ * be longer than a path may be (AS4_PATH with large sets).
+ */
 export function mergeAs4Path(asPath: AsPath, as4Path: AsPath): AsPath {
   const newer = withoutConfederation(as4Path);
   let leading = asPathLength(asPath) - asPathLength(newer);
@@ -99,7 +102,9 @@ export function mergeAs4Path(asPath: AsPath, as4Path: AsPath): AsPath {
     }
     leading -= segmentLength(segment);
   }
-  return joinSequences([...kept, ...newer]);
+  const merged = joinSequences([...kept, ...newer]);
+  const total = merged.reduce((sum, { asns }) => sum + asns.length, 0);
+  return total > MAX_PATH_ASNS ? asPath : merged;
 }
 
 /** `65001 65002 {65003 65004}` as operators write it. */
