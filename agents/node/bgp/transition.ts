@@ -1,7 +1,7 @@
 // Make before break: when peers leave a configuration because the topology changes (mesh to reflectors and back, one router
 // for another), they stay until what comes in their place carries everything, or a bounded wait is over. Pure.
 
-import type { BgpdConfigurationInput, BgpdDestination, BgpdPeerStatus } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdConfigurationInput, BgpdDestination } from '../../../lib/protocol/bgpd.ts';
 
 type PeerInput = NonNullable<BgpdConfigurationInput['peers']>[number];
 
@@ -62,7 +62,7 @@ export function withLeaving(
  */
 export function missing(
   { leaving, awaited }: Transition,
-  peers: readonly BgpdPeerStatus[],
+  peers: readonly { readonly name: string; readonly session?: { readonly endOfRib: boolean } }[],
   destinations: readonly BgpdDestination[],
 ): string | undefined {
   const byName = new Map(peers.map((peer) => [peer.name, peer]));

@@ -1,0 +1,135 @@
+// Make before break: which peers stay, for whom, and until when.
+import { describe, expect, it } from '@jest/globals';
+import {
+  missing,
+  planTransition,
+  type Transition,
+  withLeaving,
+} from '../../../../agents/node/bgp/transition.ts';
+import {
+  type BgpdConfigurationInput,
+  type BgpdDestination,
+  bgpdConfigurationSchema,
+} from '../../../../lib/protocol/bgpd.ts';
+
+const config = (...names: string[]): BgpdConfigurationInput => ({
+  routerId: '10.0.0.1',
+  asn: 64512,
+  peers: names.map((name) => ({ name, address: `10.0.0.${name.length}`, asn: 64512 })),
+});
+const plan = (
+  before: BgpdConfigurationInput | undefined,
+  wanted: BgpdConfigurationInput,
+  changes: { running?: Transition; isKept?: (peer: string) => boolean; now?: number } = {},
+): Transition | undefined =>
+  planTransition({
+    before,
+    wanted,
+    running: changes.running,
+    isKept: changes.isKept ?? (() => true),
+    now: changes.now ?? 0,
+    patienceMs: 60_000,
+  });
+
+const path = (
+  source: string,
+  verdict: 'best' | 'lost' | 'ineligible' = 'best',
+): BgpdDestination['paths'][number] => ({
+  source,
+  verdict,
+  nextHop: '10.0.0.9',
+  asPath: '',
+  origin: 'igp',
+  communities: [],
+  stale: false,
+});
+const destination = (prefix: string, ...paths: BgpdDestination['paths']): BgpdDestination => ({
+  prefix,
+  paths,
+  advertisedTo: [],
+});
+const status = (name: string, endOfRib: boolean): { name: string; session: { endOfRib: boolean } } => ({
+  name,
+  session: { endOfRib },
+});
+
+describe('a transition', () => {
+  it('begins when peers leave that are still of the cluster, and others stay or come', () => {
+    expect(plan(config('a', 'bb'), config('a', 'ccc'))).toMatchObject({
+      leaving: [{ name: 'bb' }],
+      awaited: new Set(['ccc']),
+      deadline: 60_000,
+    });
+  });
+
+  it.each<[string, BgpdConfigurationInput | undefined, BgpdConfigurationInput, (peer: string) => boolean]>([
+    ['at the first configuration', undefined, config('a'), () => true],
+    ['when peers only come', config('a'), config('a', 'bb'), () => true],
+    ['when the node of the peer is gone', config('a', 'bb'), config('a'), (peer) => peer !== 'bb'],
+    ['when nobody is left', config('a', 'bb'), config(), () => true],
+  ])('does not begin %s', (_when, before, wanted, isKept) => {
+    expect(plan(before, wanted, { isKept })).toBeUndefined();
+  });
+
+  it('does not begin for a session that goes on under another resource', () => {
+    const before = config('a', 'bb');
+    const renamed = {
+      ...config('a'),
+      peers: [...(config('a').peers ?? []), { name: 'x', address: '10.0.0.2', asn: 1 }],
+    };
+    expect(plan(before, renamed)).toBeUndefined();
+  });
+
+  it('goes on over further changes with its first deadline, and with those who are awaited still', () => {
+    const first = plan(config('a', 'bb'), config('a', 'ccc'));
+    const given = withLeaving(config('a', 'ccc'), first);
+    const second = plan(given, config('a', 'ccc', 'dddd'), {
+      now: 5000,
+      ...(first === undefined ? {} : { running: first }),
+    });
+    expect(second).toMatchObject({
+      leaving: [{ name: 'bb' }],
+      awaited: new Set(['ccc', 'dddd']),
+      deadline: 60_000,
+    });
+  });
+
+  it('keeps who leaves in the configuration, to go without a word', () => {
+    const wanted = config('a', 'ccc');
+    const given = withLeaving(wanted, plan(config('a', 'bb'), wanted));
+    expect(given.peers?.map(({ name, removal }) => [name, removal])).toEqual([
+      ['a', undefined],
+      ['ccc', undefined],
+      ['bb', 'graceful'],
+    ]);
+    expect(bgpdConfigurationSchema.safeParse(given).error).toBeUndefined();
+  });
+});
+
+describe('what is missing', () => {
+  const transition: Transition = {
+    leaving: [{ name: 'old', address: '10.0.0.3', asn: 1 }],
+    awaited: new Set(['new']),
+    deadline: 0,
+  };
+  const ask = (peers: ReturnType<typeof status>[], destinations: BgpdDestination[]): string | undefined =>
+    missing(transition, peers, destinations);
+
+  it('is a session, or its End-of-RIB', () => {
+    expect(ask([], [])).toMatch(/End-of-RIB yet: new/);
+    expect(ask([status('new', false)], [])).toMatch(/End-of-RIB yet: new/);
+    expect(ask([status('new', true)], [])).toBeUndefined();
+  });
+
+  it('is another way to each destination that leaving peers alone have', () => {
+    const peers = [status('new', true)];
+    expect(ask(peers, [destination('10.1.0.0/26', path('old'))])).toMatch(
+      /no other way yet to 10\.1\.0\.0\/26/,
+    );
+    expect(ask(peers, [destination('10.1.0.0/26', path('old'), path('new', 'ineligible'))])).toMatch(
+      /no other way/,
+    );
+    expect(ask(peers, [destination('10.1.0.0/26', path('old'), path('new', 'lost'))])).toBeUndefined();
+    expect(ask(peers, [destination('10.2.0.0/26', path('local'))])).toBeUndefined();
+  });
+});
