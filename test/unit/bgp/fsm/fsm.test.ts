@@ -291,4 +291,46 @@ describe('sequences', () => {
       { numRuns: 2000, seed: 20261125 },
     );
   });
+
+  /** Timers that run: `drop` ends all of them. */
+  function followTimers(running: Set<string>, actions: readonly Action[]): void {
+    for (const action of actions) {
+      if (action.do === 'drop') running.clear();
+      if (action.do === 'startTimer') running.add(action.timer);
+      if (action.do === 'stopTimer') running.delete(action.timer);
+    }
+  }
+
+  const RUNNING: Readonly<Record<State['name'], readonly string[]>> = {
+    Idle: [],
+    Connect: ['connectRetry'],
+    Active: ['connectRetry'],
+    OpenSent: ['hold'],
+    OpenConfirm: ['hold', 'keepalive'],
+    Established: ['hold', 'keepalive'],
+  };
+
+  it('leave just the timers running that the state needs, if only those fire', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...names), { maxLength: 60 }), (sequence) => {
+        let state: State = { name: 'Idle' };
+        const running = new Set<string>();
+        for (const name of sequence) {
+          const event = events[name] as Event;
+          if (event.type === 'TimerExpires' && !running.delete(event.timer)) continue;
+          const { next, actions } = step(state, event, peer);
+          followTimers(running, actions);
+          expect([...running].sort()).toEqual(RUNNING[next.name]);
+          state = next;
+        }
+      }),
+      { numRuns: 2000, seed: 20261125 },
+    );
+  });
+
+  it('an accepted connection has to send its OPEN soon, one of ours has longer', () => {
+    const confirmed = { type: 'TcpConnectionConfirmed' } as const;
+    expect(step({ name: 'Active' }, confirmed, passivePeer).actions.map(show)).toContain('+hold:30');
+    expect(step({ name: 'Connect' }, confirmed, peer).actions.map(show)).toContain('+hold:240');
+  });
 });

@@ -8,6 +8,7 @@ import {
   negotiate,
 } from '../../../../agents/bgp/fsm/negotiate.ts';
 import type { Capability } from '../../../../agents/bgp/packet/capabilities.ts';
+import { Role } from '../../../../agents/bgp/packet/iana.ts';
 import { type OpenMessage, openMessage } from '../../../../agents/bgp/packet/open.ts';
 import { toHex } from '../packet/codec-support.ts';
 import { only, PLAIN_SESSION } from './plain-session.ts';
@@ -127,5 +128,135 @@ describe('negotiate', () => {
     const ours = { ...local, peerAsns: only(65001) };
     const open = localOpen({ ...local, asn: 65001 });
     expect(agreed(open, ours).context.peerType).toBe('external');
+  });
+
+  it('RFC 7607, dynamic peers: any AS of the ranges, never 0', () => {
+    const ours = { ...local, peerAsns: [...only(65001), { from: 65010, to: 65020 }] };
+    expect(agreed(localOpen({ ...local, asn: 65015 }), ours)).toMatchObject({
+      peerAsn: 65015,
+      context: { peerType: 'external', peerAsn: 65015 },
+    });
+    const refused = negotiate(ours, localOpen({ ...local, asn: 65021 }));
+    expect(refused).toMatchObject({ reason: 'peer has AS 65021, 65001, 65010 to 65020 is configured' });
+  });
+
+  it('keeps alive more often where that is configured, never less often than a third', () => {
+    expect(agreed(twin, { ...local, keepaliveSeconds: 10 }).keepaliveSeconds).toBe(10);
+    expect(agreed(twin, { ...local, keepaliveSeconds: 80 }).keepaliveSeconds).toBe(30);
+    expect(agreed({ ...twin, holdTimeSeconds: 0 }, { ...local, keepaliveSeconds: 10 }).keepaliveSeconds).toBe(
+      0,
+    );
+  });
+
+  it('RFC 5492 §3: without our capabilities everything is as with an old speaker', () => {
+    const ours = { ...local, withoutCapabilities: true };
+    expect(localOpen(ours).capabilities).toEqual([]);
+    const session = agreed(twin, ours);
+    expect(session).toMatchObject({
+      routeRefresh: false,
+      context: { fourOctetAs: false, enhancedRefresh: false, maxMessageLength: 4096 },
+    });
+    expect([session.context.families, session.gracefulRestart]).toEqual([
+      new Set(['ipv4Unicast']),
+      undefined,
+    ]);
+  });
+});
+
+describe('ADD-PATH (RFC 7911 §4)', () => {
+  const side = ([receive, send]: readonly [boolean, boolean]): LocalSession => ({
+    ...local,
+    addPaths: { receive, send },
+  });
+  const table = [
+    { ours: [true, true], theirs: [true, true], receive: true, send: true },
+    { ours: [true, false], theirs: [true, true], receive: true, send: false },
+    { ours: [false, true], theirs: [true, true], receive: false, send: true },
+    { ours: [true, false], theirs: [true, false], receive: false, send: false },
+    { ours: [true, true], theirs: [false, false], receive: false, send: false },
+    { ours: [false, false], theirs: [true, true], receive: false, send: false },
+  ] as const;
+  it.each(table)(
+    'ours $ours, theirs $theirs: receive $receive, send $send',
+    ({ ours, theirs, receive, send }) => {
+      const open = localOpen({ ...side(theirs), bgpIdentifier: 2, families: ['ipv4Unicast'] });
+      const { context } = agreed(open, side(ours));
+      expect(context.addPathReceive).toEqual(new Set(receive ? ['ipv4Unicast'] : []));
+      expect(context.addPathSend).toEqual(new Set(send ? ['ipv4Unicast'] : []));
+    },
+  );
+});
+
+describe('extended next hop (RFC 8950)', () => {
+  it.each([
+    [true, true, true],
+    [true, false, false],
+    [false, true, false],
+  ])('ours %s, theirs %s: %s', (ours, theirs, expected) => {
+    const open = localOpen({ ...local, bgpIdentifier: 2, extendedNextHop: theirs });
+    expect(agreed(open, { ...local, extendedNextHop: ours }).context.extendedNextHop).toBe(expected);
+  });
+});
+
+describe('required capabilities (RFC 5492 §3)', () => {
+  it('refuses with 2/7 and what is missing as we offer it', () => {
+    const ours: LocalSession = { ...local, requireCapabilities: ['fourOctetAs', 'routeRefresh'] };
+    expect(agreed(twin, ours).routeRefresh).toBe(true);
+    const result = negotiate(ours, without('fourOctetAs'));
+    if (result.ok) throw new Error('accepted');
+    expect([result.notification.subcode, toHex(result.notification.data)]).toEqual([7, '41040000fde8']);
+    expect(result.reason).toBe('peer does not offer fourOctetAs');
+  });
+});
+
+describe('roles (RFC 9234 §4.2)', () => {
+  const { provider, customer, routeServer, routeServerClient, peer } = Role;
+  const ours = (role: number, strictRole = false): LocalSession => ({
+    ...local,
+    peerAsns: only(65001),
+    role,
+    strictRole,
+  });
+  const open = (...roles: number[]): OpenMessage => {
+    const plain = localOpen({ ...local, asn: 65001 });
+    return {
+      ...plain,
+      capabilities: [...plain.capabilities, ...roles.map((role) => ({ type: 'role' as const, role }))],
+    };
+  };
+  const judge = (local: LocalSession, theirs: OpenMessage): number | 'agreed' => {
+    const result = negotiate(local, theirs);
+    return result.ok ? 'agreed' : result.notification.subcode;
+  };
+
+  const all = [provider, routeServer, routeServerClient, customer, peer];
+  const fitting = new Set([
+    `${provider} ${customer}`,
+    `${customer} ${provider}`,
+    `${routeServer} ${routeServerClient}`,
+    `${routeServerClient} ${routeServer}`,
+    `${peer} ${peer}`,
+  ]);
+  it.each(all.flatMap((one) => [...all, 77].map((two) => [one, two] as const)))(
+    'ours %i, theirs %i',
+    (one, two) => {
+      expect(judge(ours(one), open(two))).toBe(fitting.has(`${one} ${two}`) ? 'agreed' : 11);
+    },
+  );
+
+  it('a peer without a role is taken, but not in strict mode; ours counts then', () => {
+    expect(judge(ours(provider), open())).toBe('agreed');
+    expect(agreed(open(), ours(provider)).role).toBe(provider);
+    expect(judge(ours(provider, true), open())).toBe(11);
+  });
+
+  it('the same role twice is one, two different ones are refused', () => {
+    expect(judge(ours(peer), open(peer, peer))).toBe('agreed');
+    expect(judge(ours(peer), open(peer, customer))).toBe(11);
+  });
+
+  it('means nothing within one AS', () => {
+    const internal = { ...local, peerAsns: only(65000), role: provider };
+    expect(agreed(twin, internal).role).toBeUndefined();
   });
 });
