@@ -5,12 +5,13 @@ import type { EventInput, EventSink } from '../../lib/events/event.ts';
 import { type Cidr, formatCidr } from '../../lib/net/ip.ts';
 import type { KernelResult } from './kernel/kernel-routes.ts';
 import type { AddressFamily } from './packet/iana.ts';
-import type { RouteChanges } from './packet/validate.ts';
-import type { PeerUpdates } from './rib/adj-rib-out.ts';
+import type { Mention, PeerUpdates } from './rib/group-log.ts';
+import type { ReceivedUpdate } from './rib/update-receiver.ts';
 
-interface Received {
-  readonly announced: Cidr[];
-  readonly withdrawn: Cidr[];
+interface Exchanged {
+  announced: number;
+  withdrawn: number;
+  readonly mentions: Mention[];
   readonly endOfRib: AddressFamily[];
 }
 
@@ -18,7 +19,7 @@ export class SpeakerEvents {
   /** Keys of the prefixes whose every change is told. */
   watch: ReadonlySet<string>;
   readonly #sink: EventSink;
-  readonly #receivedByPeer = new Map<string, Received>();
+  readonly #receivedByPeer = new Map<string, Exchanged>();
 
   constructor(sink: EventSink, watch: ReadonlySet<string>) {
     this.#sink = sink;
@@ -34,27 +35,28 @@ export class SpeakerEvents {
   }
 
   /** Gathers what has come from a peer; `flushReceived` tells of it. */
-  received(address: string, changes: RouteChanges): void {
+  received(address: string, update: ReceivedUpdate): void {
     let received = this.#receivedByPeer.get(address);
     if (received === undefined) {
-      received = { announced: [], withdrawn: [], endOfRib: [] };
+      received = { announced: 0, withdrawn: 0, mentions: [], endOfRib: [] };
       this.#receivedByPeer.set(address, received);
     }
-    for (const { prefixes } of changes.announced) for (const one of prefixes) received.announced.push(one);
-    for (const { prefixes } of changes.withdrawn) for (const one of prefixes) received.withdrawn.push(one);
-    received.endOfRib.push(...changes.endOfRib);
+    received.announced += update.announced;
+    received.withdrawn += update.withdrawn;
+    for (const mention of update.mentions) this.#keepMention(received, mention);
+    received.endOfRib.push(...update.endOfRib);
   }
 
   flushReceived(): void {
-    for (const [peer, { announced, withdrawn, endOfRib }] of this.#receivedByPeer) {
-      this.#exchange('bgpUpdateReceived', peer, announced, withdrawn);
-      for (const family of endOfRib) this.#endOfRib('endOfRibReceived', peer, family);
+    for (const [peer, received] of this.#receivedByPeer) {
+      this.#exchange('bgpUpdateReceived', peer, received);
+      for (const family of received.endOfRib) this.#endOfRib('endOfRibReceived', peer, family);
     }
     this.#receivedByPeer.clear();
   }
 
   sent(peer: string, updates: PeerUpdates): void {
-    this.#exchange('bgpUpdateSent', peer, updates.announced, updates.withdrawn);
+    this.#exchange('bgpUpdateSent', peer, updates);
     for (const family of updates.endOfRib) this.#endOfRib('endOfRibSent', peer, family);
   }
 
@@ -63,29 +65,28 @@ export class SpeakerEvents {
     this.#routes('routesWithdrawn', withdrawn, durationMs);
   }
 
+  /** The first one may turn out to be the only one; of the others those that are watched. */
+  #keepMention({ mentions }: Exchanged, mention: Mention): void {
+    if (mentions.length === 0 || this.watch.has(formatCidr(mention.prefix))) mentions.push(mention);
+  }
+
   #exchange(
     kind: 'bgpUpdateSent' | 'bgpUpdateReceived',
     peer: string,
-    announced: readonly Cidr[],
-    withdrawn: readonly Cidr[],
+    { announced, withdrawn, mentions }: Pick<PeerUpdates, 'announced' | 'withdrawn' | 'mentions'>,
   ): void {
-    const count = announced.length + withdrawn.length;
+    const count = announced + withdrawn;
     if (count === 0) return;
-    const cause = `announced ${announced.length}, withdrawn ${withdrawn.length}`;
-    this.#sink.emit({
-      component: 'bgpd',
-      kind,
-      peer,
-      count,
-      cause,
-      ...onlyOne([...announced, ...withdrawn]),
-    });
+    const cause = `announced ${announced}, withdrawn ${withdrawn}`;
+    const [first] = mentions;
+    const object = count === 1 && first !== undefined ? { object: objectOf(first.prefix) } : {};
+    this.#sink.emit({ component: 'bgpd', kind, peer, count, cause, ...object });
     if (count === 1) return;
-    for (const [prefixes, what] of [
-      [announced, 'announced'],
-      [withdrawn, 'withdrawn'],
-    ] as const) {
-      this.#watched(prefixes, (object) => ({ component: 'bgpd', kind, peer, count: 1, cause: what, object }));
+    for (const { prefix, isAnnounced } of mentions) {
+      this.#watched([prefix], (watched) => ({
+        ...{ component: 'bgpd', kind, peer, count: 1, object: watched },
+        cause: isAnnounced ? 'announced' : 'withdrawn',
+      }));
     }
   }
 
@@ -106,12 +107,16 @@ export class SpeakerEvents {
     if (this.watch.size === 0) return;
     for (const prefix of prefixes) {
       const text = formatCidr(prefix);
-      if (this.watch.has(text)) this.#sink.emit(event(`Prefix/${text}`));
+      if (this.watch.has(text)) this.#sink.emit(event(objectOf(prefix)));
     }
   }
 }
 
 function onlyOne(prefixes: readonly Cidr[]): { readonly object?: string } {
   const [first] = prefixes;
-  return prefixes.length === 1 && first !== undefined ? { object: `Prefix/${formatCidr(first)}` } : {};
+  return prefixes.length === 1 && first !== undefined ? { object: objectOf(first) } : {};
+}
+
+function objectOf(prefix: Cidr): string {
+  return `Prefix/${formatCidr(prefix)}`;
 }

@@ -7,15 +7,15 @@
 import type { Socket } from 'node:net';
 import type { EventSink } from '../../lib/events/event.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
-import { formatCidr, hostCidr, type IpAddress, parseScopedIp } from '../../lib/net/ip.ts';
+import { formatCidr, hostCidr, type IpAddress, parseCidr, parseScopedIp } from '../../lib/net/ip.ts';
 import { localAddresses, type PeerConfig, peerChange, type SpeakerConfig } from './config.ts';
 import type { NegotiatedSession } from './fsm/negotiate.ts';
 import { KernelRoutes } from './kernel/kernel-routes.ts';
 import { ADDRESS_FAMILIES, type AddressFamily, CeaseSubcode, FAMILIES } from './packet/iana.ts';
 import { maxPrefixesReached } from './packet/notification.ts';
-import type { RouteChanges } from './packet/validate.ts';
-import type { PeerUpdates } from './rib/adj-rib-out.ts';
-import { type PrefixExcess, Rib, type SessionEnd } from './rib/rib.ts';
+import type { PeerUpdates } from './rib/group-log.ts';
+import { Rib, type SessionEnd } from './rib/rib.ts';
+import type { PrefixExcess } from './rib/update-receiver.ts';
 import type { Refusal } from './session/admission.ts';
 import { DynamicPeers } from './session/dynamic-peers.ts';
 import { BgpListener } from './session/listener.ts';
@@ -77,7 +77,9 @@ export class Speaker {
       bgpIdentifier: config.routerId,
       maxPaths: config.kernel.maxPaths,
       localAddresses: localAddresses(config),
+      forwards: config.kernel.enabled,
     });
+    this.#watch(config);
   }
 
   get config(): SpeakerConfig {
@@ -129,7 +131,7 @@ export class Speaker {
    */
   async reconfigure(config: SpeakerConfig): Promise<void> {
     this.#config = config;
-    this.#events.watch = config.watch;
+    this.#watch(config);
     const addresses = new Set(config.peers.map(({ addressText }) => addressText));
     const dynamic = this.#dynamicPeers.reconfigure(config.dynamicPeers);
     const wanted = [...config.peers, ...dynamic.filter(({ addressText }) => !addresses.has(addressText))];
@@ -270,7 +272,8 @@ export class Speaker {
     return {
       up: (peer, session, localAddress) => this.#up(peer, session, localAddress),
       down: (peer, session, end, reason) => this.#down(peer, session, end, reason),
-      update: (peer, changes) => this.#update(peer, changes),
+      update: (peer, octets) => this.#update(peer, octets),
+      behind: (peer, isBehind) => this.#behind(peer, isBehind),
       refreshAsked: (peer, family) => this.#refreshAsked(peer, family),
       refreshBegins: (peer, family) => this.rib.refreshBegins(peer.name, family),
       refreshEnds: (peer, family) => this.#refreshEnds(peer, family),
@@ -312,18 +315,31 @@ export class Speaker {
     this.#scheduleFlush();
   }
 
-  #update(peer: PeerSession, changes: RouteChanges): void {
-    const [fault] = changes.faults;
+  #update(peer: PeerSession, octets: Uint8Array): void {
+    const received = this.rib.receive(peer.name, octets);
+    if (received === undefined) return;
+    const { faults, excess, endOfRib } = received;
+    const [fault] = faults;
     if (fault !== undefined) {
       peer.noteError(`malformed UPDATE: ${fault.reason}`);
       this.#log.warn('malformed update', { peer: peer.name, reaction: fault.reaction, reason: fault.reason });
     }
-    for (const family of changes.endOfRib) this.#endOfRib.get(peer.name)?.add(family);
-    const excess = this.rib.update(peer.name, changes);
-    this.#events.received(peer.config.addressText, changes);
+    for (const family of endOfRib) this.#endOfRib.get(peer.name)?.add(family);
+    this.#events.received(peer.config.addressText, received);
     if (excess === undefined) this.#warnNearLimit(peer);
     this.#endIfOver(peer, excess);
     this.#scheduleFlush();
+  }
+
+  #behind(peer: PeerSession, isBehind: boolean): void {
+    this.#log.info(isBehind ? 'peer does not keep up' : 'peer keeps up again', { peer: peer.name });
+    this.rib.setBehind(peer.name, isBehind);
+    if (!isBehind) this.#scheduleFlush();
+  }
+
+  #watch({ watch }: SpeakerConfig): void {
+    this.#events.watch = watch;
+    this.rib.setWatched([...watch].flatMap((text) => parseCidr(text) ?? []));
   }
 
   /** Never again at once: the peer would only announce the same. */
@@ -338,9 +354,11 @@ export class Speaker {
 
   #warnNearLimit({ name, config }: PeerSession): void {
     const { maxPrefixes } = config.rib;
-    const adjRibIn = this.rib.adjRibIn(name);
-    const counts = ADDRESS_FAMILIES.map((family) => adjRibIn?.announcedCount(family) ?? 0);
-    const prefixes = Math.max(...counts);
+    let prefixes = 0;
+    for (const family of ADDRESS_FAMILIES) {
+      const { received, stale } = this.rib.counts(name, family);
+      prefixes = Math.max(prefixes, received - stale);
+    }
     if (prefixes <= NEAR_LIMIT * maxPrefixes || this.#warnedOfLimit.has(name)) return;
     this.#warnedOfLimit.add(name);
     this.#log.warn('peer is near its limit of prefixes', { peer: name, prefixes, limit: maxPrefixes });
@@ -402,7 +420,12 @@ export class Speaker {
     if (this.#isStopped) return;
     this.#events.flushReceived();
     const sessions = new Map([...this.#peers].map(([name, peer]) => [name, peer.session]));
-    const { updatesByPeer, forwarding } = this.rib.flush();
+    const { updatesByPeer, forwarding, tooLarge, isPartial } = this.rib.flush();
+    if (isPartial) this.#flushWanted = true;
+    if (tooLarge.length > 0) {
+      const prefixes = tooLarge.slice(0, 5).map(formatCidr);
+      this.#log.warn('attributes too large for some peers, withdrawn instead', { prefixes });
+    }
     const installs = forwarding.filter((change) => change.nextHops.length > 0);
     const removals = forwarding.filter((change) => change.nextHops.length === 0);
     this.#events.kernel(await this.kernel.apply(installs));
@@ -424,11 +447,7 @@ export class Speaker {
     const peer = this.#peers.get(name);
     // A session that began while the kernel was busy knows nothing of these; it gets the whole table anyway.
     if (peer?.session === undefined || peer.session !== session) return;
-    peer.send(updates.messages);
+    peer.send(updates.buffers, updates.messages);
     this.#events.sent(peer.config.addressText, updates);
-    if (updates.tooLarge.length > 0) {
-      const prefixes = updates.tooLarge.slice(0, 5).map(formatCidr);
-      this.#log.warn('attributes too large for the peer, withdrawn instead', { peer: name, prefixes });
-    }
   }
 }

@@ -4,10 +4,11 @@ import { formatCidr, formatIp, parseCidr } from '../../../lib/net/ip.ts';
 import type { BgpdDestination, BgpdPath, BgpdPeerStatus } from '../../../lib/protocol/bgpd.ts';
 import type { NegotiatedSession } from '../fsm/negotiate.ts';
 import { formatAsPath } from '../packet/attributes/as-path.ts';
-import { ADDRESS_FAMILIES, type AddressFamily, roleName } from '../packet/iana.ts';
+import { ADDRESS_FAMILIES, roleName } from '../packet/iana.ts';
 import type { Verdict } from '../rib/decision.ts';
-import type { Destination } from '../rib/loc-rib.ts';
-import { type Path, prefixKey } from '../rib/path.ts';
+import type { PathCounts } from '../rib/family-table.ts';
+import type { Path } from '../rib/path.ts';
+import type { Destination } from '../rib/rib-view.ts';
 import type { PeerSession } from '../session/peer-session.ts';
 import type { Speaker } from '../speaker.ts';
 import { describeCapability } from './capability-view.ts';
@@ -15,12 +16,8 @@ import { describeCapability } from './capability-view.ts';
 export function peerStatus(speaker: Speaker, peer: PeerSession): BgpdPeerStatus {
   const { config, session, why } = peer;
   const { state, since, flaps, lastError, messages } = peer.status;
-  const adjRibIn = speaker.rib.adjRibIn(peer.name);
-  const adjRibOut = speaker.rib.adjRibOut(peer.name);
-  const sum = (count: (family: AddressFamily) => number): number =>
-    ADDRESS_FAMILIES.reduce((total, family) => total + count(family), 0);
-  let accepted = 0;
-  for (const path of adjRibIn?.paths() ?? []) if (path.ineligible === undefined) accepted++;
+  const sum = (count: keyof PathCounts): number =>
+    ADDRESS_FAMILIES.reduce((total, family) => total + speaker.rib.counts(peer.name, family)[count], 0);
   return {
     name: peer.name,
     address: config.addressText,
@@ -36,10 +33,10 @@ export function peerStatus(speaker: Speaker, peer: PeerSession): BgpdPeerStatus 
     ...(why === undefined ? {} : { why }),
     ...(session === undefined ? {} : { session: sessionView(speaker, peer, session) }),
     prefixes: {
-      received: sum((family) => adjRibIn?.size(family) ?? 0),
-      accepted,
-      advertised: sum((family) => adjRibOut?.size(family) ?? 0),
-      stale: speaker.rib.staleCount(peer.name),
+      received: sum('received'),
+      accepted: sum('accepted'),
+      advertised: speaker.rib.toldCount(peer.name),
+      stale: sum('stale'),
     },
     messages,
     flaps,
@@ -101,21 +98,15 @@ export function ribView(
 }
 
 function destinationView(speaker: Speaker, destination: Destination): BgpdDestination {
-  const key = prefixKey(destination.prefix);
   const advertisedTo = [...speaker.peers]
-    .filter((peer) => speaker.rib.adjRibOut(peer.name)?.get(key) !== undefined)
+    .filter((peer) => speaker.rib.told(peer.name, destination.prefix).length > 0)
     .map((peer) => peer.name);
-  const paths = [...destination.decision.verdicts].map(([path, verdict]) => {
-    // Stale marks stand in Adj-RIB-In; the decision does not look at them.
-    const held =
-      path.source.kind === 'peer' ? speaker.rib.adjRibIn(path.source.name)?.get(path.family, key) : undefined;
-    return pathView(path, verdict, held?.stale === true);
-  });
+  const paths = [...destination.decision.verdicts].map(([path, verdict]) => pathView(path, verdict));
   return { prefix: formatCidr(destination.prefix), paths, advertisedTo };
 }
 
-function pathView(path: Path, verdict: Verdict, stale: boolean): BgpdPath {
-  const { attributes, source } = path;
+function pathView(path: Path, verdict: Verdict): BgpdPath {
+  const { attributes, source, stale } = path;
   const reason =
     verdict.verdict === 'lost' ? verdict.step : verdict.verdict === 'ineligible' ? verdict.reason : undefined;
   return {

@@ -6,7 +6,7 @@ import { type Cidr, cidrCovers, formatCidr } from '../../../lib/net/ip.ts';
 import { IpBatch } from '../../../lib/process/ip-batch.ts';
 import { runOk } from '../../../lib/process/run.ts';
 import type { KernelConfig } from '../config.ts';
-import type { ForwardingChange } from '../rib/loc-rib.ts';
+import type { ForwardingChange } from '../rib/family-table.ts';
 import { LinkMonitor } from './link-monitor.ts';
 import { type KernelRoute, parseRoutes, routeCommand, routeKey } from './route.ts';
 

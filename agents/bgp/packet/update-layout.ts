@@ -36,27 +36,37 @@ export function updateLayout(octets: Uint8Array): UpdateLayout | undefined {
   if (attributes > end) return undefined;
   const attributesEnd = attributes + u16(octets, withdrawnEnd);
   if (attributesEnd > end) return undefined;
+  const found = multiprotocolIn(octets, attributes, attributesEnd);
+  return found === undefined
+    ? undefined
+    : { withdrawn, withdrawnEnd, attributes, attributesEnd, end, ...found };
+}
+
+/** Walks over the attributes; undefined if they do not fill their field, or one of the two is there twice or odd. */
+function multiprotocolIn(
+  octets: Uint8Array,
+  start: number,
+  end: number,
+): Pick<UpdateLayout, 'reach' | 'unreach'> | undefined {
   let reach: MultiprotocolLayout | undefined;
   let unreach: MultiprotocolLayout | undefined;
-  for (let at = attributes; at < attributesEnd; ) {
+  for (let at = start; at < end; ) {
     const isLong = ((octets[at] ?? 0) & AttributeFlag.extendedLength) !== 0;
     const value = at + (isLong ? 4 : 3);
-    if (value > attributesEnd) return undefined;
+    if (value > end) return undefined;
     const valueEnd = value + (isLong ? u16(octets, at + 2) : (octets[at + 2] ?? 0));
-    if (valueEnd > attributesEnd) return undefined;
+    if (valueEnd > end) return undefined;
     const code = octets[at + 1];
-    if (code === AttributeCode.mpReachNlri) {
-      if (reach !== undefined) return undefined;
-      reach = multiprotocol(octets, at, value, valueEnd, true);
-      if (reach === undefined) return undefined;
-    } else if (code === AttributeCode.mpUnreachNlri) {
-      if (unreach !== undefined) return undefined;
-      unreach = multiprotocol(octets, at, value, valueEnd, false);
-      if (unreach === undefined) return undefined;
+    const isReach = code === AttributeCode.mpReachNlri;
+    if (isReach || code === AttributeCode.mpUnreachNlri) {
+      const layout = multiprotocol(octets, at, value, valueEnd, isReach);
+      if (layout === undefined || (isReach ? reach : unreach) !== undefined) return undefined;
+      if (isReach) reach = layout;
+      else unreach = layout;
     }
     at = valueEnd;
   }
-  return { withdrawn, withdrawnEnd, attributes, attributesEnd, end, reach, unreach };
+  return { reach, unreach };
 }
 
 function multiprotocol(

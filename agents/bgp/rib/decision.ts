@@ -3,7 +3,8 @@
 
 import { asPathLength, firstAsn } from '../packet/attributes/as-path.ts';
 import { ORIGINS } from '../packet/attributes/types.ts';
-import type { IneligibleReason, Path } from './path.ts';
+import type { RouteAttributes } from '../packet/validate.ts';
+import type { IneligibleReason, Path, PathSource } from './path.ts';
 
 export const DECISION_STEPS = [
   'localPref',
@@ -15,6 +16,7 @@ export const DECISION_STEPS = [
   'routerId',
   'clusterListLength',
   'peerAddress',
+  'pathId',
 ] as const;
 export type DecisionStep = (typeof DECISION_STEPS)[number];
 
@@ -39,96 +41,152 @@ export interface DecisionOptions {
 /** RFC 4271 §5.1.5: what a path without LOCAL_PREF is worth. */
 export const DEFAULT_LOCAL_PREF = 100;
 
-/** Any order of the same paths gives the same result. */
-export function decide(paths: readonly Path[], options: DecisionOptions): Decision {
-  const verdicts = new Map<Path, Verdict>();
-  let left: Path[] = [];
-  for (const path of paths) {
-    if (path.ineligible === undefined) left.push(path);
-    else verdicts.set(path, { verdict: 'ineligible', reason: path.ineligible });
-  }
-  const keep = (step: DecisionStep, survivors: Path[]): void => {
-    for (const path of left) if (!survivors.includes(path)) verdicts.set(path, { verdict: 'lost', step });
+/** What the steps compare, worked out once for an attribute set of a source. */
+export interface Ranks {
+  readonly localPref: number;
+  readonly isLocal: boolean;
+  readonly asPathLength: number;
+  /** 0 to 2: IGP, EGP, INCOMPLETE. */
+  readonly origin: number;
+  /** Absent counts as 0 (§9.1.2.2 c). */
+  readonly multiExitDisc: number;
+  /** MEDs are compared within one neighbouring AS only. */
+  readonly neighbourAsn: number;
+  readonly isExternal: boolean;
+  /** RFC 4456 §9: ORIGINATOR_ID in the router id's place. */
+  readonly routerId: number;
+  readonly clusterListLength: number;
+  readonly peerAddress: bigint;
+}
+
+export function ranksOf(attributes: RouteAttributes, source: PathSource, localAsn: number): Ranks {
+  const { localPref, asPath, origin, multiExitDisc, originatorId, clusterList } = attributes;
+  const isPeer = source.kind === 'peer';
+  return {
+    localPref: localPref ?? DEFAULT_LOCAL_PREF,
+    isLocal: !isPeer,
+    asPathLength: asPathLength(asPath ?? []),
+    origin: ORIGINS.indexOf(origin ?? 'incomplete'),
+    multiExitDisc: multiExitDisc ?? 0,
+    neighbourAsn: firstAsn(asPath ?? []) ?? localAsn,
+    isExternal: isPeer && source.peerType === 'external',
+    routerId: originatorId ?? (isPeer ? source.identifier : 0),
+    clusterListLength: clusterList?.length ?? 0,
+    peerAddress: isPeer ? source.address.value : 0n,
+  };
+}
+
+/** A path as the process sees it; `pathId` tells apart those of one peer (RFC 7911). */
+export interface Candidate {
+  readonly ranks: Ranks;
+  readonly pathId: number;
+}
+
+export interface Winners<C extends Candidate> {
+  readonly best: C | undefined;
+  /** Those left before the tie-breakers, the best among them. */
+  readonly tied: readonly C[];
+}
+
+/** The steps in order over eligible candidates; `onLost` hears who goes at which. */
+export function eliminate<C extends Candidate>(
+  candidates: readonly C[],
+  onLost?: (candidate: C, step: DecisionStep) => void,
+): Winners<C> {
+  let left = candidates;
+  const keep = (step: DecisionStep, survivors: readonly C[]): void => {
+    if (onLost !== undefined && survivors.length < left.length) {
+      for (const candidate of left) if (!survivors.includes(candidate)) onLost(candidate, step);
+    }
     left = survivors;
   };
   for (const [step, rank] of BEFORE_MED) keep(step, lowest(left, rank));
-  keep('multiExitDisc', lowestMedPerAs(left, options.localAsn));
-  keep(
-    'externalPeer',
-    lowest(left, (path) => (isExternal(path) ? 0 : 1)),
-  );
+  keep('multiExitDisc', lowestMedPerAs(left));
+  keep('externalPeer', lowest(left, externalFirst));
   const tied = left;
   for (const [step, rank] of TIE_BREAKERS) keep(step, lowest(left, rank));
-  const best = left[0];
-  const multipath = best === undefined ? [] : multipathOf(best, tied, options.maxPaths);
-  for (const path of multipath) verdicts.set(path, { verdict: path === best ? 'best' : 'multipath' });
-  return { best, multipath, verdicts };
+  return { best: left[0], tied };
 }
 
-type Rank = (path: Path) => number | bigint;
+/** Any order of the same paths gives the same result. */
+export function decide(paths: readonly Path[], options: DecisionOptions): Decision {
+  const verdicts = new Map<Path, Verdict>();
+  const candidates: (Candidate & { readonly path: Path })[] = [];
+  for (const path of paths) {
+    if (path.ineligible !== undefined) {
+      verdicts.set(path, { verdict: 'ineligible', reason: path.ineligible });
+      continue;
+    }
+    const ranks = ranksOf(path.attributes, path.source, options.localAsn);
+    candidates.push({ path, ranks, pathId: path.pathId ?? 0 });
+  }
+  const { best, tied } = eliminate(candidates, ({ path }, step) =>
+    verdicts.set(path, { verdict: 'lost', step }),
+  );
+  const multipath = multipathOf(best, tied, options.maxPaths).map(({ path }) => path);
+  for (const path of multipath) verdicts.set(path, { verdict: path === best?.path ? 'best' : 'multipath' });
+  return { best: best?.path, multipath, verdicts };
+}
+
+/** The best and those that share the load with it, at most `maxPaths`, by address of the peer. */
+export function multipathOf<C extends Candidate>(
+  best: C | undefined,
+  tied: readonly C[],
+  maxPaths: number,
+): readonly C[] {
+  if (best === undefined) return [];
+  // Local paths have no next hop to share the load with.
+  if (best.ranks.isLocal || tied.length === 1) return [best];
+  const others = tied
+    .filter((candidate) => candidate !== best)
+    .sort((a, b) => compare(a.ranks.peerAddress, b.ranks.peerAddress) || a.pathId - b.pathId)
+    .slice(0, maxPaths - 1);
+  return [best, ...others];
+}
+
+type Rank = (candidate: Candidate) => number | bigint;
 
 const BEFORE_MED: readonly (readonly [DecisionStep, Rank])[] = [
-  ['localPref', (path) => -(path.attributes.localPref ?? DEFAULT_LOCAL_PREF)],
-  ['locallyOriginated', (path) => (path.source.kind === 'local' ? 0 : 1)],
-  ['asPathLength', (path) => asPathLength(path.attributes.asPath ?? [])],
-  ['origin', (path) => ORIGINS.indexOf(path.attributes.origin ?? 'incomplete')],
+  ['localPref', ({ ranks }) => -ranks.localPref],
+  ['locallyOriginated', ({ ranks }) => (ranks.isLocal ? 0 : 1)],
+  ['asPathLength', ({ ranks }) => ranks.asPathLength],
+  ['origin', ({ ranks }) => ranks.origin],
 ];
-
+const externalFirst: Rank = ({ ranks }) => (ranks.isExternal ? 0 : 1);
 const TIE_BREAKERS: readonly (readonly [DecisionStep, Rank])[] = [
-  // RFC 4456 §9: ORIGINATOR_ID in the router id's place
-  [
-    'routerId',
-    (path) => path.attributes.originatorId ?? (path.source.kind === 'peer' ? path.source.identifier : 0),
-  ],
-  ['clusterListLength', (path) => path.attributes.clusterList?.length ?? 0],
-  ['peerAddress', (path) => (path.source.kind === 'peer' ? path.source.address.value : 0n)],
+  ['routerId', ({ ranks }) => ranks.routerId],
+  ['clusterListLength', ({ ranks }) => ranks.clusterListLength],
+  ['peerAddress', ({ ranks }) => ranks.peerAddress],
+  ['pathId', ({ pathId }) => pathId],
 ];
 
-function lowest(paths: readonly Path[], rank: Rank): Path[] {
+function lowest<C extends Candidate>(candidates: readonly C[], rank: Rank): readonly C[] {
+  if (candidates.length < 2) return candidates;
   let best: number | bigint | undefined;
-  let survivors: Path[] = [];
-  for (const path of paths) {
-    const value = rank(path);
+  let survivors: C[] = [];
+  for (const candidate of candidates) {
+    const value = rank(candidate);
     if (best === undefined || value < best) {
       best = value;
-      survivors = [path];
+      survivors = [candidate];
     } else if (value === best) {
-      survivors.push(path);
+      survivors.push(candidate);
     }
   }
   return survivors;
 }
 
-/** §9.1.2.2 c: compared among paths of one neighbouring AS only; no MED counts as 0. */
-function lowestMedPerAs(paths: readonly Path[], localAsn: number): Path[] {
-  const neighbour = (path: Path): number => firstAsn(path.attributes.asPath ?? []) ?? localAsn;
-  const med = (path: Path): number => path.attributes.multiExitDisc ?? 0;
+/** §9.1.2.2 c */
+function lowestMedPerAs<C extends Candidate>(candidates: readonly C[]): readonly C[] {
+  if (candidates.length < 2) return candidates;
   const lowestByAs = new Map<number, number>();
-  for (const path of paths) {
-    const asn = neighbour(path);
-    lowestByAs.set(asn, Math.min(lowestByAs.get(asn) ?? Number.POSITIVE_INFINITY, med(path)));
+  for (const { ranks } of candidates) {
+    const known = lowestByAs.get(ranks.neighbourAsn) ?? Number.POSITIVE_INFINITY;
+    lowestByAs.set(ranks.neighbourAsn, Math.min(known, ranks.multiExitDisc));
   }
-  return paths.filter((path) => med(path) === lowestByAs.get(neighbour(path)));
-}
-
-function multipathOf(best: Path, tied: readonly Path[], maxPaths: number): Path[] {
-  // Local paths have no next hop to share the load with.
-  if (best.source.kind === 'local') return [best];
-  const others = tied
-    .filter((path) => path !== best)
-    .sort((a, b) => compare(rankAddress(a), rankAddress(b)))
-    .slice(0, maxPaths - 1);
-  return [best, ...others];
-}
-
-function rankAddress(path: Path): bigint {
-  return path.source.kind === 'peer' ? path.source.address.value : 0n;
+  return candidates.filter(({ ranks }) => ranks.multiExitDisc === lowestByAs.get(ranks.neighbourAsn));
 }
 
 function compare(a: bigint, b: bigint): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function isExternal(path: Path): boolean {
-  return path.source.kind === 'peer' && path.source.peerType === 'external';
 }

@@ -1,14 +1,16 @@
-// Phase 1: whether a received path may take part in the decision, and with which attributes
+// Phase 1: whether received paths may take part in the decision, and with which attributes
 // (RFC 4271 §9.1.2, §6.3 NEXT_HOP; RFC 4456 §8).
 
-import { type Cidr, formatIp, type IpAddress } from '../../../lib/net/ip.ts';
+import { formatIp, type IpAddress } from '../../../lib/net/ip.ts';
 import { countAsn } from '../packet/attributes/as-path.ts';
-import type { AddressFamily } from '../packet/iana.ts';
+import { FAMILIES } from '../packet/iana.ts';
 import type { RouteAttributes } from '../packet/validate.ts';
-import { applyPolicy } from '../policy/policy.ts';
+import { decidingRule, dependsOnPrefix, policyOutcome } from '../policy/policy.ts';
 import { DEFAULT_LOCAL_PREF } from './decision.ts';
-import type { IneligibleReason, Path, PathSource } from './path.ts';
+import { learnedUnderRole } from './only-to-customer.ts';
+import type { IneligibleReason } from './path.ts';
 import type { RibPeer } from './rib-peer.ts';
+import type { Imported, Importer } from './route-set.ts';
 
 export interface ImportContext {
   readonly bgpIdentifier: number;
@@ -16,29 +18,37 @@ export interface ImportContext {
   readonly localAddresses: ReadonlySet<string>;
 }
 
-/** A rejected path is kept with its reason: a changed policy can use it without a refresh. */
-export function importPath(
-  peer: RibPeer,
-  family: AddressFamily,
-  prefix: Cidr,
-  received: RouteAttributes,
-  context: ImportContext,
-): Path {
-  const source: PathSource = {
-    kind: 'peer',
-    name: peer.name,
-    peerType: peer.session.context.peerType,
-    identifier: peer.session.peerIdentifier,
-    address: peer.address,
-    isClient: peer.config.isClient,
+/** Judges what comes from the peer. What is rejected is kept with its reason: a changed policy needs no refresh. */
+export function importerFor(peer: RibPeer, context: ImportContext): Importer {
+  const { importPolicy } = peer.config;
+  const isPerPrefix = dependsOnPrefix(importPolicy);
+  const outcome: Importer['outcome'] = (received, prefix) =>
+    loopReason(peer, received, context) ??
+    decidingRule(importPolicy, { prefix, source: 'peer', attributes: received });
+  const one: Importer['one'] = (received, prefix) => {
+    const reject = (ineligible: IneligibleReason): Imported => ({ attributes: received, ineligible });
+    const loop = loopReason(peer, received, context);
+    if (loop !== undefined) return reject(loop);
+    const learned = learnedUnderRole(peer.session.role, received, peer.session.peerAsn);
+    if (learned === undefined) return reject('routeLeak');
+    const rule = decidingRule(importPolicy, { prefix, source: 'peer', attributes: received });
+    const attributes = policyOutcome(importPolicy, rule, learned);
+    return attributes === undefined ? reject('importPolicy') : { attributes: withLocalPref(attributes) };
   };
-  const base = { prefix, family, source, received, stale: false };
-  const ineligible = loopReason(peer, received, context);
-  if (ineligible !== undefined) return { ...base, attributes: received, ineligible };
-  const attributes = applyPolicy(peer.config.importPolicy, { prefix, source: 'peer', attributes: received });
-  if (attributes === undefined) return { ...base, attributes: received, ineligible: 'importPolicy' };
-  return { ...base, attributes: withLocalPref(attributes) };
+  return {
+    outcome,
+    one,
+    all: (received, family) =>
+      isPerPrefix ? undefined : one(received, { family: FAMILIES[family].ip, base: 0n, length: 0 }),
+  };
 }
+
+/** Our own prefixes are as they are configured. */
+export const LOCAL_IMPORTER: Importer = {
+  outcome: () => undefined,
+  one: (attributes) => ({ attributes }),
+  all: (attributes) => ({ attributes }),
+};
 
 function loopReason(
   peer: RibPeer,

@@ -21,13 +21,22 @@ export type PathSource =
       readonly isClient: boolean;
     };
 
-/** Why a path takes no part in the decision process (RFC 4271 §9.1.2, RFC 4456 §8). */
-export type IneligibleReason = 'asLoop' | 'originatorLoop' | 'clusterLoop' | 'nextHop' | 'importPolicy';
+/** Why a path takes no part in the decision process (RFC 4271 §9.1.2, RFC 4456 §8, RFC 9234 §5). */
+export type IneligibleReason =
+  | 'asLoop'
+  | 'originatorLoop'
+  | 'clusterLoop'
+  | 'nextHop'
+  | 'routeLeak'
+  | 'importPolicy';
 
+/** A path as a value: what the decision process explains and what is shown. */
 export interface Path {
   readonly prefix: Cidr;
   readonly family: AddressFamily;
   readonly source: PathSource;
+  /** Number that the peer gave it (RFC 7911). */
+  readonly pathId?: number;
   /** As received, import policy applied. */
   readonly attributes: RouteAttributes;
   /** As received, before import policy: what a changed policy starts from. */
@@ -37,25 +46,14 @@ export interface Path {
   readonly stale: boolean;
 }
 
-/** Key of a prefix in every table: its canonical text. */
+/** Key of a prefix in maps: its canonical text. */
 export function prefixKey(prefix: Cidr): string {
   return formatCidr(prefix);
 }
 
-/** Name of a source in tables; no peer can be named so. */
-const LOCAL_SOURCE = '';
-
-export function sourceName(source: PathSource): string {
-  return source.kind === 'local' ? LOCAL_SOURCE : source.name;
-}
-
-const keyByAttributes = new WeakMap<RouteAttributes, string>();
-
 /** Equal for equal attribute sets, whatever objects hold them: the encoded octets. */
 export function attributesKey(attributes: RouteAttributes): string {
-  const known = keyByAttributes.get(attributes);
-  if (known !== undefined) return known;
-  const key = Buffer.from(encodeAttributes(attributes, UNNEGOTIATED)).toString('latin1');
-  keyByAttributes.set(attributes, key);
-  return key;
+  return Buffer.from(encodeAttributes(attributes, KEY_CONTEXT)).toString('latin1');
 }
+
+const KEY_CONTEXT = { ...UNNEGOTIATED, peerType: 'internal' as const };

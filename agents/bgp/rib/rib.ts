@@ -1,24 +1,29 @@
 // The routing tables of a speaker in one place: what sessions learn goes in, flush() decides once for all that has
 // changed and says what every peer and the kernel are to be told (RFC 4271 §3.2, §9; RFC 4724 §4).
 //
-//   UPDATE ─► import ─► Adj-RIB-In ─► Loc-RIB (decision) ─► advertise ─► Adj-RIB-Out ─► messages
-//                                        └────────────────► forwarding ─► kernel
+//   UPDATE ─► import ─► Adj-RIBs-In, Loc-RIB (decision) ─► update groups (Adj-RIBs-Out) ─► messages
+//             once per attribute set       └──────────► forwarding ─► kernel
 
 import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
 import { ADDRESS_FAMILIES, type AddressFamily } from '../packet/iana.ts';
 import type { RouteAttributes, RouteChanges } from '../packet/validate.ts';
-import { AdjRibIn } from './adj-rib-in.ts';
-import { AdjRibOut, type PeerUpdates } from './adj-rib-out.ts';
-import { advertise } from './advertise.ts';
-import { type ImportContext, importPath } from './import.ts';
-import { type Destination, type ForwardingChange, LocRib } from './loc-rib.ts';
-import { attributesKey, type Path, prefixKey } from './path.ts';
+import { FamilyTable, type ForwardingChange, type PathCounts } from './family-table.ts';
+import { type PeerUpdates, PeerUpdatesBuilder } from './group-log.ts';
+import { type ImportContext, importerFor, LOCAL_IMPORTER } from './import.ts';
+import { attributesKey, type PathSource, prefixKey } from './path.ts';
 import type { RibPeer, RibPeerConfig } from './rib-peer.ts';
+import { type Destination, destinationOf } from './rib-view.ts';
+import { RouteSetTable, SourceSets } from './route-set.ts';
 import { SelectionDeferral } from './selection-deferral.ts';
+import { UpdateGroups } from './update-groups.ts';
+import { type PrefixExcess, type ReceivedUpdate, UpdateReceiver } from './update-receiver.ts';
+import { UpdateWriter } from './update-writer.ts';
 
 export interface RibOptions extends ImportContext {
   readonly localAsn: number;
   readonly maxPaths: number;
+  /** Whether flush() is to tell how packets leave; true if left out. */
+  readonly forwards?: boolean;
 }
 
 /** A prefix of our own and the attributes that it is announced with. */
@@ -33,40 +38,65 @@ export interface OriginatedRoute {
 export interface Flush {
   readonly updatesByPeer: ReadonlyMap<string, PeerUpdates>;
   readonly forwarding: readonly ForwardingChange[];
-}
-
-/** A family of which a peer has announced more than it may: its session has to end. */
-export interface PrefixExcess {
-  readonly family: AddressFamily;
-  readonly limit: number;
+  /** Prefixes whose attributes no message holds: withdrawn instead (RFC 8654 §5). */
+  readonly tooLarge: readonly Cidr[];
+  /** There is more to do than one flush should. */
+  readonly isPartial: boolean;
 }
 
 /** What the end of a session means for the routes that it has brought. */
 export interface SessionEnd {
+  /** The paths of the families that the peer restarts for stay, marked stale (RFC 4724 §4.2). */
   readonly graceful: boolean;
+  /** What was stale already is no leftover of an earlier restart, as when one of two colliding connections gives way. */
   readonly sameRestart: boolean;
 }
 
-interface PeerTables {
-  readonly adjRibIn: AdjRibIn;
-  /** Set while the session is Established. */
-  up: { readonly peer: RibPeer; readonly adjRibOut: AdjRibOut } | undefined;
-  /** The families whose End-of-RIB we still owe. */
-  owed: Set<AddressFamily>;
-  /** The families whose whole table is to be compared, or sent again even if unchanged. */
-  walk: Map<AddressFamily, 'compare' | 'resend'>;
+interface FamilyFlush {
+  readonly forwarding: ForwardingChange[];
+  readonly tooLarge: Cidr[];
+  readonly builders: Map<number, PeerUpdatesBuilder>;
+  isPartial: boolean;
 }
+
+interface PeerState {
+  readonly name: string;
+  /** Never given to another peer. */
+  readonly index: number;
+  /** Set while the session is Established. */
+  up: { readonly peer: RibPeer; readonly sets: SourceSets; readonly receiver: UpdateReceiver } | undefined;
+}
+
+/** Prefixes of a family decided in one flush. */
+const MAX_DECISIONS = 65_536;
+const LOCAL = 0;
 
 export class Rib {
   #context: ImportContext;
-  readonly #locRib: LocRib;
-  readonly #peers = new Map<string, PeerTables>();
-  readonly #originated = new Map<string, Path>();
+  readonly #options: RibOptions;
+  readonly #sets = new RouteSetTable();
+  readonly #tables: Readonly<Record<AddressFamily, FamilyTable>>;
+  readonly #groups: UpdateGroups;
+  readonly #peers = new Map<string, PeerState>();
+  readonly #localSets: SourceSets;
+  readonly #originated = new Map<string, { readonly key: string; readonly prefix: Cidr }>();
+  readonly #watched: Readonly<Record<AddressFamily, Set<number>>> = {
+    ipv4Unicast: new Set(),
+    ipv6Unicast: new Set(),
+  };
+  readonly #writer = new UpdateWriter();
+  #nextIndex = LOCAL + 1;
   #deferral = new SelectionDeferral([]);
 
   constructor(options: RibOptions) {
     this.#context = options;
-    this.#locRib = new LocRib(options);
+    this.#options = options;
+    const { localAsn, maxPaths, forwards = true } = options;
+    const table = (family: AddressFamily): FamilyTable =>
+      new FamilyTable(family, this.#sets, { localAsn, maxPaths, forwards });
+    this.#tables = { ipv4Unicast: table('ipv4Unicast'), ipv6Unicast: table('ipv6Unicast') };
+    this.#groups = new UpdateGroups((family) => this.#tables[family]);
+    this.#localSets = new SourceSets(this.#sets, { kind: 'local' }, LOCAL, localAsn, LOCAL_IMPORTER);
   }
 
   /** Begins a restart: nothing is selected before the peers named have sent their tables, or `endDeferral()`. */
@@ -82,272 +112,304 @@ export class Rib {
     return !this.#deferral.isOver;
   }
 
+  /** The prefixes whose every change flushes and updates mention. */
+  setWatched(prefixes: readonly Cidr[]): void {
+    for (const family of ADDRESS_FAMILIES) this.#watched[family].clear();
+    for (const prefix of prefixes) {
+      const family = prefix.family === 4 ? 'ipv4Unicast' : 'ipv6Unicast';
+      this.#watched[family].add(this.#tables[family].reserve(prefix));
+    }
+  }
+
   /** The whole set of own prefixes; what is not named any more is withdrawn. */
   setOriginated(routes: readonly OriginatedRoute[]): void {
-    const wanted = new Map(routes.map((route) => [prefixKey(route.prefix), localPath(route)]));
-    for (const [key, path] of this.#originated) {
+    const wanted = new Map(routes.map((route) => [prefixKey(route.prefix), route]));
+    for (const [key, { prefix }] of this.#originated) {
       if (wanted.has(key)) continue;
       this.#originated.delete(key);
-      this.#locRib.delete(path);
+      const table = this.#tableOf(prefix);
+      table.withdraw(table.prefixes.findCidr(prefix), LOCAL, 0);
     }
-    for (const [key, path] of wanted) {
-      const before = this.#originated.get(key);
-      if (before !== undefined && attributesKey(before.attributes) === attributesKey(path.attributes))
-        continue;
-      this.#originated.set(key, path);
-      this.#locRib.set(path);
+    for (const [key, route] of wanted) {
+      const attributes = localAttributes(route);
+      const table = this.#tableOf(route.prefix);
+      const setKey = `${table.family} ${attributesKey(attributes)}`;
+      if (this.#originated.get(key)?.key === setKey) continue;
+      this.#originated.set(key, { key: setKey, prefix: route.prefix });
+      const sets = this.#localSets;
+      const received = sets.get(setKey) ?? sets.add(setKey, table.family, attributes);
+      const set = sets.forPrefix(received, () => route.prefix);
+      table.announce(table.prefixes.internCidr(route.prefix), LOCAL, 0, set);
     }
   }
 
   /** A session is Established: its table is due, and stale paths that the peer did not keep forwarding for go at once. */
   peerUp(peer: RibPeer): void {
-    const tables = this.#tables(peer.name);
-    const { families } = peer.session.context;
-    tables.up = { peer, adjRibOut: new AdjRibOut() };
-    tables.owed = new Set(families);
-    tables.walk = new Map([...families].map((family) => [family, 'compare']));
+    const state = this.#state(peer.name);
+    const { session } = peer;
+    const sets = this.#setsFor(peer, state.index);
+    const receiver = new UpdateReceiver({
+      context: session.context,
+      sets,
+      table: (family) => this.#tables[family],
+      watched: (family) => this.#watched[family],
+      maxPrefixes: () => state.up?.peer.config.maxPrefixes ?? 0,
+    });
+    state.up = { peer, sets, receiver };
     for (const family of ADDRESS_FAMILIES) {
-      const kept = families.has(family) && peer.session.gracefulRestart?.forwardingKept.get(family) === true;
-      if (!kept) this.#forget(tables.adjRibIn.sweepStale(family));
+      const isNegotiated = session.context.families.has(family);
+      const isKept = isNegotiated && session.gracefulRestart?.forwardingKept.get(family) === true;
+      if (!isKept) this.#tables[family].sweepStale(state.index);
     }
-    this.#deferral.peerUp(peer.name, peer.session);
+    this.#groups.join(state.index, peer);
+    this.#deferral.peerUp(peer.name, session);
   }
 
-  /**
-   * `graceful`: the paths of the families that the peer restarts for stay, marked stale (RFC 4724 §4.2). `sameRestart`:
-   * what was stale already is no leftover of an earlier restart, as when one of two colliding connections gives way.
-   */
   peerDown(name: string, { graceful, sameRestart }: SessionEnd): void {
-    const tables = this.#peers.get(name);
-    if (tables?.up === undefined) return;
-    const restart = tables.up.peer.session.gracefulRestart;
-    tables.up = undefined;
+    const state = this.#peers.get(name);
+    if (state?.up === undefined) return;
+    const restart = state.up.peer.session.gracefulRestart;
+    state.up = undefined;
+    this.#groups.leave(state.index);
     for (const family of ADDRESS_FAMILIES) {
-      const keep = graceful && restart?.forwardingKept.has(family) === true;
-      this.#forget(keep ? tables.adjRibIn.markStale(family, sameRestart) : tables.adjRibIn.clear(family));
+      const isKept = graceful && restart?.forwardingKept.has(family) === true;
+      if (isKept) this.#tables[family].markStale(state.index, sameRestart);
+      else this.#tables[family].withdrawAll(state.index);
     }
   }
 
   /** The peer is not configured any more. */
   peerRemoved(name: string): void {
-    const tables = this.#peers.get(name);
-    if (tables !== undefined)
-      for (const family of ADDRESS_FAMILIES) this.#forget(tables.adjRibIn.clear(family));
+    const state = this.#peers.get(name);
+    if (state !== undefined) {
+      this.#groups.leave(state.index);
+      for (const family of ADDRESS_FAMILIES) this.#tables[family].withdrawAll(state.index);
+    }
     this.#peers.delete(name);
     this.#deferral.peerRemoved(name);
   }
 
   /** How many paths of the peer are marked stale. */
   staleCount(name: string): number {
-    const adjRibIn = this.#peers.get(name)?.adjRibIn;
-    return ADDRESS_FAMILIES.reduce((sum, family) => sum + (adjRibIn?.staleCount(family) ?? 0), 0);
+    return ADDRESS_FAMILIES.reduce((sum, family) => sum + this.counts(name, family).stale, 0);
   }
 
   /** The restart timer, or the stale timer, has run out. */
   sweepStale(name: string): void {
-    const tables = this.#peers.get(name);
-    if (tables !== undefined)
-      for (const family of ADDRESS_FAMILIES) this.#forget(tables.adjRibIn.sweepStale(family));
+    const state = this.#peers.get(name);
+    if (state === undefined) return;
+    for (const family of ADDRESS_FAMILIES) this.#tables[family].sweepStale(state.index);
   }
 
-  /** Routes of one UPDATE, up to the limit: what is beyond it is not taken in. */
-  update(name: string, changes: RouteChanges): PrefixExcess | undefined {
-    const tables = this.#peers.get(name);
-    if (tables?.up === undefined) return undefined;
-    const { peer } = tables.up;
-    for (const { family, prefixes } of changes.withdrawn) {
-      for (const prefix of prefixes) this.#withdraw(tables, family, prefix);
-    }
-    for (const { family, prefixes, attributes } of changes.announced) {
-      for (const prefix of prefixes) {
-        const path = importPath(peer, family, prefix, attributes, this.#context);
-        if (tables.adjRibIn.set(path)) this.#locRib.set(path);
-        const excess = excessOf(tables.adjRibIn, family, peer.config);
-        if (excess !== undefined) return excess;
-      }
-    }
-    for (const family of changes.endOfRib) {
-      this.#forget(tables.adjRibIn.sweepStale(family));
-      this.#deferral.endOfRib(name, family);
-    }
-    return undefined;
+  /**
+   * Takes an UPDATE in, up to the limit of prefixes: what is beyond it is not. Undefined if the peer has no session. Throws
+   * DecodeError where the session has to be reset.
+   */
+  receive(name: string, octets: Uint8Array): ReceivedUpdate | undefined {
+    const receiver = this.#peers.get(name)?.up?.receiver;
+    return receiver === undefined ? undefined : this.#noted(name, receiver.receive(octets));
   }
 
-  /** The peer asked for a family again (RFC 2918): all of it is sent, changed or not. */
+  /** The same for a decoded message. */
+  update(name: string, changes: RouteChanges): ReceivedUpdate | undefined {
+    const receiver = this.#peers.get(name)?.up?.receiver;
+    return receiver === undefined ? undefined : this.#noted(name, receiver.update(changes));
+  }
+
+  /** The peer asked for a family again: all of it is sent, changed or not (RFC 2918), between marks if agreed (RFC 7313). */
   refresh(name: string, family: AddressFamily): void {
-    const tables = this.#peers.get(name);
-    if (tables?.up?.peer.session.context.families.has(family) === true) tables.walk.set(family, 'resend');
+    const state = this.#peers.get(name);
+    const context = state?.up?.peer.session.context;
+    if (state !== undefined && context?.families.has(family) === true)
+      this.#groups.refresh(state.index, family, context.enhancedRefresh);
   }
 
-  /** The peer sends a family again (RFC 7313 §4): what has not come by `refreshEnds` is gone. */
+  /** The peer begins to send a family again: what does not come is to go at `refreshEnds` (RFC 7313 §4). */
   refreshBegins(name: string, family: AddressFamily): void {
-    this.#peers.get(name)?.adjRibIn.markStale(family, true);
+    const state = this.#peers.get(name);
+    if (state?.up !== undefined) this.#tables[family].markStale(state.index, true);
   }
 
   refreshEnds(name: string, family: AddressFamily): void {
-    const tables = this.#peers.get(name);
-    if (tables !== undefined) this.#forget(tables.adjRibIn.sweepStale(family));
+    const state = this.#peers.get(name);
+    if (state?.up !== undefined) this.#tables[family].sweepStale(state.index);
+  }
+
+  /** The peer's connection takes nothing now, or takes something again: what is for it waits, and is told as it then is. */
+  setBehind(name: string, isBehind: boolean): void {
+    const state = this.#peers.get(name);
+    if (state?.up !== undefined) this.#groups.setBehind(state.index, isBehind);
   }
 
   /** Policies and the like have changed: every path of the peer is judged again, both ways; the session stays. */
   reconfigure(name: string, config: RibPeerConfig): PrefixExcess | undefined {
-    const tables = this.#peers.get(name);
-    if (tables?.up === undefined) return undefined;
-    this.#change(tables, { ...tables.up.peer, config });
-    this.#importAgain(tables);
-    const excesses = ADDRESS_FAMILIES.map((family) => excessOf(tables.adjRibIn, family, config));
-    return excesses.find((excess) => excess !== undefined);
+    const state = this.#peers.get(name);
+    if (state?.up === undefined) return undefined;
+    this.#change(state, { ...state.up.peer, config });
+    this.#importAgain(state);
+    for (const family of ADDRESS_FAMILIES) {
+      const { received, stale } = this.counts(name, family);
+      if (received - stale > config.maxPrefixes) return { family, limit: config.maxPrefixes };
+    }
+    return undefined;
   }
 
   /** Our own addresses are others now: what they are a next hop of is judged again. */
   setLocalAddresses(localAddresses: ReadonlySet<string>): void {
     if (isSameSet(localAddresses, this.#context.localAddresses)) return;
     this.#context = { ...this.#context, localAddresses };
-    for (const tables of this.#peers.values()) this.#importAgain(tables);
+    for (const state of this.#peers.values()) this.#importAgain(state);
   }
 
   /** Our next hops towards the peer are others now: what it was told with the old ones is told again. */
   setNextHopSelf(name: string, nextHopSelf: RibPeer['nextHopSelf']): void {
-    const tables = this.#peers.get(name);
-    if (tables?.up === undefined) return;
-    const texts = (hops: RibPeer['nextHopSelf']): Set<string> =>
-      new Set([...hops].map(([family, hop]) => `${family} ${hop.value}`));
-    if (isSameSet(texts(nextHopSelf), texts(tables.up.peer.nextHopSelf))) return;
-    this.#change(tables, { ...tables.up.peer, nextHopSelf });
+    const state = this.#peers.get(name);
+    if (state?.up !== undefined) this.#change(state, { ...state.up.peer, nextHopSelf });
   }
 
   /** Decides what is dirty and gathers what has to be said; nothing of it is said twice. */
   flush(): Flush {
-    const isDeferred = (family: AddressFamily): boolean => this.#deferral.isDeferred(family);
-    const { decided, forwarding } = this.#locRib.decideDirty(isDeferred);
+    const output: FamilyFlush = { forwarding: [], tooLarge: [], builders: new Map(), isPartial: false };
+    for (const family of ADDRESS_FAMILIES) this.#flushFamily(family, output);
+    const { builders, forwarding, tooLarge, isPartial } = output;
     const updatesByPeer = new Map<string, PeerUpdates>();
-    for (const [name, tables] of this.#peers) {
-      const updates = this.#updatesFor(tables, decided, isDeferred);
+    for (const { name, index } of builders.size === 0 ? [] : this.#peers.values()) {
+      const updates = builders.get(index);
       if (updates !== undefined) updatesByPeer.set(name, updates);
     }
-    return { updatesByPeer, forwarding };
+    return { updatesByPeer, forwarding, tooLarge, isPartial };
   }
 
-  adjRibIn(name: string): AdjRibIn | undefined {
-    return this.#peers.get(name)?.adjRibIn;
+  /** Of what the peer has announced. */
+  counts(name: string, family: AddressFamily): Readonly<PathCounts> {
+    const index = this.#peers.get(name)?.index;
+    return index === undefined ? NO_PATHS : this.#tables[family].counts(index);
   }
 
-  adjRibOut(name: string): AdjRibOut | undefined {
-    return this.#peers.get(name)?.up?.adjRibOut;
+  /** How many routes the peer has been told, over both families. */
+  toldCount(name: string): number {
+    const index = this.#peers.get(name)?.index;
+    return index === undefined ? 0 : this.#groups.toldCount(index);
+  }
+
+  /** What the peer has been told of the prefix: one attribute set, several with path ids (RFC 7911). */
+  told(name: string, prefix: Cidr): readonly RouteAttributes[] {
+    const index = this.#peers.get(name)?.index;
+    const table = this.#tableOf(prefix);
+    const id = table.prefixes.findCidr(prefix);
+    return index === undefined || id < 0 ? [] : this.#groups.told(index, table.family, id);
   }
 
   /** How many destinations there are. */
   get size(): number {
-    return this.#locRib.size;
+    return ADDRESS_FAMILIES.reduce((sum, family) => sum + this.#tables[family].destinations, 0);
   }
 
-  destinations(): Iterable<Destination> {
-    return this.#locRib.destinations();
+  *destinations(): IterableIterator<Destination> {
+    for (const family of ADDRESS_FAMILIES) {
+      const table = this.#tables[family];
+      for (let id = 0; id < table.prefixes.end; id++) {
+        const destination = destinationOf(table, id, this.#options);
+        if (destination !== undefined) yield destination;
+      }
+    }
   }
 
   destination(prefix: Cidr): Destination | undefined {
-    return this.#locRib.get(prefixKey(prefix));
+    const table = this.#tableOf(prefix);
+    const id = table.prefixes.findCidr(prefix);
+    return id < 0 ? undefined : destinationOf(table, id, this.#options);
   }
 
-  /** What the peer has been told is compared with what it would be told now. */
-  #change(tables: PeerTables, peer: RibPeer): void {
-    if (tables.up === undefined) return;
-    tables.up = { ...tables.up, peer };
-    for (const family of peer.session.context.families) {
-      if (!tables.walk.has(family)) tables.walk.set(family, 'compare');
-    }
-  }
-
-  #importAgain({ up, adjRibIn }: PeerTables): void {
-    if (up === undefined) return;
-    for (const path of [...adjRibIn.paths()]) {
-      const again = {
-        ...importPath(up.peer, path.family, path.prefix, path.received, this.#context),
-        stale: path.stale,
+  #flushFamily(family: AddressFamily, output: FamilyFlush): void {
+    const table = this.#tables[family];
+    const groups = this.#groups.of(family);
+    const watched = this.#watched[family];
+    const isDeferred = this.#deferral.isDeferred(family);
+    for (const group of groups) group.admit();
+    if (!isDeferred) {
+      const tell = (id: number): void => {
+        for (const group of groups) group.decided(id);
       };
-      if (adjRibIn.set(again)) this.#locRib.set(again);
+      for (const change of table.decideDirty(MAX_DECISIONS, tell)) output.forwarding.push(change);
     }
-  }
-
-  #updatesFor(
-    tables: PeerTables,
-    decided: ReadonlyMap<string, Destination>,
-    isDeferred: (family: AddressFamily) => boolean,
-  ): PeerUpdates | undefined {
-    if (tables.up === undefined) return undefined;
-    const { peer, adjRibOut } = tables.up;
-    const walks = new Map([...tables.walk].filter(([family]) => !isDeferred(family)));
-    const endOfRib = [...tables.owed].filter((family) => !isDeferred(family));
-    for (const destination of decided.values()) {
-      if (!walks.has(destination.family)) tell(destination, peer, adjRibOut, false);
+    const isSettled = !isDeferred && !table.isDirty;
+    if (!isDeferred && table.isDirty) output.isPartial = true;
+    for (const group of groups) {
+      if (group.flush(this.#writer, watched, isSettled)) output.isPartial = true;
+      group.deliver((peer) => builderOf(output.builders, peer));
+      for (const prefix of group.takeTooLarge()) output.tooLarge.push(prefix);
     }
-    if (walks.size > 0) this.#walk(walks, decided, peer, adjRibOut);
-    for (const family of walks.keys()) tables.walk.delete(family);
-    for (const family of endOfRib) tables.owed.delete(family);
-    const updates = adjRibOut.drain(peer.session.context, endOfRib);
-    return updates.messages.length === 0 ? undefined : updates;
+    table.tidy({
+      holdsPrefix: (id) => watched.has(id) || groups.some((group) => group.holdsPrefix(id)),
+      holdsPath: (path) => groups.some((group) => group.holdsPath(path)),
+    });
   }
 
-  /** Compares whole families, and what has just lost its last path with them. */
-  #walk(
-    walks: ReadonlyMap<AddressFamily, 'compare' | 'resend'>,
-    decided: ReadonlyMap<string, Destination>,
-    peer: RibPeer,
-    adjRibOut: AdjRibOut,
-  ): void {
-    const gone = [...decided]
-      .filter(([key]) => this.#locRib.get(key) === undefined)
-      .map(([, destination]) => destination);
-    for (const destination of [...this.#locRib.destinations(), ...gone]) {
-      const walk = walks.get(destination.family);
-      if (walk !== undefined) tell(destination, peer, adjRibOut, walk === 'resend');
+  #noted(name: string, received: ReceivedUpdate): ReceivedUpdate {
+    for (const family of received.endOfRib) this.#deferral.endOfRib(name, family);
+    return received;
+  }
+
+  #change(state: PeerState, peer: RibPeer): void {
+    if (state.up === undefined) return;
+    state.up = { ...state.up, peer };
+    this.#groups.regroup(state.index, peer);
+  }
+
+  #importAgain({ up, index }: PeerState): void {
+    if (up === undefined) return;
+    const { peer, sets } = up;
+    sets.judgeAgain(sourceOf(peer), importerFor(peer, this.#context));
+    for (const family of ADDRESS_FAMILIES)
+      this.#tables[family].importAgain(index, (received, prefix) =>
+        sets.forPrefix(sets.own(received), prefix),
+      );
+  }
+
+  #setsFor(peer: RibPeer, index: number): SourceSets {
+    const importer = importerFor(peer, this.#context);
+    return new SourceSets(this.#sets, sourceOf(peer), index, this.#options.localAsn, importer);
+  }
+
+  #tableOf(prefix: Cidr): FamilyTable {
+    return this.#tables[prefix.family === 4 ? 'ipv4Unicast' : 'ipv6Unicast'];
+  }
+
+  #state(name: string): PeerState {
+    let state = this.#peers.get(name);
+    if (state === undefined) {
+      state = { name, index: this.#nextIndex++, up: undefined };
+      this.#peers.set(name, state);
     }
+    return state;
   }
+}
 
-  #withdraw(tables: PeerTables, family: AddressFamily, prefix: Cidr): void {
-    const path = tables.adjRibIn.get(family, prefixKey(prefix));
-    if (path === undefined) return;
-    tables.adjRibIn.delete(family, prefix);
-    this.#locRib.delete(path);
-  }
+const NO_PATHS: PathCounts = { received: 0, accepted: 0, stale: 0 };
 
-  #forget(paths: readonly Path[]): void {
-    for (const path of paths) this.#locRib.delete(path);
-  }
+function sourceOf({ name, address, session, config }: RibPeer): PathSource {
+  const { peerIdentifier: identifier, context } = session;
+  return { kind: 'peer', name, peerType: context.peerType, identifier, address, isClient: config.isClient };
+}
 
-  #tables(name: string): PeerTables {
-    let tables = this.#peers.get(name);
-    if (tables === undefined) {
-      tables = { adjRibIn: new AdjRibIn(), up: undefined, owed: new Set(), walk: new Map() };
-      this.#peers.set(name, tables);
-    }
-    return tables;
+function builderOf(builders: Map<number, PeerUpdatesBuilder>, peer: number): PeerUpdatesBuilder {
+  let builder = builders.get(peer);
+  if (builder === undefined) {
+    builder = new PeerUpdatesBuilder();
+    builders.set(peer, builder);
   }
+  return builder;
 }
 
 function isSameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
   return a.size === b.size && [...a].every((one) => b.has(one));
 }
 
-function excessOf(
-  adjRibIn: AdjRibIn,
-  family: AddressFamily,
-  { maxPrefixes }: RibPeerConfig,
-): PrefixExcess | undefined {
-  return adjRibIn.announcedCount(family) > maxPrefixes ? { family, limit: maxPrefixes } : undefined;
-}
-
-function tell(destination: Destination, peer: RibPeer, adjRibOut: AdjRibOut, force: boolean): void {
-  const { best } = destination.decision;
-  const advertisement = best === undefined ? undefined : advertise(best, peer);
-  const attributes = advertisement?.send === true ? advertisement.attributes : undefined;
-  adjRibOut.put(destination.family, destination.prefix, attributes, force);
-}
-
-function localPath(route: OriginatedRoute): Path {
+function localAttributes(route: OriginatedRoute): RouteAttributes {
   const { prefix, communities, largeCommunities, localPref, multiExitDisc } = route;
   const unspecified: IpAddress = { family: prefix.family, value: 0n };
-  const attributes: RouteAttributes = {
+  return {
     origin: 'igp',
     asPath: [],
     nextHop: unspecified,
@@ -355,13 +417,5 @@ function localPath(route: OriginatedRoute): Path {
     ...(localPref === undefined ? {} : { localPref }),
     ...(communities === undefined || communities.length === 0 ? {} : { communities }),
     ...(largeCommunities === undefined || largeCommunities.length === 0 ? {} : { largeCommunities }),
-  };
-  return {
-    prefix,
-    family: prefix.family === 4 ? 'ipv4Unicast' : 'ipv6Unicast',
-    source: { kind: 'local' },
-    attributes,
-    received: attributes,
-    stale: false,
   };
 }

@@ -15,9 +15,9 @@ import {
 import { type LocalSession, localOpen, type NegotiatedSession } from '../fsm/negotiate.ts';
 import { UNNEGOTIATED } from '../packet/context.ts';
 import { DecodeError } from '../packet/errors.ts';
+import { MessageType } from '../packet/iana.ts';
 import { decodeMessage, encodeMessage, type Message } from '../packet/message.ts';
 import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
-import { type RouteChanges, routeChanges } from '../packet/validate.ts';
 import { MessageFramer } from './framing.ts';
 import { kernelQueue, limitSendTime } from './protect.ts';
 
@@ -27,12 +27,18 @@ export interface ConnectionHandlers {
   readonly opened: (connection: Connection, session: NegotiatedSession) => void;
   readonly up: (connection: Connection, session: NegotiatedSession) => void;
   readonly down: (connection: Connection, session: NegotiatedSession, cause: CloseCause) => void;
-  readonly update: (connection: Connection, changes: RouteChanges) => void;
+  /** A whole UPDATE, valid until the call returns. Throws DecodeError where the session has to be reset. */
+  readonly update: (connection: Connection, octets: Uint8Array) => void;
+  /** The connection takes nothing for now, or takes something again: what is for it should wait meanwhile. */
+  readonly behind: (connection: Connection, isBehind: boolean) => void;
   readonly routeRefresh: (connection: Connection, message: RouteRefreshMessage) => void;
   readonly closed: (connection: Connection, cause: CloseCause) => void;
   /** A message that ends the session: from its header on, a view of the receive buffer. */
   readonly malformed: (connection: Connection, octets: Uint8Array, reason: string) => void;
 }
+
+/** What the RIB gets with an event: UPDATEs as they came, or a ROUTE-REFRESH. */
+type Delivery = RouteRefreshMessage | { readonly updates: readonly Uint8Array[] };
 
 export interface ConnectionOptions {
   readonly initiatedBy: 'local' | 'peer';
@@ -51,6 +57,10 @@ export interface ConnectionOptions {
 
 /** Octets that may wait for a peer that does not read; beyond them the session ends as if send hold had expired. */
 const MAX_UNSENT = 8 * 1024 * 1024;
+/** From here on what is for the peer waits as a set of prefixes, until all of this has been taken. */
+const BEHIND_OCTETS = 4 * 1024 * 1024;
+/** Where the type stands in a message's header. */
+const TYPE_OFFSET = 18;
 /** RFC 9687 §4: at least eight minutes. */
 const MIN_SEND_HOLD_MS = 480_000;
 /** How long a socket lives after a NOTIFICATION for the peer to read it. */
@@ -63,12 +73,13 @@ export class Connection {
   readonly counters = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
   readonly #options: ConnectionOptions;
   readonly #timers = new Map<Timer, NodeJS.Timeout>();
-  readonly #inbox: { readonly event: Event; readonly message: Message | RouteChanges | undefined }[] = [];
+  readonly #inbox: { readonly event: Event; readonly message: Delivery | undefined }[] = [];
   #framer = new MessageFramer();
   #state: State = { name: 'Idle' };
   #local: LocalSession;
   #socket: Socket | undefined;
   #isStepping = false;
+  #isBehind = false;
   #notified = false;
   #turnOctets = 0;
   #lastReceived = 0;
@@ -121,7 +132,7 @@ export class Connection {
     this.dispatch({ type: 'TcpConnectionConfirmed' });
   }
 
-  dispatch(event: Event, message?: Message | RouteChanges): void {
+  dispatch(event: Event, message?: Delivery): void {
     this.#inbox.push({ event, message });
     if (this.#isStepping) return;
     this.#isStepping = true;
@@ -134,19 +145,26 @@ export class Connection {
     }
   }
 
-  /** Sends whole messages; silently nothing if the session is gone. */
-  send(messages: readonly Uint8Array[], areUpdates: boolean): void {
+  /** Sends `count` whole messages, of them `updates` UPDATEs; silently nothing if the session is gone. */
+  send(buffers: readonly Uint8Array[], count: number, updates: number): void {
     const socket = this.#socket;
-    if (socket === undefined || messages.length === 0) return;
+    if (socket === undefined || buffers.length === 0) return;
     socket.cork();
-    for (const message of messages) socket.write(message);
+    for (const buffer of buffers) socket.write(buffer);
     socket.uncork();
-    this.counters.sent += messages.length;
-    if (areUpdates) this.counters.updatesSent += messages.length;
+    this.counters.sent += count;
+    this.counters.updatesSent += updates;
     if (socket.writableLength > MAX_UNSENT) this.dispatch({ type: 'SendHoldTimerExpires' });
+    else if (socket.writableLength > BEHIND_OCTETS) this.#setBehind(true);
   }
 
-  #step(event: Event, message: Message | RouteChanges | undefined): void {
+  #setBehind(isBehind: boolean): void {
+    if (isBehind === this.#isBehind) return;
+    this.#isBehind = isBehind;
+    this.#options.handlers.behind(this, isBehind);
+  }
+
+  #step(event: Event, message: Delivery | undefined): void {
     const before = this.#state.name;
     const { next, actions } = step(this.#state, event, this.#fsmPeer());
     this.#state = next;
@@ -159,7 +177,7 @@ export class Connection {
     return { local: this.#local, passive, connectRetrySeconds: connectRetrySeconds() };
   }
 
-  #perform(action: Action, message: Message | RouteChanges | undefined): void {
+  #perform(action: Action, message: Delivery | undefined): void {
     const { handlers } = this.#options;
     switch (action.do) {
       case 'connect':
@@ -205,10 +223,31 @@ export class Connection {
     }
   }
 
-  #deliver(message: Message | RouteChanges | undefined): void {
+  #deliver(message: Delivery | undefined): void {
     if (message === undefined) return;
-    if ('announced' in message) this.#options.handlers.update(this, message);
-    else if (message.type === 'routeRefresh') this.#options.handlers.routeRefresh(this, message);
+    if ('updates' in message) this.#deliverUpdates(message.updates);
+    else this.#options.handlers.routeRefresh(this, message);
+  }
+
+  #deliverUpdates(updates: readonly Uint8Array[]): void {
+    for (const octets of updates) {
+      this.#message = octets;
+      this.counters.updatesReceived++;
+      try {
+        this.#options.handlers.update(this, octets);
+      } catch (error) {
+        this.#malformed(error);
+      }
+      // Whatever has come up meanwhile ends the session.
+      if (this.#inbox.length > 0) return;
+    }
+  }
+
+  #malformed(error: unknown): void {
+    if (!(error instanceof DecodeError)) throw error;
+    const octets = this.#framer.rejected ?? this.#message;
+    this.#options.handlers.malformed(this, octets, error.type.reason);
+    this.dispatch({ type: 'BgpMsgErr', error });
   }
 
   #connect(): void {
@@ -237,7 +276,11 @@ export class Connection {
     socket.on('error', (error) => {
       failure = { reason: error.message, code: errorCode(error) };
     });
+    this.#isBehind = false;
     socket.on('data', (chunk: Buffer) => this.#receive(socket, chunk));
+    socket.on('drain', () => {
+      if (socket === this.#socket) this.#setBehind(false);
+    });
     socket.on('close', () => {
       if (socket !== this.#socket) return;
       this.#socket = undefined;
@@ -249,34 +292,43 @@ export class Connection {
     if (socket !== this.#socket) return; // after a NOTIFICATION: read and thrown away
     this.#lastReceived = performance.now();
     this.#limitTurn(socket, chunk.length);
+    let updates: Uint8Array[] = [];
+    // UPDATEs in a row are one event: each would only restart the hold timer.
+    const deliver = (): void => {
+      if (updates.length > 0) this.dispatch({ type: 'UpdateMsg' }, { updates });
+      updates = [];
+    };
     try {
-      for (const octets of this.#framer.push(chunk, () => socket === this.#socket))
-        this.#receiveMessage(octets);
+      for (const octets of this.#framer.push(chunk, () => socket === this.#socket)) {
+        this.#message = octets;
+        this.counters.received++;
+        if (octets[TYPE_OFFSET] === MessageType.update && this.#state.name === 'Established') {
+          updates.push(octets);
+          continue;
+        }
+        deliver();
+        if (socket === this.#socket) this.#receiveMessage(octets);
+      }
+      deliver();
     } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-      const octets = this.#framer.rejected ?? this.#message;
-      this.#options.handlers.malformed(this, octets, error.type.reason);
-      this.dispatch({ type: 'BgpMsgErr', error });
+      deliver();
+      if (socket === this.#socket) this.#malformed(error);
     }
   }
 
   #receiveMessage(octets: Uint8Array): void {
-    this.#message = octets;
-    this.counters.received++;
-    const isEstablished = this.#state.name === 'Established';
-    const context = 'session' in this.#state ? this.#state.session.context : UNNEGOTIATED;
-    if (octets[18] === 2 && !isEstablished) {
+    // Out of place, whatever is in it: those of a session are not for here.
+    if (octets[TYPE_OFFSET] === MessageType.update) {
       this.dispatch({ type: 'UpdateMsg' });
       return;
     }
+    const context = 'session' in this.#state ? this.#state.session.context : UNNEGOTIATED;
     const message = decodeMessage(octets, context);
     switch (message.type) {
       case 'open':
         this.dispatch({ type: 'BgpOpen', open: message });
         return;
       case 'update':
-        this.counters.updatesReceived++;
-        this.dispatch({ type: 'UpdateMsg' }, routeChanges(message, context));
         return;
       case 'notification':
         this.dispatch({ type: 'NotifMsg', notification: message });
@@ -303,7 +355,7 @@ export class Connection {
   }
 
   #sendMessage(message: Message): void {
-    this.send([encodeMessage(message, UNNEGOTIATED)], false);
+    this.send([encodeMessage(message, UNNEGOTIATED)], 1, 0);
   }
 
   #drop(): void {

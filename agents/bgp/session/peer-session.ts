@@ -24,7 +24,6 @@ import {
 import { encodeMessage } from '../packet/message.ts';
 import { administrative, meantBy } from '../packet/notification.ts';
 import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
-import type { RouteChanges } from '../packet/validate.ts';
 import type { SessionEnd } from '../rib/rib.ts';
 import type { Refusal } from './admission.ts';
 import { Backoff } from './backoff.ts';
@@ -42,7 +41,10 @@ import { RefreshWindows } from './refresh-windows.ts';
 export interface PeerHandlers {
   readonly up: (peer: PeerSession, session: NegotiatedSession, localAddress: string) => void;
   readonly down: (peer: PeerSession, session: NegotiatedSession, end: SessionEnd, reason: string) => void;
-  readonly update: (peer: PeerSession, changes: RouteChanges) => void;
+  /** A whole UPDATE, valid until the call returns. Throws DecodeError where the session has to be reset. */
+  readonly update: (peer: PeerSession, octets: Uint8Array) => void;
+  /** The peer takes nothing for now, or takes something again. */
+  readonly behind: (peer: PeerSession, isBehind: boolean) => void;
   /** The peer asks for our routes of the family again. */
   readonly refreshAsked: (peer: PeerSession, family: AddressFamily) => void;
   /** All routes of the family come again until `refreshEnds`: those that do not are gone by then (RFC 7313 §4). */
@@ -227,8 +229,9 @@ export class PeerSession {
     return 'taken';
   }
 
-  send(messages: readonly Uint8Array[]): void {
-    this.#established?.connection.send(messages, true);
+  /** Sends whole messages of UPDATEs and marks. */
+  send(buffers: readonly Uint8Array[], count: number): void {
+    this.#established?.connection.send(buffers, count, count);
   }
 
   /** Asks for the peer's routes again (RFC 2918); false if the peer does not know how. */
@@ -239,7 +242,7 @@ export class PeerSession {
       const { afi, safi } = FAMILIES[family];
       return encodeMessage({ type: 'routeRefresh', afi, subtype: 0, safi }, session.context);
     });
-    connection.send(messages, false);
+    connection.send(messages, messages.length, 0);
     return true;
   }
 
@@ -302,7 +305,8 @@ export class PeerSession {
       opened: (connection, session) => this.#resolveCollision(connection, session),
       up: (connection, session) => this.#up(connection, session),
       down: (connection, session, cause) => this.#down(connection, session, cause),
-      update: (_connection, changes) => this.#handlers.update(this, changes),
+      update: (_connection, octets) => this.#handlers.update(this, octets),
+      behind: (_connection, isBehind) => this.#handlers.behind(this, isBehind),
       routeRefresh: (_connection, message) => this.#routeRefresh(message),
       closed: (connection, cause) => this.#closed(connection, cause),
       malformed: (_connection, octets, reason) => this.history.malformed(octets, reason, new Date()),

@@ -9,6 +9,7 @@ import {
 import { formatAsPath } from '../../../../agents/bgp/packet/attributes/as-path.ts';
 import type { PathAttributes } from '../../../../agents/bgp/packet/attributes/types.ts';
 import type { AddressFamily } from '../../../../agents/bgp/packet/iana.ts';
+import { decodeMessage } from '../../../../agents/bgp/packet/message.ts';
 import { decodeUpdate } from '../../../../agents/bgp/packet/update.ts';
 import {
   type RouteAttributes,
@@ -16,9 +17,10 @@ import {
   routeChanges,
 } from '../../../../agents/bgp/packet/validate.ts';
 import { ACCEPT_ALL } from '../../../../agents/bgp/policy/policy.ts';
-import type { PeerUpdates } from '../../../../agents/bgp/rib/adj-rib-out.ts';
+import type { PeerUpdates } from '../../../../agents/bgp/rib/group-log.ts';
 import { Rib } from '../../../../agents/bgp/rib/rib.ts';
 import type { RibPeer, RibPeerConfig } from '../../../../agents/bgp/rib/rib-peer.ts';
+import { MessageFramer } from '../../../../agents/bgp/session/framing.ts';
 import {
   type Cidr,
   formatCidr,
@@ -135,10 +137,12 @@ function familyOf(prefixes: readonly string[]): AddressFamily {
 
 /** What the peer learns from the messages, as lines: `+prefix via next hop path [..]`, `-prefix`, `end family`. */
 export function lines(peer: RibPeer, updates: PeerUpdates | undefined): string[] {
-  return (updates?.messages ?? []).flatMap((message) => {
-    const { context } = peer.session;
-    const update = decodeUpdate(message.subarray(19), { ...context, peerAsn: LOCAL_ASN });
-    const changes = routeChanges(update, { ...context, peerAsn: LOCAL_ASN });
+  return messagesOf(updates).flatMap((message) => {
+    const context = { ...peer.session.context, peerAsn: LOCAL_ASN };
+    const decoded = decodeMessage(message, context);
+    if (decoded.type === 'routeRefresh') return [`refresh mark ${decoded.subtype}`];
+    if (decoded.type !== 'update') throw new Error(`unexpected ${decoded.type}`);
+    const changes = routeChanges(decoded, context);
     return [
       ...changes.withdrawn.flatMap(({ prefixes }) => prefixes.map((prefix) => `-${formatCidr(prefix)}`)),
       ...changes.announced.flatMap(({ prefixes, attributes }) =>
@@ -149,9 +153,15 @@ export function lines(peer: RibPeer, updates: PeerUpdates | undefined): string[]
   });
 }
 
+/** The single messages: peers get them in buffers of many. */
+export function messagesOf(updates: PeerUpdates | undefined): Uint8Array[] {
+  const framer = new MessageFramer();
+  return (updates?.buffers ?? []).flatMap((buffer) => [...framer.push(buffer, () => true)]);
+}
+
 /** The attributes of the first announcement in the messages. */
 export function firstAttributes(peer: RibPeer, updates: PeerUpdates | undefined): PathAttributes | undefined {
-  const [message] = updates?.messages ?? [];
+  const [message] = messagesOf(updates);
   return message === undefined
     ? undefined
     : decodeUpdate(message.subarray(19), peer.session.context).attributes;

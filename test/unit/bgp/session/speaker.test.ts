@@ -184,8 +184,8 @@ describe('a speaker', () => {
     await eventSeen('bgpUpdateReceived');
     await speaker.reconfigure({ ...speaker.config, nextHops: new Map([['ipv4Unicast', nextHop]]) });
     await until('it is judged', () => {
-      const [path] = speaker.rib.adjRibIn('raw')?.paths() ?? [];
-      return path?.ineligible === 'nextHop';
+      const { received, accepted } = speaker.rib.counts('raw', 'ipv4Unicast');
+      return received === 1 && accepted === 0;
     });
   });
 

@@ -1,0 +1,430 @@
+// Adj-RIBs-In and Loc-RIB of one family in one place, as columns (RFC 4271 §3.2): the paths of a prefix are a chain, the
+// decision's result is a column. A change marks its prefix dirty; decideDirty() decides each dirty one once, however often
+// it changed.
+
+import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
+import { type AddressFamily, FAMILIES } from '../packet/iana.ts';
+import { type Candidate, type DecisionOptions, eliminate, multipathOf } from './decision.ts';
+import { grownColumn, PrefixTable } from './prefix-table.ts';
+import type { RouteSet, RouteSetTable } from './route-set.ts';
+
+/** How packets to a prefix are to leave; without next hops the route is to go. */
+export interface ForwardingChange {
+  readonly prefix: Cidr;
+  readonly nextHops: readonly IpAddress[];
+}
+
+/** Of one source, in one family. */
+export interface PathCounts {
+  /** Paths held, rejected and stale ones too. */
+  received: number;
+  /** Of them: may take part in the decision. */
+  accepted: number;
+  /** Of them: kept over a restart and not confirmed yet (RFC 4724 §4.2). */
+  stale: number;
+}
+
+export interface FamilyOptions extends DecisionOptions {
+  /** Whether anybody wants to know how packets are to leave. */
+  readonly forwards: boolean;
+}
+
+/** Who still needs a path's or a prefix's number, although the table itself does not. */
+export interface NumberHolder {
+  readonly holdsPrefix: (id: number) => boolean;
+  readonly holdsPath: (path: number) => boolean;
+}
+
+const GONE = 1;
+const STALE = 2;
+const FIRST_CAPACITY = 1024;
+
+export class FamilyTable {
+  readonly family: AddressFamily;
+  readonly prefixes: PrefixTable;
+  readonly sets: RouteSetTable;
+  readonly #options: FamilyOptions;
+
+  // By prefix. Paths are numbered from 1 here, so that 0 is none.
+  #head = new Int32Array(FIRST_CAPACITY);
+  #best = new Int32Array(FIRST_CAPACITY);
+  #isDirty = new Uint8Array(FIRST_CAPACITY);
+
+  // By path, element 0 unused.
+  #prefix = new Int32Array(FIRST_CAPACITY);
+  #source = new Int32Array(FIRST_CAPACITY);
+  #set = new Int32Array(FIRST_CAPACITY);
+  #next = new Int32Array(FIRST_CAPACITY);
+  #flags = new Uint8Array(FIRST_CAPACITY);
+  /** Path ids of peers (RFC 7911), from when the first one has any. */
+  #pathId: Uint32Array | undefined;
+  readonly #freePaths: number[] = [];
+  #pathEnd = 1;
+  /** Gone paths whose numbers somebody holds, and how many each prefix has. */
+  #zombies: number[] = [];
+  readonly #zombiesByPrefix = new Map<number, number>();
+
+  #dirty: number[] = [];
+  /** Decided and not tidied up yet. */
+  #decided: number[] = [];
+  /** Prefixes without a path of which somebody holds something. */
+  readonly #held = new Set<number>();
+  #destinations = 0;
+  readonly #countsBySource: (PathCounts | undefined)[] = [];
+  readonly #forwarding = new Map<number, string>();
+
+  constructor(family: AddressFamily, sets: RouteSetTable, options: FamilyOptions) {
+    this.family = family;
+    this.prefixes = new PrefixTable(FAMILIES[family].ip);
+    this.sets = sets;
+    this.#options = options;
+  }
+
+  /** Path numbers are below this. */
+  get pathEnd(): number {
+    return this.#pathEnd;
+  }
+
+  /** How many prefixes have a path. */
+  get destinations(): number {
+    return this.#destinations;
+  }
+
+  /** Whether a prefix waits for its decision. */
+  get isDirty(): boolean {
+    return this.#dirty.length > 0;
+  }
+
+  counts(source: number): Readonly<PathCounts> {
+    return this.#countsOf(source);
+  }
+
+  /** The path that was chosen at the last decision; 0 for none. */
+  best(id: number): number {
+    return this.#best[id] ?? 0;
+  }
+
+  prefixOf(path: number): number {
+    return this.#prefix[path] ?? 0;
+  }
+
+  sourceOf(path: number): number {
+    return this.#source[path] ?? 0;
+  }
+
+  setOf(path: number): RouteSet {
+    return this.sets.get(this.#set[path] ?? 0);
+  }
+
+  pathIdOf(path: number): number {
+    return this.#pathId?.[path] ?? 0;
+  }
+
+  isStale(path: number): boolean {
+    return ((this.#flags[path] ?? 0) & STALE) !== 0;
+  }
+
+  /** Withdrawn, or its slot empty. */
+  isGone(path: number): boolean {
+    return ((this.#flags[path] ?? 0) & GONE) !== 0;
+  }
+
+  /** The first path of the prefix and, from it, the next ones, gone ones among them; 0 ends the chain. */
+  first(id: number): number {
+    return this.#head[id] ?? 0;
+  }
+
+  next(path: number): number {
+    return this.#next[path] ?? 0;
+  }
+
+  /** A number that the prefix keeps as long as somebody holds it, path or no path. */
+  reserve(prefix: Cidr): number {
+    const id = this.prefixes.internCidr(prefix);
+    this.#ensurePrefixes();
+    if (this.#head[id] === 0) this.#held.add(id);
+    return id;
+  }
+
+  /** Puts the set in the place of the source's earlier path, or adds one. One that is there already only loses its stale mark. */
+  announce(id: number, source: number, pathId: number, set: RouteSet): void {
+    this.#ensurePrefixes();
+    const counts = this.#countsOf(source);
+    const known = this.#find(id, source, pathId);
+    if (known === 0) {
+      this.#add(id, source, pathId, set);
+    } else {
+      this.#count(known, counts, -1);
+      this.#flags[known] = 0;
+      if (this.#set[known] !== set.index) {
+        this.sets.use(set);
+        this.sets.release(this.setOf(known));
+        this.#set[known] = set.index;
+        this.#mark(id);
+      }
+      this.#count(known, counts, 1);
+    }
+  }
+
+  withdraw(id: number, source: number, pathId: number): void {
+    const path = this.#find(id, source, pathId);
+    if (path !== 0 && !this.isGone(path)) this.#withdrawPath(path);
+  }
+
+  /** Marks all of the source's paths and withdraws those still marked, unless `keepsMarked` (RFC 4724 §4.2). */
+  markStale(source: number, keepsMarked: boolean): void {
+    this.#forPaths(source, (path) => {
+      if (this.isStale(path)) {
+        if (!keepsMarked) this.#withdrawPath(path);
+        return;
+      }
+      this.#flags[path] = STALE;
+      this.#countsOf(source).stale++;
+    });
+  }
+
+  sweepStale(source: number): void {
+    if (this.counts(source).stale === 0) return;
+    this.#forPaths(source, (path) => {
+      if (this.isStale(path)) this.#withdrawPath(path);
+    });
+  }
+
+  withdrawAll(source: number): void {
+    if (this.counts(source).received === 0) return;
+    this.#forPaths(source, (path) => this.#withdrawPath(path));
+  }
+
+  /** Judges every path of the source again. */
+  importAgain(
+    source: number,
+    importPath: (received: RouteSet['received'], prefix: () => Cidr) => RouteSet,
+  ): void {
+    this.#forPaths(source, (path) => {
+      const id = this.prefixOf(path);
+      const stale = (this.#flags[path] ?? 0) & STALE;
+      const set = importPath(this.setOf(path).received, () => this.prefixes.cidr(id));
+      this.announce(id, source, this.pathIdOf(path), set);
+      if (stale === 0) return;
+      this.#flags[path] = STALE;
+      this.#countsOf(source).stale++;
+    });
+  }
+
+  /** The source will never be heard of again. */
+  forgetSource(source: number): void {
+    this.#countsBySource[source] = undefined;
+  }
+
+  /** Decides dirty prefixes, at most `limit`, telling of each, and then of what changes for forwarding. */
+  decideDirty(limit: number, decided: (id: number) => void): ForwardingChange[] {
+    const forwarding: ForwardingChange[] = [];
+    const ids = this.#dirty.length <= limit ? this.#dirty : this.#dirty.slice(0, limit);
+    this.#dirty = ids === this.#dirty ? [] : this.#dirty.slice(limit);
+    for (const id of ids) {
+      this.#isDirty[id] = 0;
+      const multipath = this.#decide(id);
+      decided(id);
+      if (this.#options.forwards) this.#forward(id, multipath, forwarding);
+    }
+    this.#decided = ids;
+    return forwarding;
+  }
+
+  /** After everybody has been told of what was decided: numbers that nobody holds any more are free. */
+  tidy(holder: NumberHolder): void {
+    for (const id of this.#decided) this.#tidy(id, holder);
+    this.#decided = [];
+    if (this.#zombies.length > 0) this.#freeZombies(holder);
+    for (const id of this.#held) this.#tidy(id, holder);
+  }
+
+  #forPaths(source: number, visit: (path: number) => void): void {
+    for (let path = 1; path < this.#pathEnd; path++)
+      if (this.#source[path] === source && !this.isGone(path)) visit(path);
+  }
+
+  #find(id: number, source: number, pathId: number): number {
+    let path = this.#head[id] ?? 0;
+    while (path !== 0 && (this.#source[path] !== source || this.pathIdOf(path) !== pathId))
+      path = this.#next[path] ?? 0;
+    return path;
+  }
+
+  #add(id: number, source: number, pathId: number, set: RouteSet): void {
+    const path = this.#freePaths.pop() ?? this.#pathEnd++;
+    this.#ensurePaths(path, pathId !== 0);
+    this.#prefix[path] = id;
+    this.#source[path] = source;
+    this.#set[path] = set.index;
+    this.#flags[path] = 0;
+    this.#next[path] = this.#head[id] ?? 0;
+    if (this.#pathId !== undefined) this.#pathId[path] = pathId;
+    if (this.#head[id] === 0) this.#destinations++;
+    this.#head[id] = path;
+    this.sets.use(set);
+    this.#count(path, this.#countsOf(source), 1);
+    this.#mark(id);
+  }
+
+  #withdrawPath(path: number): void {
+    this.#count(path, this.#countsOf(this.sourceOf(path)), -1);
+    this.#flags[path] = GONE;
+    this.#mark(this.prefixOf(path));
+  }
+
+  /** Adds the path to the counts of its source, or takes it away; one that is gone is in none. */
+  #count(path: number, counts: PathCounts, by: 1 | -1): void {
+    if (this.isGone(path)) return;
+    counts.received += by;
+    if (this.isStale(path)) counts.stale += by;
+    if (this.setOf(path).ineligible === undefined) counts.accepted += by;
+  }
+
+  #mark(id: number): void {
+    if (this.#isDirty[id] === 1) return;
+    this.#isDirty[id] = 1;
+    this.#dirty.push(id);
+  }
+
+  /** Returns the paths that share the load, where anybody wants to know. */
+  #decide(id: number): readonly PathCandidate[] {
+    let only = 0;
+    let others: number[] | undefined;
+    for (let path = this.#head[id] ?? 0; path !== 0; path = this.#next[path] ?? 0) {
+      if (this.isGone(path) || this.setOf(path).ineligible !== undefined) continue;
+      if (only === 0) only = path;
+      else if (others === undefined) others = [only, path];
+      else others.push(path);
+    }
+    if (others === undefined) {
+      this.#best[id] = only;
+      return only === 0 || !this.#options.forwards ? [] : [this.#candidate(only)];
+    }
+    const { best, tied } = eliminate(others.map((path) => this.#candidate(path)));
+    this.#best[id] = best?.path ?? 0;
+    return this.#options.forwards ? multipathOf(best, tied, this.#options.maxPaths) : [];
+  }
+
+  #candidate(path: number): PathCandidate {
+    return { path, ranks: this.setOf(path).ranks, pathId: this.pathIdOf(path) };
+  }
+
+  #forward(id: number, multipath: readonly PathCandidate[], changes: ForwardingChange[]): void {
+    const nextHops = this.#nextHops(multipath);
+    const text = nextHops.map((hop) => `${hop.family}:${hop.value}`).join(' ');
+    if (text === (this.#forwarding.get(id) ?? '')) return;
+    if (text === '') this.#forwarding.delete(id);
+    else this.#forwarding.set(id, text);
+    changes.push({ prefix: this.prefixes.cidr(id), nextHops });
+  }
+
+  /** Local paths are the kernel's already; the others leave by their next hops, each once, in numerical order. */
+  #nextHops(multipath: readonly PathCandidate[]): IpAddress[] {
+    if (multipath[0]?.ranks.isLocal !== false) return [];
+    const byValue = new Map(
+      multipath.map(({ path }) => {
+        const { nextHop } = this.setOf(path).attributes;
+        return [nextHop.value, nextHop] as const;
+      }),
+    );
+    return [...byValue.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, hop]) => hop);
+  }
+
+  /** Unlinks what is gone; a prefix without a path, of which nobody holds anything, gives its number back. */
+  #tidy(id: number, holder: NumberHolder): void {
+    let before = 0;
+    for (let path = this.#head[id] ?? 0; path !== 0; ) {
+      const next = this.#next[path] ?? 0;
+      if (this.isGone(path)) {
+        this.#unlink(id, path, before);
+        this.#free(id, path, holder);
+      } else {
+        before = path;
+      }
+      path = next;
+    }
+    if (this.#head[id] !== 0 || !this.prefixes.isUsed(id)) {
+      this.#held.delete(id);
+    } else if (this.#zombiesByPrefix.has(id) || holder.holdsPrefix(id)) {
+      this.#held.add(id);
+    } else {
+      this.#held.delete(id);
+      this.prefixes.release(id);
+    }
+  }
+
+  #unlink(id: number, path: number, before: number): void {
+    const next = this.#next[path] ?? 0;
+    if (before !== 0) {
+      this.#next[before] = next;
+      return;
+    }
+    this.#head[id] = next;
+    if (next === 0) this.#destinations--;
+  }
+
+  #free(id: number, path: number, holder: NumberHolder): void {
+    this.sets.release(this.setOf(path));
+    this.#source[path] = UNOWNED;
+    if (!holder.holdsPath(path)) {
+      this.#freePaths.push(path);
+      return;
+    }
+    this.#zombies.push(path);
+    this.#zombiesByPrefix.set(id, 1 + (this.#zombiesByPrefix.get(id) ?? 0));
+  }
+
+  #freeZombies(holder: NumberHolder): void {
+    const still: number[] = [];
+    for (const path of this.#zombies) {
+      if (holder.holdsPath(path)) {
+        still.push(path);
+        continue;
+      }
+      const id = this.prefixOf(path);
+      const left = (this.#zombiesByPrefix.get(id) ?? 1) - 1;
+      if (left > 0) this.#zombiesByPrefix.set(id, left);
+      else this.#zombiesByPrefix.delete(id);
+      this.#freePaths.push(path);
+    }
+    this.#zombies = still;
+  }
+
+  #countsOf(source: number): PathCounts {
+    let counts = this.#countsBySource[source];
+    if (counts === undefined) {
+      counts = { received: 0, accepted: 0, stale: 0 };
+      this.#countsBySource[source] = counts;
+    }
+    return counts;
+  }
+
+  #ensurePrefixes(): void {
+    const { capacity } = this.prefixes;
+    if (capacity === this.#head.length) return;
+    this.#head = grownColumn(this.#head, capacity);
+    this.#best = grownColumn(this.#best, capacity);
+    this.#isDirty = grownColumn(this.#isDirty, capacity);
+  }
+
+  #ensurePaths(path: number, needsPathId: boolean): void {
+    if (path >= this.#prefix.length) {
+      const capacity = 2 * this.#prefix.length;
+      this.#prefix = grownColumn(this.#prefix, capacity);
+      this.#source = grownColumn(this.#source, capacity);
+      this.#set = grownColumn(this.#set, capacity);
+      this.#next = grownColumn(this.#next, capacity);
+      this.#flags = grownColumn(this.#flags, capacity);
+      if (this.#pathId !== undefined) this.#pathId = grownColumn(this.#pathId, capacity);
+    }
+    if (needsPathId) this.#pathId ??= new Uint32Array(this.#prefix.length);
+  }
+}
+
+interface PathCandidate extends Candidate {
+  readonly path: number;
+}
+
+/** No source: the slot is empty, or kept for somebody who holds its number. */
+const UNOWNED = -1;

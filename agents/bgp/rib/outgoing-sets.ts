@@ -1,0 +1,97 @@
+// What the route sets of a table become for one update group: policy, next hop and encoding, once for each set; where the
+// export policy tells prefixes apart, once for each set and deciding rule.
+
+import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
+import { decidingRule, dependsOnPrefix, type PolicyRule } from '../policy/policy.ts';
+import { type Audience, advertise } from './advertise.ts';
+import type { FamilyTable } from './family-table.ts';
+import { OutSet } from './out-set.ts';
+import type { RouteSet } from './route-set.ts';
+
+export interface GroupParts {
+  /** Unlike that of any other group that there is now. */
+  readonly index: number;
+  readonly table: FamilyTable;
+  readonly audience: Audience;
+  /** The peer with this address. */
+  readonly peerAt: (address: IpAddress) => number | undefined;
+}
+
+/** Kept at the route set; the owner tells it from what an earlier group of the same index has left there. */
+class Outgoing {
+  readonly owner: OutgoingSets;
+  /** Undefined: not told. */
+  readonly set: OutSet | undefined;
+  constructor(owner: OutgoingSets, set: OutSet | undefined) {
+    this.owner = owner;
+    this.set = set;
+  }
+}
+
+class OutgoingByRule {
+  readonly owner: OutgoingSets;
+  readonly byRule = new Map<PolicyRule | undefined, OutSet | undefined>();
+  constructor(owner: OutgoingSets) {
+    this.owner = owner;
+  }
+}
+
+export class OutgoingSets {
+  readonly #parts: GroupParts;
+  readonly #dependsOnPrefix: boolean;
+  #tooLarge: Cidr[] = [];
+
+  constructor(parts: GroupParts) {
+    this.#parts = parts;
+    this.#dependsOnPrefix = dependsOnPrefix(parts.audience.config.exportPolicy);
+  }
+
+  /** What the group's peers are told of a prefix with this set; undefined: nothing. */
+  of(set: RouteSet, id: number): OutSet | undefined {
+    const known = set.outgoing[this.#parts.index];
+    if (known instanceof Outgoing && known.owner === this) return known.set;
+    if (!this.#dependsOnPrefix) {
+      const made = this.#make(set, id);
+      set.outgoing[this.#parts.index] = new Outgoing(this, made);
+      return made;
+    }
+    if (known instanceof OutgoingByRule && known.owner === this) return this.#byRule(known, set, id);
+    const byRule = new OutgoingByRule(this);
+    set.outgoing[this.#parts.index] = byRule;
+    return this.#byRule(byRule, set, id);
+  }
+
+  takeTooLarge(): readonly Cidr[] {
+    if (this.#tooLarge.length === 0) return this.#tooLarge;
+    const taken = this.#tooLarge;
+    this.#tooLarge = [];
+    return taken;
+  }
+
+  #byRule({ byRule }: OutgoingByRule, set: RouteSet, id: number): OutSet | undefined {
+    const { table, audience } = this.#parts;
+    const { source, attributes } = set;
+    const input = { prefix: table.prefixes.cidr(id), source: source.kind, attributes };
+    const rule = decidingRule(audience.config.exportPolicy, input);
+    if (byRule.has(rule)) return byRule.get(rule);
+    const made = this.#make(set, id);
+    byRule.set(rule, made);
+    return made;
+  }
+
+  #make({ source, sourceIndex, attributes }: RouteSet, id: number): OutSet | undefined {
+    const { table, audience, peerAt } = this.#parts;
+    const { family } = table;
+    const prefix = table.prefixes.cidr(id);
+    const advertisement = advertise({ prefix, family, source, attributes }, audience);
+    if (!advertisement.send) return undefined;
+    // RFC 4271 §5.1.3: never a peer's own address, it would send the traffic to itself.
+    const ofNextHop = peerAt(advertisement.attributes.nextHop);
+    const excluded = source.kind === 'peer' ? [sourceIndex] : [];
+    if (ofNextHop !== undefined && !excluded.includes(ofNextHop)) excluded.push(ofNextHop);
+    const out = new OutSet(family, { attributes: advertisement.attributes, excluded }, audience.context);
+    if (out.fits) return out;
+    this.#tooLarge.push(prefix);
+    return undefined;
+  }
+}

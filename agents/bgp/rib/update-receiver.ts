@@ -1,0 +1,280 @@
+// Takes the UPDATEs of one session into the tables (RFC 4271 §9). Attributes that the session has brought before are
+// known by their octets, and prefixes go from the wire to their numbers without becoming values; what is unusual or malformed
+// goes through the decoder.
+
+import type { CodecContext } from '../packet/context.ts';
+import type { UpdateFault } from '../packet/errors.ts';
+import { HEADER_LENGTH } from '../packet/header.ts';
+import { type AddressFamily, FAMILIES } from '../packet/iana.ts';
+import { decodeUpdate } from '../packet/update.ts';
+import { isPrefixField, type UpdateLayout, updateLayout } from '../packet/update-layout.ts';
+import { type RouteChanges, routeChanges } from '../packet/validate.ts';
+import type { FamilyTable } from './family-table.ts';
+import type { Mention } from './group-log.ts';
+import { attributesKey } from './path.ts';
+import type { ReceivedSet, RouteSet, SourceSets } from './route-set.ts';
+
+/** A family of which a peer has announced more than it may: its session has to end. */
+export interface PrefixExcess {
+  readonly family: AddressFamily;
+  readonly limit: number;
+}
+
+/** What an UPDATE has brought. */
+export interface ReceivedUpdate {
+  readonly announced: number;
+  readonly withdrawn: number;
+  /** A prefix that came alone, and prefixes that are watched. */
+  readonly mentions: readonly Mention[];
+  readonly endOfRib: readonly AddressFamily[];
+  /** RFC 7606: what was wrong and did not cost the session. */
+  readonly faults: readonly UpdateFault[];
+  readonly excess: PrefixExcess | undefined;
+}
+
+export interface ReceiverParts {
+  readonly context: CodecContext;
+  readonly sets: SourceSets;
+  readonly table: (family: AddressFamily) => FamilyTable;
+  readonly watched: (family: AddressFamily) => ReadonlySet<number>;
+  readonly maxPrefixes: () => number;
+}
+
+export class UpdateReceiver {
+  readonly #parts: ReceiverParts;
+  #announced = 0;
+  #withdrawn = 0;
+  #first: { readonly table: FamilyTable; readonly id: number; readonly isAnnounced: boolean } | undefined;
+  #mentions: Mention[] = [];
+  #excess: PrefixExcess | undefined;
+
+  constructor(parts: ReceiverParts) {
+    this.#parts = parts;
+  }
+
+  /** `octets`: a whole message. Throws DecodeError where the session has to be reset. */
+  receive(octets: Uint8Array): ReceivedUpdate {
+    const layout = updateLayout(octets);
+    if (layout === undefined || !this.#isUsual(octets, layout)) {
+      return this.update(this.#decode(octets));
+    }
+    this.#begin();
+    const { attributesEnd, end, reach, unreach } = layout;
+    const hasRoutes = end > attributesEnd || reach !== undefined;
+    let received: ReceivedSet | undefined;
+    if (hasRoutes) {
+      const family = reach?.family ?? 'ipv4Unicast';
+      const key = keyOf(octets, layout);
+      received = this.#parts.sets.get(key);
+      if (received === undefined) {
+        const changes = this.#decode(octets);
+        const [only] = changes.announced;
+        if (changes.faults.length > 0 || only === undefined) return this.update(changes);
+        received = this.#parts.sets.add(key, family, only.attributes);
+      }
+    }
+    this.#withdrawField(octets, layout.withdrawn, layout.withdrawnEnd, 'ipv4Unicast');
+    if (unreach !== undefined) this.#withdrawField(octets, unreach.nlri, unreach.end, unreach.family);
+    if (received !== undefined) {
+      const [from, to] = reach === undefined ? [attributesEnd, end] : [reach.nlri, reach.end];
+      this.#announceField(octets, from, to, received);
+    }
+    return this.#finish([], []);
+  }
+
+  /** The same for a message that has been decoded. */
+  update(changes: RouteChanges): ReceivedUpdate {
+    this.#begin();
+    const { sets, table } = this.#parts;
+    for (const { family, prefixes } of changes.withdrawn) {
+      for (const prefix of prefixes) {
+        const id = table(family).prefixes.findCidr(prefix);
+        this.#withdraw(table(family), id, prefix.pathId ?? 0);
+      }
+    }
+    for (const { family, prefixes, attributes } of changes.announced) {
+      const key = `${family} ${attributesKey(attributes)}`;
+      for (const prefix of prefixes) {
+        const received = sets.get(key) ?? sets.add(key, family, attributes);
+        const id = table(family).prefixes.internCidr(prefix);
+        const set = sets.forPrefix(received, () => prefix);
+        this.#announce(table(family), id, prefix.pathId ?? 0, set);
+        if (this.#excess !== undefined) break;
+      }
+    }
+    for (const family of changes.endOfRib) table(family).sweepStale(sets.sourceIndex);
+    return this.#finish(changes.endOfRib, changes.faults);
+  }
+
+  #decode(octets: Uint8Array): RouteChanges {
+    const { context } = this.#parts;
+    return routeChanges(decodeUpdate(octets.subarray(HEADER_LENGTH), context), context);
+  }
+
+  /** Routes of one family alone, in whole prefixes of negotiated families. */
+  #isUsual(octets: Uint8Array, layout: UpdateLayout): boolean {
+    const { withdrawn, withdrawnEnd, attributesEnd, end, reach, unreach } = layout;
+    const hasNlri = end > attributesEnd;
+    const isIpv4Used = hasNlri || withdrawnEnd > withdrawn;
+    const isAnything = isIpv4Used || reach !== undefined || unreach !== undefined;
+    if (!isAnything || (reach !== undefined && hasNlri)) return false;
+    // End-of-RIB, or attributes about nothing.
+    if (unreach !== undefined && unreach.nlri === unreach.end) return false;
+    if (reach !== undefined && reach.nlri === reach.end) return false;
+    if (!hasNlri && reach === undefined && !this.#isOnlyWithdrawal(layout)) return false;
+    if (isIpv4Used && !this.#isField(octets, withdrawn, withdrawnEnd, 'ipv4Unicast')) return false;
+    if (hasNlri && !this.#isField(octets, attributesEnd, end, 'ipv4Unicast')) return false;
+    if (reach !== undefined && !this.#isField(octets, reach.nlri, reach.end, reach.family)) return false;
+    return unreach === undefined || this.#isField(octets, unreach.nlri, unreach.end, unreach.family);
+  }
+
+  /** No attribute beside MP_UNREACH_NLRI. */
+  #isOnlyWithdrawal({ attributes, attributesEnd, unreach }: UpdateLayout): boolean {
+    if (unreach === undefined) return attributes === attributesEnd;
+    return unreach.start === attributes && unreach.end === attributesEnd;
+  }
+
+  #isField(octets: Uint8Array, start: number, end: number, family: AddressFamily): boolean {
+    const { context } = this.#parts;
+    const bits = FAMILIES[family].ip === 4 ? 32 : 128;
+    return (
+      context.families.has(family) &&
+      isPrefixField(octets, start, end, bits, context.addPathReceive.has(family))
+    );
+  }
+
+  #announceField(octets: Uint8Array, start: number, end: number, received: ReceivedSet): void {
+    const { family } = received;
+    const { sets, context } = this.#parts;
+    const table = this.#parts.table(family);
+    const hasPathIds = context.addPathReceive.has(family);
+    const whole = sets.whole(received);
+    for (let at = start; at < end && this.#excess === undefined; ) {
+      const pathId = hasPathIds ? word(octets, at, 4, 32) : 0;
+      if (hasPathIds) at += 4;
+      const length = octets[at] ?? 0;
+      const size = (length + 7) >>> 3;
+      const id = numberOf(table, octets, at + 1, length, true);
+      at += 1 + size;
+      const set = whole ?? sets.forPrefix(received, () => table.prefixes.cidr(id));
+      this.#announce(table, id, pathId, set);
+    }
+  }
+
+  #withdrawField(octets: Uint8Array, start: number, end: number, family: AddressFamily): void {
+    const table = this.#parts.table(family);
+    const hasPathIds = this.#parts.context.addPathReceive.has(family);
+    for (let at = start; at < end; ) {
+      const pathId = hasPathIds ? word(octets, at, 4, 32) : 0;
+      if (hasPathIds) at += 4;
+      const length = octets[at] ?? 0;
+      const id = numberOf(table, octets, at + 1, length, false);
+      at += 1 + ((length + 7) >>> 3);
+      this.#withdraw(table, id, pathId);
+    }
+  }
+
+  #announce(table: FamilyTable, id: number, pathId: number, set: RouteSet): void {
+    const { sourceIndex } = this.#parts.sets;
+    table.announce(id, sourceIndex, pathId, set);
+    this.#announced++;
+    this.#note(table, id, true);
+    const { received, stale } = table.counts(sourceIndex);
+    const limit = this.#parts.maxPrefixes();
+    if (received - stale > limit) this.#excess = { family: table.family, limit };
+  }
+
+  #withdraw(table: FamilyTable, id: number, pathId: number): void {
+    this.#withdrawn++;
+    if (id < 0) return;
+    table.withdraw(id, this.#parts.sets.sourceIndex, pathId);
+    this.#note(table, id, false);
+  }
+
+  #note(table: FamilyTable, id: number, isAnnounced: boolean): void {
+    const isFirst = this.#announced + this.#withdrawn === 1;
+    const watched = this.#parts.watched(table.family);
+    if (isFirst) this.#first = { table, id, isAnnounced };
+    if (watched.size > 0 && watched.has(id) && !isFirst)
+      this.#mentions.push({ prefix: table.prefixes.cidr(id), isAnnounced });
+  }
+
+  #begin(): void {
+    this.#announced = 0;
+    this.#withdrawn = 0;
+    this.#first = undefined;
+    this.#mentions = [];
+    this.#excess = undefined;
+  }
+
+  #finish(endOfRib: readonly AddressFamily[], faults: readonly UpdateFault[]): ReceivedUpdate {
+    const first = this.#first;
+    if (first !== undefined) {
+      const { table, id, isAnnounced } = first;
+      const isAlone = this.#announced + this.#withdrawn === 1;
+      if (isAlone || this.#parts.watched(table.family).has(id))
+        this.#mentions.unshift({ prefix: table.prefixes.cidr(id), isAnnounced });
+    }
+    return {
+      announced: this.#announced,
+      withdrawn: this.#withdrawn,
+      mentions: this.#mentions,
+      endOfRib,
+      faults,
+      excess: this.#excess,
+    };
+  }
+}
+
+/**
+ * Equal for messages with the same attributes and next hop, whatever their NLRI: the attributes' octets without the two
+ * multiprotocol ones, behind the family and the next hop of MP_REACH_NLRI.
+ */
+function keyOf(octets: Uint8Array, { attributes, attributesEnd, reach, unreach }: UpdateLayout): string {
+  const text = (start: number, end: number): string => latin1(octets, start, end);
+  if (reach === undefined && unreach === undefined) return `4 ${text(attributes, attributesEnd)}`;
+  const cuts = [reach, unreach].filter((cut) => cut !== undefined).sort((a, b) => a.start - b.start);
+  let key = reach === undefined ? '4 ' : `${reach.family}${text(reach.start + 4, reach.nlri)} `;
+  let at = attributes;
+  for (const cut of cuts) {
+    key += text(at, cut.start);
+    at = cut.end;
+  }
+  return key + text(at, attributesEnd);
+}
+
+function latin1(octets: Uint8Array, start: number, end: number): string {
+  const view =
+    octets instanceof Buffer ? octets : Buffer.from(octets.buffer, octets.byteOffset, octets.length);
+  return view.toString('latin1', start, end);
+}
+
+/** The number of the prefix whose address begins at `at`; -1 if it has none and is not to get one. */
+function numberOf(
+  table: FamilyTable,
+  octets: Uint8Array,
+  at: number,
+  length: number,
+  isNew: boolean,
+): number {
+  const { prefixes } = table;
+  const size = (length + 7) >>> 3;
+  const a = word(octets, at, size, length);
+  if (prefixes.family === 4) {
+    return isNew ? prefixes.intern(a, 0, 0, 0, length) : prefixes.find(a, 0, 0, 0, length);
+  }
+  const b = word(octets, at + 4, size - 4, length - 32);
+  const c = word(octets, at + 8, size - 8, length - 64);
+  const d = word(octets, at + 12, size - 12, length - 96);
+  return isNew ? prefixes.intern(a, b, c, d, length) : prefixes.find(a, b, c, d, length);
+}
+
+/** 32 bits in network order of which `size` octets are there and `bits` count. */
+function word(octets: Uint8Array, at: number, size: number, bits: number): number {
+  if (bits <= 0) return 0;
+  let value = (octets[at] ?? 0) << 24;
+  if (size > 1) value |= (octets[at + 1] ?? 0) << 16;
+  if (size > 2) value |= (octets[at + 2] ?? 0) << 8;
+  if (size > 3) value |= octets[at + 3] ?? 0;
+  return (bits >= 32 ? value : value & (-1 << (32 - bits))) >>> 0;
+}

@@ -1,0 +1,178 @@
+// Writes UPDATE messages straight into large buffers, one after the other, for many peers at once (RFC 4271 §4.3,
+// RFC 4760 §3, §4). Octets once written are never changed: sockets may still hold them.
+
+import { HEADER_LENGTH } from '../packet/header.ts';
+import { type AddressFamily, AttributeCode, AttributeFlag, FAMILIES, MessageType } from '../packet/iana.ts';
+import type { OutSet } from './out-set.ts';
+import type { PrefixTable } from './prefix-table.ts';
+
+const BUFFER_OCTETS = 65_536;
+const WITHDRAWAL_LIMIT = 4096;
+const PATH_ID_OCTETS = 4;
+
+/** The next number of a chain, 0 at its end. */
+export type Chain = (unit: number) => number;
+
+export class UpdateWriter {
+  #octets = new Uint8Array(0);
+  #at = 0;
+  #message = 0;
+
+  /** How many prefixes the last message has. */
+  count = 0;
+
+  get lastMessage(): { readonly octets: Uint8Array; readonly start: number; readonly end: number } {
+    return { octets: this.#octets, start: this.#message, end: this.#at };
+  }
+
+  /**
+   * One message with as many as it holds of the chain that begins with `unit`; returns the first that it does not hold, 0
+   * if none. `prefixOf` and `pathIdOf` (undefined without RFC 7911) say what stands in the NLRI for a unit.
+   */
+  announce(set: OutSet, prefixes: PrefixTable, unit: number, chain: Chain, nlri: NlriOf): number {
+    this.#begin(set.limit);
+    this.#zeros(2);
+    const attributes = this.#at;
+    this.#zeros(2);
+    const head = this.#at;
+    this.#raw(set.head);
+    if (!set.isMultiprotocol) this.#u16(attributes, this.#at - head);
+    const end = this.#message + set.limit - set.tail.length;
+    const rest = this.#nlri(prefixes, unit, chain, nlri, end);
+    if (set.isMultiprotocol) {
+      this.#u16(head + 2, this.#at - head - 4);
+      this.#raw(set.tail);
+      this.#u16(attributes, this.#at - head);
+    }
+    this.#finish();
+    return rest;
+  }
+
+  withdraw(family: AddressFamily, prefixes: PrefixTable, unit: number, chain: Chain, nlri: NlriOf): number {
+    this.#begin(WITHDRAWAL_LIMIT);
+    const end = this.#message + WITHDRAWAL_LIMIT - 2;
+    const lengths = this.#at;
+    this.#zeros(2);
+    if (family === 'ipv4Unicast') {
+      const rest = this.#nlri(prefixes, unit, chain, nlri, end);
+      this.#u16(lengths, this.#at - lengths - 2);
+      this.#zeros(2);
+      this.#finish();
+      return rest;
+    }
+    const { afi, safi } = FAMILIES[family];
+    this.#zeros(2);
+    const attribute = this.#at;
+    this.#u8(AttributeFlag.optional | AttributeFlag.extendedLength);
+    this.#u8(AttributeCode.mpUnreachNlri);
+    this.#zeros(2);
+    this.#u8(afi >>> 8);
+    this.#u8(afi);
+    this.#u8(safi);
+    const rest = this.#nlri(prefixes, unit, chain, nlri, end);
+    this.#u16(attribute + 2, this.#at - attribute - 4);
+    this.#u16(attribute - 2, this.#at - attribute);
+    this.#finish();
+    return rest;
+  }
+
+  /** RFC 4724 §2: an empty UPDATE, or an MP_UNREACH_NLRI with the family only. */
+  endOfRib(family: AddressFamily): void {
+    this.#whole(MessageType.update, endOfRibBody(family));
+  }
+
+  /** ROUTE-REFRESH that marks the beginning (1) or the end (2) of what was asked for (RFC 7313 §3.2). */
+  refreshMark(family: AddressFamily, subtype: 1 | 2): void {
+    const { afi, safi } = FAMILIES[family];
+    this.#whole(MessageType.routeRefresh, Uint8Array.of(afi >>> 8, afi, subtype, safi));
+  }
+
+  #whole(type: number, body: Uint8Array): void {
+    this.count = 0;
+    this.#begin(HEADER_LENGTH + body.length, type);
+    this.#raw(body);
+    this.#finish();
+  }
+
+  #nlri(
+    prefixes: PrefixTable,
+    first: number,
+    chain: Chain,
+    { prefixOf, pathIdOf }: NlriOf,
+    end: number,
+  ): number {
+    let unit = first;
+    this.count = 0;
+    while (unit !== 0) {
+      const id = prefixOf(unit);
+      const size = prefixes.sizeOnWire(id) + (pathIdOf === undefined ? 0 : PATH_ID_OCTETS);
+      if (this.#at + size > end) break;
+      if (pathIdOf !== undefined) this.#u32(pathIdOf(unit));
+      this.#at = prefixes.write(id, this.#octets, this.#at);
+      unit = chain(unit);
+      this.count++;
+    }
+    return unit;
+  }
+
+  #begin(limit: number, type: number = MessageType.update): void {
+    if (this.#at + limit > this.#octets.length) {
+      this.#octets = new Uint8Array(Math.max(BUFFER_OCTETS, limit));
+      this.#at = 0;
+    }
+    this.#message = this.#at;
+    this.#octets.fill(0xff, this.#at, this.#at + 16);
+    this.#octets[this.#at + 18] = type;
+    this.#at += HEADER_LENGTH;
+  }
+
+  #finish(): void {
+    this.#u16(this.#message + 16, this.#at - this.#message);
+  }
+
+  #zeros(count: number): void {
+    // A fresh buffer is zeroed, and nothing is written twice.
+    this.#at += count;
+  }
+
+  #u8(value: number): void {
+    this.#octets[this.#at++] = value;
+  }
+
+  #u16(at: number, value: number): void {
+    this.#octets[at] = value >>> 8;
+    this.#octets[at + 1] = value;
+  }
+
+  #u32(value: number): void {
+    for (const shift of [24, 16, 8, 0]) this.#u8(value >>> shift);
+  }
+
+  #raw(octets: Uint8Array): void {
+    this.#octets.set(octets, this.#at);
+    this.#at += octets.length;
+  }
+}
+
+/** What stands in the NLRI for a unit of an update group. */
+export interface NlriOf {
+  readonly prefixOf: (unit: number) => number;
+  readonly pathIdOf?: (unit: number) => number;
+}
+
+function endOfRibBody(family: AddressFamily): Uint8Array {
+  if (family === 'ipv4Unicast') return new Uint8Array(4);
+  const { afi, safi } = FAMILIES[family];
+  return Uint8Array.of(
+    0,
+    0,
+    0,
+    6,
+    AttributeFlag.optional,
+    AttributeCode.mpUnreachNlri,
+    3,
+    afi >>> 8,
+    afi,
+    safi,
+  );
+}
