@@ -1,8 +1,8 @@
 // Debian's frr in a host's namespace: its bgpd alone. zebra wants users that only an installation as root makes; without it
 // no route gets into the kernel, every next hop counts as reachable, and our own for IPv6 has to be set.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { runOk } from '../../../lib/process/run.ts';
 import { type Service, spawnService } from '../../../lib/process/service.ts';
 import type { TestHost, TestNetwork } from './network.ts';
@@ -86,7 +86,9 @@ async function launch(host: TestHost): Promise<Service> {
   // -S: it keeps the privileges that it has, as its own user could not write here. -Z: no zebra.
   const flags = ['-S', '-Z', '-n', '-l', ipv4, '-l', ipv6];
   return await spawnService({
-    argv: ['ip', 'netns', 'exec', netns, join(frrFolder(), 'bgpd'), ...flags, ...files, ...log],
+    argv: ['ip', 'netns', 'exec', netns, 'bgpd', ...flags, ...files, ...log],
+    // Debian has its daemons in a folder of their own; another package's bgpd may be in the others.
+    env: { ...process.env, PATH: `/usr/lib/frr:${process.env['PATH'] ?? ''}` },
     readyWhen: {
       kind: 'probe',
       isReady: () => waitFor('vtysh', async () => (await vtysh(host, ['show version'])).includes('FRR')),
@@ -98,14 +100,6 @@ async function vtysh(host: TestHost, commands: readonly string[]): Promise<strin
   const argv = ['--config_dir', host.dir, '--vty_socket', host.dir, '-d', 'bgpd'];
   const { stdout } = await runOk('vtysh', [...argv, ...commands.flatMap((command) => ['-c', command])]);
   return stdout;
-}
-
-/** By zebra: another package has a bgpd as well. */
-function frrFolder(): string {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/lib/frr'];
-  const found = folders.find((folder) => existsSync(join(folder, 'zebra')));
-  if (found === undefined) throw new Error('no zebra in PATH: is frr installed?');
-  return found;
 }
 
 function configuration(host: TestHost, options: FrrOptions): string {

@@ -83,13 +83,10 @@ export class GobgpProcess {
 
 async function launch(host: TestHost, flags: readonly string[]): Promise<Service> {
   const { dir, netns } = host;
+  const files = ['-f', join(dir, 'gobgpd.toml'), '-l', 'debug', '-p'];
   const api = ['--api-hosts', `127.0.0.1:${API_PORT}`, '--pprof-disable'];
   return await spawnService({
-    argv: [
-      ...['ip', 'netns', 'exec', netns, 'gobgpd', '-f', join(dir, 'gobgpd.toml'), '-l', 'debug', '-p'],
-      ...api,
-      ...flags,
-    ] as [string, ...string[]],
+    argv: ['ip', 'netns', 'exec', netns, 'gobgpd', ...files, ...api, ...flags],
     logFile: join(dir, 'gobgpd.log'),
     readyWhen: {
       kind: 'probe',
