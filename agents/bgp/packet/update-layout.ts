@@ -48,25 +48,32 @@ function multiprotocolIn(
   start: number,
   end: number,
 ): Pick<UpdateLayout, 'reach' | 'unreach'> | undefined {
-  let reach: MultiprotocolLayout | undefined;
-  let unreach: MultiprotocolLayout | undefined;
+  const found: { reach: MultiprotocolLayout | undefined; unreach: MultiprotocolLayout | undefined } = {
+    reach: undefined,
+    unreach: undefined,
+  };
   for (let at = start; at < end; ) {
-    const isLong = ((octets[at] ?? 0) & AttributeFlag.extendedLength) !== 0;
-    const value = at + (isLong ? 4 : 3);
-    if (value > end) return undefined;
-    const valueEnd = value + (isLong ? u16(octets, at + 2) : (octets[at + 2] ?? 0));
-    if (valueEnd > end) return undefined;
-    const code = octets[at + 1];
-    const isReach = code === AttributeCode.mpReachNlri;
-    if (isReach || code === AttributeCode.mpUnreachNlri) {
-      const layout = multiprotocol(octets, at, value, valueEnd, isReach);
-      if (layout === undefined || (isReach ? reach : unreach) !== undefined) return undefined;
-      if (isReach) reach = layout;
-      else unreach = layout;
+    const value = at + (isLong(octets, at) ? 4 : 3);
+    const valueEnd = value + (isLong(octets, at) ? u16(octets, at + 2) : (octets[at + 2] ?? 0));
+    if (value > end || valueEnd > end) return undefined;
+    const name = MULTIPROTOCOL[octets[at + 1] ?? 0];
+    if (name !== undefined) {
+      if (found[name] !== undefined) return undefined;
+      found[name] = multiprotocol(octets, at, value, valueEnd, name === 'reach');
+      if (found[name] === undefined) return undefined;
     }
     at = valueEnd;
   }
-  return { reach, unreach };
+  return found;
+}
+
+const MULTIPROTOCOL: Readonly<Partial<Record<number, 'reach' | 'unreach'>>> = {
+  [AttributeCode.mpReachNlri]: 'reach',
+  [AttributeCode.mpUnreachNlri]: 'unreach',
+};
+
+function isLong(octets: Uint8Array, at: number): boolean {
+  return ((octets[at] ?? 0) & AttributeFlag.extendedLength) !== 0;
 }
 
 function multiprotocol(
