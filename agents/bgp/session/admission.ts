@@ -31,7 +31,7 @@ const PER_SECOND = 0.5;
 /** Sources with a bucket of their own; beyond them all others share one. */
 const MAX_SOURCES = 4096;
 /** Addresses in the log of one minute; beyond them all others share a line. */
-const MAX_LOGGED = 64;
+const MAX_LOGGED = 10;
 const OTHERS = 'others';
 
 export class Admission {

@@ -18,6 +18,7 @@ export class DynamicPeers {
   readonly #unopened = new Set<PeerSession>();
   readonly #forgetting = new Map<PeerSession, NodeJS.Timeout>();
   readonly #forget: (peer: PeerSession) => void;
+  #isStopped = false;
 
   constructor(ranges: readonly DynamicRange[], forget: (peer: PeerSession) => void) {
     this.#ranges = byLength(ranges);
@@ -46,7 +47,7 @@ export class DynamicPeers {
   /** Follows a peer's states; those of configured peers are nothing to it. */
   stateChanged(peer: PeerSession): void {
     const { dynamic } = peer.config;
-    if (dynamic === undefined) return;
+    if (dynamic === undefined || this.#isStopped) return;
     const { state } = peer.status;
     const ofRange = this.#peersByRange.get(dynamic) ?? new Set();
     this.#peersByRange.set(dynamic, ofRange.add(peer));
@@ -65,6 +66,7 @@ export class DynamicPeers {
   }
 
   stop(): void {
+    this.#isStopped = true;
     for (const timer of this.#forgetting.values()) clearTimeout(timer);
   }
 

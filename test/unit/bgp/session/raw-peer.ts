@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { type CodecContext, UNNEGOTIATED } from '../../../../agents/bgp/packet/context.ts';
 import { decodeMessage, encodeMessage, type Message } from '../../../../agents/bgp/packet/message.ts';
+import { packAnnouncements } from '../../../../agents/bgp/packet/update.ts';
 import { MessageFramer } from '../../../../agents/bgp/session/framing.ts';
+import { cidr, ip } from '../rib/rib-support.ts';
 
 const CONTEXT: CodecContext = {
   ...UNNEGOTIATED,
@@ -61,14 +63,26 @@ export class RawPeer {
     this.#socket.write(encodeMessage(message, CONTEXT));
   }
 
+  /** IPv4 prefixes of one path within the AS. */
+  announce(...prefixes: string[]): void {
+    const attributes = { origin: 'igp' as const, asPath: [], nextHop: ip('10.9.0.2'), localPref: 100 };
+    const messages = packAnnouncements('ipv4Unicast', attributes, prefixes.map(cidr), CONTEXT) ?? [];
+    for (const octets of messages) this.sendOctets(octets);
+  }
+
   sendOctets(octets: Uint8Array): void {
     this.#socket.write(octets);
+  }
+
+  /** Resolves when the octets are on their way, or the connection is gone. */
+  async sendAll(octets: Uint8Array): Promise<void> {
+    await new Promise<void>((resolve) => this.#socket.write(octets, () => resolve()));
   }
 
   /** Each octet a write of its own. */
   async sendSlowly(octets: Uint8Array): Promise<void> {
     for (const octet of octets) {
-      await new Promise<void>((resolve) => this.#socket.write(Uint8Array.of(octet), () => resolve()));
+      await this.sendAll(Uint8Array.of(octet));
     }
   }
 
