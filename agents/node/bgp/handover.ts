@@ -6,7 +6,7 @@ import { waitFor } from '../../../lib/lifecycle/backoff.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
 import type { BgpdLink } from '../bgpd-link.ts';
-import { missing, planTransition, type Transition, withLeaving } from './transition.ts';
+import { duringTransition, missing, NO_TRANSITION, planTransition, type Transition } from './transition.ts';
 
 /** How often bgpd is asked while peers are waited for. */
 const POLL_MS = 500;
@@ -18,50 +18,52 @@ export interface HandoverOptions {
   readonly patienceMs: number;
 }
 
+type Leaving = NonNullable<Transition['leaving']>;
+
 export class Handover {
   readonly #options: HandoverOptions;
   readonly #stopping = new AbortController();
   /** What bgpd was given last, leaving peers among it. */
   #given: BgpdConfigurationInput | undefined;
   #wanted: BgpdConfigurationInput | undefined;
-  #transition: Transition | undefined;
-  #waitingFor: string | undefined;
+  #transition = NO_TRANSITION;
+  #missing: string | undefined;
   #polling: Promise<void> | undefined;
 
   constructor(options: HandoverOptions) {
     this.#options = options;
   }
 
-  /** What leaving peers are kept for; undefined: none are. */
+  /** What is kept and for what, in a sentence; undefined: nothing is. */
   get waitingFor(): string | undefined {
-    return this.#waitingFor;
+    const { leaving, clients } = this.#transition;
+    if (leaving !== undefined)
+      return `${leaving.peers.length} peers stay: ${this.#missing ?? 'bgpd has not been asked yet'}`;
+    return clients === undefined ? undefined : `${clients.peers.length} peers may still need our reflection`;
   }
 
   change(wanted: BgpdConfigurationInput, isKept: (peer: string) => boolean): void {
-    const { patienceMs, events } = this.#options;
-    const isNew = this.#transition === undefined;
+    const { patienceMs } = this.#options;
+    const before = this.#transition;
     this.#wanted = wanted;
     this.#transition = planTransition({
       before: this.#given,
       wanted,
-      running: this.#transition,
+      running: before,
       isKept,
       now: performance.now(),
       patienceMs,
     });
-    this.#waitingFor = this.#transition === undefined ? undefined : 'bgpd has not been asked yet';
+    const { leaving, clients } = this.#transition;
+    if (before.leaving === undefined && leaving !== undefined)
+      this.#emit(leaving.peers.length, 'peers leave, and stay until others have taken over');
+    if (before.clients === undefined && clients !== undefined)
+      this.#emit(clients.peers.length, `reflection ends, and goes on for ${patienceMs / 1000} s`);
     this.#give();
-    if (this.#transition === undefined) return;
-    if (isNew)
-      events.emit({
-        component: 'agent',
-        kind: 'bgpHandover',
-        count: this.#transition.leaving.length,
-        cause: 'peers leave, and stay until others have taken over',
+    if (this.#isRunning)
+      this.#polling ??= this.#poll().finally(() => {
+        this.#polling = undefined;
       });
-    this.#polling ??= this.#poll().finally(() => {
-      this.#polling = undefined;
-    });
   }
 
   async stop(): Promise<void> {
@@ -69,53 +71,63 @@ export class Handover {
     await this.#polling;
   }
 
+  get #isRunning(): boolean {
+    return this.#transition.leaving !== undefined || this.#transition.clients !== undefined;
+  }
+
   #give(): void {
     if (this.#wanted === undefined) return;
-    this.#given = withLeaving(this.#wanted, this.#transition);
+    this.#given = duringTransition(this.#wanted, this.#transition);
     this.#options.bgpd.configure(this.#given);
   }
 
   async #poll(): Promise<void> {
     const signal = this.#stopping.signal;
-    while (await waitFor(POLL_MS, signal)) {
-      const asked = this.#transition;
-      if (asked === undefined) return;
-      const reason = await this.#missing(asked);
-      if (signal.aborted) return;
+    while (this.#isRunning && (await waitFor(POLL_MS, signal))) {
+      const { leaving, clients } = this.#transition;
+      if (clients !== undefined && performance.now() >= clients.deadline)
+        this.#endClients(clients.peers.length);
+      if (leaving === undefined) continue;
+      const reason = await this.#ask(leaving);
       // A change of configuration meanwhile has its own transition: that one is asked about next.
-      if (asked !== this.#transition) continue;
-      const isLate = performance.now() >= asked.deadline;
-      this.#waitingFor = reason;
-      if (reason !== undefined && !isLate) continue;
-      this.#end(asked, reason);
-      return;
+      if (signal.aborted || leaving !== this.#transition.leaving) continue;
+      this.#missing = reason;
+      if (reason === undefined || performance.now() >= leaving.deadline) this.#endLeaving(leaving, reason);
     }
   }
 
-  #end({ leaving }: Transition, reason: string | undefined): void {
-    const { events, logger } = this.#options;
-    const names = leaving.map(({ name }) => name);
+  #endLeaving({ peers }: Leaving, reason: string | undefined): void {
     if (reason !== undefined)
-      logger.warn('peers leave before others have taken over', { peers: names, reason });
-    events.emit({
-      component: 'agent',
-      kind: 'bgpHandover',
-      count: leaving.length,
-      cause: reason === undefined ? 'others have taken over' : `waited long enough: ${reason}`,
-    });
-    this.#transition = undefined;
-    this.#waitingFor = undefined;
+      this.#options.logger.warn('peers leave before others have taken over', {
+        peers: peers.map(({ name }) => name),
+        reason,
+      });
+    this.#emit(
+      peers.length,
+      reason === undefined ? 'others have taken over' : `waited long enough: ${reason}`,
+    );
+    this.#transition = { ...this.#transition, leaving: undefined };
     this.#give();
   }
 
-  async #missing(transition: Transition): Promise<string | undefined> {
+  #endClients(count: number): void {
+    this.#emit(count, 'reflection has ended');
+    this.#transition = { ...this.#transition, clients: undefined };
+    this.#give();
+  }
+
+  async #ask(leaving: Leaving): Promise<string | undefined> {
     const { bgpd } = this.#options;
     try {
       const { peers } = await bgpd.status();
       const { destinations } = await bgpd.rib();
-      return missing(transition, peers, destinations);
+      return missing(leaving, peers, destinations);
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
+  }
+
+  #emit(count: number, cause: string): void {
+    this.#options.events.emit({ component: 'agent', kind: 'bgpHandover', count, cause });
   }
 }

@@ -1,59 +1,97 @@
-// Make before break: when peers leave a configuration because the topology changes (mesh to reflectors and back, one router
-// for another), they stay until what comes in their place carries everything, or a bounded wait is over. Pure.
+// Make before break: when the topology changes (mesh to reflectors and back, one router for another), peers that leave stay
+// until what comes in their place carries everything, and a reflector goes on reflecting; both for a bounded time. Pure.
 
 import type { BgpdConfigurationInput, BgpdDestination } from '../../../lib/protocol/bgpd.ts';
 
 type PeerInput = NonNullable<BgpdConfigurationInput['peers']>[number];
 
-export interface Transition {
-  /** What bgpd has besides what is wanted, in the form in which it had it. */
-  readonly leaving: readonly PeerInput[];
-  /** Names of the wanted peers that came with the change. */
-  readonly awaited: ReadonlySet<string>;
-  /** Time from which on nobody is waited for, in milliseconds. */
+/** Peers in the form in which bgpd had them, and the time from which on they are not kept, in milliseconds. */
+interface Kept {
+  readonly peers: readonly PeerInput[];
   readonly deadline: number;
 }
+
+export interface Transition {
+  /** No longer wanted. `awaited`: names of the wanted peers that came with the change. */
+  readonly leaving: (Kept & { readonly awaited: ReadonlySet<string> }) | undefined;
+  /**
+   * No longer clients of this reflector. Only they know whether they have other ways, so the whole time is waited; to reflect
+   * longer than needed does no harm.
+   */
+  readonly clients: Kept | undefined;
+}
+
+export const NO_TRANSITION: Transition = { leaving: undefined, clients: undefined };
 
 export interface TransitionInputs {
   readonly before: BgpdConfigurationInput | undefined;
   readonly wanted: BgpdConfigurationInput;
-  readonly running: Transition | undefined;
+  readonly running: Transition;
   /** Whether a peer that leaves is still part of the cluster: one whose node was removed is not waited with. */
   readonly isKept: (peer: string) => boolean;
   readonly now: number;
   readonly patienceMs: number;
 }
 
-/** The transition that a change of configuration begins or goes on with; undefined: it is done at once. */
-export function planTransition(inputs: TransitionInputs): Transition | undefined {
-  const { before, wanted, running, isKept, now, patienceMs } = inputs;
+/** The transition that a change of configuration begins or goes on with. */
+export function planTransition(inputs: TransitionInputs): Transition {
+  return { leaving: planLeaving(inputs), clients: planClients(inputs) };
+}
+
+function planLeaving({
+  before,
+  wanted,
+  running,
+  isKept,
+  now,
+  patienceMs,
+}: TransitionInputs): Transition['leaving'] {
   const wantedPeers = wanted.peers ?? [];
-  const wantedAddresses = new Set(wantedPeers.map(({ address }) => address));
-  const knownNames = new Set((before?.peers ?? []).map(({ name }) => name));
-  const leaving = [...(before?.peers ?? [])].filter(
-    ({ name, address }) =>
-      !wantedAddresses.has(address) && !wantedPeers.some((peer) => peer.name === name) && isKept(name),
+  const had = before?.peers ?? [];
+  const addresses = new Set(wantedPeers.map(({ address }) => address));
+  const names = new Set(wantedPeers.map(({ name }) => name));
+  const peers = had.filter(
+    ({ name, address }) => !addresses.has(address) && !names.has(name) && isKept(name),
   );
   // Without any peer left there is nobody to take over.
-  if (leaving.length === 0 || wantedPeers.length === 0) return undefined;
-  const awaited = wantedPeers
-    .map(({ name }) => name)
-    .filter((name) => !knownNames.has(name) || running?.awaited.has(name) === true);
-  return {
-    leaving,
-    awaited: new Set(awaited),
-    deadline: running?.deadline ?? now + patienceMs,
-  };
+  if (peers.length === 0 || wantedPeers.length === 0) return undefined;
+  const known = new Set(had.map(({ name }) => name));
+  const awaited = [...names].filter(
+    (name) => !known.has(name) || running.leaving?.awaited.has(name) === true,
+  );
+  return { peers, awaited: new Set(awaited), deadline: running.leaving?.deadline ?? now + patienceMs };
+}
+
+function planClients({ before, wanted, running, now, patienceMs }: TransitionInputs): Transition['clients'] {
+  const wantedByName = new Map((wanted.peers ?? []).map((peer) => [peer.name, peer]));
+  const peers = (before?.peers ?? []).filter(({ name, asn, routeReflectorClient }) => {
+    const now = wantedByName.get(name);
+    return routeReflectorClient === true && now?.asn === asn && now.routeReflectorClient !== true;
+  });
+  return peers.length === 0 ? undefined : { peers, deadline: running.clients?.deadline ?? now + patienceMs };
 }
 
 /** What bgpd is given meanwhile. Peers that leave close without a word, so that the other end can hold on too. */
-export function withLeaving(
+export function duringTransition(
   wanted: BgpdConfigurationInput,
-  transition: Transition | undefined,
+  transition: Transition,
 ): BgpdConfigurationInput {
-  if (transition === undefined) return wanted;
-  const leaving = transition.leaving.map((peer) => ({ ...peer, removal: 'graceful' as const }));
-  return { ...wanted, peers: [...(wanted.peers ?? []), ...leaving] };
+  const clients = new Map(transition.clients?.peers.map((peer) => [peer.name, peer]));
+  const staying = (wanted.peers ?? []).map((peer): PeerInput => {
+    const client = clients.get(peer.name);
+    if (client === undefined) return peer;
+    const { clusterId, exportPolicy } = client;
+    return {
+      ...peer,
+      routeReflectorClient: true,
+      ...(clusterId === undefined ? {} : { clusterId }),
+      ...(exportPolicy === undefined ? {} : { exportPolicy }),
+    };
+  });
+  const leaving = (transition.leaving?.peers ?? []).map(
+    (peer): PeerInput => ({ ...peer, removal: 'graceful' }),
+  );
+  return { ...wanted, peers: [...staying, ...leaving] };
 }
 
 /**
@@ -61,20 +99,19 @@ export function withLeaving(
  * said their End-of-RIB, and no destination may hang on paths of leaving peers alone.
  */
 export function missing(
-  { leaving, awaited }: Transition,
+  { peers: leavers, awaited }: NonNullable<Transition['leaving']>,
   peers: readonly { readonly name: string; readonly session?: { readonly endOfRib: boolean } }[],
   destinations: readonly BgpdDestination[],
 ): string | undefined {
   const byName = new Map(peers.map((peer) => [peer.name, peer]));
   const late = [...awaited].filter((name) => byName.get(name)?.session?.endOfRib !== true);
   if (late.length > 0) return `no session with its End-of-RIB yet: ${few(late)}`;
-  const leavers = new Set(leaving.map(({ name }) => name));
+  const names = new Set(leavers.map(({ name }) => name));
   const hanging = destinations.filter(({ paths }) => {
     const usable = paths.filter(({ verdict }) => verdict !== 'ineligible');
-    return usable.length > 0 && usable.every(({ source }) => leavers.has(source));
+    return usable.length > 0 && usable.every(({ source }) => names.has(source));
   });
-  if (hanging.length === 0) return undefined;
-  return `no other way yet to ${few(hanging.map(({ prefix }) => prefix))}`;
+  return hanging.length === 0 ? undefined : `no other way yet to ${few(hanging.map(({ prefix }) => prefix))}`;
 }
 
 function few(names: readonly string[]): string {

@@ -1,10 +1,11 @@
 // Make before break: which peers stay, for whom, and until when.
 import { describe, expect, it } from '@jest/globals';
 import {
+  duringTransition,
   missing,
+  NO_TRANSITION,
   planTransition,
   type Transition,
-  withLeaving,
 } from '../../../../agents/node/bgp/transition.ts';
 import {
   type BgpdConfigurationInput,
@@ -21,11 +22,11 @@ const plan = (
   before: BgpdConfigurationInput | undefined,
   wanted: BgpdConfigurationInput,
   changes: { running?: Transition; isKept?: (peer: string) => boolean; now?: number } = {},
-): Transition | undefined =>
+): Transition =>
   planTransition({
     before,
     wanted,
-    running: changes.running,
+    running: changes.running ?? NO_TRANSITION,
     isKept: changes.isKept ?? (() => true),
     now: changes.now ?? 0,
     patienceMs: 60_000,
@@ -55,8 +56,8 @@ const status = (name: string, endOfRib: boolean): { name: string; session: { end
 
 describe('a transition', () => {
   it('begins when peers leave that are still of the cluster, and others stay or come', () => {
-    expect(plan(config('a', 'bb'), config('a', 'ccc'))).toMatchObject({
-      leaving: [{ name: 'bb' }],
+    expect(plan(config('a', 'bb'), config('a', 'ccc')).leaving).toMatchObject({
+      peers: [{ name: 'bb' }],
       awaited: new Set(['ccc']),
       deadline: 60_000,
     });
@@ -68,7 +69,7 @@ describe('a transition', () => {
     ['when the node of the peer is gone', config('a', 'bb'), config('a'), (peer) => peer !== 'bb'],
     ['when nobody is left', config('a', 'bb'), config(), () => true],
   ])('does not begin %s', (_when, before, wanted, isKept) => {
-    expect(plan(before, wanted, { isKept })).toBeUndefined();
+    expect(plan(before, wanted, { isKept })).toEqual(NO_TRANSITION);
   });
 
   it('does not begin for a session that goes on under another resource', () => {
@@ -77,18 +78,15 @@ describe('a transition', () => {
       ...config('a'),
       peers: [...(config('a').peers ?? []), { name: 'x', address: '10.0.0.2', asn: 1 }],
     };
-    expect(plan(before, renamed)).toBeUndefined();
+    expect(plan(before, renamed)).toEqual(NO_TRANSITION);
   });
 
   it('goes on over further changes with its first deadline, and with those who are awaited still', () => {
     const first = plan(config('a', 'bb'), config('a', 'ccc'));
-    const given = withLeaving(config('a', 'ccc'), first);
-    const second = plan(given, config('a', 'ccc', 'dddd'), {
-      now: 5000,
-      ...(first === undefined ? {} : { running: first }),
-    });
-    expect(second).toMatchObject({
-      leaving: [{ name: 'bb' }],
+    const given = duringTransition(config('a', 'ccc'), first);
+    const second = plan(given, config('a', 'ccc', 'dddd'), { now: 5000, running: first });
+    expect(second.leaving).toMatchObject({
+      peers: [{ name: 'bb' }],
       awaited: new Set(['ccc', 'dddd']),
       deadline: 60_000,
     });
@@ -96,7 +94,7 @@ describe('a transition', () => {
 
   it('keeps who leaves in the configuration, to go without a word', () => {
     const wanted = config('a', 'ccc');
-    const given = withLeaving(wanted, plan(config('a', 'bb'), wanted));
+    const given = duringTransition(wanted, plan(config('a', 'bb'), wanted));
     expect(given.peers?.map(({ name, removal }) => [name, removal])).toEqual([
       ['a', undefined],
       ['ccc', undefined],
@@ -106,9 +104,47 @@ describe('a transition', () => {
   });
 });
 
+describe('a reflector that becomes an ordinary node', () => {
+  const exportPolicy = {
+    rules: [{ source: 'peer' as const, action: 'accept' as const }],
+    otherwise: 'reject' as const,
+  };
+  const reflector: BgpdConfigurationInput = {
+    ...config(),
+    peers: [
+      {
+        name: 'a',
+        address: '10.0.0.1',
+        asn: 64512,
+        routeReflectorClient: true,
+        clusterId: '1.0.0.1',
+        exportPolicy,
+      },
+    ],
+  };
+
+  it('goes on reflecting to who was a client, for the whole time and no longer', () => {
+    const first = plan(reflector, config('a'));
+    expect(first).toMatchObject({
+      leaving: undefined,
+      clients: { peers: [{ name: 'a' }], deadline: 60_000 },
+    });
+    const given = duringTransition(config('a'), first);
+    expect(given.peers).toEqual(reflector.peers);
+    expect(plan(given, config('a', 'bb'), { running: first, now: 5000 }).clients?.deadline).toBe(60_000);
+    expect(plan(config('a'), config('a'))).toEqual(NO_TRANSITION);
+  });
+
+  it('does not where the peer leaves, or is an external one now', () => {
+    expect(plan(reflector, config('bb')).clients).toBeUndefined();
+    const external = { ...config(), peers: [{ name: 'a', address: '10.0.0.1', asn: 65001 }] };
+    expect(plan(reflector, external).clients).toBeUndefined();
+  });
+});
+
 describe('what is missing', () => {
-  const transition: Transition = {
-    leaving: [{ name: 'old', address: '10.0.0.3', asn: 1 }],
+  const transition: NonNullable<Transition['leaving']> = {
+    peers: [{ name: 'old', address: '10.0.0.3', asn: 1 }],
     awaited: new Set(['new']),
     deadline: 0,
   };
