@@ -147,8 +147,7 @@ export class BgpFeeder {
     this.#wanted = configuration;
     const nodes = new Set(resources.nodes.map(({ metadata }) => metadata.name));
     this.#handover.change(configuration, (peer) => isOfCluster(peer, nodes));
-    const files = (configuration.peers ?? []).flatMap(({ passwordFile }) => passwordFile ?? []);
-    void passwords.sweep(new Set(files)).catch((error: unknown) => {
+    void passwords.sweep(this.#handover.passwordFiles).catch((error: unknown) => {
       this.#options.logger.warn('old passwords were not removed', { error });
     });
   }

@@ -42,6 +42,11 @@ export class Handover {
     return clients === undefined ? undefined : `${clients.peers.length} peers may still need our reflection`;
   }
 
+  /** Files that bgpd's configuration names: those of leaving peers too. */
+  get passwordFiles(): ReadonlySet<string> {
+    return new Set((this.#given?.peers ?? []).flatMap(({ passwordFile }) => passwordFile ?? []));
+  }
+
   change(wanted: BgpdConfigurationInput, isKept: (peer: string) => boolean): void {
     const { patienceMs } = this.#options;
     const before = this.#transition;

@@ -43,10 +43,12 @@ export class Passwords implements Startable {
   async start(): Promise<void> {
     const { folder } = this.#options;
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    for (const file of (await readdir(folder)).sort()) {
-      const reference = /^(.+)@\d+$/.exec(file)?.[1];
-      if (reference !== undefined) this.#files.set(reference, file);
-    }
+    const left = (await readdir(folder)).flatMap((file) => {
+      const [, reference, revision] = /^(.+)@(\d+)$/.exec(file) ?? [];
+      return reference === undefined ? [] : { file, reference, revision: Number(revision) };
+    });
+    for (const { file, reference } of left.sort((a, b) => a.revision - b.revision))
+      this.#files.set(reference, file);
     this.#running = this.#run(this.#stopping.signal);
   }
 
