@@ -32,6 +32,7 @@ import { Connection, type ConnectionHandlers } from './connection.ts';
 import { dial } from './dial.ts';
 import { type DropCounters, dropsSince, NO_DROPS, readDropCounters } from './drop-counters.ts';
 import { PeerHistory } from './history.ts';
+import { socketOptionsProblem } from './libc.ts';
 import { localSessionOf, type SpeakerIdentity } from './local-session.ts';
 import { protectAccepted } from './protect.ts';
 import { type PeerFacts, type Reason, reasonOfCause, reasonOfWaiting, type Waiting } from './reason.ts';
@@ -416,7 +417,8 @@ export class PeerSession {
     if (!this.#config.enabled) return { kind: 'disabled' };
     if (this.#isHeldDown) return { kind: 'heldDown', seconds };
     if (this.#backoff.isDamped) return { kind: 'flapping', sessions: this.#backoff.shortLives, seconds };
-    const problem = this.#handlers.listenProblem(this);
+    const ttlProblem = this.#config.ttlSecurity === undefined ? undefined : socketOptionsProblem();
+    const problem = this.#handlers.listenProblem(this) ?? ttlProblem;
     if (problem !== undefined) return { kind: 'unprotected', problem };
     if (this.#shown === 'OpenSent') return { kind: 'noOpen' };
     if (this.#outgoing !== undefined) return { kind: 'connecting' };
