@@ -4,14 +4,16 @@ import { frame, HEADER_LENGTH } from '../../agents/bgp/packet/header.ts';
 import { check, Finding } from './check.ts';
 import type { FuzzInput } from './mutate.ts';
 
-/** Enough for the longest message; each attempt decodes once. */
+/** A finding about time is slow to try. */
 const MAX_ATTEMPTS = 20_000;
+const MAX_MS = 20_000;
 
 /** Leaves octets out, in ever smaller pieces, then makes zeros of those that do not matter. */
 export function minimise(input: FuzzInput, finding: Finding): FuzzInput {
   let attempts = 0;
+  const started = performance.now();
   const shows = (candidate: FuzzInput): boolean =>
-    attempts++ < MAX_ATTEMPTS && checkOf(candidate) === finding.check;
+    attempts++ < MAX_ATTEMPTS && performance.now() - started < MAX_MS && checkOf(candidate) === finding.check;
   let best = input;
   let body = bodyOf(input);
   const keep = (candidate: Uint8Array): boolean => {

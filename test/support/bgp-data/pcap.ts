@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 
 const BGP_PORT = 179;
-/** Octets before the IP header by link type (Ethernet, PPP, raw IP, Linux cooked, Juniper ATM with its cookie). */
+/** Octets before the IP header by link type (Ethernet, PPP, raw IP, Linux cooked). */
 const LINK_HEADER: Readonly<Record<number, number>> = { 1: 14, 9: 4, 101: 0, 113: 16 };
 const JUNIPER = 178;
 
@@ -93,7 +93,7 @@ function* pcapngPackets(file: Buffer): IterableIterator<Packet> {
 
 function linkHeader(link: number, octets: Buffer): number {
   if (link !== JUNIPER) return LINK_HEADER[link] ?? 0;
-  // "MGC", flags, then extensions of a length that stands there, a cookie, and the protocol.
+  // A header of a length that varies; the one packet of this kind here is found by its first octets.
   const ip = octets.indexOf(Buffer.of(0x45, 0xc0));
   return ip === -1 ? octets.length : ip;
 }
