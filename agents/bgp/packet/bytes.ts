@@ -69,10 +69,36 @@ export class ByteReader {
   }
 }
 
+/** Beyond this many octets what is written is an allocation of its own. */
+const MAX_IN_SLAB = 1024;
+const SLAB_OCTETS = 16_384;
+/** Small results are cut from one allocation after the other: an array buffer each would cost more than its content. */
+let slab = new Uint8Array(SLAB_OCTETS);
+let slabAt = 0;
+/** What a writer that is done was writing into, for the next one. */
+let spare: Uint8Array | undefined;
+
+function fromSlab(octets: Uint8Array): Uint8Array {
+  if (octets.length > MAX_IN_SLAB) return octets.slice();
+  if (slabAt + octets.length > SLAB_OCTETS) {
+    slab = new Uint8Array(SLAB_OCTETS);
+    slabAt = 0;
+  }
+  const copy = slab.subarray(slabAt, slabAt + octets.length);
+  slabAt += octets.length;
+  copy.set(octets);
+  return copy;
+}
+
 /** Appends octets; lengths are written after the body they measure (`patchU16`). */
 export class ByteWriter {
-  #octets = new Uint8Array(128);
+  #octets: Uint8Array;
   #length = 0;
+
+  constructor() {
+    this.#octets = spare ?? new Uint8Array(1024);
+    spare = undefined;
+  }
 
   get length(): number {
     return this.#length;
@@ -110,13 +136,33 @@ export class ByteWriter {
     this.#octets[offset + 1] = value & 0xff;
   }
 
+  /** Makes room for `count` octets at `offset`; what stands there moves behind them. */
+  insert(offset: number, count: number): void {
+    this.#reserve(count);
+    this.#octets.copyWithin(offset + count, offset, this.#length);
+    this.#length += count;
+  }
+
+  patchU8(offset: number, value: number): void {
+    this.#octets[offset] = value;
+  }
+
+  setFlag(offset: number, flag: number): void {
+    this.#octets[offset] = (this.#octets[offset] ?? 0) | flag;
+  }
+
+  /** What has been written; the writer is empty then. */
   finish(): Uint8Array {
-    return this.#octets.slice(0, this.#length);
+    const written = fromSlab(this.#octets.subarray(0, this.#length));
+    spare = this.#octets;
+    this.#octets = new Uint8Array(0);
+    this.#length = 0;
+    return written;
   }
 
   #reserve(count: number): void {
     if (this.#length + count <= this.#octets.length) return;
-    const grown = new Uint8Array(Math.max(this.#octets.length * 2, this.#length + count));
+    const grown = new Uint8Array(Math.max(1024, this.#octets.length * 2, this.#length + count));
     grown.set(this.#octets.subarray(0, this.#length));
     this.#octets = grown;
   }

@@ -12,7 +12,7 @@ export interface UpdateLayout {
   /** The end of the attributes is where the NLRI field begins. */
   readonly attributesEnd: number;
   readonly end: number;
-  /** MP_REACH_NLRI, MP_UNREACH_NLRI: the whole attribute, and inside it the NLRI up to its end. */
+  /** MP_REACH_NLRI, MP_UNREACH_NLRI: the whole attribute, in it the value, and in that the NLRI up to its end. */
   readonly reach: MultiprotocolLayout | undefined;
   readonly unreach: MultiprotocolLayout | undefined;
 }
@@ -20,6 +20,7 @@ export interface UpdateLayout {
 export interface MultiprotocolLayout {
   readonly family: AddressFamily;
   readonly start: number;
+  readonly value: number;
   readonly nlri: number;
   readonly end: number;
 }
@@ -89,7 +90,7 @@ function multiprotocol(
   if (family === undefined) return undefined;
   // Length of the next hop, the next hop, one reserved octet (RFC 4760 §3).
   const nlri = isReach ? value + 5 + (octets[value + 3] ?? 0) : value + 3;
-  return nlri > end ? undefined : { family, start, nlri, end };
+  return nlri > end ? undefined : { family, start, value, nlri, end };
 }
 
 /** Whether the field is nothing but whole prefixes of the family's lengths. */

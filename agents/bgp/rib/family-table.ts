@@ -43,6 +43,8 @@ export class FamilyTable {
   readonly family: AddressFamily;
   readonly prefixes: PrefixTable;
   readonly sets: RouteSetTable;
+  /** Prefixes of which every change is told by name. */
+  readonly watched = new Set<number>();
   readonly #options: FamilyOptions;
 
   // By prefix. Paths are numbered from 1 here, so that 0 is none.
@@ -146,13 +148,15 @@ export class FamilyTable {
     return id;
   }
 
-  /** Puts the set in the place of the source's earlier path, or adds one. One that is there already only loses its stale mark. */
-  announce(id: number, source: number, pathId: number, set: RouteSet): void {
+  /** Puts the set in the place of the source's earlier path, or adds one. One that is there already only loses its stale mark. Returns what the source has then. */
+  announce(id: number, source: number, pathId: number, set: RouteSet): Readonly<PathCounts> {
     this.#ensurePrefixes();
     const counts = this.#countsOf(source);
     const known = this.#find(id, source, pathId);
     if (known === 0) {
       this.#add(id, source, pathId, set);
+      counts.received++;
+      if (set.ineligible === undefined) counts.accepted++;
     } else {
       this.#count(known, counts, -1);
       this.#flags[known] = 0;
@@ -164,6 +168,7 @@ export class FamilyTable {
       }
       this.#count(known, counts, 1);
     }
+    return counts;
   }
 
   withdraw(id: number, source: number, pathId: number): void {
@@ -263,7 +268,6 @@ export class FamilyTable {
     if (this.#head[id] === 0) this.#destinations++;
     this.#head[id] = path;
     this.sets.use(set);
-    this.#count(path, this.#countsOf(source), 1);
     this.#mark(id);
   }
 

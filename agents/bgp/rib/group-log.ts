@@ -32,8 +32,6 @@ export interface LogParts {
   readonly table: FamilyTable;
   readonly nlri: NlriOf;
   readonly writer: UpdateWriter;
-  /** Prefixes of which every change is mentioned. */
-  readonly watched: ReadonlySet<number>;
   readonly chain: Chain;
 }
 
@@ -113,11 +111,12 @@ export class GroupLog {
 
 /** A prefix that is alone in its message, and those that are watched. */
 function mentionsOf(
-  { table, watched, chain, nlri: { prefixOf }, writer }: LogParts,
+  { table, chain, nlri: { prefixOf }, writer }: LogParts,
   first: number,
   end: number,
   isAnnounced: boolean,
 ): Mention[] {
+  const { watched } = table;
   if (watched.size === 0 && writer.count > 1) return [];
   const mentions: Mention[] = [];
   for (let unit = first; unit !== end; unit = chain(unit)) {

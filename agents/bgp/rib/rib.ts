@@ -80,10 +80,6 @@ export class Rib {
   readonly #peers = new Map<string, PeerState>();
   readonly #localSets: SourceSets;
   readonly #originated = new Map<string, { readonly key: string; readonly prefix: Cidr }>();
-  readonly #watched: Readonly<Record<AddressFamily, Set<number>>> = {
-    ipv4Unicast: new Set(),
-    ipv6Unicast: new Set(),
-  };
   readonly #writer = new UpdateWriter();
   #nextIndex = LOCAL + 1;
   #deferral = new SelectionDeferral([]);
@@ -114,10 +110,10 @@ export class Rib {
 
   /** The prefixes whose every change flushes and updates mention. */
   setWatched(prefixes: readonly Cidr[]): void {
-    for (const family of ADDRESS_FAMILIES) this.#watched[family].clear();
+    for (const family of ADDRESS_FAMILIES) this.#tables[family].watched.clear();
     for (const prefix of prefixes) {
-      const family = prefix.family === 4 ? 'ipv4Unicast' : 'ipv6Unicast';
-      this.#watched[family].add(this.#tables[family].reserve(prefix));
+      const table = this.#tableOf(prefix);
+      table.watched.add(table.reserve(prefix));
     }
   }
 
@@ -152,7 +148,6 @@ export class Rib {
       context: session.context,
       sets,
       table: (family) => this.#tables[family],
-      watched: (family) => this.#watched[family],
       maxPrefixes: () => state.up?.peer.config.maxPrefixes ?? 0,
     });
     state.up = { peer, sets, receiver };
@@ -324,7 +319,6 @@ export class Rib {
   #flushFamily(family: AddressFamily, output: FamilyFlush): void {
     const table = this.#tables[family];
     const groups = this.#groups.of(family);
-    const watched = this.#watched[family];
     const isDeferred = this.#deferral.isDeferred(family);
     for (const group of groups) group.admit();
     if (!isDeferred) {
@@ -336,12 +330,12 @@ export class Rib {
     const isSettled = !isDeferred && !table.isDirty;
     if (!isDeferred && table.isDirty) output.isPartial = true;
     for (const group of groups) {
-      if (group.flush(this.#writer, watched, isSettled)) output.isPartial = true;
+      if (group.flush(this.#writer, isSettled)) output.isPartial = true;
       group.deliver((peer) => builderOf(output.builders, peer));
       for (const prefix of group.takeTooLarge()) output.tooLarge.push(prefix);
     }
     table.tidy({
-      holdsPrefix: (id) => watched.has(id) || groups.some((group) => group.holdsPrefix(id)),
+      holdsPrefix: (id) => table.watched.has(id) || groups.some((group) => group.holdsPrefix(id)),
       holdsPath: (path) => groups.some((group) => group.holdsPath(path)),
     });
   }

@@ -188,11 +188,11 @@ export class UpdateGroup implements NumberHolder {
    * Writes what there is to say. `isSettled`: the family's table is decided, so that End-of-RIB may be said.
    * True if there is more, for another flush.
    */
-  flush(writer: UpdateWriter, watched: ReadonlySet<number>, isSettled: boolean): boolean {
+  flush(writer: UpdateWriter, isSettled: boolean): boolean {
     this.#log = new GroupLog();
     this.#inStep.clear();
     for (const { peer, pending } of this.#members.values()) if (pending === undefined) this.#inStep.add(peer);
-    const parts = { table: this.#table, nlri: this.#nlri, writer, watched, chain: this.#next };
+    const parts = { table: this.#table, nlri: this.#nlri, writer, chain: this.#next };
     this.#touched.sort((a, b) => (a.excluded[0] ?? 0) - (b.excluded[0] ?? 0));
     for (const out of this.#touched) {
       this.#log.withdraw(parts, out.withdraw, out.excluded, undefined);

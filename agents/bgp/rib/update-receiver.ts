@@ -2,13 +2,15 @@
 // known by their octets, and prefixes go from the wire to their numbers without becoming values; what is unusual or malformed
 // goes through the decoder.
 
+import { decodeAttributes } from '../packet/attributes/decode.ts';
+import { ByteWriter } from '../packet/bytes.ts';
 import type { CodecContext } from '../packet/context.ts';
 import type { UpdateFault } from '../packet/errors.ts';
 import { HEADER_LENGTH } from '../packet/header.ts';
-import { type AddressFamily, FAMILIES } from '../packet/iana.ts';
+import { type AddressFamily, AttributeCode, AttributeFlag, FAMILIES } from '../packet/iana.ts';
 import { decodeUpdate } from '../packet/update.ts';
 import { isPrefixField, type UpdateLayout, updateLayout } from '../packet/update-layout.ts';
-import { type RouteChanges, routeChanges } from '../packet/validate.ts';
+import { type RouteAttributes, type RouteChanges, routeChanges } from '../packet/validate.ts';
 import type { FamilyTable } from './family-table.ts';
 import type { Mention } from './group-log.ts';
 import { attributesKey } from './path.ts';
@@ -36,7 +38,6 @@ export interface ReceiverParts {
   readonly context: CodecContext;
   readonly sets: SourceSets;
   readonly table: (family: AddressFamily) => FamilyTable;
-  readonly watched: (family: AddressFamily) => ReadonlySet<number>;
   readonly maxPrefixes: () => number;
 }
 
@@ -47,6 +48,7 @@ export class UpdateReceiver {
   #first: { readonly table: FamilyTable; readonly id: number; readonly isAnnounced: boolean } | undefined;
   #mentions: Mention[] = [];
   #excess: PrefixExcess | undefined;
+  #limit = 0;
 
   constructor(parts: ReceiverParts) {
     this.#parts = parts;
@@ -67,10 +69,9 @@ export class UpdateReceiver {
       const key = keyOf(octets, layout);
       received = this.#parts.sets.get(key);
       if (received === undefined) {
-        const changes = this.#decode(octets);
-        const [only] = changes.announced;
-        if (changes.faults.length > 0 || only === undefined) return this.update(changes);
-        received = this.#parts.sets.add(key, family, only.attributes);
+        const attributes = this.#decodeAttributes(octets, layout);
+        if (attributes === undefined) return this.update(this.#decode(octets));
+        received = this.#parts.sets.add(key, family, attributes);
       }
     }
     this.#withdrawField(octets, layout.withdrawn, layout.withdrawnEnd, 'ipv4Unicast');
@@ -109,6 +110,20 @@ export class UpdateReceiver {
   #decode(octets: Uint8Array): RouteChanges {
     const { context } = this.#parts;
     return routeChanges(decodeUpdate(octets.subarray(HEADER_LENGTH), context), context);
+  }
+
+  /** The attributes alone, judged as if for one prefix; undefined if anything is wrong with them. */
+  #decodeAttributes(octets: Uint8Array, layout: UpdateLayout): RouteAttributes | undefined {
+    const { context } = this.#parts;
+    const { attributes: list, faults } = decodeAttributes(attributeOctets(octets, layout), context);
+    if (faults.length > 0) return undefined;
+    const { mpReachNlri } = list;
+    const one = [{ family: 4 as const, base: 0n, length: 0 }];
+    const attributes =
+      mpReachNlri === undefined ? list : { ...list, mpReachNlri: { ...mpReachNlri, prefixes: one } };
+    const nlri = mpReachNlri === undefined ? one : [];
+    const changes = routeChanges({ type: 'update', withdrawn: [], attributes, nlri, faults }, context);
+    return changes.faults.length > 0 ? undefined : changes.announced[0]?.attributes;
   }
 
   /** Routes of one family alone, in whole prefixes of negotiated families. */
@@ -153,11 +168,9 @@ export class UpdateReceiver {
       const pathId = hasPathIds ? word(octets, at, 4, 32) : 0;
       if (hasPathIds) at += 4;
       const length = octets[at] ?? 0;
-      const size = (length + 7) >>> 3;
       const id = numberOf(table, octets, at + 1, length, true);
-      at += 1 + size;
-      const set = whole ?? sets.forPrefix(received, () => table.prefixes.cidr(id));
-      this.#announce(table, id, pathId, set);
+      at += 1 + ((length + 7) >>> 3);
+      this.#announce(table, id, pathId, whole ?? sets.forPrefix(received, () => table.prefixes.cidr(id)));
     }
   }
 
@@ -175,27 +188,23 @@ export class UpdateReceiver {
   }
 
   #announce(table: FamilyTable, id: number, pathId: number, set: RouteSet): void {
-    const { sourceIndex } = this.#parts.sets;
-    table.announce(id, sourceIndex, pathId, set);
-    this.#announced++;
-    this.#note(table, id, true);
-    const { received, stale } = table.counts(sourceIndex);
-    const limit = this.#parts.maxPrefixes();
-    if (received - stale > limit) this.#excess = { family: table.family, limit };
+    const counts = table.announce(id, this.#parts.sets.sourceIndex, pathId, set);
+    this.#note(table, id, true, this.#announced++ + this.#withdrawn);
+    if (counts.received - counts.stale <= this.#limit) return;
+    this.#excess = { family: table.family, limit: this.#limit };
   }
 
   #withdraw(table: FamilyTable, id: number, pathId: number): void {
-    this.#withdrawn++;
+    const before = this.#announced + this.#withdrawn++;
     if (id < 0) return;
     table.withdraw(id, this.#parts.sets.sourceIndex, pathId);
-    this.#note(table, id, false);
+    this.#note(table, id, false, before);
   }
 
-  #note(table: FamilyTable, id: number, isAnnounced: boolean): void {
-    const isFirst = this.#announced + this.#withdrawn === 1;
-    const watched = this.#parts.watched(table.family);
-    if (isFirst) this.#first = { table, id, isAnnounced };
-    if (watched.size > 0 && watched.has(id) && !isFirst)
+  /** `before`: how many prefixes of the message came before this one. */
+  #note(table: FamilyTable, id: number, isAnnounced: boolean, before: number): void {
+    if (before === 0) this.#first = { table, id, isAnnounced };
+    else if (table.watched.size > 0 && table.watched.has(id))
       this.#mentions.push({ prefix: table.prefixes.cidr(id), isAnnounced });
   }
 
@@ -205,6 +214,7 @@ export class UpdateReceiver {
     this.#first = undefined;
     this.#mentions = [];
     this.#excess = undefined;
+    this.#limit = this.#parts.maxPrefixes();
   }
 
   #finish(endOfRib: readonly AddressFamily[], faults: readonly UpdateFault[]): ReceivedUpdate {
@@ -212,7 +222,7 @@ export class UpdateReceiver {
     if (first !== undefined) {
       const { table, id, isAnnounced } = first;
       const isAlone = this.#announced + this.#withdrawn === 1;
-      if (isAlone || this.#parts.watched(table.family).has(id))
+      if (isAlone || table.watched.has(id))
         this.#mentions.unshift({ prefix: table.prefixes.cidr(id), isAnnounced });
     }
     return {
@@ -241,6 +251,24 @@ function keyOf(octets: Uint8Array, { attributes, attributesEnd, reach, unreach }
     at = cut.end;
   }
   return key + text(at, attributesEnd);
+}
+
+/** The path attributes without any NLRI: MP_REACH_NLRI ends behind its next hop, MP_UNREACH_NLRI is left out. */
+function attributeOctets(octets: Uint8Array, layout: UpdateLayout): Uint8Array {
+  const { attributes, attributesEnd, reach, unreach } = layout;
+  if (reach === undefined && unreach === undefined) return octets.subarray(attributes, attributesEnd);
+  const writer = new ByteWriter();
+  let at = attributes;
+  for (const cut of [reach, unreach].sort((a, b) => (a?.start ?? 0) - (b?.start ?? 0))) {
+    if (cut === undefined) continue;
+    writer.raw(octets.subarray(at, cut.start));
+    if (cut === reach) {
+      const value = octets.subarray(cut.value, cut.nlri);
+      writer.u8(AttributeFlag.optional).u8(AttributeCode.mpReachNlri).u8(value.length).raw(value);
+    }
+    at = cut.end;
+  }
+  return writer.raw(octets.subarray(at, attributesEnd)).finish();
 }
 
 function latin1(octets: Uint8Array, start: number, end: number): string {

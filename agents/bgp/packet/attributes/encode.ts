@@ -11,6 +11,9 @@ const ORDER: readonly AttributeName[] = (Object.keys(ATTRIBUTES) as AttributeNam
   (a, b) => rank(a) - rank(b),
 );
 
+/** Flags, type code and a length of one octet. */
+const SHORT_HEADER = 3;
+
 function rank(name: AttributeName): number {
   const multiprotocol = name === 'mpReachNlri' || name === 'mpUnreachNlri';
   return ATTRIBUTES[name].code - (multiprotocol ? 1000 : 0);
@@ -23,15 +26,16 @@ function rank(name: AttributeName): number {
 export function encodeAttributes(attributes: PathAttributes, context: CodecContext): Uint8Array {
   const wire = context.fourOctetAs ? attributes : withFourOctet(attributes);
   const writer = new ByteWriter();
-  const rest = [...(wire.unknown ?? [])].sort((a, b) => a.code - b.code);
+  const rest = wire.unknown === undefined ? [] : [...wire.unknown].sort((a, b) => a.code - b.code);
   for (const name of ORDER) {
     const value = wire[name];
     if (value === undefined) continue;
     const row = ATTRIBUTES[name] as AttributeRow<unknown>;
     while ((rest[0]?.code ?? 256) < row.code) writeUnknown(writer, rest.shift());
-    const body = new ByteWriter();
-    row.write(value, body, context);
-    writeAttribute(writer, row.code, row.flags, body.finish());
+    const start = writer.length;
+    writer.u8(row.flags).u8(row.code).u8(0);
+    row.write(value, writer, context);
+    finishAttribute(writer, start);
   }
   for (const attribute of rest) writeUnknown(writer, attribute);
   return writer.finish();
@@ -41,19 +45,22 @@ function writeUnknown(
   writer: ByteWriter,
   attribute: { readonly code: number; readonly flags: number; readonly value: Uint8Array } | undefined,
 ): void {
-  if (attribute !== undefined) writeAttribute(writer, attribute.code, attribute.flags, attribute.value);
+  if (attribute === undefined) return;
+  const start = writer.length;
+  writer.u8(attribute.flags).u8(attribute.code).u8(0).raw(attribute.value);
+  finishAttribute(writer, start);
 }
 
-function writeAttribute(writer: ByteWriter, code: number, flags: number, value: Uint8Array): void {
-  if (value.length > 255) {
-    writer
-      .u8(flags | AttributeFlag.extendedLength)
-      .u8(code)
-      .u16(value.length);
-  } else {
-    writer.u8(flags).u8(code).u8(value.length);
+/** Fills in the length of the attribute that begins at `start`, in two octets where one does not hold it. */
+function finishAttribute(writer: ByteWriter, start: number): void {
+  const length = writer.length - start - SHORT_HEADER;
+  if (length <= 255) {
+    writer.patchU8(start + 2, length);
+    return;
   }
-  writer.raw(value);
+  writer.insert(start + 2, 1);
+  writer.setFlag(start, AttributeFlag.extendedLength);
+  writer.patchU16(start + 2, length);
 }
 
 /** RFC 6793 §4.2.2 */
