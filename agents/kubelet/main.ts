@@ -5,6 +5,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, extname, join } from 'node:path';
 import { describeSettings, loadSettings } from '../../lib/config/settings.ts';
+import { VERSION } from '../../lib/config/version.ts';
 import type { EventInput, EventSink } from '../../lib/events/event.ts';
 import { EventSocketSender } from '../../lib/events/event-socket.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
@@ -14,7 +15,6 @@ import { Kubelet, type KubeletOptions } from './kubelet.ts';
 import { addressTowards } from './node/machine.ts';
 import { ownPluginCommand } from './pods/own-plugin.ts';
 
-const VERSION = '0.1.0';
 const ADDRESS_TIMEOUT_MS = 2000;
 const ADDRESS_RETRY_MS = 250;
 

@@ -30,9 +30,7 @@ import { CniServer } from '../cni/server.ts';
 import { Dataplane } from '../felix/dataplane/dataplane.ts';
 import { KernelWriterClient } from '../felix/kernel/writer-client.ts';
 import { chooseAddress, interfaceOf } from './address-detection.ts';
-import { BgpFeeder } from './bgp/feeder.ts';
-import { Passwords } from './bgp/secrets.ts';
-import { ServiceSource } from './bgp/service-source.ts';
+import { NodeBgp } from './bgp/node-bgp.ts';
 import { BgpdLink } from './bgpd-link.ts';
 import { addressAllocator, endpointStore, podSource, programming, workloadInterfaces } from './cni-wiring.ts';
 import type { AgentSettings } from './config.ts';
@@ -48,6 +46,7 @@ export interface AgentOptions {
   readonly node: string;
   readonly logger: Logger;
   readonly readFile: (path: string) => Buffer;
+  readonly version: string;
   /** Path of the kernel writer's program. */
   readonly kernelWriter: string;
 }
@@ -108,19 +107,19 @@ export class Agent implements Startable {
     const bgpd = new BgpdLink(this.#paths.bgpdSocket, this.#events, logger.child({ part: 'bgpd' }));
     await this.#begin('bgpd link', bgpd);
     const api = this.#openApi();
-    const feeder = await this.#startFeeder(bgpd, api);
+    const bgp = await this.#startBgp(bgpd, datastore, api);
     const sources = nodeApiSources({
       node,
       events: this.#events,
       dataplane,
       felix,
       bgpd,
-      feeder,
+      feeder: bgp.feeder,
       mirror: this.#mirror,
       notReady: () => this.#notReady(dataplane),
     });
     await this.#startApis(sources);
-    await this.#startSyncers(datastore, felix, feeder);
+    await this.#startSyncers(datastore, felix, bgp);
     await this.#startCni(datastore, writer, dataplane, api);
     const registering = this.#keepRegistered(datastore);
     this.#stack.push('registration', () => registering);
@@ -159,8 +158,9 @@ export class Agent implements Startable {
     return datastore;
   }
 
-  async #startSyncers(datastore: EtcdDatastore, felix: Felix, feeder: BgpFeeder): Promise<void> {
+  async #startSyncers(datastore: EtcdDatastore, felix: Felix, bgp: NodeBgp): Promise<void> {
     const { node } = this.#options;
+    const { feeder } = bgp;
     const prefixes: Readonly<
       Record<
         string,
@@ -179,7 +179,7 @@ export class Agent implements Startable {
           felix.setLocked(this.#held.isLocked);
           feeder.setLocked(this.#held.isLocked);
           felix.onUpdates(updates);
-          feeder.onResources(updates);
+          bgp.onResources(updates);
           this.#noticeRemoval(updates);
         },
       },
@@ -217,26 +217,22 @@ export class Agent implements Startable {
     }
   }
 
-  async #startFeeder(bgpd: BgpdLink, api: KubeClient | undefined): Promise<BgpFeeder> {
-    const { node, settings } = this.#options;
-    const logger = this.#options.logger.child({ part: 'bgp' });
-    const onChange = (): void => feeder.onChange();
-    const passwords = new Passwords({ folder: this.#paths.bgpPasswordFolder, api, logger, onChange });
-    const services = api === undefined ? undefined : new ServiceSource({ api, logger, onChange });
-    const feeder = new BgpFeeder({
+  async #startBgp(bgpd: BgpdLink, datastore: EtcdDatastore, api: KubeClient | undefined): Promise<NodeBgp> {
+    const { node, settings, logger, version } = this.#options;
+    const bgp = new NodeBgp({
       node,
       bgpd,
-      passwords,
-      services,
+      client: new ResourceClient({ datastore }),
+      api,
+      passwordFolder: this.#paths.bgpPasswordFolder,
       routerId: settings.routerId,
       handoverMs: settings.bgpHandoverSeconds * 1000,
+      version,
       events: this.#events,
-      logger,
+      logger: logger.child({ part: 'bgp' }),
     });
-    await this.#begin('BGP passwords', passwords);
-    if (services !== undefined) this.#stack.push('services', () => services.stop());
-    this.#stack.push('bgp feeder', () => feeder.stop());
-    return feeder;
+    await this.#begin('BGP', bgp);
+    return bgp;
   }
 
   async #startCni(

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { extname, join } from 'node:path';
 import { describeSettings, loadSettings, unknownVariables } from '../../lib/config/settings.ts';
+import { VERSION } from '../../lib/config/version.ts';
 import { createLogger } from '../../lib/logging/logger.ts';
 import { Agent } from './agent.ts';
 import { AGENT_SETTINGS } from './config.ts';
@@ -31,6 +32,7 @@ async function main(): Promise<number> {
     node,
     logger,
     readFile: (path) => readFileSync(path),
+    version: VERSION,
     kernelWriter: join(import.meta.dirname, '..', 'felix', 'kernel', `main${extname(import.meta.filename)}`),
   });
   try {

@@ -94,6 +94,17 @@ it(
   START_MS,
 );
 
+it('a CalicoNodeStatus is filled in by the node that it asks about', async () => {
+  const kind: KindPath = { group: 'projectcalico.org', version: 'v3', plural: 'caliconodestatuses' };
+  const spec = { node: 'node-2', classes: ['Agent', 'BGP', 'Routes'], updatePeriodSeconds: 1 };
+  await api.create(kind, undefined, { metadata: { name: 'second' }, spec });
+  await eventually('the status', async () => {
+    const { status: said } = await api.get(kind, undefined, 'second');
+    const { bgp } = (said ?? {}) as { bgp?: { numberEstablishedV4?: number } };
+    return bgp?.numberEstablishedV4 === 1;
+  });
+});
+
 it(
   'networks of services are announced by every node, and installed by none',
   async () => {
