@@ -182,9 +182,9 @@ export class Speaker {
 
   #configureAddresses(): void {
     this.rib.setLocalAddresses(localAddresses(this.#config));
-    for (const { name, localAddress } of this.#peers.values()) {
-      if (localAddress === undefined) continue;
-      this.rib.setNextHopSelf(name, this.#nextHops(parseScopedIp(localAddress)?.address));
+    for (const { name, localAddress, session } of this.#peers.values()) {
+      if (localAddress === undefined || session === undefined) continue;
+      this.rib.setNextHopSelf(name, this.#nextHops(parseScopedIp(localAddress)?.address, session));
     }
   }
 
@@ -295,9 +295,10 @@ export class Speaker {
     this.rib.peerUp({
       name,
       address: config.address,
+      zone: config.zone,
       localAsn: config.localAsn,
       session,
-      nextHopSelf: this.#nextHops(parseScopedIp(localAddress)?.address),
+      nextHopSelf: this.#nextHops(parseScopedIp(localAddress)?.address, session),
       config: config.rib,
     });
     if (this.rib.staleCount(name) > 0) this.#startGrace(name, STALE_MS);
@@ -390,13 +391,20 @@ export class Speaker {
     this.#graceTimers.delete(name);
   }
 
-  /** Our address in the session for its own family, the configured one for the other. */
-  #nextHops(local: IpAddress | undefined): ReadonlyMap<AddressFamily, IpAddress> {
+  /**
+   * Our address in the session for its own family, the configured one for the other; IPv4 without one by our IPv6 address
+   * where both sides can (RFC 8950).
+   */
+  #nextHops(
+    local: IpAddress | undefined,
+    { context }: NegotiatedSession,
+  ): ReadonlyMap<AddressFamily, IpAddress> {
     const nextHops = new Map(this.#config.nextHops);
     if (local === undefined) return nextHops;
     for (const family of ['ipv4Unicast', 'ipv6Unicast'] as const) {
       if (FAMILIES[family].ip === local.family) nextHops.set(family, local);
     }
+    if (context.extendedNextHop && !nextHops.has('ipv4Unicast')) nextHops.set('ipv4Unicast', local);
     return nextHops;
   }
 

@@ -33,6 +33,11 @@ export interface ScopedIp {
   readonly zone: string | undefined;
 }
 
+/** An address to forward to; a link-local one with its interface. */
+export interface NextHop extends IpAddress {
+  readonly zone?: string | undefined;
+}
+
 /** `fe80::1%eth0`, or any address without a zone. A zone is taken on link-local addresses only. */
 export function parseScopedIp(text: string): ScopedIp | undefined {
   const [addressText = '', zone, ...more] = text.split('%');

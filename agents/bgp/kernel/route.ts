@@ -1,16 +1,27 @@
 // A kernel route of ours as a value: commands for iproute2, and what `ip -j route show` says (docs/bgp.md "Kernel").
 
-import { type Cidr, formatCidr, formatIp, type IpAddress, parseCidr, parseIp } from '../../../lib/net/ip.ts';
+import {
+  type Cidr,
+  formatCidr,
+  formatIp,
+  isLinkLocal,
+  type NextHop,
+  parseCidr,
+  parseIp,
+} from '../../../lib/net/ip.ts';
 
 /** Without next hops: a blackhole. */
 export interface KernelRoute {
   readonly prefix: Cidr;
-  readonly nextHops: readonly IpAddress[];
+  readonly nextHops: readonly NextHop[];
 }
 
 /** Equal for equal routes, whatever the order of their next hops. */
 export function routeKey(route: KernelRoute): string {
-  return route.nextHops.map(formatIp).sort().join(' ');
+  return route.nextHops
+    .map((hop) => `${formatIp(hop)}%${hop.zone ?? ''}`)
+    .sort()
+    .join(' ');
 }
 
 /**
@@ -27,34 +38,49 @@ export function routeCommand(
   if (action === 'del')
     return `route del ${first === undefined ? 'blackhole ' : ''}${prefix} proto ${protocol}`;
   if (first === undefined) return `route ${action} blackhole ${prefix} proto ${protocol}`;
-  if (others.length === 0) return `route ${action} ${prefix} via ${formatIp(first)} proto ${protocol}`;
-  const hops = route.nextHops.map((hop) => `nexthop via ${formatIp(hop)}`).join(' ');
+  if (others.length === 0) return `route ${action} ${prefix} ${viaOf(route, first)} proto ${protocol}`;
+  const hops = route.nextHops.map((hop) => `nexthop ${viaOf(route, hop)}`).join(' ');
   return `route ${action} ${prefix} proto ${protocol} ${hops}`;
 }
 
-interface ListedRoute {
+/** `via inet6 fe80::1 dev eth0`: the family where it is not the prefix's own, the interface of a link-local address. */
+function viaOf({ prefix }: KernelRoute, hop: NextHop): string {
+  const family = hop.family === prefix.family ? '' : `inet${hop.family === 6 ? '6' : ''} `;
+  return `via ${family}${formatIp(hop)}${hop.zone === undefined ? '' : ` dev ${hop.zone}`}`;
+}
+
+interface ListedHop {
+  readonly gateway?: string;
+  /** A next hop of the other family. */
+  readonly via?: { readonly host?: string };
+  readonly dev?: string;
+}
+
+interface ListedRoute extends ListedHop {
   readonly type?: string;
   readonly dst?: string;
-  readonly gateway?: string;
-  readonly via?: { readonly host?: string };
-  readonly nexthops?: readonly { readonly gateway?: string }[];
+  readonly nexthops?: readonly ListedHop[];
 }
 
 /** Output of `ip -j route show`; what cannot be read is left out. */
 export function parseRoutes(json: string): KernelRoute[] {
   const listed = JSON.parse(json === '' ? '[]' : json) as readonly ListedRoute[];
   const routes: KernelRoute[] = [];
-  for (const { dst, gateway, via, nexthops, type } of listed) {
+  for (const route of listed) {
+    const { dst, gateway, nexthops, type } = route;
     const text = dst === 'default' ? defaultOf(gateway ?? nexthops?.[0]?.gateway) : dst;
     const prefix = text === undefined ? undefined : parseCidr(text);
     if (prefix === undefined) continue;
-    const gateways = nexthops === undefined ? [gateway ?? via?.host] : nexthops.map((hop) => hop.gateway);
-    const nextHops = gateways.map((one) => (one === undefined ? undefined : parseIp(one)));
-    const known = nextHops.filter((hop) => hop !== undefined);
+    const nextHops = (nexthops ?? [route]).flatMap((hop) => nextHopOf(hop) ?? []);
     // A route of ours without a gateway is a blackhole, or one that we cannot have made; either way it gets replaced.
-    if (known.length > 0 || type === 'blackhole') routes.push({ prefix, nextHops: known });
+    if (nextHops.length > 0 || type === 'blackhole') routes.push({ prefix, nextHops });
   }
   return routes;
+}
+
+function nextHopOf({ gateway, via, dev }: ListedHop): NextHop | undefined {
+  const hop = parseIp(gateway ?? via?.host ?? '');
+  return hop === undefined || !isLinkLocal(hop) ? hop : { ...hop, zone: dev };
 }
 
 function defaultOf(gateway: string | undefined): string {

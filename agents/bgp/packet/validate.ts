@@ -138,7 +138,10 @@ function routeAttributes(
     as4Aggregator: _aggregator,
     ...rest
   } = attributes;
-  return { ...rest, nextHop, ...(linkLocalNextHop === undefined ? {} : { linkLocalNextHop }) };
+  if (linkLocalNextHop === undefined) return { ...rest, nextHop };
+  // bird has nothing else to say where it has no global address: `::` before the link-local one.
+  const isAlone = nextHop.value === 0n;
+  return isAlone ? { ...rest, nextHop: linkLocalNextHop } : { ...rest, nextHop, linkLocalNextHop };
 }
 
 /** RFC 4271 §4.3: a prefix in both fields is to be treated as announced. */

@@ -1,7 +1,7 @@
 // Phase 3: whether a path goes to a group of peers, and with which attributes (RFC 4271 §5.1, §9.1.3; RFC 4456 §8;
 // RFC 1997; RFC 4360 §6; RFC 9234 §5).
 
-import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
+import { type Cidr, type IpAddress, isLinkLocal } from '../../../lib/net/ip.ts';
 import { prependAsn } from '../packet/attributes/as-path.ts';
 import type { CodecContext } from '../packet/context.ts';
 import { type AddressFamily, AttributeFlag, Community } from '../packet/iana.ts';
@@ -94,6 +94,8 @@ function chosenNextHop(
   const self = audience.nextHopSelf.get(family);
   if (source.kind === 'local') return self;
   const { nextHop } = attributes;
+  // It means nothing on another link.
+  if (isLinkLocal(nextHop)) return self;
   const mode = audience.config.nextHopMode;
   if (mode === 'keep') return nextHop;
   if (audience.context.peerType === 'external') return self;

@@ -2,7 +2,7 @@
 // decision's result is a column. A change marks its prefix dirty; decideDirty() decides each dirty one once, however often
 // it changed.
 
-import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
+import { type Cidr, isLinkLocal, type NextHop } from '../../../lib/net/ip.ts';
 import { type AddressFamily, FAMILIES } from '../packet/iana.ts';
 import { type Candidate, type DecisionOptions, eliminate, multipathOf } from './decision.ts';
 import { grownColumn, PrefixTable } from './prefix-table.ts';
@@ -11,7 +11,7 @@ import type { RouteSet, RouteSetTable } from './route-set.ts';
 /** How packets to a prefix are to leave; without next hops the route is to go. */
 export interface ForwardingChange {
   readonly prefix: Cidr;
-  readonly nextHops: readonly IpAddress[];
+  readonly nextHops: readonly NextHop[];
 }
 
 /** Of one source, in one family. */
@@ -316,7 +316,7 @@ export class FamilyTable {
 
   #forward(id: number, multipath: readonly PathCandidate[], changes: ForwardingChange[]): void {
     const nextHops = this.#nextHops(multipath);
-    const text = nextHops.map((hop) => `${hop.family}:${hop.value}`).join(' ');
+    const text = nextHops.map((hop) => `${hop.family}:${hop.value}%${hop.zone ?? ''}`).join(' ');
     if (text === (this.#forwarding.get(id) ?? '')) return;
     if (text === '') this.#forwarding.delete(id);
     else this.#forwarding.set(id, text);
@@ -324,15 +324,15 @@ export class FamilyTable {
   }
 
   /** Local paths are the kernel's already; the others leave by their next hops, each once, in numerical order. */
-  #nextHops(multipath: readonly PathCandidate[]): IpAddress[] {
+  #nextHops(multipath: readonly PathCandidate[]): NextHop[] {
     if (multipath[0]?.ranks.isLocal !== false) return [];
     const byValue = new Map(
       multipath.map(({ path }) => {
-        const { nextHop } = this.setOf(path).attributes;
-        return [nextHop.value, nextHop] as const;
+        const hop = nextHopOf(this.setOf(path));
+        return [`${hop.value}%${hop.zone ?? ''}`, hop] as const;
       }),
     );
-    return [...byValue.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, hop]) => hop);
+    return [...byValue.values()].sort((a, b) => (a.value < b.value ? -1 : 1));
   }
 
   /** Unlinks what is gone; a prefix without a path, of which nobody holds anything, gives its number back. */
@@ -432,3 +432,10 @@ interface PathCandidate extends Candidate {
 
 /** No source: the slot is empty, or kept for somebody who holds its number. */
 const UNOWNED = -1;
+
+/** A link-local next hop is on the link that the session is on. */
+function nextHopOf({ attributes, source }: RouteSet): NextHop {
+  const { nextHop } = attributes;
+  const zone = source.kind === 'peer' && isLinkLocal(nextHop) ? source.zone : undefined;
+  return zone === undefined ? nextHop : { ...nextHop, zone };
+}

@@ -1,7 +1,7 @@
 // Phase 1: whether received paths may take part in the decision, and with which attributes
 // (RFC 4271 §9.1.2, §6.3 NEXT_HOP; RFC 4456 §8).
 
-import { formatIp, type IpAddress } from '../../../lib/net/ip.ts';
+import { formatIp, type IpAddress, isLinkLocal } from '../../../lib/net/ip.ts';
 import { countAsn } from '../packet/attributes/as-path.ts';
 import { FAMILIES } from '../packet/iana.ts';
 import type { RouteAttributes } from '../packet/validate.ts';
@@ -58,7 +58,10 @@ function loopReason(
   if (countAsn(attributes.asPath ?? [], peer.localAsn) > peer.config.allowOwnAs) return 'asLoop';
   if (attributes.originatorId === context.bgpIdentifier) return 'originatorLoop';
   if (attributes.clusterList?.includes(peer.config.clusterId) === true) return 'clusterLoop';
-  return isUsableNextHop(attributes.nextHop, context) ? undefined : 'nextHop';
+  const { nextHop } = attributes;
+  // A link-local one is on the link of the session, or nobody knows where.
+  const isOnLink = !isLinkLocal(nextHop) || peer.zone !== undefined;
+  return isOnLink && isUsableNextHop(nextHop, context) ? undefined : 'nextHop';
 }
 
 /** RFC 4271 §6.3: own addresses, unspecified, loopback and multicast cannot be forwarded to. */

@@ -17,6 +17,8 @@ export type PathSource =
       /** BGP identifier, unsigned 32 bits. */
       readonly identifier: number;
       readonly address: IpAddress;
+      /** Interface of a link-local address, which link-local next hops from it are on too. */
+      readonly zone?: string | undefined;
       /** The peer is a client of ours (RFC 4456). */
       readonly isClient: boolean;
     };

@@ -24,6 +24,8 @@ export interface RibPeerConfig {
 export interface RibPeer {
   readonly name: string;
   readonly address: IpAddress;
+  /** Interface of a link-local address. */
+  readonly zone?: string | undefined;
   readonly localAsn: number;
   readonly session: NegotiatedSession;
   /** Our address as a next hop towards this peer, by family; a family without one is not announced from here. */

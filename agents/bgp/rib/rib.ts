@@ -382,9 +382,10 @@ export class Rib {
 
 const NO_PATHS: PathCounts = { received: 0, accepted: 0, stale: 0 };
 
-function sourceOf({ name, address, session, config }: RibPeer): PathSource {
+function sourceOf({ name, address, zone, session, config }: RibPeer): PathSource {
   const { peerIdentifier: identifier, context } = session;
-  return { kind: 'peer', name, peerType: context.peerType, identifier, address, isClient: config.isClient };
+  const { peerType } = context;
+  return { kind: 'peer', name, peerType, identifier, address, zone, isClient: config.isClient };
 }
 
 function builderOf(builders: Map<number, PeerUpdatesBuilder>, peer: number): PeerUpdatesBuilder {

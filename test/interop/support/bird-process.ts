@@ -11,6 +11,8 @@ export interface BirdOptions {
   readonly asn: number;
   readonly peerAsn: number;
   readonly peer: TestHost;
+  /** Address of the peer instead of its IPv4 address; bird then chooses its own end. */
+  readonly neighbor?: string;
   /** Statements inside `protocol bgp`. */
   readonly bgp?: string;
   /** Statements inside its channel for IPv4. */
@@ -118,8 +120,8 @@ protocol device {}
 protocol static s4 { ipv4; ${routes(options.ipv4Routes)} }
 protocol static s6 { ipv6; ${routes(options.ipv6Routes ?? [])} }
 protocol bgp P {
-  local ${host.ipv4} as ${options.asn};
-  neighbor ${options.peer.ipv4} as ${options.peerAsn};
+  local ${options.neighbor === undefined ? host.ipv4 : ''} as ${options.asn};
+  neighbor ${options.neighbor ?? options.peer.ipv4} as ${options.peerAsn};
   direct;
   connect delay time 1; connect retry time 2; error wait time 1, 2; error forget time 1;
   ${options.bgp ?? ''}

@@ -7,7 +7,7 @@ import {
   routeCommand,
   routeKey,
 } from '../../../../agents/bgp/kernel/route.ts';
-import { formatCidr, formatIp } from '../../../../lib/net/ip.ts';
+import { formatCidr, formatScopedIp } from '../../../../lib/net/ip.ts';
 import { cidr, ip } from '../rib/rib-support.ts';
 
 const route = (prefix: string, ...nextHops: string[]): KernelRoute => ({
@@ -26,6 +26,16 @@ describe('commands', () => {
       'replace',
       route('10.1.0.0/26', '10.9.0.2', '10.9.0.3'),
       'route replace 10.1.0.0/26 proto 81 nexthop via 10.9.0.2 nexthop via 10.9.0.3',
+    ],
+    [
+      'add',
+      { prefix: cidr('10.1.0.0/26'), nextHops: [{ ...ip('fe80::2'), zone: 'eth0' }] },
+      'route add 10.1.0.0/26 via inet6 fe80::2 dev eth0 proto 81',
+    ],
+    [
+      'add',
+      { prefix: cidr('fd01::/64'), nextHops: [{ ...ip('fe80::2'), zone: 'eth0' }] },
+      'route add fd01::/64 via fe80::2 dev eth0 proto 81',
     ],
   ] as const)('%s', (action, value, expected) => {
     expect(routeCommand(action, value, 81)).toBe(expected);
@@ -58,7 +68,9 @@ describe('listings', () => {
       { dst: '10.6.0.0/26', dev: 'eth0', scope: 'link' },
     ]);
     const shown = parseRoutes(json).map(({ prefix, nextHops }) =>
-      [formatCidr(prefix), ...nextHops.map(formatIp)].join(' '),
+      [formatCidr(prefix), ...nextHops.map(({ zone, ...address }) => formatScopedIp({ address, zone }))].join(
+        ' ',
+      ),
     );
     expect(shown).toEqual([
       '10.1.0.0/26',
@@ -66,7 +78,7 @@ describe('listings', () => {
       '10.3.0.7/32 10.9.0.2',
       '::/0 fd09::2',
       '10.4.0.0/26 10.9.0.2 10.9.0.3',
-      '10.5.0.0/26 fe80::1',
+      '10.5.0.0/26 fe80::1%eth0',
     ]);
     expect(parseRoutes('')).toEqual([]);
   });
