@@ -226,6 +226,7 @@ export class Agent implements Startable {
       api,
       passwordFolder: this.#paths.bgpPasswordFolder,
       routerId: settings.routerId,
+      clusterIps: settings.advertiseClusterIps,
       handoverMs: settings.bgpHandoverSeconds * 1000,
       version,
       events: this.#events,

@@ -46,6 +46,12 @@ export const AGENT_SETTINGS = {
     description:
       "BGP identifier: an IPv4 address, or `hash` for one made of the node's name; the node's IPv4 address if left out",
   },
+  advertiseClusterIps: {
+    type: 'list',
+    env: 'CALICO_ADVERTISE_CLUSTER_IPS',
+    description:
+      "Networks of cluster addresses that BGP announces, in place of BGPConfiguration's serviceClusterIPs",
+  },
   bgpHandoverSeconds: {
     type: 'number',
     env: 'BGP_HANDOVER_SECONDS',

@@ -99,6 +99,7 @@ describe('from the mesh to a reflector and back', () => {
       passwords,
       services: undefined,
       routerId: undefined,
+      clusterIps: undefined,
       handoverMs: 60_000,
       events,
       logger,

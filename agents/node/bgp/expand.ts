@@ -34,6 +34,8 @@ export interface BgpResources {
   readonly localPeers: readonly LocalPeer[];
   /** `hash`, an IPv4 address, or undefined for the node's own address. */
   readonly routerId: string | undefined;
+  /** Networks that stand in place of `serviceClusterIPs`; undefined: those count. */
+  readonly clusterIps: readonly string[] | undefined;
 }
 
 /** Undefined while this node is not in the datastore. */
@@ -45,8 +47,14 @@ export function expandBgp(resources: BgpResources): Readonly<Record<Family, Fami
 }
 
 /** Settings of the cluster: what one node may have otherwise is taken from its own object where it is used. */
-function clusterSpec(resources: BgpResources): BGPConfigurationSpec {
-  return resources.configurations.find(({ metadata }) => metadata.name === 'default')?.spec ?? {};
+export function clusterSpec({
+  configurations,
+  clusterIps,
+}: Pick<BgpResources, 'configurations' | 'clusterIps'>): BGPConfigurationSpec {
+  const spec = configurations.find(({ metadata }) => metadata.name === 'default')?.spec ?? {};
+  return clusterIps === undefined
+    ? spec
+    : { ...spec, serviceClusterIPs: clusterIps.map((cidr) => ({ cidr })) };
 }
 
 function familyIntent(

@@ -15,7 +15,7 @@ import { canonicalCidr } from '../../../lib/net/ip.ts';
 import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
 import type { BgpdLink } from '../bgpd-link.ts';
 import { bgpdConfiguration } from './bgpd-configuration.ts';
-import { type BgpResources, expandBgp } from './expand.ts';
+import { type BgpResources, clusterSpec, expandBgp } from './expand.ts';
 import { Handover } from './handover.ts';
 import { localPeers } from './local-peers.ts';
 import type { Passwords } from './secrets.ts';
@@ -34,6 +34,8 @@ export interface FeederOptions {
   readonly services: ServiceSource | undefined;
   /** As CALICO_ROUTER_ID: `hash`, an IPv4 address, or undefined. */
   readonly routerId: string | undefined;
+  /** As CALICO_ADVERTISE_CLUSTER_IPS; undefined: BGPConfiguration says. */
+  readonly clusterIps: readonly string[] | undefined;
   /** How long peers that leave are kept for those that come. */
   readonly handoverMs: number;
   readonly events: EventSink;
@@ -128,13 +130,12 @@ export class BgpFeeder {
     const { passwords } = this.#options;
     const resources = this.#gather();
     if (resources === undefined) return;
-    const cluster = resources.configurations.find(({ metadata }) => metadata.name === 'default')?.spec ?? {};
     const intent = expandBgp(resources);
     if (intent === undefined) return;
     passwords.want([...intent[4].peers, ...intent[6].peers].flatMap(({ password }) => password ?? []));
     const { configuration, unsupported } = bgpdConfiguration({
       intent,
-      configuration: cluster,
+      configuration: clusterSpec(resources),
       pools: resources.pools,
       workloads: this.#workloads()
         .flatMap(({ spec }) => spec?.ipNetworks ?? [])
@@ -154,11 +155,11 @@ export class BgpFeeder {
 
   /** Undefined while services are wanted and not known: what was announced stays. */
   #gather(): BgpResources | undefined {
-    const { node, services, routerId } = this.#options;
+    const { node, services, routerId, clusterIps } = this.#options;
     const configurations = this.#ofKind<BGPConfiguration>('BGPConfiguration');
-    const cluster = configurations.find(({ metadata }) => metadata.name === 'default')?.spec ?? {};
-    services?.setWanted(announcesServices(cluster));
-    if (services !== undefined && announcesServices(cluster) && !services.isSynced) return undefined;
+    const isAnnounced = announcesServices(clusterSpec({ configurations, clusterIps }));
+    services?.setWanted(isAnnounced);
+    if (services !== undefined && isAnnounced && !services.isSynced) return undefined;
     const peers = this.#ofKind<BGPPeer>('BGPPeer');
     return {
       node,
@@ -172,6 +173,7 @@ export class BgpFeeder {
       endpointSlices: services?.endpointSlices ?? [],
       localPeers: localPeers(peers, this.#workloads()),
       routerId,
+      clusterIps,
     };
   }
 

@@ -21,6 +21,8 @@ export interface NodeBgpOptions {
   readonly passwordFolder: string;
   /** As CALICO_ROUTER_ID. */
   readonly routerId: string | undefined;
+  /** As CALICO_ADVERTISE_CLUSTER_IPS; none: BGPConfiguration says. */
+  readonly clusterIps: readonly string[];
   readonly handoverMs: number;
   readonly version: string;
   readonly events: EventSink;
@@ -34,7 +36,7 @@ export class NodeBgp implements Startable {
   readonly #statuses: NodeStatusWriter;
 
   constructor(options: NodeBgpOptions) {
-    const { node, bgpd, client, api, logger, routerId, handoverMs, events, version } = options;
+    const { node, bgpd, client, api, logger, routerId, clusterIps, handoverMs, events, version } = options;
     const onChange = (): void => this.feeder.onChange();
     this.#passwords = new Passwords({ folder: options.passwordFolder, api, logger, onChange });
     this.#services = api === undefined ? undefined : new ServiceSource({ api, logger, onChange });
@@ -45,6 +47,7 @@ export class NodeBgp implements Startable {
       passwords: this.#passwords,
       services: this.#services,
       routerId,
+      clusterIps: clusterIps.length === 0 ? undefined : clusterIps,
       handoverMs,
       events,
       logger,

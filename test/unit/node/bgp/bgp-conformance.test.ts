@@ -51,6 +51,7 @@ function resourcesOf({
         : { peer: bgpPeerName, ipv4: address(ipv4Nets), ipv6: address(ipv6Nets) },
     ),
     routerId: env['CALICO_ROUTER_ID'],
+    clusterIps: env['CALICO_ADVERTISE_CLUSTER_IPS']?.split(','),
   };
 }
 

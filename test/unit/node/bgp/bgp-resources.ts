@@ -66,5 +66,6 @@ export const resources = (changes: Partial<BgpResources> = {}): BgpResources => 
   endpointSlices: [],
   localPeers: [],
   routerId: undefined,
+  clusterIps: undefined,
   ...changes,
 });

@@ -215,6 +215,12 @@ describe('the speaker', () => {
     expect(expandBgp(resources({ nodes: [] }))).toBeUndefined();
   });
 
+  it('announces the cluster addresses that the node’s own setting names, in place of the configuration’s', () => {
+    const configurations = [configuration({ serviceClusterIPs: [{ cidr: '10.96.0.0/12' }] })];
+    expect(intentOf({ configurations }).services).toEqual(['10.96.0.0/12']);
+    expect(intentOf({ configurations, clusterIps: ['10.101.0.0/16'] }).services).toEqual(['10.101.0.0/16']);
+  });
+
   it('gives communities by the node’s own list if it has one, with its own names', () => {
     const configurations = [
       configuration({
