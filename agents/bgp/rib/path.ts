@@ -1,6 +1,6 @@
 // A path: one prefix with the attributes that one source gave it (RFC 4271 §1.1 "route").
 
-import { type Cidr, formatCidr, type IpAddress } from '../../../lib/net/ip.ts';
+import { type Cidr, formatCidr, formatIp, type IpAddress } from '../../../lib/net/ip.ts';
 import { encodeAttributes } from '../packet/attributes/encode.ts';
 import { UNNEGOTIATED } from '../packet/context.ts';
 import type { AddressFamily } from '../packet/iana.ts';
@@ -53,9 +53,11 @@ export function prefixKey(prefix: Cidr): string {
   return formatCidr(prefix);
 }
 
-/** Equal for equal attribute sets, whatever objects hold them: the encoded octets. */
+/** Equal for equal attribute sets, whatever objects hold them: the encoded octets, and the next hop that has no attribute. */
 export function attributesKey(attributes: RouteAttributes): string {
-  return Buffer.from(encodeAttributes(attributes, KEY_CONTEXT)).toString('latin1');
+  const { linkLocalNextHop } = attributes;
+  const octets = Buffer.from(encodeAttributes(attributes, KEY_CONTEXT)).toString('latin1');
+  return linkLocalNextHop === undefined ? octets : `${octets} ${formatIp(linkLocalNextHop)}`;
 }
 
 const KEY_CONTEXT = { ...UNNEGOTIATED, peerType: 'internal' as const };

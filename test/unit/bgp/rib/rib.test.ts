@@ -524,4 +524,11 @@ describe('tables of any size', () => {
     const first = key(1);
     expect([key(1), key(2)].map((other) => other === first)).toEqual([true, false]);
   });
+
+  it('a set has another key with another link-local next hop, which is in no attribute of its own', () => {
+    const keys = ['fe80::1', 'fe80::2'].map((hop) =>
+      attributesKey({ nextHop: ip('fd09::2'), linkLocalNextHop: ip(hop) }),
+    );
+    expect(new Set([...keys, attributesKey({ nextHop: ip('fd09::2') })]).size).toBe(3);
+  });
 });
