@@ -3,6 +3,7 @@
 
 import { formatCidr, type IpAddress } from '../../../lib/net/ip.ts';
 import { firstAsn } from './attributes/as-path.ts';
+import type { DecodedAttributes } from './attributes/decode.ts';
 import type { PathAttributes } from './attributes/types.ts';
 import type { CodecContext } from './context.ts';
 import { REACTIONS, type Reaction, type UpdateFault, updateError } from './errors.ts';
@@ -94,9 +95,35 @@ function relevantFaults(update: UpdateMessage): readonly UpdateFault[] {
   return update.faults.filter((fault) => fault.attribute !== AttributeCode.nextHop);
 }
 
+/**
+ * The attributes of routes as they come, `hasNlriField` or in MP_REACH_NLRI, from an attribute list alone; undefined if
+ * anything is wrong with them, and the whole message has to be judged.
+ */
+export function wholeAttributes(
+  { attributes, faults }: DecodedAttributes,
+  hasNlriField: boolean,
+  context: CodecContext,
+): RouteAttributes | undefined {
+  const { mpReachNlri } = attributes;
+  const nextHop = hasNlriField ? attributes.nextHop : mpReachNlri?.nextHop;
+  if (faults.length > 0 || nextHop === undefined) return undefined;
+  if (!isComplete(attributes, hasNlriField, context)) return undefined;
+  return routeAttributes(attributes, nextHop, hasNlriField ? undefined : mpReachNlri?.linkLocalNextHop);
+}
+
+function isComplete(
+  { origin, asPath, nextHop }: PathAttributes,
+  hasNlriField: boolean,
+  context: CodecContext,
+): boolean {
+  if (origin === undefined || asPath === undefined || (hasNlriField && nextHop === undefined)) return false;
+  const checksFirst = context.peerType === 'external' && context.enforceFirstAs;
+  return !checksFirst || firstAsn(asPath) === context.peerAsn;
+}
+
 /** Mandatory attributes (RFC 4271 §5), and the first AS of an external path (§6.3). */
 function contentFaults(update: UpdateMessage, hasRoutes: boolean, context: CodecContext): UpdateFault[] {
-  if (!hasRoutes) return [];
+  if (!hasRoutes || isComplete(update.attributes, update.nlri.length > 0, context)) return [];
   const { origin, asPath, nextHop } = update.attributes;
   const faults: UpdateFault[] = [];
   const withdraw = (subcode: number, data: readonly number[], reason: string): void =>
@@ -131,6 +158,10 @@ function routeAttributes(
   nextHop: IpAddress,
   linkLocalNextHop: IpAddress | undefined,
 ): RouteAttributes {
+  const { mpReachNlri, mpUnreachNlri, as4Path, as4Aggregator } = attributes;
+  // As nearly always; leaving fields out costs a copy field by field.
+  const isPlain = mpReachNlri === undefined && mpUnreachNlri === undefined && as4Path === undefined;
+  if (isPlain && as4Aggregator === undefined) return { ...attributes, nextHop };
   const {
     mpReachNlri: _reach,
     mpUnreachNlri: _unreach,

@@ -3,6 +3,7 @@
 
 import { type Cidr, type IpAddress, isLinkLocal } from '../../../lib/net/ip.ts';
 import { prependAsn } from '../packet/attributes/as-path.ts';
+import type { UnknownAttribute } from '../packet/attributes/types.ts';
 import type { CodecContext } from '../packet/context.ts';
 import { type AddressFamily, AttributeFlag, Community } from '../packet/iana.ts';
 import type { RouteAttributes } from '../packet/validate.ts';
@@ -55,12 +56,12 @@ export function advertise(path: Advertised, audience: Audience): Advertisement {
   if (underRole === undefined) return { send: false, reason: 'onlyToCustomer' };
   const nextHop = nextHopFor(path, audience);
   if (nextHop === undefined) return { send: false, reason: 'noNextHop' };
-  const { linkLocalNextHop: _onlyOnItsLink, ...passed } = underRole;
+  const passed = passOn(underRole, path);
   const attributes =
     audience.context.peerType === 'internal'
-      ? toInternal(passed, path, audience)
-      : toExternal(passed, path, audience);
-  return { send: true, attributes: { ...attributes, nextHop } };
+      ? toInternal(passed, nextHop, path, audience)
+      : toExternal(passed, nextHop, path, audience);
+  return { send: true, attributes };
 }
 
 function suppressReason(
@@ -102,51 +103,70 @@ function chosenNextHop(
   return mode === 'self' && source.peerType === 'external' ? self : nextHop;
 }
 
-function toInternal(attributes: RouteAttributes, path: Advertised, audience: Audience): RouteAttributes {
-  const passed = passOn(attributes, path);
-  const withPreference = { ...passed, localPref: passed.localPref ?? DEFAULT_LOCAL_PREF };
-  const { source } = path;
-  if (source.kind === 'local' || source.peerType === 'external') return withPreference;
+function toInternal(
+  attributes: RouteAttributes,
+  nextHop: IpAddress,
+  { source }: Advertised,
+  audience: Audience,
+): RouteAttributes {
+  const { localPref = DEFAULT_LOCAL_PREF, originatorId, clusterList = [] } = attributes;
+  if (source.kind === 'local' || source.peerType === 'external') return { ...attributes, nextHop, localPref };
   // RFC 4456 §8: reflected
   return {
-    ...withPreference,
-    originatorId: attributes.originatorId ?? source.identifier,
-    clusterList: [audience.config.clusterId, ...(attributes.clusterList ?? [])],
+    ...attributes,
+    nextHop,
+    localPref,
+    originatorId: originatorId ?? source.identifier,
+    clusterList: [audience.config.clusterId, ...clusterList],
   };
 }
 
-function toExternal(attributes: RouteAttributes, path: Advertised, audience: Audience): RouteAttributes {
+function toExternal(
+  attributes: RouteAttributes,
+  nextHop: IpAddress,
+  { source }: Advertised,
+  audience: Audience,
+): RouteAttributes {
   const {
     localPref: _pref,
     originatorId: _originator,
     clusterList: _clusters,
     multiExitDisc,
-    ...rest
-  } = passOn(attributes, path);
-  const { extendedCommunities, ...others } = rest;
+    extendedCommunities,
+    ...others
+  } = attributes;
   const transitive = extendedCommunities?.filter((community) => ((community >> 56n) & 0x40n) === 0n) ?? [];
   return {
     ...others,
+    nextHop,
     asPath: prependAsn(attributes.asPath ?? [], audience.localAsn),
     // §5.1.4: a MED learned from a neighbouring AS goes no further; our own does.
-    ...(multiExitDisc === undefined || path.source.kind === 'peer' ? {} : { multiExitDisc }),
+    ...(multiExitDisc === undefined || source.kind === 'peer' ? {} : { multiExitDisc }),
     ...(transitive.length === 0 ? {} : { extendedCommunities: transitive }),
   };
 }
 
-/** Communities are sets; what we do not understand is marked as partly understood (RFC 4271 §5). */
-function passOn(attributes: RouteAttributes, path: Advertised): RouteAttributes {
-  const { communities, unknown } = attributes;
+/**
+ * Communities are sets; what we do not understand is marked as partly understood (RFC 4271 §5); a link-local next hop means
+ * nothing on another link. The same object where there is nothing to do.
+ */
+function passOn(attributes: RouteAttributes, { source }: Advertised): RouteAttributes {
+  const { communities, unknown, linkLocalNextHop } = attributes;
+  const isLearned = unknown !== undefined && source.kind === 'peer';
+  const isMixed = communities !== undefined && !isAscending(communities);
+  if (!isLearned && !isMixed && linkLocalNextHop === undefined) return attributes;
+  const { linkLocalNextHop: _onItsLink, ...passed } = attributes;
   return {
-    ...attributes,
-    ...(communities === undefined ? {} : { communities: [...new Set(communities)].sort((a, b) => a - b) }),
-    ...(unknown === undefined || path.source.kind === 'local'
-      ? {}
-      : {
-          unknown: unknown.map((attribute) => ({
-            ...attribute,
-            flags: attribute.flags | AttributeFlag.partial,
-          })),
-        }),
+    ...passed,
+    ...(isMixed ? { communities: [...new Set(communities)].sort((a, b) => a - b) } : {}),
+    ...(isLearned ? { unknown: unknown.map(asPartial) } : {}),
   };
+}
+
+function isAscending(values: readonly number[]): boolean {
+  return values.every((value, index) => index === 0 || value > (values[index - 1] ?? 0));
+}
+
+function asPartial(attribute: UnknownAttribute): UnknownAttribute {
+  return { ...attribute, flags: attribute.flags | AttributeFlag.partial };
 }

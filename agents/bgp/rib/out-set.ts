@@ -14,6 +14,7 @@ const BEFORE_ATTRIBUTES = HEADER_LENGTH + 4;
 /** Beyond this many octets of attributes a message is as long as the peer takes; otherwise 4,096 (RFC 8654 §4). */
 const LARGE_ATTRIBUTES = 2048;
 const MAX_PREFIX_SIZE = 4 + 1 + 16;
+const NOTHING = new Uint8Array();
 
 export interface OutSetParts {
   readonly attributes: RouteAttributes;
@@ -24,8 +25,6 @@ export interface OutSetParts {
 export class OutSet {
   readonly attributes: RouteAttributes;
   excluded: readonly number[];
-  /** Equal for sets that a peer cannot tell apart. */
-  readonly key: string;
   /** The path attributes before the NLRI; with `isMultiprotocol` they end inside MP_REACH_NLRI, which is the first. */
   readonly head: Uint8Array;
   readonly isMultiprotocol: boolean;
@@ -51,12 +50,16 @@ export class OutSet {
       this.tail = encodeAttributes(rest, context);
     } else {
       this.head = encodeAttributes(attributes, context);
-      this.tail = new Uint8Array();
+      this.tail = NOTHING;
     }
-    this.key = `${latin1(this.head)}|${latin1(this.tail)}`;
     const size = this.head.length + this.tail.length;
     this.limit =
       size > LARGE_ATTRIBUTES ? context.maxMessageLength : Math.min(4096, context.maxMessageLength);
+  }
+
+  /** Whether a peer cannot tell the two apart. */
+  isLike(other: OutSet): boolean {
+    return Buffer.compare(this.head, other.head) === 0 && Buffer.compare(this.tail, other.tail) === 0;
   }
 
   /** Whether a message has room for it and a prefix (RFC 8654 §5). */
@@ -77,8 +80,4 @@ function multiprotocolHead(family: AddressFamily, nextHop: RouteAttributes['next
     .u8(nextHop.family === 4 ? 4 : 16);
   writeAddress(nextHop, writer);
   return writer.u8(0).finish();
-}
-
-function latin1(octets: Uint8Array): string {
-  return Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString('latin1');
 }

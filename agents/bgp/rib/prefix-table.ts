@@ -155,8 +155,10 @@ export class PrefixTable {
   }
 
   #home(id: number): number {
-    const [a, b, c, d] = [this.#word(0, id), this.#word(1, id), this.#word(2, id), this.#word(3, id)];
-    return hash(a, b, c, d, this.#lengthOf(id)) & (this.#slots.length - 1);
+    const a = this.#a[id] ?? 0;
+    const mask = this.#slots.length - 1;
+    if (!this.#isWide) return hash(a, 0, 0, 0, this.#lengthOf(id)) & mask;
+    return hash(a, this.#b[id] ?? 0, this.#c[id] ?? 0, this.#d[id] ?? 0, this.#lengthOf(id)) & mask;
   }
 
   #grow(): void {

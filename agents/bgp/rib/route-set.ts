@@ -29,7 +29,8 @@ export class ReceivedSet {
   readonly attributes: RouteAttributes;
   /** How many paths have one of its route sets. */
   users = 0;
-  readonly byOutcome = new Map<unknown, RouteSet>();
+  /** Where the outcome depends on the prefix. */
+  byOutcome: Map<unknown, RouteSet> | undefined;
   whole: RouteSet | undefined;
 
   constructor(owner: SourceSets, key: string, family: AddressFamily, attributes: RouteAttributes) {
@@ -100,7 +101,9 @@ export class RouteSetTable {
   #drop(set: RouteSet): void {
     const { received } = set;
     if (received.whole === set) received.whole = undefined;
-    for (const [outcome, known] of received.byOutcome) if (known === set) received.byOutcome.delete(outcome);
+    const { byOutcome } = received;
+    if (byOutcome !== undefined)
+      for (const [outcome, known] of byOutcome) if (known === set) byOutcome.delete(outcome);
     if (this.#sets[set.index] !== set) return;
     this.#sets[set.index] = undefined;
     this.#free.push(set.index);
@@ -156,7 +159,7 @@ export class SourceSets {
     this.#importer = importer;
     for (const received of this.#byKey.values()) {
       received.whole = undefined;
-      received.byOutcome.clear();
+      received.byOutcome = undefined;
     }
   }
 
@@ -181,6 +184,7 @@ export class SourceSets {
     if (whole !== undefined) return whole;
     const cidr = prefix();
     const outcome = this.#importer.outcome(received.attributes, cidr);
+    received.byOutcome ??= new Map();
     const known = received.byOutcome.get(outcome);
     if (known !== undefined) return known;
     const made = this.#table.add(received, this.#importer.one(received.attributes, cidr));

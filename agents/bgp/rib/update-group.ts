@@ -36,6 +36,8 @@ export class UpdateGroup implements NumberHolder {
   readonly #nlri: NlriOf;
   readonly #members = new Map<number, Member>();
   readonly #joining: Member[] = [];
+  /** The members' sets of what they are still to be told, each once. */
+  #pending: readonly IdSet[] = [];
   /** By unit: number of the out set, 0 for nothing told; and the next unit of a chain. */
   #sent = new Int32Array(1024);
   #link = new Int32Array(1024);
@@ -95,11 +97,13 @@ export class UpdateGroup implements NumberHolder {
     this.#admitAddress(member);
     this.#members.set(peer, member);
     this.#joining.push(member);
+    this.#gatherPending();
   }
 
   leave(peer: number): void {
     this.#members.delete(peer);
     this.#exceptions.delete(peer);
+    this.#gatherPending();
     const at = this.#joining.findIndex((member) => member.peer === peer);
     if (at >= 0) this.#joining.splice(at, 1);
   }
@@ -118,11 +122,13 @@ export class UpdateGroup implements NumberHolder {
     const end = Math.max(this.#sent.length, from.#sent.length);
     this.#admitAddress(before);
     for (let unit = 1; unit < end; unit++) {
-      const isDue = before.pending?.has(unit) === true || from.#keyOf(unit, peer) !== this.#keyOf(unit, peer);
+      const isDue =
+        before.pending?.has(unit) === true || !isAlike(from.#toldTo(unit, peer), this.#toldTo(unit, peer));
       if (isDue) pending.add(unit);
     }
     from.leave(peer);
     this.#members.set(peer, { ...before, pending });
+    this.#gatherPending();
   }
 
   /** Everything again, changed or not (RFC 2918 §4); `isMarked`: between marks (RFC 7313 §4). */
@@ -132,6 +138,7 @@ export class UpdateGroup implements NumberHolder {
     const pending = member.pending ?? new IdSet();
     this.#addTold(pending, peer);
     member.pending = pending;
+    this.#gatherPending();
     if (!isMarked || member.end === 'endOfRib') return;
     member.begins = true;
     member.end = 'endOfRefresh';
@@ -144,6 +151,7 @@ export class UpdateGroup implements NumberHolder {
     member.isBehind = isBehind;
     // Those who came with it go on without it.
     if (isBehind) member.pending = member.pending?.copy() ?? new IdSet();
+    this.#gatherPending();
   }
 
   /** How many units the peer has been told of. */
@@ -182,6 +190,7 @@ export class UpdateGroup implements NumberHolder {
     this.#addTold(pending, others.length === 0 ? first.peer : undefined);
     for (const member of this.#joining) member.pending = member.isBehind ? pending.copy() : pending;
     this.#joining.length = 0;
+    this.#gatherPending();
   }
 
   /**
@@ -228,8 +237,13 @@ export class UpdateGroup implements NumberHolder {
 
   #holds(unit: number): boolean {
     if ((this.#sent[unit] ?? 0) !== 0) return true;
-    for (const { pending } of this.#members.values()) if (pending?.has(unit) === true) return true;
-    return false;
+    return this.#pending.some((pending) => pending.has(unit));
+  }
+
+  #gatherPending(): void {
+    const sets = new Set<IdSet>();
+    for (const { pending } of this.#members.values()) if (pending !== undefined) sets.add(pending);
+    this.#pending = [...sets];
   }
 
   #unitsOf(id: number): number[] {
@@ -239,10 +253,9 @@ export class UpdateGroup implements NumberHolder {
     return paths;
   }
 
-  /** What the peer has been told of the unit, as text; undefined for nothing. */
-  #keyOf(unit: number, peer: number): string | undefined {
+  #toldTo(unit: number, peer: number): OutSet | undefined {
     const out = this.#outs[this.#sent[unit] ?? 0];
-    return out === undefined || out.excluded.includes(peer) ? undefined : out.key;
+    return out?.excluded.includes(peer) === true ? undefined : out;
   }
 
   #addTold(pending: IdSet, peer: number | undefined): void {
@@ -272,7 +285,7 @@ export class UpdateGroup implements NumberHolder {
     if (old !== undefined) this.#use(old, -1);
     if (out !== undefined) this.#use(out, 1);
     this.#sent[unit] = out?.index ?? 0;
-    for (const { pending } of this.#members.values()) pending?.add(unit);
+    for (const pending of this.#pending) pending.add(unit);
     if (out === undefined) {
       if (old !== undefined) this.#chainWithdrawal(unit, old);
     } else if (old === undefined) {
@@ -285,7 +298,7 @@ export class UpdateGroup implements NumberHolder {
   #replace(unit: number, old: OutSet, out: OutSet): void {
     // Those who had the old one and may not have the new.
     for (const peer of out.excluded) if (!old.excluded.includes(peer)) this.#except(peer, unit);
-    if (old.key !== out.key) {
+    if (!old.isLike(out)) {
       this.#chainAnnouncement(unit, out);
       return;
     }
@@ -354,6 +367,7 @@ export class UpdateGroup implements NumberHolder {
       if (pending.size > 0) isDone = false;
       else for (const member of members) member.pending = undefined;
     }
+    this.#gatherPending();
     return isDone;
   }
 
@@ -413,4 +427,8 @@ export class UpdateGroup implements NumberHolder {
     this.#sent = grownColumn(this.#sent, capacity);
     this.#link = grownColumn(this.#link, capacity);
   }
+}
+
+function isAlike(a: OutSet | undefined, b: OutSet | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && a.isLike(b));
 }

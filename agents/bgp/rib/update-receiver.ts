@@ -10,7 +10,12 @@ import { HEADER_LENGTH } from '../packet/header.ts';
 import { type AddressFamily, AttributeCode, AttributeFlag, FAMILIES } from '../packet/iana.ts';
 import { decodeUpdate } from '../packet/update.ts';
 import { isPrefixField, type UpdateLayout, updateLayout } from '../packet/update-layout.ts';
-import { type RouteAttributes, type RouteChanges, routeChanges } from '../packet/validate.ts';
+import {
+  type RouteAttributes,
+  type RouteChanges,
+  routeChanges,
+  wholeAttributes,
+} from '../packet/validate.ts';
 import type { FamilyTable } from './family-table.ts';
 import type { Mention } from './group-log.ts';
 import { attributesKey } from './path.ts';
@@ -112,18 +117,11 @@ export class UpdateReceiver {
     return routeChanges(decodeUpdate(octets.subarray(HEADER_LENGTH), context), context);
   }
 
-  /** The attributes alone, judged as if for one prefix; undefined if anything is wrong with them. */
+  /** The attributes alone; undefined if anything is wrong with them. */
   #decodeAttributes(octets: Uint8Array, layout: UpdateLayout): RouteAttributes | undefined {
     const { context } = this.#parts;
-    const { attributes: list, faults } = decodeAttributes(attributeOctets(octets, layout), context);
-    if (faults.length > 0) return undefined;
-    const { mpReachNlri } = list;
-    const one = [{ family: 4 as const, base: 0n, length: 0 }];
-    const attributes =
-      mpReachNlri === undefined ? list : { ...list, mpReachNlri: { ...mpReachNlri, prefixes: one } };
-    const nlri = mpReachNlri === undefined ? one : [];
-    const changes = routeChanges({ type: 'update', withdrawn: [], attributes, nlri, faults }, context);
-    return changes.faults.length > 0 ? undefined : changes.announced[0]?.attributes;
+    const decoded = decodeAttributes(attributeOctets(octets, layout), context);
+    return wholeAttributes(decoded, layout.reach === undefined, context);
   }
 
   /** Routes of one family alone, in whole prefixes of negotiated families. */

@@ -46,7 +46,7 @@ class AttributeList {
   readonly faults: UpdateFault[] = [];
   readonly #list: Uint8Array;
   readonly #context: CodecContext;
-  readonly #values = new Map<AttributeName, unknown>();
+  readonly #values: Partial<Record<AttributeName, unknown>> = {};
   readonly #unknown: UnknownAttribute[] = [];
   readonly #seen = new Set<number>();
 
@@ -68,7 +68,7 @@ class AttributeList {
   }
 
   finish(): PathAttributes {
-    const known = Object.fromEntries(this.#values) as PathAttributes;
+    const known = this.#values as PathAttributes;
     return this.#unknown.length === 0 ? known : { ...known, unknown: this.#unknown };
   }
 
@@ -128,7 +128,7 @@ class AttributeList {
       if (value.remaining === 0 && row.mayBeEmpty === undefined) throw (row.short ?? lengthError)();
       const read = row.read(value, this.#context);
       if (value.remaining > 0 && read !== undefined) throw lengthError(`${name}: too long`);
-      if (read !== undefined) this.#values.set(name, read);
+      if (read !== undefined) this.#values[name] = read;
       else
         this.#fault(
           header,
