@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { dumpedAttributes, dumpedMessages, smallCorpus } from '../test/support/bgp-data/corpus.ts';
 import { SeededRandom } from '../test/support/random.ts';
-import { check, Finding } from './fuzz/check.ts';
+import { check } from './fuzz/check.ts';
+import { Finding } from './fuzz/finding.ts';
 import { minimise } from './fuzz/minimise.ts';
 import { type Corpus, type FuzzInput, fuzzInput } from './fuzz/mutate.ts';
 

@@ -15,7 +15,9 @@ import { describeNotification } from '../../agents/bgp/packet/notification.ts';
 import type { UpdateMessage } from '../../agents/bgp/packet/update.ts';
 import { type RouteChanges, routeChanges } from '../../agents/bgp/packet/validate.ts';
 import { netmask } from '../../lib/net/ip.ts';
+import { Finding } from './finding.ts';
 import type { FuzzInput } from './mutate.ts';
+import { checkSession } from './session.ts';
 
 /** Decoding 64 KB takes a few. Processor time, as the machine may be busy, and the best of several attempts. */
 const MAX_DECODE_MS = 25;
@@ -29,21 +31,13 @@ export interface Outcome {
   readonly key: string;
 }
 
-/** Something that must hold does not. `check` names it; the detail is for people. */
-export class Finding extends Error {
-  readonly check: string;
-
-  constructor(check: string, detail: string) {
-    super(`${check}: ${detail}`);
-    this.name = 'Finding';
-    this.check = check;
-  }
-}
-
 /** Throws Finding, and nothing else. */
 export function check(input: FuzzInput): Outcome {
   try {
-    return input.kind === 'message' ? checkMessage(input) : checkAttributes(input);
+    if (input.kind === 'message') return checkMessage(input);
+    if (input.kind === 'attributes') return checkAttributes(input);
+    const refused = checkSession(input.octets, input.context);
+    return { pastHeader: true, key: refused > 0 ? 'session, some refused' : 'session' };
   } catch (error) {
     if (error instanceof Finding) throw error;
     throw new Finding('exception', error instanceof Error ? (error.stack ?? error.message) : String(error));

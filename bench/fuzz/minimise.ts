@@ -1,8 +1,10 @@
 // Makes an input that shows a finding smaller, as long as it shows the same one.
 
 import { frame, HEADER_LENGTH } from '../../agents/bgp/packet/header.ts';
-import { check, Finding } from './check.ts';
+import { check } from './check.ts';
+import { Finding } from './finding.ts';
 import type { FuzzInput } from './mutate.ts';
+import { messagesOf } from './session.ts';
 
 /** A finding about time is slow to try. */
 const MAX_ATTEMPTS = 20_000;
@@ -14,6 +16,7 @@ export function minimise(input: FuzzInput, finding: Finding): FuzzInput {
   const started = performance.now();
   const shows = (candidate: FuzzInput): boolean =>
     attempts++ < MAX_ATTEMPTS && performance.now() - started < MAX_MS && checkOf(candidate) === finding.check;
+  if (input.kind === 'session') return withFewerMessages(input, shows);
   let best = input;
   let body = bodyOf(input);
   const keep = (candidate: Uint8Array): boolean => {
@@ -33,6 +36,16 @@ export function minimise(input: FuzzInput, finding: Finding): FuzzInput {
     if (body[at] !== 0) keep(body.with(at, 0));
   }
   return best;
+}
+
+function withFewerMessages(input: FuzzInput, shows: (candidate: FuzzInput) => boolean): FuzzInput {
+  let messages = messagesOf(input.octets);
+  const inputOf = (some: readonly Uint8Array[]): FuzzInput => ({ ...input, octets: Buffer.concat(some) });
+  for (let index = messages.length - 1; index >= 0; index--) {
+    const left = messages.toSpliced(index, 1);
+    if (shows(inputOf(left))) messages = left;
+  }
+  return inputOf(messages);
 }
 
 function checkOf(input: FuzzInput): string | undefined {

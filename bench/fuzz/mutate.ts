@@ -1,7 +1,7 @@
 // Inputs for the codec: a recorded message or attribute list with a few things changed, mostly in ways that keep its outer
 // shape, in the context that it was sent in or another.
 
-import type { CodecContext } from '../../agents/bgp/packet/context.ts';
+import { type CodecContext, UNNEGOTIATED } from '../../agents/bgp/packet/context.ts';
 import { frame, HEADER_LENGTH, MAX_EXTENDED_MESSAGE_LENGTH } from '../../agents/bgp/packet/header.ts';
 import { ADDRESS_FAMILIES, AttributeFlag, MessageType } from '../../agents/bgp/packet/iana.ts';
 import type { Sample } from '../../test/support/bgp-data/corpus.ts';
@@ -16,7 +16,8 @@ export interface Corpus {
 }
 
 export interface FuzzInput {
-  readonly kind: 'message' | 'attributes';
+  /** `session`: UPDATEs one behind the other. */
+  readonly kind: 'message' | 'attributes' | 'session';
   readonly octets: Uint8Array;
   readonly context: CodecContext;
 }
@@ -27,9 +28,16 @@ const MAX_BODY = MAX_EXTENDED_MESSAGE_LENGTH - HEADER_LENGTH;
 /** In an UPDATE of a body of `octets`, or in a list alone, where the attribute list begins. */
 type ListAt = (octets: Uint8Array) => number;
 
+const attributesAt: ListAt = (body) => 4 + u16At(body, 0);
+/** Share of sessions: each costs as much as a hundred messages. */
+const SESSIONS = 0.005;
+const MAX_SESSION = 24;
+const MIN_UPDATE = 23;
+
 /** The same for the same state of `random`. */
 export function fuzzInput(corpus: Corpus, random: SeededRandom): FuzzInput {
   const chance = random.next();
+  if (chance < SESSIONS) return sessionInput(corpus.dumps, random);
   if (chance < 0.2) return attributesInput(corpus, random);
   return messageInput(chance < 0.5 ? corpus.small : corpus.dumps, random);
 }
@@ -45,12 +53,29 @@ function messageInput(samples: readonly Sample[], random: SeededRandom): FuzzInp
   const sample = pick(samples, random);
   const other = pick(samples, random).octets.subarray(HEADER_LENGTH);
   const type = random.next() < 0.03 ? random.below(8) : (sample.octets[HEADER_LENGTH - 1] ?? 0);
-  const listAt: ListAt = type === MessageType.update ? (body) => 4 + u16At(body, 0) : () => 0;
+  const listAt: ListAt = type === MessageType.update ? attributesAt : () => 0;
   const body = mutated(sample.octets.subarray(HEADER_LENGTH), other, random, listAt);
   const whole = frame(type, body.subarray(0, MAX_BODY));
   // The header is right again in most inputs, so that they get past it.
   const octets = random.next() < 0.05 ? flipBits(whole.subarray(0), random, other) : whole;
   return { kind: 'message', octets, context: contextOf(sample.context, random) };
+}
+
+/** A few messages that come again and again, with other changes each time. */
+function sessionInput(samples: readonly Sample[], random: SeededRandom): FuzzInput {
+  const first = random.below(samples.length);
+  const near = Array.from({ length: 4 }, (_, index) => samples[(first + index) % samples.length]);
+  const updates = near.flatMap((sample) =>
+    sample?.octets[HEADER_LENGTH - 1] === MessageType.update ? [sample] : [],
+  );
+  const context = contextOf(near[0]?.context ?? UNNEGOTIATED, random);
+  const messages = Array.from({ length: updates.length === 0 ? 0 : 1 + random.below(MAX_SESSION) }, () => {
+    const body = pick(updates, random).octets.subarray(HEADER_LENGTH);
+    const other = pick(updates, random).octets.subarray(HEADER_LENGTH);
+    const changed = random.next() < 0.5 ? body : mutated(body, other, random, attributesAt);
+    return frame(MessageType.update, changed.subarray(0, MAX_BODY));
+  }).filter((message) => message.length >= MIN_UPDATE);
+  return { kind: 'session', octets: concat(...messages), context: { ...context, enforceFirstAs: false } };
 }
 
 /** Nothing is changed in a few: then the context is what is tried. */
