@@ -1,6 +1,7 @@
 // bgpd as a process: one speaker under the configuration in force, its state directory and its control socket.
 
 import { readFile } from 'node:fs/promises';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { isNativeError } from 'node:util/types';
 import type { EventLog } from '../../lib/events/event-log.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
@@ -32,6 +33,8 @@ export interface DaemonOptions {
 }
 
 const SAVE_RETRY_MS = 10_000;
+/** How often the event loop is looked at: a turn is known to within this. */
+const TURN_RESOLUTION_MS = 5;
 
 type Answered = Exclude<BgpdRequest, { type: 'events' }>;
 type Applied =
@@ -44,6 +47,7 @@ export class Daemon {
   readonly #state: StateDir;
   readonly #control: ControlServer;
   readonly #startedAt = new Date();
+  readonly #turns = monitorEventLoopDelay({ resolution: TURN_RESOLUTION_MS });
   #speaker: Speaker | undefined;
   #number: number | undefined;
   /** Until a speaker has taken up what an earlier run has left. */
@@ -70,6 +74,7 @@ export class Daemon {
   /** Starts from the last configuration that was accepted; waits for one where there is none. */
   async start(): Promise<void> {
     await this.#state.prepare();
+    this.#turns.enable();
     // In the queue before anybody can connect: what a client hands over is newer than what is saved.
     await this.#queued(async () => {
       await this.#control.start();
@@ -110,6 +115,7 @@ export class Daemon {
       await this.#speaker?.pause();
     }
     this.#speaker = undefined;
+    this.#turns.disable();
     await this.#control.stop();
   }
 
@@ -251,14 +257,14 @@ export class Daemon {
       ...(this.#number === undefined ? {} : { configurationNumber: this.#number }),
       ...(this.#unsaved === undefined ? {} : { configurationNotSaved: this.#unsaved.reason }),
     };
-    const eventsLost = this.#control.eventsLost;
+    const common = { eventsLost: this.#control.eventsLost, longestTurnMs: this.#takeLongestTurn() };
     if (speaker === undefined) {
       return {
         ...base,
         restarting: false,
         peers: [],
         kernel: { installed: 0, failed: [] },
-        counters: { unknownSource: 0, refused: {}, destinations: 0, eventsLost },
+        counters: { unknownSource: 0, refused: {}, destinations: 0, ...common },
       };
     }
     return {
@@ -272,9 +278,17 @@ export class Daemon {
         unknownSource: speaker.listener.refused.unknownAddress ?? 0,
         refused: speaker.listener.refused,
         destinations: speaker.rib.size,
-        eventsLost,
+        ...common,
       },
     };
+  }
+
+  /** Milliseconds since it was last asked for: a maximum for all time would tell of the start and nothing after it. */
+  #takeLongestTurn(): number {
+    // The time between two looks; none yet is 0.
+    const longestMs = this.#turns.max / 1e6;
+    this.#turns.reset();
+    return Math.max(0, Math.round(longestMs * 10) / 10 - TURN_RESOLUTION_MS);
   }
 }
 

@@ -72,6 +72,7 @@ async function measure(daemon: Daemon, row: Row, netns: string, limitSeconds: nu
     const startSeconds = (performance.now() - startedAt) / 1000;
     try {
       await becomesIdle(running.pid);
+      await running.longestTurnMs?.();
       const task: Task = {
         row,
         pid: running.pid,

@@ -449,6 +449,8 @@ export interface BgpdStatus {
     readonly refused: Readonly<Record<string, number>>;
     readonly destinations: number;
     readonly eventsLost: number;
+    /** Longest turn of the event loop since the last status, in milliseconds, to within 5. */
+    readonly longestTurnMs: number;
   };
 }
 

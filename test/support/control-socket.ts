@@ -60,7 +60,7 @@ export class ControlSocket {
       restarting: false,
       peers: [],
       kernel: { installed: 0, failed: [] },
-      counters: { unknownSource: 0, refused: {}, destinations: 0, eventsLost: 0 },
+      counters: { unknownSource: 0, refused: {}, destinations: 0, eventsLost: 0, longestTurnMs: 0 },
     };
   }
 }

@@ -61,9 +61,7 @@ function configuration(row: Row): BgpdConfigurationInput {
   };
 }
 
-async function longestTurn(client: BgpdClient): Promise<number | undefined> {
-  const { counters } = await client.status();
-  return 'longestTurnMs' in counters && typeof counters.longestTurnMs === 'number'
-    ? counters.longestTurnMs
-    : undefined;
+/** Since it was last asked for. */
+async function longestTurn(client: BgpdClient): Promise<number> {
+  return (await client.status()).counters.longestTurnMs;
 }

@@ -15,7 +15,7 @@ export interface Place {
 
 export interface RunningDaemon {
   readonly pid: number;
-  /** Longest turn of its event loop so far, where it tells. */
+  /** Longest turn of its event loop since it was last asked for, where it tells. */
   readonly longestTurnMs?: () => Promise<number | undefined>;
   /** At once, without a word to its peers. */
   kill(): Promise<void>;
