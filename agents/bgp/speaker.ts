@@ -19,7 +19,8 @@ import type { PrefixExcess } from './rib/update-receiver.ts';
 import type { Refusal } from './session/admission.ts';
 import { DynamicPeers } from './session/dynamic-peers.ts';
 import { BgpListener } from './session/listener.ts';
-import { cease, type PeerHandlers, PeerSession, type PeerStop, shutdown } from './session/peer-session.ts';
+import { type PeerHandlers, PeerSession } from './session/peer-session.ts';
+import { cease, type PeerStop, shutdown } from './session/stop.ts';
 import { SpeakerEvents } from './speaker-events.ts';
 
 export interface SpeakerOptions {

@@ -3,7 +3,7 @@
 
 import type { CloseCause } from '../fsm/fsm.ts';
 import type { NegotiatedSession } from '../fsm/negotiate.ts';
-import { CeaseSubcode, ErrorCode } from '../packet/iana.ts';
+import { CeaseSubcode, ErrorCode, OpenSubcode } from '../packet/iana.ts';
 import { describeNotification, isHardReset, meantBy } from '../packet/notification.ts';
 
 /** RFC 4724 §4.2, RFC 8538 §4: whether the peer's routes stay while it comes back. */
@@ -58,4 +58,11 @@ export function describeCause(cause: CloseCause): string {
     case 'sendHold':
       return 'the peer takes nothing that we send';
   }
+}
+
+/** RFC 5492 §3: the peer does not know optional parameters, which capabilities are. */
+export function refusesParameters(cause: CloseCause): boolean {
+  if (cause.kind !== 'received') return false;
+  const { code, subcode } = meantBy(cause.notification);
+  return code === ErrorCode.openMessage && subcode === OpenSubcode.unsupportedParameter;
 }

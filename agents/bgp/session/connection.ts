@@ -3,15 +3,7 @@
 
 import type { Socket } from 'node:net';
 import { isNativeError } from 'node:util/types';
-import {
-  type Action,
-  type CloseCause,
-  type Event,
-  type FsmPeer,
-  type State,
-  step,
-  type Timer,
-} from '../fsm/fsm.ts';
+import { type Action, type CloseCause, type Event, type FsmPeer, type State, step } from '../fsm/fsm.ts';
 import { type LocalSession, localOpen, type NegotiatedSession } from '../fsm/negotiate.ts';
 import { UNNEGOTIATED } from '../packet/context.ts';
 import { DecodeError } from '../packet/errors.ts';
@@ -20,6 +12,7 @@ import { decodeMessage, encodeMessage, type Message } from '../packet/message.ts
 import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
 import { MessageFramer } from './framing.ts';
 import { kernelQueue, limitSendTime } from './protect.ts';
+import { SessionTimers } from './session-timers.ts';
 
 export interface ConnectionHandlers {
   readonly stateChanged: (connection: Connection) => void;
@@ -72,7 +65,7 @@ export class Connection {
   readonly initiatedBy: 'local' | 'peer';
   readonly counters = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
   readonly #options: ConnectionOptions;
-  readonly #timers = new Map<Timer, NodeJS.Timeout>();
+  readonly #timers: SessionTimers;
   readonly #inbox: { readonly event: Event; readonly message: Delivery | undefined }[] = [];
   #framer = new MessageFramer();
   #state: State = { name: 'Idle' };
@@ -83,7 +76,6 @@ export class Connection {
   #notified = false;
   #turnOctets = 0;
   #lastReceived = 0;
-  #lateMs = 0;
   #message: Uint8Array = new Uint8Array();
   #taken = 0;
   #takenAt = 0;
@@ -92,6 +84,11 @@ export class Connection {
     this.#options = options;
     this.#local = options.localSession();
     this.initiatedBy = options.initiatedBy;
+    this.#timers = new SessionTimers({
+      onExpiry: (timer) => this.dispatch({ type: 'TimerExpires', timer }),
+      lastReceived: () => this.#lastReceived,
+      random: options.random,
+    });
   }
 
   get state(): State {
@@ -114,7 +111,7 @@ export class Connection {
 
   /** How late the hold timer was when it fired last, in milliseconds: our own loop was behind by that much. */
   get lateMs(): number {
-    return this.#lateMs;
+    return this.#timers.lateMs;
   }
 
   /** Octets on their way: here, and in the kernel where it tells. */
@@ -199,10 +196,10 @@ export class Connection {
         this.#drop();
         return;
       case 'startTimer':
-        this.#startTimer(action.timer, action.seconds);
+        this.#timers.start(action.timer, action.seconds);
         return;
       case 'stopTimer':
-        this.#stopTimer(action.timer);
+        this.#timers.stop(action.timer);
         return;
       case 'opened':
         handlers.opened(this, action.session);
@@ -359,7 +356,7 @@ export class Connection {
   }
 
   #drop(): void {
-    for (const timer of this.#timers.keys()) this.#stopTimer(timer);
+    this.#timers.stopAll();
     const socket = this.#socket;
     this.#socket = undefined;
     if (socket === undefined) return;
@@ -372,39 +369,6 @@ export class Connection {
     socket.resume();
     const linger = setTimeout(() => socket.destroy(), LINGER_MS);
     socket.once('close', () => clearTimeout(linger));
-  }
-
-  #startTimer(timer: Timer, seconds: number): void {
-    this.#stopTimer(timer);
-    const started = performance.now();
-    const fire = (): void => {
-      if (timer === 'hold') this.#lateMs = performance.now() - started - seconds * 1000;
-      this.#timers.delete(timer);
-      this.dispatch({ type: 'TimerExpires', timer });
-    };
-    const run = (): void => {
-      if (timer !== 'hold') {
-        fire();
-        return;
-      }
-      // If the loop was behind, what has arrived meanwhile is read first: it may be the peer's KEEPALIVE.
-      const check = setTimeout(() => {
-        if (this.#lastReceived > started) this.#startTimer(timer, seconds);
-        else fire();
-      }, 0);
-      this.#timers.set(timer, check);
-    };
-    this.#timers.set(timer, setTimeout(run, seconds * 1000 * this.#jitter(timer)));
-  }
-
-  /** RFC 4271 §10: 0.75 to 1 of the time, but not for the hold time. */
-  #jitter(timer: Timer): number {
-    return timer === 'hold' ? 1 : 0.75 + 0.25 * this.#options.random();
-  }
-
-  #stopTimer(timer: Timer): void {
-    clearTimeout(this.#timers.get(timer));
-    this.#timers.delete(timer);
   }
 
   /** The kernel gives up a connection whose data nobody takes; where it cannot be told, `#checkSendHold` has to do. */

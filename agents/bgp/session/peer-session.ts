@@ -12,31 +12,22 @@ import {
 } from '../fsm/collision.ts';
 import type { CloseCause, Event, StateName } from '../fsm/fsm.ts';
 import type { NegotiatedSession } from '../fsm/negotiate.ts';
-import { type Notification, notification } from '../packet/errors.ts';
-import {
-  type AddressFamily,
-  CeaseSubcode,
-  ErrorCode,
-  FAMILIES,
-  familyOf,
-  OpenSubcode,
-} from '../packet/iana.ts';
-import { encodeMessage } from '../packet/message.ts';
-import { administrative, meantBy } from '../packet/notification.ts';
-import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
+import type { Notification } from '../packet/errors.ts';
+import type { AddressFamily } from '../packet/iana.ts';
 import type { SessionEnd } from '../rib/rib.ts';
 import type { Refusal } from './admission.ts';
 import { Backoff } from './backoff.ts';
-import { describeCause, isError, isGraceful } from './close-cause.ts';
+import { describeCause, isError, isGraceful, refusesParameters } from './close-cause.ts';
 import { Connection, type ConnectionHandlers } from './connection.ts';
+import { Diagnosis } from './diagnosis.ts';
 import { dial } from './dial.ts';
-import { type DropCounters, dropsSince, NO_DROPS, readDropCounters } from './drop-counters.ts';
-import { PeerHistory } from './history.ts';
+import type { PeerHistory } from './history.ts';
 import { socketOptionsProblem } from './libc.ts';
 import { localSessionOf, type SpeakerIdentity } from './local-session.ts';
 import { protectAccepted } from './protect.ts';
-import { type PeerFacts, type Reason, reasonOfCause, reasonOfWaiting, type Waiting } from './reason.ts';
-import { RefreshWindows } from './refresh-windows.ts';
+import type { Reason, Waiting } from './reason.ts';
+import { RefreshWindows, refreshRequests } from './refresh-windows.ts';
+import { cease, type PeerStop, shutdown } from './stop.ts';
 
 /** What the speaker does with a session's life. */
 export interface PeerHandlers {
@@ -54,16 +45,6 @@ export interface PeerHandlers {
   /** Why connections from the peer's address would be refused; undefined where they would not be. */
   readonly listenProblem: (peer: PeerSession) => string | undefined;
   readonly stateChanged: (peer: PeerSession, state: StateName) => void;
-}
-
-/** How a peer is stopped. */
-export interface PeerStop {
-  /** Left out: the connection just closes, which the peer takes for a restart of ours, if it can. */
-  readonly cease?: Notification;
-  /** The peer is to drop our routes even if both speak RFC 8538. */
-  readonly hard?: boolean;
-  /** The peer comes back under a changed configuration: its routes stay meanwhile, if it can restart gracefully. */
-  readonly keepRoutes?: boolean;
 }
 
 const ORDER: readonly StateName[] = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established'];
@@ -93,10 +74,12 @@ export class PeerSession {
   #lastError: { readonly time: Date; readonly reason: string } | undefined;
   /** The peer has refused the optional parameters of our last OPEN: the next one has none (RFC 5492 §3). */
   #refusedCapabilities = false;
-  /** The kernel's drops when the attempt to connect began. */
-  #dropsBefore: DropCounters = NO_DROPS;
-  readonly #refreshes = new RefreshWindows((family) => this.#handlers.refreshEnds(this, family));
-  readonly history = new PeerHistory();
+  readonly #refreshes = new RefreshWindows({
+    asked: (family) => this.#handlers.refreshAsked(this, family),
+    begins: (family) => this.#handlers.refreshBegins(this, family),
+    ends: (family) => this.#handlers.refreshEnds(this, family),
+  });
+  readonly #diagnosis = new Diagnosis();
   #flaps = 0;
   /** Messages of connections that are gone. */
   readonly #past = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
@@ -136,6 +119,10 @@ export class PeerSession {
     return this.#established?.connection.localAddress;
   }
 
+  get history(): PeerHistory {
+    return this.#diagnosis.history;
+  }
+
   get queue(): Connection['queue'] | undefined {
     return this.#established?.connection.queue;
   }
@@ -148,10 +135,7 @@ export class PeerSession {
   /** Why there is no session; undefined while there is one. */
   get why(): Reason | undefined {
     if (this.#established !== undefined) return undefined;
-    const waiting = this.#waiting();
-    const last = this.history.lastReason?.reason;
-    const isNews = last === undefined || ALWAYS_SAID.has(waiting.kind);
-    return isNews ? reasonOfWaiting(waiting, this.#facts(this.#outgoing)) : last;
+    return this.#diagnosis.why(this.#waiting(), this.#config, this.#outgoing);
   }
 
   get status(): {
@@ -239,10 +223,7 @@ export class PeerSession {
   requestRefresh(): boolean {
     if (this.#established?.session.routeRefresh !== true) return false;
     const { connection, session } = this.#established;
-    const messages = [...session.context.families].map((family) => {
-      const { afi, safi } = FAMILIES[family];
-      return encodeMessage({ type: 'routeRefresh', afi, subtype: 0, safi }, session.context);
-    });
+    const messages = refreshRequests(session.context);
     connection.send(messages, messages.length, 0);
     return true;
   }
@@ -279,7 +260,7 @@ export class PeerSession {
       this.#show();
       return;
     }
-    this.#dropsBefore = readDropCounters();
+    this.#diagnosis.attemptBegins();
     this.#outgoing = this.#connection('local', false);
     this.#outgoing.dispatch({ type: 'ManualStart' });
   }
@@ -308,7 +289,10 @@ export class PeerSession {
       down: (connection, session, cause) => this.#down(connection, session, cause),
       update: (_connection, octets) => this.#handlers.update(this, octets),
       behind: (_connection, isBehind) => this.#handlers.behind(this, isBehind),
-      routeRefresh: (_connection, message) => this.#routeRefresh(message),
+      routeRefresh: (_connection, message) => {
+        const session = this.#established?.session;
+        if (session !== undefined) this.#refreshes.receive(message, session.context);
+      },
       closed: (connection, cause) => this.#closed(connection, cause),
       malformed: (_connection, octets, reason) => this.history.malformed(octets, reason, new Date()),
     };
@@ -369,9 +353,8 @@ export class PeerSession {
     const time = new Date();
     if (cause.kind !== 'stopped' && cause.kind !== 'collision') {
       this.#lastError = { time, reason: describeCause(cause) };
-      this.history.failed(reasonOfCause(cause, this.#facts(connection)), time);
+      this.#diagnosis.failed(cause, this.#config, connection, time);
     }
-    this.#dropsBefore = readDropCounters();
     this.#refusedCapabilities = !this.#refusedCapabilities && refusesParameters(cause);
     const isOver = connection.state.name === 'Idle' || connection.initiatedBy === 'peer';
     if (!isOver) return;
@@ -399,19 +382,6 @@ export class PeerSession {
     );
   }
 
-  #routeRefresh({ afi, safi, subtype }: RouteRefreshMessage): void {
-    const family = familyOf(afi, safi);
-    const context = this.#established?.session.context;
-    if (family === undefined || context?.families.has(family) !== true) return;
-    if (subtype === 0) this.#handlers.refreshAsked(this, family);
-    if (!context.enhancedRefresh) return;
-    if (subtype === 1) {
-      this.#refreshes.begin(family);
-      this.#handlers.refreshBegins(this, family);
-    }
-    if (subtype === 2) this.#refreshes.end(family);
-  }
-
   #waiting(): Waiting {
     const seconds = this.#delaySeconds;
     if (!this.#config.enabled) return { kind: 'disabled' };
@@ -423,22 +393,6 @@ export class PeerSession {
     if (this.#shown === 'OpenSent') return { kind: 'noOpen' };
     if (this.#outgoing !== undefined) return { kind: 'connecting' };
     return this.#config.passive ? { kind: 'passive' } : { kind: 'restartTime' };
-  }
-
-  #facts(connection: Connection | undefined): PeerFacts {
-    const { addressText, port, localAddress, localAsn, password, ttlSecurity } = this.#config;
-    const isDialled = connection?.initiatedBy === 'local';
-    return {
-      address: addressText,
-      port,
-      localAddress: connection?.localAddress ?? localAddress,
-      localAsn,
-      md5: password !== undefined,
-      ttlSecurity,
-      drops: isDialled ? dropsSince(this.#dropsBefore, readDropCounters()) : NO_DROPS,
-      silentMs: connection?.silentMs ?? 0,
-      lateMs: connection?.lateMs ?? 0,
-    };
   }
 
   #restartsGracefully(): boolean {
@@ -464,22 +418,6 @@ export class PeerSession {
   }
 }
 
-/** RFC 5492 §3: the peer does not know optional parameters, which capabilities are. */
-function refusesParameters(cause: CloseCause): boolean {
-  if (cause.kind !== 'received') return false;
-  const { code, subcode } = meantBy(cause.notification);
-  return code === ErrorCode.openMessage && subcode === OpenSubcode.unsupportedParameter;
-}
-
-/** What is more to the point than why the last session ended. */
-const ALWAYS_SAID: ReadonlySet<Waiting['kind']> = new Set([
-  'disabled',
-  'heldDown',
-  'flapping',
-  'unprotected',
-  'noOpen',
-]);
-
 function candidate(connection: Connection): Candidate {
   return { state: connection.state.name, initiatedBy: connection.initiatedBy };
 }
@@ -492,14 +430,4 @@ function addCounters(
   sum.sent += more.sent;
   sum.updatesReceived += more.updatesReceived;
   sum.updatesSent += more.updatesSent;
-}
-
-/** What a peer is told that is disabled, with the operator's word (RFC 9003). */
-export function shutdown({ shutdownText }: PeerConfig): Notification {
-  return administrative(CeaseSubcode.administrativeShutdown, shutdownText ?? '');
-}
-
-/** A Cease with this subcode (RFC 4486). */
-export function cease(subcode: number): Notification {
-  return notification(ErrorCode.cease, subcode);
 }
