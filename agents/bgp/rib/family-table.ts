@@ -66,9 +66,11 @@ export class FamilyTable {
   #zombies: number[] = [];
   readonly #zombiesByPrefix = new Map<number, number>();
 
-  #dirty: number[] = [];
-  /** Decided and not tidied up yet. */
-  #decided: number[] = [];
+  /** Dirty prefixes, the first `#dirtyCount`. */
+  #dirty = new Int32Array(FIRST_CAPACITY);
+  #dirtyCount = 0;
+  /** Decided, with paths that are gone or without any. */
+  #untidy: number[] = [];
   /** Prefixes without a path of which somebody holds something. */
   readonly #held = new Set<number>();
   #destinations = 0;
@@ -94,7 +96,7 @@ export class FamilyTable {
 
   /** Whether a prefix waits for its decision. */
   get isDirty(): boolean {
-    return this.#dirty.length > 0;
+    return this.#dirtyCount > 0;
   }
 
   counts(source: number): Readonly<PathCounts> {
@@ -224,22 +226,23 @@ export class FamilyTable {
   /** Decides dirty prefixes, at most `limit`, telling of each, and then of what changes for forwarding. */
   decideDirty(limit: number, decided: (id: number) => void): ForwardingChange[] {
     const forwarding: ForwardingChange[] = [];
-    const ids = this.#dirty.length <= limit ? this.#dirty : this.#dirty.slice(0, limit);
-    this.#dirty = ids === this.#dirty ? [] : this.#dirty.slice(limit);
-    for (const id of ids) {
+    const count = Math.min(limit, this.#dirtyCount);
+    for (let index = 0; index < count; index++) {
+      const id = this.#dirty[index] ?? 0;
       this.#isDirty[id] = 0;
       const multipath = this.#decide(id);
       decided(id);
       if (this.#options.forwards) this.#forward(id, multipath, forwarding);
     }
-    this.#decided = ids;
+    this.#dirty.copyWithin(0, count, this.#dirtyCount);
+    this.#dirtyCount -= count;
     return forwarding;
   }
 
   /** After everybody has been told of what was decided: numbers that nobody holds any more are free. */
   tidy(holder: NumberHolder): void {
-    for (const id of this.#decided) this.#tidy(id, holder);
-    this.#decided = [];
+    for (const id of this.#untidy) this.#tidy(id, holder);
+    this.#untidy = [];
     if (this.#zombies.length > 0) this.#freeZombies(holder);
     for (const id of this.#held) this.#tidy(id, holder);
   }
@@ -288,26 +291,38 @@ export class FamilyTable {
   #mark(id: number): void {
     if (this.#isDirty[id] === 1) return;
     this.#isDirty[id] = 1;
-    this.#dirty.push(id);
+    if (this.#dirtyCount === this.#dirty.length)
+      this.#dirty = grownColumn(this.#dirty, 2 * this.#dirty.length);
+    this.#dirty[this.#dirtyCount++] = id;
   }
 
   /** Returns the paths that share the load, where anybody wants to know. */
   #decide(id: number): readonly PathCandidate[] {
-    let only = 0;
-    let others: number[] | undefined;
-    for (let path = this.#head[id] ?? 0; path !== 0; path = this.#next[path] ?? 0) {
-      if (this.isGone(path) || this.setOf(path).ineligible !== undefined) continue;
-      if (only === 0) only = path;
-      else if (others === undefined) others = [only, path];
-      else others.push(path);
+    const { forwards, maxPaths } = this.#options;
+    const eligible = this.#eligible(id);
+    if (typeof eligible === 'number') {
+      this.#best[id] = eligible;
+      return eligible === 0 || !forwards ? [] : [this.#candidate(eligible)];
     }
-    if (others === undefined) {
-      this.#best[id] = only;
-      return only === 0 || !this.#options.forwards ? [] : [this.#candidate(only)];
-    }
-    const { best, tied } = eliminate(others.map((path) => this.#candidate(path)));
+    const { best, tied } = eliminate(eligible.map((path) => this.#candidate(path)));
     this.#best[id] = best?.path ?? 0;
-    return this.#options.forwards ? multipathOf(best, tied, this.#options.maxPaths) : [];
+    return forwards ? multipathOf(best, tied, maxPaths) : [];
+  }
+
+  /** The paths that may take part; the number itself if it is one alone, as mostly, and 0 if there is none. */
+  #eligible(id: number): number | readonly number[] {
+    let only = 0;
+    let several: number[] | undefined;
+    let isUntidy = this.#head[id] === 0;
+    for (let path = this.#head[id] ?? 0; path !== 0; path = this.#next[path] ?? 0) {
+      if (this.isGone(path)) isUntidy = true;
+      else if (this.setOf(path).ineligible !== undefined) continue;
+      else if (only === 0) only = path;
+      else if (several === undefined) several = [only, path];
+      else several.push(path);
+    }
+    if (isUntidy) this.#untidy.push(id);
+    return several ?? only;
   }
 
   #candidate(path: number): PathCandidate {
@@ -348,14 +363,13 @@ export class FamilyTable {
       }
       path = next;
     }
-    if (this.#head[id] !== 0 || !this.prefixes.isUsed(id)) {
-      this.#held.delete(id);
-    } else if (this.#zombiesByPrefix.has(id) || holder.holdsPrefix(id)) {
+    const isFree = this.#head[id] === 0 && this.prefixes.isUsed(id);
+    if (isFree && (this.#zombiesByPrefix.has(id) || holder.holdsPrefix(id))) {
       this.#held.add(id);
-    } else {
-      this.#held.delete(id);
-      this.prefixes.release(id);
+      return;
     }
+    if (this.#held.size > 0) this.#held.delete(id);
+    if (isFree) this.prefixes.release(id);
   }
 
   #unlink(id: number, path: number, before: number): void {

@@ -335,7 +335,8 @@ export class Rib {
       for (const prefix of group.takeTooLarge()) output.tooLarge.push(prefix);
     }
     table.tidy({
-      holdsPrefix: (id) => table.watched.has(id) || groups.some((group) => group.holdsPrefix(id)),
+      holdsPrefix: (id) =>
+        groups.some((group) => group.holdsPrefix(id)) || (table.watched.size > 0 && table.watched.has(id)),
       holdsPath: (path) => groups.some((group) => group.holdsPath(path)),
     });
   }
