@@ -261,6 +261,9 @@ export const bgpdConfigurationSchema = z
       configuration.dynamicPeers.map(({ prefix: range }) => range),
       (index) => report(['dynamicPeers', index, 'prefix'], 'prefix is used twice'),
     );
+    reportKeyConflicts(configuration.peers, (index) =>
+      report(['peers', index, 'password'], 'another peer has this link-local address and another key'),
+    );
     for (const [index, one] of configuration.peers.entries()) {
       const localAsn = one.localAsn ?? configuration.asn;
       judgeSession(one, one.asn === localAsn, (field, message) => report(['peers', index, field], message));
@@ -528,6 +531,20 @@ export function parseCommunity(text: string): readonly number[] | undefined {
   const parts = text.split(':').map(Number);
   const limit = parts.length === 2 ? 0xffff : MAX_ASN;
   return parts.every((part) => part <= limit) ? parts : undefined;
+}
+
+/** The kernel finds a key by the address alone, whatever the interface. */
+function reportKeyConflicts(
+  peers: readonly (Keyed & { readonly address: string })[],
+  report: (index: number) => void,
+): void {
+  const keyByAddress = new Map<string, string>();
+  for (const [index, { address, password, passwordFile }] of peers.entries()) {
+    const [text = ''] = address.split('%');
+    const key = JSON.stringify([password, passwordFile]);
+    if ((keyByAddress.get(text) ?? key) !== key) report(index);
+    keyByAddress.set(text, key);
+  }
 }
 
 function lacksZone(text: string): boolean {

@@ -119,6 +119,67 @@ describe('defaults', () => {
   });
 });
 
+describe('what a peer may be', () => {
+  const problemsOf = (input: Partial<BgpdConfigurationInput>): string[] => {
+    const parsed = parseConfiguration({ ...base, ...input });
+    return parsed.ok ? [] : parsed.errors.map(({ field, message }) => `${field}: ${message}`);
+  };
+  const withPeer = (more: object): string[] => problemsOf({ peers: [{ ...peer, ...more }] });
+
+  it('link-local with its interface, and nothing else with one', () => {
+    expect(peerOf({ address: 'fe80::0:1%eth0' })).toMatchObject({
+      addressText: 'fe80::1%eth0',
+      zone: 'eth0',
+    });
+    expect(withPeer({ address: 'fe80::1' })).toEqual([
+      'peers[0].address: a link-local address needs its interface, like fe80::1%eth0',
+    ]);
+    expect(withPeer({ address: 'fd00::1%eth0' })).toEqual(['peers[0].address: not an IP address']);
+  });
+
+  it('two on different interfaces with one address, if their keys are the same', () => {
+    const two = (one: object, other: object): string[] =>
+      problemsOf({
+        peers: [
+          { ...peer, address: 'fe80::1%eth0', ...one },
+          { ...peer, name: 'b', address: 'fe80::1%eth1', ...other },
+        ],
+      });
+    expect(two({ password: 'x' }, { password: 'x' })).toEqual([]);
+    expect(two({ password: 'x' }, {})).toEqual([
+      'peers[1].password: another peer has this link-local address and another key',
+    ]);
+  });
+
+  it('of a role towards external peers only, and strict with a role of ours', () => {
+    expect(withPeer({ asn: 65001, role: 'customer', strictRole: true })).toEqual([]);
+    expect(withPeer({ role: 'customer' })).toEqual([
+      'peers[0].role: only towards an external peer there are roles',
+    ]);
+    expect(withPeer({ asn: 65001, strictRole: true })).toEqual(['peers[0].strictRole: needs a role of ours']);
+  });
+
+  it('from a range of its own name and prefix, with ranges of AS numbers', () => {
+    const range = { name: 'racks', prefix: '10.1.0.0/16', asns: [65001, { from: 65010, to: 65020 }] };
+    const { dynamicPeers } = config({ ...base, dynamicPeers: [range] });
+    expect(dynamicPeers[0]).toMatchObject({
+      asns: [
+        { from: 65001, to: 65001 },
+        { from: 65010, to: 65020 },
+      ],
+      limit: 100,
+    });
+    expect(problemsOf({ dynamicPeers: [range, range] })).toEqual([
+      'dynamicPeers[1].name: name is used twice',
+      'dynamicPeers[1].prefix: prefix is used twice',
+    ]);
+    expect(problemsOf({ dynamicPeers: [{ ...range, asns: [{ from: 2, to: 1 }] }] })).not.toEqual([]);
+    expect(problemsOf({ dynamicPeers: [{ ...range, routeReflectorClient: true }] })).toEqual([
+      'dynamicPeers[0].routeReflectorClient: only an internal peer can be a client',
+    ]);
+  });
+});
+
 describe('changes', () => {
   const before = peerOf({});
   it.each([
@@ -126,6 +187,9 @@ describe('changes', () => {
     [{ holdTimeSeconds: 30 }, 'timers'],
     [{ passive: true }, 'timers'],
     [{ maxPrefixesRestartSeconds: 10 }, 'timers'],
+    [{ enabled: false, shutdownText: 'x' }, 'timers'],
+    [{ description: 'x' }, 'timers'],
+    [{ keepaliveSeconds: 5 }, 'timers'],
     [{ maxPrefixes: 10 }, 'rib'],
     [{ importPolicy: { rules: [{ prefix: '10.0.0.0/8', action: 'reject' }], otherwise: 'accept' } }, 'rib'],
     [{ nextHopMode: 'self' }, 'rib'],
@@ -134,6 +198,10 @@ describe('changes', () => {
     [{ asn: 65001 }, 'session'],
     [{ families: ['ipv4Unicast'] }, 'session'],
     [{ localAddress: '10.9.0.1' }, 'session'],
+    [{ ttlSecurity: 1 }, 'session'],
+    [{ addPaths: { send: true } }, 'session'],
+    [{ extendedNextHop: true }, 'session'],
+    [{ requireCapabilities: ['addPath'] }, 'session'],
   ] as const)('%j: %s', (more, expected) => {
     expect(peerChange(before, peerOf(more))).toBe(expected);
   });

@@ -20,7 +20,7 @@ const PEERS = [2, 3, 4].map((n) => ({
   passive: true,
   routeReflectorClient: true,
 }));
-const MAX_GROWTH_MB = 100;
+const MAX_GROWTH_MB = 64;
 const MAX_DELAY_MS = 1000;
 
 describe('bgpd under attack', () => {
