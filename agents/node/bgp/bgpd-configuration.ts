@@ -15,6 +15,8 @@ const MAX_PREFIXES_OF_A_NODE = 10_000;
 /** What bgpd takes (RFC 4724: 12 bits; a path that holds the own AS more often than this is a loop). */
 const MAX_RESTART_SECONDS = 4095;
 const MAX_OWN_AS = 10;
+/** Felix closes it to all workloads, for whatever is behind it. */
+const CLOSED_PORT = 'no workload can reach port 179 of its node yet';
 /** Keepalives are a third of the hold time, which has 16 bits. */
 const MAX_KEEPALIVE_SECONDS = 21_845;
 
@@ -86,6 +88,9 @@ function peersOf(family: FamilyIntent, inputs: BgpdInputs, unsupported: string[]
         `${peer.protocolName}: there is one session to ${peer.address}, that of ${winner.protocolName}`,
       );
   }
+  for (const { kind, remote } of family.peers)
+    if (kind === 'localWorkload' && 'resource' in remote)
+      unsupported.push(`BGPPeer ${remote.resource}: localWorkloadSelector: ${CLOSED_PORT}`);
   return [...byAddress.values()].flatMap((peer) => peerOf(peer, family, passesOn, inputs, unsupported));
 }
 
@@ -118,6 +123,7 @@ function peerOf(
       ...(peer.ttlSecurityHops === undefined ? {} : { ttlSecurity: Math.min(peer.ttlSecurityHops, 254) }),
       ...(passwordFile === undefined ? {} : { passwordFile }),
       ...timers(peer),
+      addPaths: { receive: true, send: true },
       passive: peer.passive,
       families: [family.family === 6 ? 'ipv6Unicast' : 'ipv4Unicast'],
       nextHopMode: peer.nextHop,
@@ -187,9 +193,7 @@ function unsupportedSettings({ programClusterRoutes, ...spec }: BGPConfiguration
       : []),
     ...(peering === undefined
       ? []
-      : [
-          `BGPConfiguration default: localWorkloadPeeringIPV4/6: no workload can reach port 179 of its node yet`,
-        ]),
+      : [`BGPConfiguration default: localWorkloadPeeringIPV4/6: ${CLOSED_PORT}`]),
   ];
 }
 

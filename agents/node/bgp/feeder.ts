@@ -159,7 +159,7 @@ export class BgpFeeder {
     const configurations = this.#ofKind<BGPConfiguration>('BGPConfiguration');
     const isAnnounced = announcesServices(clusterSpec({ configurations, clusterIps }));
     services?.setWanted(isAnnounced);
-    if (services !== undefined && isAnnounced && !services.isSynced) return undefined;
+    if (services !== undefined && isAnnounced && !services.isReady) return undefined;
     const peers = this.#ofKind<BGPPeer>('BGPPeer');
     return {
       node,

@@ -7,7 +7,7 @@ import type { SyncerUpdate } from '../../../lib/datastore/syncer-contract.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import { parseResourceKey } from '../../../lib/model/keys.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
-import type { BgpdDestination } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdDestination } from '../../../lib/protocol/bgpd-routes.ts';
 import { type ReportedStatus, type StatusClass, statusReport } from './status-report.ts';
 
 export interface NodeStatusWriterOptions {

@@ -7,6 +7,9 @@ import type { Logger } from '../../../lib/logging/logger.ts';
 import type { EndpointSlice, Service } from '../../../lib/model/kubernetes-service-types.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 
+/** The rest of BGP waits no longer for an API that does not answer. */
+const PATIENCE_MS = 30_000;
+
 export interface ServiceSourceOptions {
   readonly api: KubeClient;
   readonly logger: Logger;
@@ -17,13 +20,19 @@ export class ServiceSource {
   readonly #options: ServiceSourceOptions;
   #informers: { readonly services: Informer; readonly slices: Informer } | undefined;
   #stopping: Promise<unknown> = Promise.resolve();
+  #patience: NodeJS.Timeout | undefined;
+  #isLate = false;
 
   constructor(options: ServiceSourceOptions) {
     this.#options = options;
   }
 
-  /** Whether both are known: until then what was announced stays. */
-  get isSynced(): boolean {
+  /** Whether both are known, or the API has been away for too long: until then what was announced stays. */
+  get isReady(): boolean {
+    return this.#isLate || this.#isSynced;
+  }
+
+  get #isSynced(): boolean {
     return this.#informers?.services.isSynced === true && this.#informers.slices.isSynced;
   }
 
@@ -49,11 +58,21 @@ export class ServiceSource {
     this.#informers = { services: informer(SERVICES), slices: informer(ENDPOINT_SLICES) };
     this.#informers.services.start();
     this.#informers.slices.start();
+    this.#patience = setTimeout(() => {
+      if (this.#isSynced) return;
+      this.#isLate = true;
+      logger.warn(
+        'the API does not answer: networks of services are announced, their single addresses are not',
+      );
+      onChange();
+    }, PATIENCE_MS);
   }
 
   async stop(): Promise<void> {
     const informers = this.#informers;
     this.#informers = undefined;
+    clearTimeout(this.#patience);
+    this.#isLate = false;
     if (informers !== undefined)
       this.#stopping = Promise.all([this.#stopping, informers.services.stop(), informers.slices.stop()]);
     await this.#stopping;

@@ -1,7 +1,8 @@
 // Make before break: when the topology changes (mesh to reflectors and back, one router for another), peers that leave stay
 // until what comes in their place carries everything, and a reflector goes on reflecting; both for a bounded time. Pure.
 
-import type { BgpdConfigurationInput, BgpdDestination } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdDestination } from '../../../lib/protocol/bgpd-routes.ts';
 
 type PeerInput = NonNullable<BgpdConfigurationInput['peers']>[number];
 
