@@ -72,7 +72,13 @@ function sessionInput(samples: readonly Sample[], random: SeededRandom): FuzzInp
   const messages = Array.from({ length: updates.length === 0 ? 0 : 1 + random.below(MAX_SESSION) }, () => {
     const body = pick(updates, random).octets.subarray(HEADER_LENGTH);
     const other = pick(updates, random).octets.subarray(HEADER_LENGTH);
-    const changed = random.next() < 0.5 ? body : mutated(body, other, random, attributesAt);
+    const chance = random.next();
+    const changed =
+      chance < 0.3
+        ? body
+        : chance < 0.6
+          ? otherValue(body, random)
+          : mutated(body, other, random, attributesAt);
     return frame(MessageType.update, changed.subarray(0, MAX_BODY));
   }).filter((message) => message.length >= MIN_UPDATE);
   return { kind: 'session', octets: concat(...messages), context: { ...context, enforceFirstAs: false } };
@@ -159,7 +165,7 @@ function rawAttributes(octets: Uint8Array, at: number): RawAttribute[] {
   return attributes;
 }
 
-/** Swaps, drops, repeats or disguises an attribute; the length of the list is put right. */
+/** Moves, drops, repeats, changes or disguises an attribute; the length of the list is put right. */
 function mutateList(octets: Uint8Array, random: SeededRandom, at: number): Uint8Array {
   const isUpdate = at >= 4;
   const end = isUpdate ? Math.min(octets.length, at + u16At(octets, at - 2)) : octets.length;
@@ -191,6 +197,17 @@ function mutateList(octets: Uint8Array, random: SeededRandom, at: number): Uint8
   head[at - 2] = (list.length >>> 8) & 0xff;
   head[at - 1] = list.length & 0xff;
   return concat(head, list, octets.subarray(end));
+}
+
+/** Another last octet of an attribute of an UPDATE: mostly a value that is as good. */
+function otherValue(body: Uint8Array, random: SeededRandom): Uint8Array {
+  const result = new Uint8Array(body);
+  const list = body.subarray(0, attributesAt(body) + u16At(body, attributesAt(body) - 2));
+  const attributes = rawAttributes(list, attributesAt(body));
+  const attribute = attributes[random.below(attributes.length)];
+  if (attribute !== undefined)
+    result[attribute.end - 1] = (result[attribute.end - 1] ?? 0) ^ (1 << random.below(8));
+  return result;
 }
 
 /** Lies about a length: of a field, of an attribute, or of what begins somewhere inside one. */
