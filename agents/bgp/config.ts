@@ -27,7 +27,7 @@ import type { LargeCommunity } from './packet/attributes/types.ts';
 import { type AddressFamily, Role } from './packet/iana.ts';
 import { ACCEPT_ALL, type Policy, REJECT_ALL } from './policy/policy.ts';
 import { prefixKey } from './rib/path.ts';
-import type { OriginatedRoute } from './rib/rib.ts';
+import type { OriginatedRoute } from './rib/originated-routes.ts';
 import type { RibPeerConfig } from './rib/rib-peer.ts';
 
 /** What a session is made from, whoever the peer is. */
@@ -231,7 +231,8 @@ function peerConfig(
   routerId: number,
   passwords: ReadonlyMap<string, string>,
 ): PeerConfig {
-  const { name, port, asn, localAddress, enabled, shutdownText, removal, passive, connectRetrySeconds } = peer;
+  const { name, port, asn, localAddress, enabled, shutdownText, removal, passive, connectRetrySeconds } =
+    peer;
   const scoped = scopedAddress(peer.address);
   return {
     ...sessionConfig(peer, [asnRange(asn)], speakerAsn, routerId, passwords),

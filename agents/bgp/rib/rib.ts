@@ -4,15 +4,16 @@
 //   UPDATE ─► import ─► Adj-RIBs-In, Loc-RIB (decision) ─► update groups (Adj-RIBs-Out) ─► messages
 //             once per attribute set       └──────────► forwarding ─► kernel
 
-import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
+import type { Cidr } from '../../../lib/net/ip.ts';
 import { ADDRESS_FAMILIES, type AddressFamily } from '../packet/iana.ts';
 import type { RouteAttributes, RouteChanges } from '../packet/validate.ts';
 import { FamilyTable, type ForwardingChange, type PathCounts } from './family-table.ts';
 import { type PeerUpdates, PeerUpdatesBuilder } from './group-log.ts';
-import { type ImportContext, importerFor, LOCAL_IMPORTER } from './import.ts';
-import { attributesKey, type PathSource, prefixKey } from './path.ts';
+import { type ImportContext, importerFor } from './import.ts';
+import { LOCAL_SOURCE, type OriginatedRoute, OriginatedRoutes } from './originated-routes.ts';
+import type { PathSource } from './path.ts';
 import type { RibPeer, RibPeerConfig } from './rib-peer.ts';
-import { type Destination, destinationOf } from './rib-view.ts';
+import { type Destination, destinationOf, RibView } from './rib-view.ts';
 import { RouteSetTable, SourceSets } from './route-set.ts';
 import { SelectionDeferral } from './selection-deferral.ts';
 import { UpdateGroups } from './update-groups.ts';
@@ -24,15 +25,6 @@ export interface RibOptions extends ImportContext {
   readonly maxPaths: number;
   /** Whether flush() is to tell how packets leave; true if left out. */
   readonly forwards?: boolean;
-}
-
-/** A prefix of our own and the attributes that it is announced with. */
-export interface OriginatedRoute {
-  readonly prefix: Cidr;
-  readonly communities?: readonly number[];
-  readonly largeCommunities?: RouteAttributes['largeCommunities'];
-  readonly localPref?: number;
-  readonly multiExitDisc?: number;
 }
 
 export interface Flush {
@@ -69,19 +61,19 @@ interface PeerState {
 
 /** Prefixes of a family decided in one flush. */
 const MAX_DECISIONS = 65_536;
-const LOCAL = 0;
 
 export class Rib {
+  /** The tables for those who look. */
+  readonly view: RibView;
   #context: ImportContext;
   readonly #options: RibOptions;
   readonly #sets = new RouteSetTable();
   readonly #tables: Readonly<Record<AddressFamily, FamilyTable>>;
   readonly #groups: UpdateGroups;
   readonly #peers = new Map<string, PeerState>();
-  readonly #localSets: SourceSets;
-  readonly #originated = new Map<string, { readonly key: string; readonly prefix: Cidr }>();
+  readonly #originated: OriginatedRoutes;
   readonly #writer = new UpdateWriter();
-  #nextIndex = LOCAL + 1;
+  #nextIndex = LOCAL_SOURCE + 1;
   #deferral = new SelectionDeferral([]);
 
   constructor(options: RibOptions) {
@@ -92,7 +84,14 @@ export class Rib {
       new FamilyTable(family, this.#sets, { localAsn, maxPaths, forwards });
     this.#tables = { ipv4Unicast: table('ipv4Unicast'), ipv6Unicast: table('ipv6Unicast') };
     this.#groups = new UpdateGroups((family) => this.#tables[family]);
-    this.#localSets = new SourceSets(this.#sets, { kind: 'local' }, LOCAL, localAsn, LOCAL_IMPORTER);
+    this.#originated = new OriginatedRoutes(this.#sets, localAsn, (prefix) => this.#tableOf(prefix));
+    this.view = new RibView({
+      tables: this.#tables,
+      groups: this.#groups,
+      peers: this.#peers,
+      options: { localAsn, maxPaths },
+      isDeferred: (family) => this.#deferral.isDeferred(family),
+    });
   }
 
   /** Begins a restart: nothing is selected before the peers named have sent their tables, or `endDeferral()`. */
@@ -119,24 +118,7 @@ export class Rib {
 
   /** The whole set of own prefixes; what is not named any more is withdrawn. */
   setOriginated(routes: readonly OriginatedRoute[]): void {
-    const wanted = new Map(routes.map((route) => [prefixKey(route.prefix), route]));
-    for (const [key, { prefix }] of this.#originated) {
-      if (wanted.has(key)) continue;
-      this.#originated.delete(key);
-      const table = this.#tableOf(prefix);
-      table.withdraw(table.prefixes.findCidr(prefix), LOCAL, 0);
-    }
-    for (const [key, route] of wanted) {
-      const attributes = localAttributes(route);
-      const table = this.#tableOf(route.prefix);
-      const setKey = `${table.family} ${attributesKey(attributes)}`;
-      if (this.#originated.get(key)?.key === setKey) continue;
-      this.#originated.set(key, { key: setKey, prefix: route.prefix });
-      const sets = this.#localSets;
-      const received = sets.get(setKey) ?? sets.add(setKey, table.family, attributes);
-      const set = sets.forPrefix(received, () => route.prefix);
-      table.announce(table.prefixes.internCidr(route.prefix), LOCAL, 0, set);
-    }
+    this.#originated.set(routes);
   }
 
   /** A session is Established: its table is due, and stale paths that the peer did not keep forwarding for go at once. */
@@ -234,6 +216,12 @@ export class Rib {
   setBehind(name: string, isBehind: boolean): void {
     const state = this.#peers.get(name);
     if (state?.up !== undefined) this.#groups.setBehind(state.index, isBehind);
+  }
+
+  /** Whether what is for the peer waits for its connection. */
+  isBehind(name: string): boolean {
+    const index = this.#peers.get(name)?.index;
+    return index !== undefined && this.#groups.isBehind(index);
   }
 
   /** Policies and the like have changed: every path of the peer is judged again, both ways; the session stays. */
@@ -400,18 +388,4 @@ function builderOf(builders: Map<number, PeerUpdatesBuilder>, peer: number): Pee
 
 function isSameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
   return a.size === b.size && [...a].every((one) => b.has(one));
-}
-
-function localAttributes(route: OriginatedRoute): RouteAttributes {
-  const { prefix, communities, largeCommunities, localPref, multiExitDisc } = route;
-  const unspecified: IpAddress = { family: prefix.family, value: 0n };
-  return {
-    origin: 'igp',
-    asPath: [],
-    nextHop: unspecified,
-    ...(multiExitDisc === undefined ? {} : { multiExitDisc }),
-    ...(localPref === undefined ? {} : { localPref }),
-    ...(communities === undefined || communities.length === 0 ? {} : { communities }),
-    ...(largeCommunities === undefined || largeCommunities.length === 0 ? {} : { largeCommunities }),
-  };
 }
