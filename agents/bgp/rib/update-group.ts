@@ -6,6 +6,7 @@
 import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
 import type { FamilyTable, NumberHolder } from './family-table.ts';
 import { GroupLog, type LogParts, type PeerUpdatesBuilder } from './group-log.ts';
+import { GroupMembers, type Member } from './group-members.ts';
 import { IdSet } from './id-set.ts';
 import type { OutSet } from './out-set.ts';
 import { type GroupParts, OutgoingSets } from './outgoing-sets.ts';
@@ -15,29 +16,13 @@ import type { NlriOf, UpdateWriter } from './update-writer.ts';
 /** Units that one peer is told of in one flush beside the others. */
 const MAX_PENDING = 32_768;
 
-interface Member {
-  readonly peer: number;
-  readonly address: IpAddress;
-  /** What it is still to be told of; undefined: it is told with the others. */
-  pending: IdSet | undefined;
-  /** Its connection takes nothing now. */
-  isBehind: boolean;
-  /** Sent when `pending` is empty: End-of-RIB (RFC 4724 §2), or the end of a refresh (RFC 7313 §4). */
-  end: 'endOfRib' | 'endOfRefresh' | undefined;
-  /** A refresh whose beginning is to be said. */
-  begins: boolean;
-}
-
 export class UpdateGroup implements NumberHolder {
   readonly index: number;
   readonly #table: FamilyTable;
   readonly #outgoing: OutgoingSets;
   readonly #sendsPathIds: boolean;
   readonly #nlri: NlriOf;
-  readonly #members = new Map<number, Member>();
-  readonly #joining: Member[] = [];
-  /** The members' sets of what they are still to be told, each once. */
-  #pending: readonly IdSet[] = [];
+  readonly #members = new GroupMembers();
   /** By unit: number of the out set, 0 for nothing told; and the next unit of a chain. */
   #sent = new Int32Array(1024);
   #link = new Int32Array(1024);
@@ -86,34 +71,19 @@ export class UpdateGroup implements NumberHolder {
 
   /** A peer whose session has just come up: it gets everything, then an End-of-RIB. */
   join(peer: number, address: IpAddress): void {
-    const member: Member = {
-      peer,
-      address,
-      pending: new IdSet(),
-      isBehind: false,
-      end: 'endOfRib',
-      begins: false,
-    };
-    this.#admitAddress(member);
-    this.#members.set(peer, member);
-    this.#joining.push(member);
-    this.#gatherPending();
+    this.#admitAddress(this.#members.join(peer, address));
   }
 
   leave(peer: number): void {
-    this.#members.delete(peer);
+    this.#members.remove(peer);
     this.#exceptions.delete(peer);
-    this.#gatherPending();
-    const at = this.#joining.findIndex((member) => member.peer === peer);
-    if (at >= 0) this.#joining.splice(at, 1);
   }
 
   /** Takes over a member of another group under the same session: it is told of the differences. */
   takeOver(peer: number, from: UpdateGroup): void {
     const before = from.#members.get(peer);
     if (before === undefined) return;
-    const isJoining = from.#joining.includes(before);
-    if (isJoining) {
+    if (from.#members.isJoining(before)) {
       from.leave(peer);
       this.join(peer, before.address);
       return;
@@ -122,23 +92,20 @@ export class UpdateGroup implements NumberHolder {
     const end = Math.max(this.#sent.length, from.#sent.length);
     this.#admitAddress(before);
     for (let unit = 1; unit < end; unit++) {
-      const isDue =
-        before.pending?.has(unit) === true || !isAlike(from.#toldTo(unit, peer), this.#toldTo(unit, peer));
-      if (isDue) pending.add(unit);
+      const isDue = before.pending?.has(unit) === true;
+      if (isDue || !isAlike(from.#toldTo(unit, peer), this.#toldTo(unit, peer))) pending.add(unit);
     }
     from.leave(peer);
-    this.#members.set(peer, { ...before, pending });
-    this.#gatherPending();
+    this.#members.put({ ...before, pending });
   }
 
   /** Everything again, changed or not (RFC 2918 §4); `isMarked`: between marks (RFC 7313 §4). */
   refresh(peer: number, isMarked: boolean): void {
     const member = this.#members.get(peer);
-    if (member === undefined || this.#joining.includes(member)) return;
+    if (member === undefined || this.#members.isJoining(member)) return;
     const pending = member.pending ?? new IdSet();
     this.#addTold(pending, peer);
-    member.pending = pending;
-    this.#gatherPending();
+    this.#members.setPending(member, pending);
     if (!isMarked || member.end === 'endOfRib') return;
     member.begins = true;
     member.end = 'endOfRefresh';
@@ -147,11 +114,7 @@ export class UpdateGroup implements NumberHolder {
   /** The peer takes nothing now, or takes something again. */
   setBehind(peer: number, isBehind: boolean): void {
     const member = this.#members.get(peer);
-    if (member === undefined) return;
-    member.isBehind = isBehind;
-    // Those who came with it go on without it.
-    if (isBehind) member.pending = member.pending?.copy() ?? new IdSet();
-    this.#gatherPending();
+    if (member !== undefined) this.#members.setBehind(member, isBehind);
   }
 
   /** How many units the peer has been told of. */
@@ -166,6 +129,16 @@ export class UpdateGroup implements NumberHolder {
       const out = this.#outs[this.#sent[unit] ?? 0];
       return out === undefined || out.excluded.includes(peer) ? [] : [out.attributes];
     });
+  }
+
+  /** Whether the peer is still to be told of the prefix as it is now. */
+  isPending(peer: number, id: number): boolean {
+    const pending = this.#members.get(peer)?.pending;
+    return pending !== undefined && this.#unitsOf(id).some((unit) => pending.has(unit));
+  }
+
+  isBehind(peer: number): boolean {
+    return this.#members.get(peer)?.isBehind === true;
   }
 
   /** The prefix has been decided: whatever is different now for the peers is noted for `flush()`. */
@@ -183,14 +156,12 @@ export class UpdateGroup implements NumberHolder {
 
   /** Those who have come since the last flush get what the others have been told so far. */
   admit(): void {
-    const [first, ...others] = this.#joining;
-    if (first === undefined) return;
-    const pending = new IdSet();
-    // For one alone what is hidden from it is left out; for several it is passed over when it is written.
-    this.#addTold(pending, others.length === 0 ? first.peer : undefined);
-    for (const member of this.#joining) member.pending = member.isBehind ? pending.copy() : pending;
-    this.#joining.length = 0;
-    this.#gatherPending();
+    this.#members.admit((alone) => {
+      const pending = new IdSet();
+      // For one alone what is hidden from it is left out; for several it is passed over when it is written.
+      this.#addTold(pending, alone);
+      return pending;
+    });
   }
 
   /**
@@ -200,7 +171,7 @@ export class UpdateGroup implements NumberHolder {
   flush(writer: UpdateWriter, isSettled: boolean): boolean {
     this.#log = new GroupLog();
     this.#inStep.clear();
-    for (const { peer, pending } of this.#members.values()) if (pending === undefined) this.#inStep.add(peer);
+    for (const { peer, pending } of this.#members.all()) if (pending === undefined) this.#inStep.add(peer);
     const parts = { table: this.#table, nlri: this.#nlri, writer, chain: this.#next };
     this.#touched.sort((a, b) => (a.excluded[0] ?? 0) - (b.excluded[0] ?? 0));
     for (const out of this.#touched) {
@@ -222,7 +193,7 @@ export class UpdateGroup implements NumberHolder {
   /** Hands each peer its part of the last flush. */
   deliver(updatesOf: (peer: number) => PeerUpdatesBuilder): void {
     if (this.#log.stretches.length === 0) return;
-    for (const { peer } of this.#members.values()) {
+    for (const { peer } of this.#members.all()) {
       const isInStep = this.#inStep.has(peer);
       let updates: PeerUpdatesBuilder | undefined;
       for (const stretch of this.#log.stretches) {
@@ -237,13 +208,7 @@ export class UpdateGroup implements NumberHolder {
 
   #holds(unit: number): boolean {
     if ((this.#sent[unit] ?? 0) !== 0) return true;
-    return this.#pending.some((pending) => pending.has(unit));
-  }
-
-  #gatherPending(): void {
-    const sets = new Set<IdSet>();
-    for (const { pending } of this.#members.values()) if (pending !== undefined) sets.add(pending);
-    this.#pending = [...sets];
+    return this.#members.pending.some((pending) => pending.has(unit));
   }
 
   #unitsOf(id: number): number[] {
@@ -285,7 +250,7 @@ export class UpdateGroup implements NumberHolder {
     if (old !== undefined) this.#use(old, -1);
     if (out !== undefined) this.#use(out, 1);
     this.#sent[unit] = out?.index ?? 0;
-    for (const pending of this.#pending) pending.add(unit);
+    for (const pending of this.#members.pending) pending.add(unit);
     if (out === undefined) {
       if (old !== undefined) this.#chainWithdrawal(unit, old);
     } else if (old === undefined) {
@@ -347,17 +312,12 @@ export class UpdateGroup implements NumberHolder {
 
   /** True if all that can be told has been. */
   #flushPending(parts: LogParts): boolean {
-    const peersByPending = new Map<IdSet, Member[]>();
-    for (const member of this.#members.values()) {
-      if (member.pending === undefined || member.isBehind || this.#joining.includes(member)) continue;
-      if (member.begins) this.#log.mark(parts, 'beginOfRefresh', [member.peer]);
-      member.begins = false;
-      const together = peersByPending.get(member.pending);
-      if (together === undefined) peersByPending.set(member.pending, [member]);
-      else together.push(member);
-    }
     let isDone = true;
-    for (const [pending, members] of peersByPending) {
+    for (const [pending, members] of this.#members.waiting()) {
+      for (const member of members) {
+        if (member.begins) this.#log.mark(parts, 'beginOfRefresh', [member.peer]);
+        member.begins = false;
+      }
       const units = pending.take(MAX_PENDING);
       this.#tell(
         parts,
@@ -365,9 +325,8 @@ export class UpdateGroup implements NumberHolder {
         members.map(({ peer }) => peer),
       );
       if (pending.size > 0) isDone = false;
-      else for (const member of members) member.pending = undefined;
+      else for (const member of members) this.#members.setPending(member, undefined);
     }
-    this.#gatherPending();
     return isDone;
   }
 
@@ -395,7 +354,7 @@ export class UpdateGroup implements NumberHolder {
 
   #flushEnds(parts: LogParts): void {
     for (const end of ['endOfRib', 'endOfRefresh'] as const) {
-      const members = [...this.#members.values()].filter(
+      const members = [...this.#members.all()].filter(
         (member) => member.end === end && member.pending === undefined,
       );
       if (members.length === 0) continue;

@@ -87,6 +87,15 @@ export class UpdateGroups {
     return this.#groupsByPeer.get(index)?.get(family)?.group.told(index, id) ?? [];
   }
 
+  isPending(index: number, family: AddressFamily, id: number): boolean {
+    return this.#groupsByPeer.get(index)?.get(family)?.group.isPending(index, id) === true;
+  }
+
+  isBehind(index: number): boolean {
+    const groups = [...(this.#groupsByPeer.get(index)?.values() ?? [])];
+    return groups.some(({ group }) => group.isBehind(index));
+  }
+
   #groupFor(peer: RibPeer, family: AddressFamily): Group {
     const key = groupKey(peer, family);
     const known = this.#groups.get(key);
