@@ -3,6 +3,7 @@
 // for masters; a node gets those that BGP resources name, one at a time.
 
 import type { TLSSocket } from 'node:tls';
+import { BGP_SECRET_NAMESPACE } from '../../lib/model/kubernetes-service-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
 import type { Verb } from './api-kind.ts';
@@ -16,7 +17,6 @@ const MASTERS = 'system:masters';
 const NODES = 'system:nodes';
 const READERS = 'system:readers';
 const LEASE_NAMESPACE = 'kube-node-lease';
-const SECRET_NAMESPACE = 'kube-system';
 
 /** The user of a verified client certificate: CN the name, each O a group. Undefined without one. */
 export function authenticate(socket: TLSSocket): User | undefined {
@@ -72,7 +72,9 @@ export function isAllowed(user: User, attributes: Attributes): boolean {
 
 /** By name, where Calico's own Secrets are; whether a BGP resource names it is asked of secret-access.ts. */
 function isNamedSecret({ verb, namespace, name, subresource }: Attributes): boolean {
-  return verb === 'get' && namespace === SECRET_NAMESPACE && name !== undefined && subresource === undefined;
+  return (
+    verb === 'get' && namespace === BGP_SECRET_NAMESPACE && name !== undefined && subresource === undefined
+  );
 }
 
 /** A node with a certificate of its own writes only what it runs: pods bound to it. Throws Forbidden. */

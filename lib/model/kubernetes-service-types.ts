@@ -46,6 +46,9 @@ export interface EndpointSlice extends Resource<'EndpointSlice', never, never> {
 /** On an EndpointSlice: the service that it belongs to. */
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 
+/** Where the Secrets are that BGP resources name (Calico's own namespace). */
+export const BGP_SECRET_NAMESPACE = 'kube-system';
+
 export interface Secret extends Resource<'Secret', never, never> {
   type?: string;
   immutable?: boolean;

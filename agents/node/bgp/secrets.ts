@@ -7,11 +7,9 @@ import { type KubeClient, SECRETS } from '../../../lib/kube-client/client.ts';
 import { waitFor } from '../../../lib/lifecycle/backoff.ts';
 import type { Startable } from '../../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
-import type { Secret } from '../../../lib/model/kubernetes-service-types.ts';
+import { BGP_SECRET_NAMESPACE, type Secret } from '../../../lib/model/kubernetes-service-types.ts';
 import type { SecretKey } from './intent.ts';
 
-/** Where Calico's own Secrets are. */
-export const SECRET_NAMESPACE = 'kube-system';
 const REFRESH_MS = 10_000;
 /** Octets that TCP-MD5 takes (RFC 2385). */
 const MAX_PASSWORD = 80;
@@ -108,7 +106,7 @@ export class Passwords implements Startable {
 
   async #read(api: KubeClient, secret: SecretKey, signal: AbortSignal): Promise<void> {
     const reference = referenceOf(secret);
-    const object = (await api.get(SECRETS, SECRET_NAMESPACE, secret.name, { signal })) as Secret;
+    const object = (await api.get(SECRETS, BGP_SECRET_NAMESPACE, secret.name, { signal })) as Secret;
     const file = `${reference}@${object.metadata.resourceVersion ?? '0'}`;
     const before = this.#files.get(reference);
     if (before === file) return;
