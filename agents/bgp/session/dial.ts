@@ -56,7 +56,7 @@ function protectedSocket({ addressText, password }: DialOptions, open: () => num
 }
 
 /** A protection is configured that cannot be had here. */
-export class UnprotectedError extends Error {
+class UnprotectedError extends Error {
   readonly code = 'UNPROTECTED';
 
   constructor(message: string, cause: Error) {
@@ -66,7 +66,7 @@ export class UnprotectedError extends Error {
 }
 
 /** Why a peer is refused for whom a protection is configured that cannot be had here. */
-export function unprotected(address: string, isKeyed: boolean, problem: string): string {
+function unprotected(address: string, isKeyed: boolean, problem: string): string {
   const [what, need] = isKeyed ? ['a password', 'TCP-MD5'] : ['ttlSecurity', 'it'];
   return `peer ${address}: ${what} is configured, but ${need} needs more than Node's sockets: ${problem}. The session stays down; it would run unprotected.`;
 }
