@@ -17,8 +17,10 @@ describe('sessions with bird2', () => {
   let bgpd: BgpdProcess;
   let bird: BirdProcess;
   const birdOptions = { asn: 65000, peerAsn: 65000, ipv4Routes: ['10.2.0.0/26'] };
-  const reconfigureBird = (bgp: string, more: { asn?: number; ipv4?: string } = {}): Promise<void> =>
-    bird.configure({ ...birdOptions, ...more, peer: local, bgp });
+  const reconfigureBird = (
+    bgp: string,
+    more: { asn?: number; ipv4?: string; protocols?: string } = {},
+  ): Promise<void> => bird.configure({ ...birdOptions, ...more, peer: local, bgp });
 
   beforeAll(async () => {
     network = await TestNetwork.create();
@@ -99,7 +101,10 @@ describe('sessions with bird2', () => {
   });
 
   it('RFC 7911, RFC 8950: agrees on several paths and on IPv6 next hops of IPv4', async () => {
-    await reconfigureBird('', { ipv4: 'add paths on; extended next hop on;' });
+    await reconfigureBird('', {
+      ipv4: 'add paths on; extended next hop on;',
+      protocols: 'protocol static second { ipv4 { preference 50; }; route 10.2.0.0/26 unreachable; }',
+    });
     await bgpd.configure(
       configuration(local, remote, { addPaths: { receive: true, send: true }, extendedNextHop: true }),
     );
@@ -110,10 +115,11 @@ describe('sessions with bird2', () => {
       enhancedRefresh: true,
     });
     await waitFor('our route at bird', () => bird.hasRoute('10.1.0.0/26'));
-    await waitFor(
-      'route of bird',
-      async () => (await bgpd.client.rib({ prefix: '10.2.0.0/26' })).total === 1,
-    );
+    const paths = async (): Promise<number | undefined> =>
+      (await bgpd.client.rib({ prefix: '10.2.0.0/26' })).destinations[0]?.paths.length;
+    await waitFor('both paths of bird', async () => (await paths()) === 2);
+    await bird.birdc('disable second');
+    await waitFor('one of them gone', async () => (await paths()) === 1);
   });
 
   it('RFC 9003: tells bird why it is disabled, and bird tells us', async () => {

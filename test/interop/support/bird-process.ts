@@ -20,6 +20,8 @@ export interface BirdOptions {
   /** Statements inside each static protocol. */
   readonly ipv4Routes: readonly string[];
   readonly ipv6Routes?: readonly string[];
+  /** Protocols beside these. */
+  readonly protocols?: string;
 }
 
 export class BirdProcess {
@@ -119,6 +121,7 @@ graceful restart wait 15;
 protocol device {}
 protocol static s4 { ipv4; ${routes(options.ipv4Routes)} }
 protocol static s6 { ipv6; ${routes(options.ipv6Routes ?? [])} }
+${options.protocols ?? ''}
 protocol bgp P {
   local ${options.neighbor === undefined ? host.ipv4 : ''} as ${options.asn};
   neighbor ${options.neighbor ?? options.peer.ipv4} as ${options.peerAsn};
