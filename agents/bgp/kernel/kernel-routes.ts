@@ -6,7 +6,7 @@ import { type Cidr, cidrCovers, formatCidr } from '../../../lib/net/ip.ts';
 import { IpBatch } from '../../../lib/process/ip-batch.ts';
 import { runOk } from '../../../lib/process/run.ts';
 import type { KernelConfig } from '../config.ts';
-import type { ForwardingChange } from '../rib/family-table.ts';
+import type { ForwardingChange } from '../rib/forwarding.ts';
 import { LinkMonitor } from './link-monitor.ts';
 import { type KernelRoute, parseRoutes, routeCommand, routeKey } from './route.ts';
 
@@ -15,6 +15,17 @@ export interface KernelResult {
   readonly installed: readonly Cidr[];
   readonly withdrawn: readonly Cidr[];
   readonly durationMs: number;
+}
+
+export interface KernelLookup {
+  readonly isEnabled: boolean;
+  /** There is a best path from a peer. */
+  readonly isLearned: boolean;
+  /** The configuration lets a learned route for the prefix into the kernel. */
+  readonly isAllowed: boolean;
+  readonly desired: KernelRoute | undefined;
+  readonly actual: KernelRoute | undefined;
+  readonly error: string | undefined;
 }
 
 const RECONCILE_MS = 10_000;
@@ -70,6 +81,20 @@ export class KernelRoutes {
 
   get failures(): readonly { readonly prefix: string; readonly error: string }[] {
     return [...this.#failures].map(([prefix, error]) => ({ prefix, error }));
+  }
+
+  /** What is to be done with the prefix, and what has been. */
+  lookup(prefix: Cidr): KernelLookup {
+    const key = formatCidr(prefix);
+    const isAllowed = this.#isAllowed(prefix);
+    return {
+      isEnabled: this.#config.enabled,
+      isLearned: this.#learned.has(key),
+      isAllowed,
+      desired: this.#desired(key),
+      actual: this.#actual.get(key),
+      error: this.#failures.get(key),
+    };
   }
 
   configure(config: KernelConfig): Promise<KernelResult> {

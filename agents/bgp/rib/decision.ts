@@ -30,6 +30,8 @@ export interface Decision {
   /** Paths that tie with the best up to the tie-breakers, the best first; at most `maxPaths`. */
   readonly multipath: readonly Path[];
   readonly verdicts: ReadonlyMap<Path, Verdict>;
+  /** The step by which the best path's last rival lost; undefined without one. */
+  readonly lastStep: DecisionStep | undefined;
 }
 
 export interface DecisionOptions {
@@ -120,12 +122,14 @@ export function decide(paths: readonly Path[], options: DecisionOptions): Decisi
     const ranks = ranksOf(path.attributes, path.source, options.localAsn);
     candidates.push({ path, ranks, pathId: path.pathId ?? 0 });
   }
-  const { best, tied } = eliminate(candidates, ({ path }, step) =>
-    verdicts.set(path, { verdict: 'lost', step }),
-  );
+  let lastStep: DecisionStep | undefined;
+  const { best, tied } = eliminate(candidates, ({ path }, step) => {
+    verdicts.set(path, { verdict: 'lost', step });
+    lastStep = step;
+  });
   const multipath = multipathOf(best, tied, options.maxPaths).map(({ path }) => path);
   for (const path of multipath) verdicts.set(path, { verdict: path === best?.path ? 'best' : 'multipath' });
-  return { best: best?.path, multipath, verdicts };
+  return { best: best?.path, multipath, verdicts, lastStep };
 }
 
 /** The best and those that share the load with it, at most `maxPaths`, by address of the peer. */

@@ -2,17 +2,13 @@
 // decision's result is a column. A change marks its prefix dirty; decideDirty() decides each dirty one once, however often
 // it changed.
 
-import { type Cidr, isLinkLocal, type NextHop } from '../../../lib/net/ip.ts';
+import type { Cidr } from '../../../lib/net/ip.ts';
 import { type AddressFamily, FAMILIES } from '../packet/iana.ts';
 import { type Candidate, type DecisionOptions, eliminate, multipathOf } from './decision.ts';
+import { Forwarding, type ForwardingChange } from './forwarding.ts';
+import { IdQueue } from './id-queue.ts';
 import { grownColumn, PrefixTable } from './prefix-table.ts';
 import type { RouteSet, RouteSetTable } from './route-set.ts';
-
-/** How packets to a prefix are to leave; without next hops the route is to go. */
-export interface ForwardingChange {
-  readonly prefix: Cidr;
-  readonly nextHops: readonly NextHop[];
-}
 
 /** Of one source, in one family. */
 export interface PathCounts {
@@ -50,7 +46,6 @@ export class FamilyTable {
   // By prefix. Paths are numbered from 1 here, so that 0 is none.
   #head = new Int32Array(FIRST_CAPACITY);
   #best = new Int32Array(FIRST_CAPACITY);
-  #isDirty = new Uint8Array(FIRST_CAPACITY);
 
   // By path, element 0 unused.
   #prefix = new Int32Array(FIRST_CAPACITY);
@@ -66,16 +61,14 @@ export class FamilyTable {
   #zombies: number[] = [];
   readonly #zombiesByPrefix = new Map<number, number>();
 
-  /** Dirty prefixes, the first `#dirtyCount`. */
-  #dirty = new Int32Array(FIRST_CAPACITY);
-  #dirtyCount = 0;
+  readonly #dirty = new IdQueue();
   /** Decided, with paths that are gone or without any. */
   #untidy: number[] = [];
   /** Prefixes without a path of which somebody holds something. */
   readonly #held = new Set<number>();
   #destinations = 0;
   readonly #countsBySource: (PathCounts | undefined)[] = [];
-  readonly #forwarding = new Map<number, string>();
+  readonly #forwarding = new Forwarding();
 
   constructor(family: AddressFamily, sets: RouteSetTable, options: FamilyOptions) {
     this.family = family;
@@ -96,7 +89,7 @@ export class FamilyTable {
 
   /** Whether a prefix waits for its decision. */
   get isDirty(): boolean {
-    return this.#dirtyCount > 0;
+    return this.#dirty.size > 0;
   }
 
   counts(source: number): Readonly<PathCounts> {
@@ -218,25 +211,18 @@ export class FamilyTable {
     });
   }
 
-  /** The source will never be heard of again. */
-  forgetSource(source: number): void {
-    this.#countsBySource[source] = undefined;
-  }
-
   /** Decides dirty prefixes, at most `limit`, telling of each, and then of what changes for forwarding. */
   decideDirty(limit: number, decided: (id: number) => void): ForwardingChange[] {
-    const forwarding: ForwardingChange[] = [];
-    const count = Math.min(limit, this.#dirtyCount);
-    for (let index = 0; index < count; index++) {
-      const id = this.#dirty[index] ?? 0;
-      this.#isDirty[id] = 0;
+    const changes: ForwardingChange[] = [];
+    this.#dirty.take(limit, (id) => {
       const multipath = this.#decide(id);
       decided(id);
-      if (this.#options.forwards) this.#forward(id, multipath, forwarding);
-    }
-    this.#dirty.copyWithin(0, count, this.#dirtyCount);
-    this.#dirtyCount -= count;
-    return forwarding;
+      if (!this.#options.forwards) return;
+      const sets = multipath.map(({ path }) => this.setOf(path));
+      const change = this.#forwarding.change(id, sets, this.prefixes);
+      if (change !== undefined) changes.push(change);
+    });
+    return changes;
   }
 
   /** After everybody has been told of what was decided: numbers that nobody holds any more are free. */
@@ -289,11 +275,7 @@ export class FamilyTable {
   }
 
   #mark(id: number): void {
-    if (this.#isDirty[id] === 1) return;
-    this.#isDirty[id] = 1;
-    if (this.#dirtyCount === this.#dirty.length)
-      this.#dirty = grownColumn(this.#dirty, 2 * this.#dirty.length);
-    this.#dirty[this.#dirtyCount++] = id;
+    this.#dirty.add(id);
   }
 
   /** Returns the paths that share the load, where anybody wants to know. */
@@ -327,27 +309,6 @@ export class FamilyTable {
 
   #candidate(path: number): PathCandidate {
     return { path, ranks: this.setOf(path).ranks, pathId: this.pathIdOf(path) };
-  }
-
-  #forward(id: number, multipath: readonly PathCandidate[], changes: ForwardingChange[]): void {
-    const nextHops = this.#nextHops(multipath);
-    const text = nextHops.map((hop) => `${hop.family}:${hop.value}%${hop.zone ?? ''}`).join(' ');
-    if (text === (this.#forwarding.get(id) ?? '')) return;
-    if (text === '') this.#forwarding.delete(id);
-    else this.#forwarding.set(id, text);
-    changes.push({ prefix: this.prefixes.cidr(id), nextHops });
-  }
-
-  /** Local paths are the kernel's already; the others leave by their next hops, each once, in numerical order. */
-  #nextHops(multipath: readonly PathCandidate[]): NextHop[] {
-    if (multipath[0]?.ranks.isLocal !== false) return [];
-    const byValue = new Map(
-      multipath.map(({ path }) => {
-        const hop = nextHopOf(this.setOf(path));
-        return [`${hop.value}%${hop.zone ?? ''}`, hop] as const;
-      }),
-    );
-    return [...byValue.values()].sort((a, b) => (a.value < b.value ? -1 : 1));
   }
 
   /** Unlinks what is gone; a prefix without a path, of which nobody holds anything, gives its number back. */
@@ -423,7 +384,6 @@ export class FamilyTable {
     if (capacity === this.#head.length) return;
     this.#head = grownColumn(this.#head, capacity);
     this.#best = grownColumn(this.#best, capacity);
-    this.#isDirty = grownColumn(this.#isDirty, capacity);
   }
 
   #ensurePaths(path: number, needsPathId: boolean): void {
@@ -446,10 +406,3 @@ interface PathCandidate extends Candidate {
 
 /** No source: the slot is empty, or kept for somebody who holds its number. */
 const UNOWNED = -1;
-
-/** A link-local next hop is on the link that the session is on. */
-function nextHopOf({ attributes, source }: RouteSet): NextHop {
-  const { nextHop } = attributes;
-  const zone = source.kind === 'peer' && isLinkLocal(nextHop) ? source.zone : undefined;
-  return zone === undefined ? nextHop : { ...nextHop, zone };
-}

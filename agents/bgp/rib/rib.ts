@@ -7,7 +7,8 @@
 import type { Cidr } from '../../../lib/net/ip.ts';
 import { ADDRESS_FAMILIES, type AddressFamily } from '../packet/iana.ts';
 import type { RouteAttributes, RouteChanges } from '../packet/validate.ts';
-import { FamilyTable, type ForwardingChange, type PathCounts } from './family-table.ts';
+import { FamilyTable, type PathCounts } from './family-table.ts';
+import type { ForwardingChange } from './forwarding.ts';
 import { type PeerUpdates, PeerUpdatesBuilder } from './group-log.ts';
 import { type ImportContext, importerFor } from './import.ts';
 import { LOCAL_SOURCE, type OriginatedRoute, OriginatedRoutes } from './originated-routes.ts';
