@@ -34,6 +34,13 @@ describe('rights', () => {
       expect(may(nobody, text)).toBe(false);
   });
 
+  it('of readers are to read, but no Secret', () => {
+    const reader: User = { name: 'r', groups: ['system:readers'] };
+    expect(may(reader, 'list services')).toBe(true);
+    expect(may(reader, 'get secrets kube-system/bgp')).toBe(false);
+    expect(may(admin, 'list secrets')).toBe(true);
+  });
+
   const cases: [string, boolean, boolean][] = [
     ['list pods', true, true],
     ['watch networkpolicies', true, true],
@@ -56,6 +63,12 @@ describe('rights', () => {
     ['delete nodes a', false, false],
     ['create networkpolicies default/x', false, false],
     ['update ippools x', false, false],
+    // Which of them is asked of the BGP resources.
+    ['get secrets kube-system/bgp', true, true],
+    ['get secrets default/bgp', false, false],
+    ['list secrets kube-system/', false, false],
+    ['watch secrets', false, false],
+    ['create secrets kube-system/bgp', false, false],
   ];
   it.each(cases)('%s: nodes that share a certificate %s, one with its own %s', (text, byShared, byOwn) => {
     expect(may(shared, text)).toBe(byShared);
