@@ -22,10 +22,9 @@ export class LoopbackSpeaker {
     this.#port = port;
   }
 
-  /** AS 65000 at 127.0.0.1, without a kernel. */
   static async start(more: Partial<BgpdConfigurationInput>): Promise<LoopbackSpeaker> {
     const port = await freePort();
-    const speaker = new Speaker(configOf(port, more), {
+    const speaker = new Speaker(configOf({ ...listenOn(port), ...more }), {
       log: silentLogger(),
       events: new EventLog({ host: 'test' }),
       isRestart: false,
@@ -36,7 +35,7 @@ export class LoopbackSpeaker {
   }
 
   async reconfigure(more: Partial<BgpdConfigurationInput>): Promise<void> {
-    await this.speaker.reconfigure(configOf(this.#port, more));
+    await this.speaker.reconfigure(configOf({ ...listenOn(this.#port), ...more }));
   }
 
   async connect(address: string): Promise<RawPeer> {
@@ -71,14 +70,18 @@ export function sessionOf(address: string, asn: number): LocalSession {
   };
 }
 
-function configOf(port: number, more: Partial<BgpdConfigurationInput>): SpeakerConfig {
+/** AS 65000 at 127.0.0.1, without a kernel. */
+export function configOf(more: Partial<BgpdConfigurationInput>): SpeakerConfig {
   const parsed = parseConfiguration({
     routerId: '127.0.0.1',
     asn: 65000,
-    listen: [{ address: '127.0.0.1', port }],
     kernel: { enabled: false },
     ...more,
   });
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
   return speakerConfig(parsed.configuration, new Map());
+}
+
+function listenOn(port: number): Pick<BgpdConfigurationInput, 'listen'> {
+  return { listen: [{ address: '127.0.0.1', port }] };
 }

@@ -1,7 +1,7 @@
 // A speaker on loopback against a scripted peer: what goes over the wire when the peer does not do as it should.
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { parseConfiguration, type SpeakerConfig, speakerConfig } from '../../../../agents/bgp/config.ts';
+import type { SpeakerConfig } from '../../../../agents/bgp/config.ts';
 import { type LocalSession, localOpen } from '../../../../agents/bgp/fsm/negotiate.ts';
 import { findCapability } from '../../../../agents/bgp/packet/capabilities.ts';
 import type { CodecContext } from '../../../../agents/bgp/packet/context.ts';
@@ -13,11 +13,11 @@ import { packAnnouncements } from '../../../../agents/bgp/packet/update.ts';
 import { Speaker } from '../../../../agents/bgp/speaker.ts';
 import { EventLog } from '../../../../lib/events/event-log.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
-import type { BgpdConfigurationInput } from '../../../../lib/protocol/bgpd.ts';
 import { until } from '../../../support/until.ts';
 import { only, PLAIN_SESSION } from '../fsm/plain-session.ts';
 import { hex, INTERNAL } from '../packet/codec-support.ts';
 import { cidr, ip } from '../rib/rib-support.ts';
+import { configOf } from './loopback-speaker.ts';
 import { freePort, RawPeer } from './raw-peer.ts';
 
 const theirs: LocalSession = {
@@ -30,23 +30,6 @@ const theirs: LocalSession = {
   gracefulRestart: { restartTimeSeconds: 60, restarted: false, forwardingKept: true },
 };
 const context: CodecContext = INTERNAL;
-
-function configOf(more: Partial<BgpdConfigurationInput>): SpeakerConfig {
-  const parsed = parseConfiguration({
-    routerId: '127.0.0.1',
-    asn: 65000,
-    kernel: { enabled: false },
-    ...more,
-  });
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
-  return speakerConfig(parsed.configuration, new Map());
-}
-
-function announce(peer: RawPeer, ...prefixes: string[]): void {
-  const attributes = { origin: 'igp' as const, asPath: [], nextHop: ip('10.9.0.2') };
-  const messages = packAnnouncements('ipv4Unicast', attributes, prefixes.map(cidr), context) ?? [];
-  for (const octets of messages) peer.sendOctets(octets);
-}
 
 describe('a speaker', () => {
   let speaker: Speaker;
@@ -223,7 +206,7 @@ describe('a speaker', () => {
   it('keeps stale routes when the first session after a restart gives way to another connection', async () => {
     const stale = (): number => speaker.rib.staleCount('raw');
     const { peer } = await established();
-    announce(peer, '10.2.0.0/26');
+    peer.announce('10.2.0.0/26');
     await until('the route is there', () => speaker.rib.size === 2);
     peer.close();
     await until('it is stale', () => stale() === 1);
@@ -319,9 +302,9 @@ describe('a peer that announces more than it may', () => {
   }
 
   const tooMany = async (peer: RawPeer): Promise<void> => {
-    announce(peer, '10.2.0.0/26', '10.3.0.0/26');
+    peer.announce('10.2.0.0/26', '10.3.0.0/26');
     await until('both are there', () => speaker.rib.size === 2);
-    announce(peer, '10.4.0.0/26');
+    peer.announce('10.4.0.0/26');
     expect(describeNotification(await peer.next('notification'))).toBe(
       'Cease: hard reset (Cease: maximum number of prefixes reached, 2 of ipv4Unicast)',
     );
@@ -354,13 +337,13 @@ describe('a peer that announces more than it may', () => {
     await tooMany(await established());
     await speaker.reconfigure(config(3, 300));
     const again = await established();
-    announce(again, '10.2.0.0/26', '10.3.0.0/26', '10.4.0.0/26');
+    again.announce('10.2.0.0/26', '10.3.0.0/26', '10.4.0.0/26');
     await until('all are there', () => speaker.rib.size === 3);
   });
 
   it('loses its session when the limit is lowered below what it has announced', async () => {
     const peer = await begin(300);
-    announce(peer, '10.2.0.0/26', '10.3.0.0/26');
+    peer.announce('10.2.0.0/26', '10.3.0.0/26');
     await until('both are there', () => speaker.rib.size === 2);
     await speaker.reconfigure(config(1, 300));
     expect(describeNotification(await peer.next('notification'))).toContain('1 of ipv4Unicast');
