@@ -1,7 +1,7 @@
 // Debian's frr in a host's namespace: its bgpd alone. zebra wants users that only an installation as root makes; without it
 // no route gets into the kernel, every next hop counts as reachable, and our own for IPv6 has to be set.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runOk } from '../../../lib/process/run.ts';
 import { type Service, spawnService } from '../../../lib/process/service.ts';
@@ -61,10 +61,6 @@ export class FrrProcess {
     return (await this.route(prefix)) !== '';
   }
 
-  log(): string {
-    return readFileSync(join(this.host.dir, 'frr.log'), 'utf8');
-  }
-
   signal(signal: NodeJS.Signals): void {
     this.#service.kill(signal);
   }
@@ -82,11 +78,10 @@ export class FrrProcess {
 async function launch(host: TestHost): Promise<Service> {
   const { dir, netns, ipv4, ipv6 } = host;
   const files = ['-f', join(dir, 'bgpd.conf'), '-i', join(dir, 'bgpd.pid'), '--vty_socket', dir, '-P', '0'];
-  const log = ['--log', `file:${join(dir, 'frr.log')}`];
   // -S: it keeps the privileges that it has, as its own user could not write here. -Z: no zebra.
   const flags = ['-S', '-Z', '-n', '-l', ipv4, '-l', ipv6];
   return await spawnService({
-    argv: ['ip', 'netns', 'exec', netns, 'bgpd', ...flags, ...files, ...log],
+    argv: ['ip', 'netns', 'exec', netns, 'bgpd', ...flags, ...files],
     // Debian has its daemons in a folder of their own; another package's bgpd may be in the others.
     env: { ...process.env, PATH: `/usr/lib/frr:${process.env['PATH'] ?? ''}` },
     readyWhen: {
@@ -107,7 +102,6 @@ function configuration(host: TestHost, options: FrrOptions): string {
   const ofPeer = (statement: string): string => `neighbor ${peer.ipv4} ${statement}`;
   const networks = (routes: readonly string[]): string[] => routes.map((prefix) => `network ${prefix}`);
   return [
-    'debug bgp neighbor-events',
     // Must stand before its use, or waits for a timer.
     'route-map own-address permit 10',
     `set ipv6 next-hop global ${host.ipv6}`,
@@ -116,7 +110,6 @@ function configuration(host: TestHost, options: FrrOptions): string {
     'no bgp ebgp-requires-policy',
     'no bgp default ipv4-unicast',
     'no bgp network import-check',
-    'bgp log-neighbor-changes',
     ...bgp,
     ...[`remote-as ${peerAsn}`, `update-source ${host.ipv4}`, 'timers connect 1', ...neighbor].map(ofPeer),
     'address-family ipv4 unicast',

@@ -37,6 +37,14 @@ export class GobgpProcess {
     return gobgp;
   }
 
+  /** Puts a new configuration in force without a restart. */
+  async configure(options: GobgpOptions): Promise<void> {
+    writeFileSync(join(this.host.dir, 'gobgpd.toml'), configuration(this.host, options));
+    const lines = this.log().length;
+    this.signal('SIGHUP');
+    await waitFor('gobgpd reads its file', () => this.log().slice(lines).includes('Reload'));
+  }
+
   /** Output of a `gobgp` command. */
   async gobgp(command: string): Promise<string> {
     return await gobgp(this.host, command);
@@ -83,7 +91,7 @@ export class GobgpProcess {
 
 async function launch(host: TestHost, flags: readonly string[]): Promise<Service> {
   const { dir, netns } = host;
-  const files = ['-f', join(dir, 'gobgpd.toml'), '-l', 'debug', '-p'];
+  const files = ['-f', join(dir, 'gobgpd.toml'), '-l', 'info', '-p'];
   const api = ['--api-hosts', `127.0.0.1:${API_PORT}`, '--pprof-disable'];
   return await spawnService({
     argv: ['ip', 'netns', 'exec', netns, 'gobgpd', ...files, ...api, ...flags],
