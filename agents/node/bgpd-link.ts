@@ -11,6 +11,8 @@ import { BgpdClient, BgpdClientError, type BgpdRib } from '../../lib/protocol/bg
 
 const RECONNECT_MS = 250;
 const RETRY_MS = 1000;
+/** Destinations that are asked for at once. */
+const WHOLE_RIB = 100_000;
 
 export class BgpdLink implements Startable {
   readonly #path: string;
@@ -61,9 +63,14 @@ export class BgpdLink implements Startable {
     return this.#connected().status();
   }
 
-  /** All destinations up to bgpd's limit, or the one of the prefix. Throws BgpdClientError. */
+  /** The first destinations up to bgpd's limit, or the one of the prefix. Throws BgpdClientError. */
   async rib(prefix?: string): Promise<BgpdRib> {
     return this.#connected().rib(prefix === undefined ? {} : { prefix });
+  }
+
+  /** Every destination, if there are no more than bgpd tells of; `total` says. Throws BgpdClientError. */
+  async wholeRib(): Promise<BgpdRib> {
+    return this.#connected().rib({ limit: WHOLE_RIB });
   }
 
   #connected(): BgpdClient {

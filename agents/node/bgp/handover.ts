@@ -12,7 +12,7 @@ import { duringTransition, missing, NO_TRANSITION, planTransition, type Transiti
 const POLL_MS = 500;
 
 export interface HandoverOptions {
-  readonly bgpd: Pick<BgpdLink, 'configure' | 'status' | 'rib'>;
+  readonly bgpd: Pick<BgpdLink, 'configure' | 'status' | 'wholeRib'>;
   readonly events: EventSink;
   readonly logger: Logger;
   readonly patienceMs: number;
@@ -125,7 +125,9 @@ export class Handover {
     const { bgpd } = this.#options;
     try {
       const { peers } = await bgpd.status();
-      const { destinations } = await bgpd.rib();
+      const { destinations, total } = await bgpd.wholeRib();
+      if (total > destinations.length)
+        return `only ${destinations.length} of ${total} destinations can be looked at`;
       return missing(leaving, peers, destinations);
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
