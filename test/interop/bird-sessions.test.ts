@@ -75,7 +75,17 @@ describe('sessions with bird2', () => {
     });
   });
 
+  it('takes bird as a dynamic peer, by the key of its prefix', async () => {
+    await reconfigureBird('password "of the rack";');
+    const range = { name: 'rack', prefix: '10.9.0.0/24', asns: [65000], password: 'of the rack' };
+    await bgpd.configure({ ...configuration(local, remote), peers: [], dynamicPeers: [range] });
+    const peer = await bgpd.established(`rack/${remote.ipv4}`);
+    expect([peer.dynamic, peer.md5]).toEqual(['rack', true]);
+    await waitFor('our route at bird', () => bird.hasRoute('10.1.0.0/26'));
+  });
+
   it('names differing keys as the likely cause of silence', async () => {
+    await reconfigureBird('password "two";');
     await bgpd.configure(configuration(local, remote, { password: 'three', connectRetrySeconds: 1 }));
     const why = await waitFor('a reason', async () => {
       const peer = await bgpd.peer('bird');

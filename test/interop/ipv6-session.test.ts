@@ -1,4 +1,4 @@
-// Two bgpd on an IPv6 session with TCP-MD5: keys on both roles, IPv4 and IPv6 prefixes over it, a key changed live.
+// Two bgpd on an IPv6 session with TCP-MD5 and TTL security: keys and hop limits on both roles, IPv4 and IPv6 prefixes over it, a key changed live.
 
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { BgpdConfigurationInput } from '../../lib/protocol/bgpd.ts';
@@ -9,7 +9,7 @@ import { waitFor } from './support/wait.ts';
 
 jest.setTimeout(60_000);
 
-describe('an IPv6 session with TCP-MD5', () => {
+describe('an IPv6 session with TCP-MD5 and TTL security', () => {
   let network: TestNetwork;
   let a: TestHost;
   let b: TestHost;
@@ -35,6 +35,7 @@ describe('an IPv6 session with TCP-MD5', () => {
         passive: n === 2,
         connectRetrySeconds: 1,
         password,
+        ttlSecurity: 1,
       },
     ],
     originate: [`10.65.${n}.0/26`, `fd65:${n}::/122`],
