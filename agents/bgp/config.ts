@@ -26,8 +26,8 @@ import type { AsnRange } from './fsm/negotiate.ts';
 import type { LargeCommunity } from './packet/attributes/types.ts';
 import { type AddressFamily, Role } from './packet/iana.ts';
 import { ACCEPT_ALL, type Policy, REJECT_ALL } from './policy/policy.ts';
-import { prefixKey } from './rib/path.ts';
 import type { OriginatedRoute } from './rib/originated-routes.ts';
+import { prefixKey } from './rib/path.ts';
 import type { RibPeerConfig } from './rib/rib-peer.ts';
 
 /** What a session is made from, whoever the peer is. */

@@ -1,7 +1,6 @@
 // bgpd as a process: one speaker under the configuration in force, its state directory and its control socket.
 
 import { readFile } from 'node:fs/promises';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { isNativeError } from 'node:util/types';
 import type { EventLog } from '../../lib/events/event-log.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
@@ -14,15 +13,20 @@ import type {
   BgpdStatus,
 } from '../../lib/protocol/bgpd.ts';
 import { needsNewSpeaker, parseConfiguration, type SpeakerConfig, speakerConfig } from './config.ts';
+import { ConfigFileError, describeErrors, readConfigFile } from './control/config-file.ts';
 import { ControlServer } from './control/control-server.ts';
-import { historyView } from './control/history-view.ts';
+import { LoopTurns } from './control/loop-turns.ts';
+import { metricsText } from './control/metrics.ts';
+import { peerStatus } from './control/peer-view.ts';
+import { answerRouting, type RoutingRequest } from './control/routing-requests.ts';
 import { type SavedConfiguration, StateDir } from './control/state-dir.ts';
-import { peerStatus, ribView } from './control/views.ts';
 import { CeaseSubcode } from './packet/iana.ts';
 import { Speaker } from './speaker.ts';
 
 export interface DaemonOptions {
   readonly stateDir: string;
+  /** Read at the start, where it comes before what was saved, and by `reload()`. */
+  readonly configFile?: string | undefined;
   readonly host: string;
   readonly log: Logger;
   readonly events: EventLog;
@@ -33,8 +37,6 @@ export interface DaemonOptions {
 }
 
 const SAVE_RETRY_MS = 10_000;
-/** How often the event loop is looked at: a turn is known to within this. */
-const TURN_RESOLUTION_MS = 5;
 
 type Answered = Exclude<BgpdRequest, { type: 'events' }>;
 type Applied =
@@ -47,7 +49,7 @@ export class Daemon {
   readonly #state: StateDir;
   readonly #control: ControlServer;
   readonly #startedAt = new Date();
-  readonly #turns = monitorEventLoopDelay({ resolution: TURN_RESOLUTION_MS });
+  readonly #turns = { status: new LoopTurns(), metrics: new LoopTurns() };
   #speaker: Speaker | undefined;
   #number: number | undefined;
   /** Until a speaker has taken up what an earlier run has left. */
@@ -57,6 +59,8 @@ export class Daemon {
   /** In force and not on disk, with the reason. */
   #unsaved: { readonly saved: SavedConfiguration; readonly reason: string } | undefined;
   #saveTimer: NodeJS.Timeout | undefined;
+  /** What is wrong with the configuration file; undefined where nothing is. */
+  #fileProblem: string | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
@@ -74,7 +78,7 @@ export class Daemon {
   /** Starts from the last configuration that was accepted; waits for one where there is none. */
   async start(): Promise<void> {
     await this.#state.prepare();
-    this.#turns.enable();
+    for (const turns of Object.values(this.#turns)) turns.start();
     // In the queue before anybody can connect: what a client hands over is newer than what is saved.
     await this.#queued(async () => {
       await this.#control.start();
@@ -93,6 +97,17 @@ export class Daemon {
       cause: this.#isRestart ? 'restart' : 'first start',
     });
     const saved = await this.#state.readConfiguration();
+    const { configFile } = this.#options;
+    if (configFile !== undefined) {
+      const errors = await this.#applyFile(configFile, 1 + (saved?.number ?? 0));
+      if (errors.length === 0) return;
+      // Better the routes of yesterday's configuration than none.
+      if (saved === undefined) {
+        // The next run is no restart of this one.
+        if (!this.#isRestart) await this.#state.endRun();
+        throw new ConfigFileError(configFile, errors);
+      }
+    }
     if (saved === undefined) {
       log.info('waiting for a configuration', { socket: this.#state.socketPath });
       return;
@@ -100,6 +115,31 @@ export class Daemon {
     const applied = await this.#apply(saved.configuration, saved.number, false);
     if (applied.outcome !== 'refused') return;
     log.error('the saved configuration is not usable', { errors: applied.errors });
+  }
+
+  /** Reads the file again; a bad one leaves the configuration in force. */
+  async reload(): Promise<void> {
+    const { configFile, log } = this.#options;
+    if (configFile === undefined) {
+      log.warn('there is no configuration file to read again');
+      return;
+    }
+    await this.#queued(() => this.#applyFile(configFile, 1 + (this.#number ?? 0)));
+  }
+
+  /** Returns what is wrong with the file; nothing if it is in force. */
+  async #applyFile(path: string, number: number): Promise<readonly BgpdFieldError[]> {
+    const { log, events } = this.#options;
+    const file = await readConfigFile(path);
+    const applied: Applied = file.ok
+      ? await this.#apply(file.document, number, true)
+      : { outcome: 'refused', errors: file.errors };
+    const errors = applied.outcome === 'refused' ? applied.errors : [];
+    this.#fileProblem = errors.length === 0 ? undefined : describeErrors(errors);
+    if (errors.length === 0) return errors;
+    log.error('the configuration file is not usable', { path, errors });
+    events.emit({ component: 'bgpd', kind: 'configurationRefused', count: errors.length, cause: path });
+    return errors;
   }
 
   /** `shutdown`: leaves for good. `restart`: routes stay, here and at the peers. */
@@ -115,7 +155,7 @@ export class Daemon {
       await this.#speaker?.pause();
     }
     this.#speaker = undefined;
-    this.#turns.disable();
+    for (const turns of Object.values(this.#turns)) turns.stop();
     await this.#control.stop();
   }
 
@@ -129,34 +169,25 @@ export class Daemon {
       case 'restart':
         setImmediate(() => this.#options.onEnd(request.type));
         return Promise.resolve({ type: 'acknowledged' });
+      case 'metrics':
+        return Promise.resolve({ type: 'metrics', text: this.metrics() });
       default:
-        return Promise.resolve(this.#handleRouting(request));
+        return this.#answerRouting(request);
     }
   }
 
-  #handleRouting(
-    request: Extract<Answered, { type: 'rib' | 'history' | 'reset' | 'refresh' }>,
-  ): BgpdResponse {
-    const speaker = this.#speaker;
-    if (speaker === undefined) {
-      return { type: 'error', code: 'notConfigured', message: 'bgpd has no configuration yet' };
-    }
-    if (request.type === 'rib') return { type: 'rib', ...ribView(speaker, request.prefix, request.limit) };
-    const peer = speaker.peer(request.peer);
-    if (peer === undefined)
-      return { type: 'error', code: 'unknownPeer', message: `no peer is named ${request.peer}` };
-    if (request.type === 'history') {
-      return { type: 'history', history: historyView(peer.name, peer.history, request.raw) };
-    }
-    if (request.type === 'reset') peer.reset(CeaseSubcode.administrativeReset);
-    else if (!peer.requestRefresh()) {
-      return {
-        type: 'error',
-        code: 'badRequest',
-        message: `${request.peer} is not established with route refresh`,
-      };
-    }
-    return { type: 'acknowledged' };
+  async #answerRouting(request: RoutingRequest): Promise<BgpdResponse> {
+    if (this.#speaker !== undefined) return answerRouting(this.#speaker, request);
+    return { type: 'error', code: 'notConfigured', message: 'bgpd has no configuration yet' };
+  }
+
+  /** Prometheus text. */
+  metrics(): string {
+    return metricsText(this.#speaker, {
+      longestTurnMs: this.#turns.metrics.takeLongestMs(),
+      eventsLost: this.#control.eventsLost,
+      residentBytes: process.memoryUsage.rss(),
+    });
   }
 
   async #configure(number: number, document: unknown): Promise<BgpdResponse> {
@@ -256,8 +287,12 @@ export class Daemon {
       startedAt: this.#startedAt.toISOString(),
       ...(this.#number === undefined ? {} : { configurationNumber: this.#number }),
       ...(this.#unsaved === undefined ? {} : { configurationNotSaved: this.#unsaved.reason }),
+      ...(this.#fileProblem === undefined ? {} : { configurationFileProblem: this.#fileProblem }),
     };
-    const common = { eventsLost: this.#control.eventsLost, longestTurnMs: this.#takeLongestTurn() };
+    const common = {
+      eventsLost: this.#control.eventsLost,
+      longestTurnMs: this.#turns.status.takeLongestMs(),
+    };
     if (speaker === undefined) {
       return {
         ...base,
@@ -281,14 +316,6 @@ export class Daemon {
         ...common,
       },
     };
-  }
-
-  /** Milliseconds since it was last asked for: a maximum for all time would tell of the start and nothing after it. */
-  #takeLongestTurn(): number {
-    // The time between two looks; none yet is 0.
-    const longestMs = this.#turns.max / 1e6;
-    this.#turns.reset();
-    return Math.max(0, Math.round(longestMs * 10) / 10 - TURN_RESOLUTION_MS);
   }
 }
 

@@ -6,15 +6,23 @@ import { parseArgs } from 'node:util';
 import { isNativeError } from 'node:util/types';
 import { EventLog } from '../../lib/events/event-log.ts';
 import { createLogger, LOG_LEVELS } from '../../lib/logging/logger.ts';
+import { ConfigFileError } from './control/config-file.ts';
 import { AlreadyRunningError } from './control/control-server.ts';
+import { MetricsServer } from './control/metrics-server.ts';
 import { Daemon } from './daemon.ts';
 
-const USAGE = `usage: bgpd --state-dir DIR [--host NAME] [--log-level ${LOG_LEVELS.join('|')}]\n`;
+const USAGE = `usage: bgpd --state-dir DIR [--config FILE] [--metrics-port PORT] [--host NAME] [--log-level ${LOG_LEVELS.join('|')}]
+
+  --config        configuration, YAML or JSON, read at the start and at HUP (docs/bgp.md)
+  --metrics-port  serve Prometheus metrics at http://127.0.0.1:PORT/metrics
+`;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       'state-dir': { type: 'string' },
+      config: { type: 'string' },
+      'metrics-port': { type: 'string' },
       host: { type: 'string', default: hostname() },
       'log-level': { type: 'string', default: 'info' },
       help: { type: 'boolean', default: false },
@@ -26,7 +34,8 @@ async function main(): Promise<void> {
   }
   const stateDir = values['state-dir'];
   const level = LOG_LEVELS.find((name) => name === values['log-level']);
-  if (stateDir === undefined || level === undefined) {
+  const metricsPort = Number(values['metrics-port'] ?? 0);
+  if (stateDir === undefined || level === undefined || !isPort(metricsPort)) {
     process.stderr.write(USAGE);
     process.exitCode = 2;
     return;
@@ -48,16 +57,24 @@ async function main(): Promise<void> {
     // Whatever hangs must not keep the process: its routes are withdrawn, or meant to stay.
     setTimeout(() => process.exit(), 5000).unref();
   };
-  const daemon = new Daemon({ stateDir, host, log, events: new EventLog({ host }), onEnd: end });
+  const events = new EventLog({ host });
+  const daemon = new Daemon({ stateDir, configFile: values.config, host, log, events, onEnd: end });
   process.on('SIGTERM', () => end('shutdown'));
   process.on('SIGINT', () => end('shutdown'));
+  process.on('SIGHUP', () => void daemon.reload());
+  if (metricsPort > 0) await new MetricsServer(metricsPort, () => daemon.metrics()).start();
   await daemon.start();
   if (!isEnding) log.info('ready', { stateDir });
 }
 
+/** 0: none. */
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 0 && port <= 65535;
+}
+
 await main().catch((error: unknown) => {
   const isUsage = isNativeError(error) && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  const isKnown = isUsage || error instanceof AlreadyRunningError;
+  const isKnown = isUsage || error instanceof AlreadyRunningError || error instanceof ConfigFileError;
   const text = isNativeError(error) ? ((isKnown ? undefined : error.stack) ?? error.message) : String(error);
   process.stderr.write(`bgpd: ${text}\n${isUsage ? USAGE : ''}`);
   process.exit(1);

@@ -11,6 +11,7 @@ import { formatCidr, hostCidr, type IpAddress, parseCidr, parseScopedIp } from '
 import { localAddresses, type PeerConfig, peerChange, type SpeakerConfig } from './config.ts';
 import type { NegotiatedSession } from './fsm/negotiate.ts';
 import { KernelRoutes } from './kernel/kernel-routes.ts';
+import { REACTIONS, type UpdateFault } from './packet/errors.ts';
 import { ADDRESS_FAMILIES, type AddressFamily, CeaseSubcode, FAMILIES } from './packet/iana.ts';
 import { maxPrefixesReached } from './packet/notification.ts';
 import type { PeerUpdates } from './rib/group-log.ts';
@@ -41,6 +42,8 @@ export class Speaker {
   readonly kernel: KernelRoutes;
   readonly listener: BgpListener;
   readonly rib: Rib;
+  /** Flushes so far, and the time that they took. */
+  readonly flushes = { count: 0, seconds: 0 };
   readonly #log: Logger;
   readonly #events: SpeakerEvents;
   readonly #random: () => number;
@@ -321,9 +324,9 @@ export class Speaker {
     const received = this.rib.receive(peer.name, octets);
     if (received === undefined) return;
     const { faults, excess, endOfRib } = received;
-    const [fault] = faults;
+    const fault = strongest(faults);
     if (fault !== undefined) {
-      peer.noteError(`malformed UPDATE: ${fault.reason}`);
+      peer.noteError(fault);
       this.#log.warn('malformed update', { peer: peer.name, reaction: fault.reaction, reason: fault.reason });
     }
     for (const family of endOfRib) this.#endOfRib.get(peer.name)?.add(family);
@@ -427,6 +430,7 @@ export class Speaker {
     await new Promise((resolve) => setImmediate(resolve));
     this.#flushWanted = false;
     if (this.#isStopped) return;
+    const started = performance.now();
     this.#events.flushReceived();
     const sessions = new Map([...this.#peers].map(([name, peer]) => [name, peer.session]));
     const { updatesByPeer, forwarding, tooLarge, isPartial } = this.rib.flush();
@@ -441,6 +445,8 @@ export class Speaker {
     for (const [name, updates] of updatesByPeer) this.#send(name, sessions.get(name), updates);
     this.#events.kernel(await this.kernel.apply(removals));
     if (!this.rib.isDeferring) await this.#endRestart();
+    this.flushes.count++;
+    this.flushes.seconds += (performance.now() - started) / 1000;
   }
 
   /** The tables are in and selected: what the kernel holds beyond them is stale. */
@@ -459,4 +465,11 @@ export class Speaker {
     peer.send(updates.buffers, updates.messages);
     this.#events.sent(peer.config.addressText, updates);
   }
+}
+
+/** Of what is wrong with an UPDATE, what has cost most. */
+function strongest(faults: readonly UpdateFault[]): UpdateFault | undefined {
+  if (faults.length === 0) return undefined;
+  const rank = ({ reaction }: UpdateFault): number => REACTIONS.indexOf(reaction);
+  return faults.toSorted((a, b) => rank(b) - rank(a))[0];
 }

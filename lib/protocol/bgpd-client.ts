@@ -13,6 +13,7 @@ import {
   type BgpdResponse,
   type BgpdStatus,
 } from './bgpd.ts';
+import type { BgpdDestination, BgpdReceivedPath, BgpdSentPath, BgpdWhy } from './bgpd-routes.ts';
 
 export type BgpdClientErrorType =
   /** Nobody listens, or who does is no bgpd. */
@@ -46,7 +47,17 @@ function messageOf(type: BgpdClientErrorType): string {
 }
 
 export type Hello = Extract<BgpdResponse, { type: 'hello' }>;
-export type BgpdRib = Pick<Extract<BgpdResponse, { type: 'rib' }>, 'destinations' | 'total'>;
+export interface BgpdRib {
+  readonly destinations: readonly BgpdDestination[];
+  /** How many there are in all. */
+  readonly total: number;
+}
+
+export interface PageOptions {
+  readonly prefix?: string;
+  /** Items at most; 1,000 if left out. */
+  readonly limit?: number;
+}
 export type ConfigureResult =
   | { readonly ok: true }
   | { readonly ok: false; readonly errors: readonly BgpdFieldError[] };
@@ -64,6 +75,9 @@ export interface ConnectOptions {
 }
 
 const ANSWER_MS = 5000;
+const DEFAULT_ITEMS = 1000;
+/** Items of one answer that are asked for. */
+const MAX_PAGE = 1000;
 /** A large configuration takes its time. */
 const CONFIGURE_MS = 60_000;
 
@@ -158,11 +172,48 @@ export class BgpdClient {
     return answer.status;
   }
 
-  /** All destinations up to the limit, or the one of `prefix`. Rejects with `answered` before the first configuration. */
-  async rib(options: { readonly prefix?: string; readonly limit?: number } = {}): Promise<BgpdRib> {
-    const answer = await this.request({ type: 'rib', ...options });
-    if (answer.type !== 'rib') throw unexpected(answer);
-    return { destinations: answer.destinations, total: answer.total };
+  /** Destinations up to the limit, 1,000 if left out, or the one of `prefix`. Rejects with `answered` before the first configuration. */
+  async rib(options: PageOptions = {}): Promise<BgpdRib> {
+    let total = 0;
+    const destinations = await pages(options, async (page) => {
+      const answer = await this.request({ type: 'rib', ...page });
+      if (answer.type !== 'rib') throw unexpected(answer);
+      total = answer.total;
+      return { items: answer.destinations, next: answer.next };
+    });
+    return { destinations, total };
+  }
+
+  /** What the peer has announced, before and after the import policy. */
+  ribIn(peer: string, options: PageOptions = {}): Promise<readonly BgpdReceivedPath[]> {
+    return pages(options, async (page) => {
+      const answer = await this.request({ type: 'ribIn', peer, ...page });
+      if (answer.type !== 'ribIn') throw unexpected(answer);
+      return { items: answer.paths, next: answer.next };
+    });
+  }
+
+  /** What the peer has been told. */
+  ribOut(peer: string, options: PageOptions = {}): Promise<readonly BgpdSentPath[]> {
+    return pages(options, async (page) => {
+      const answer = await this.request({ type: 'ribOut', peer, ...page });
+      if (answer.type !== 'ribOut') throw unexpected(answer);
+      return { items: answer.paths, next: answer.next };
+    });
+  }
+
+  /** The destination of the prefix or address explained, or the nearest that cover it. */
+  async why(prefix: string): Promise<readonly BgpdWhy[]> {
+    const answer = await this.request({ type: 'why', prefix });
+    if (answer.type !== 'why') throw unexpected(answer);
+    return answer.destinations;
+  }
+
+  /** Prometheus text. */
+  async metrics(): Promise<string> {
+    const answer = await this.request({ type: 'metrics' });
+    if (answer.type !== 'metrics') throw unexpected(answer);
+    return answer.text;
   }
 
   /** Ends the peer's session and begins it anew, or asks the peer for its routes again. */
@@ -216,6 +267,31 @@ export class BgpdClient {
       reject(new BgpdClientError({ code: 'closed' }));
     }
     this.#waiting.clear();
+  }
+}
+
+interface PageRequest {
+  readonly prefix?: string;
+  readonly after?: string;
+  readonly limit: number;
+}
+
+/** Asks for parts until there are `limit` items or no more. */
+async function pages<T>(
+  { prefix, limit = DEFAULT_ITEMS }: PageOptions,
+  ask: (page: PageRequest) => Promise<{ readonly items: readonly T[]; readonly next: string | undefined }>,
+): Promise<readonly T[]> {
+  const all: T[] = [];
+  for (let after: string | undefined; ; ) {
+    const page = { limit: Math.min(limit - all.length, MAX_PAGE) };
+    const { items, next } = await ask({
+      ...page,
+      ...(prefix === undefined ? {} : { prefix }),
+      ...(after === undefined ? {} : { after }),
+    });
+    for (const item of items) if (all.length < limit) all.push(item);
+    if (next === undefined || all.length >= limit) return all;
+    after = next;
   }
 }
 

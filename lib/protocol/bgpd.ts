@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { canonicalCidr, isLinkLocal, isMasked, parseIp, parseScopedIp } from '../net/ip.ts';
+import type { BgpdDestination, BgpdReceivedPath, BgpdSentPath, BgpdWhy } from './bgpd-routes.ts';
 
 export const BGPD_PROTOCOL_VERSION = 1;
 /** Longest line either side accepts, in octets. */
@@ -300,18 +301,34 @@ export type BgpdPolicy = z.output<typeof policy>;
 
 const id = z.union([z.string(), z.number()]).optional();
 
+/** `prefix` for one destination alone; else a part of all, which begins behind `after`, the `next` of the answer before. */
+const pageFields = {
+  prefix: prefix.optional(),
+  after: z
+    .string()
+    .regex(/^(ipv4Unicast|ipv6Unicast):\d{1,9}$/, 'not the "next" of an earlier answer')
+    .optional(),
+  limit: z.number().int().min(1).max(100_000).default(1000),
+};
+const prefixOrAddress = z
+  .string()
+  .refine((text) => canonicalCidr(text) !== undefined, 'neither a prefix nor an address');
+
 /** What bgpd is asked. `id` comes back in the answer. */
 export const bgpdRequestSchema = z.discriminatedUnion('type', [
   /** `number` is the caller's own count; the answer repeats it. Judged by bgpdConfigurationSchema. */
   z.strictObject({ type: z.literal('configure'), id, number: z.number().int(), configuration: z.unknown() }),
   z.strictObject({ type: z.literal('status'), id }),
-  /** Destinations with all their paths; `prefix` for one of them, `limit` for the first ones. */
-  z.strictObject({
-    type: z.literal('rib'),
-    id,
-    prefix: prefix.optional(),
-    limit: z.number().int().min(1).max(100_000).default(1000),
-  }),
+  /** Destinations with all their paths (Loc-RIB). */
+  z.strictObject({ type: z.literal('rib'), id, ...pageFields }),
+  /** What the peer has announced, before and after the import policy (Adj-RIB-In). */
+  z.strictObject({ type: z.literal('ribIn'), id, peer: z.string(), ...pageFields }),
+  /** What the peer has been told (Adj-RIB-Out). */
+  z.strictObject({ type: z.literal('ribOut'), id, peer: z.string(), ...pageFields }),
+  /** One destination explained; without it the nearest ones that cover it. */
+  z.strictObject({ type: z.literal('why'), id, prefix: prefixOrAddress }),
+  /** Numbers in the text form of Prometheus. */
+  z.strictObject({ type: z.literal('metrics'), id }),
   /** The events after this number, then each one as it happens. */
   z.strictObject({ type: z.literal('events'), id, afterSeq: z.number().int().min(0).default(0) }),
   /** Ends the session with Cease, administrative reset, and starts it again. */
@@ -438,6 +455,8 @@ export interface BgpdStatus {
   readonly configurationNumber?: number;
   /** Why the configuration in force is not on disk: a restart now would begin with an older one. Tried again. */
   readonly configurationNotSaved?: string;
+  /** Why bgpd's configuration file is not in force; what was before it is. */
+  readonly configurationFileProblem?: string;
   readonly startedAt: string;
   /** Waiting for the peers' tables after a restart (RFC 4724 §4.1). */
   readonly restarting: boolean;
@@ -457,28 +476,6 @@ export interface BgpdStatus {
   };
 }
 
-export interface BgpdPath {
-  /** Name of the peer; `local` for our own. */
-  readonly source: string;
-  readonly nextHop: string;
-  readonly asPath: string;
-  readonly origin: string;
-  readonly localPref?: number;
-  readonly multiExitDisc?: number;
-  readonly communities: readonly string[];
-  readonly stale: boolean;
-  readonly verdict: 'best' | 'multipath' | 'lost' | 'ineligible';
-  /** The step of the decision process that it lost by, or why it takes no part. */
-  readonly reason?: string;
-}
-
-export interface BgpdDestination {
-  readonly prefix: string;
-  readonly paths: readonly BgpdPath[];
-  /** Peers that have been told of it. */
-  readonly advertisedTo: readonly string[];
-}
-
 export interface BgpdEvent {
   readonly time: string;
   readonly host: string;
@@ -492,6 +489,8 @@ export interface BgpdEvent {
   readonly cause?: string;
 }
 
+type More = { readonly next?: string };
+
 /** What bgpd says. `hello` comes first on every connection. */
 export type BgpdResponse = { readonly id?: string | number | undefined } & (
   | {
@@ -503,7 +502,16 @@ export type BgpdResponse = { readonly id?: string | number | undefined } & (
   | { readonly type: 'acknowledged'; readonly number?: number }
   | { readonly type: 'refused'; readonly number: number; readonly errors: readonly BgpdFieldError[] }
   | { readonly type: 'status'; readonly status: BgpdStatus }
-  | { readonly type: 'rib'; readonly destinations: readonly BgpdDestination[]; readonly total: number }
+  /** With `next` there is more; `total` counts the destinations of all parts. */
+  | ({
+      readonly type: 'rib';
+      readonly destinations: readonly BgpdDestination[];
+      readonly total: number;
+    } & More)
+  | ({ readonly type: 'ribIn'; readonly paths: readonly BgpdReceivedPath[] } & More)
+  | ({ readonly type: 'ribOut'; readonly paths: readonly BgpdSentPath[] } & More)
+  | { readonly type: 'why'; readonly destinations: readonly BgpdWhy[] }
+  | { readonly type: 'metrics'; readonly text: string }
   | { readonly type: 'history'; readonly history: BgpdHistory }
   | { readonly type: 'event'; readonly event: BgpdEvent }
   /** Events that were overwritten before they could be sent. */

@@ -6,6 +6,8 @@ import { badLength, headerError } from './errors.ts';
 import { HeaderSubcode, MessageType } from './iana.ts';
 
 export const HEADER_LENGTH = 19;
+/** Where the type stands. */
+export const TYPE_OFFSET = 18;
 export const MAX_MESSAGE_LENGTH = 4096;
 export const MAX_EXTENDED_MESSAGE_LENGTH = 65535;
 

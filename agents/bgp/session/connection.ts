@@ -7,10 +7,12 @@ import { type Action, type CloseCause, type Event, type FsmPeer, type State, ste
 import { type LocalSession, localOpen, type NegotiatedSession } from '../fsm/negotiate.ts';
 import { UNNEGOTIATED } from '../packet/context.ts';
 import { DecodeError } from '../packet/errors.ts';
+import { TYPE_OFFSET } from '../packet/header.ts';
 import { MessageType } from '../packet/iana.ts';
 import { decodeMessage, encodeMessage, type Message } from '../packet/message.ts';
 import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
 import { MessageFramer } from './framing.ts';
+import { MessageCounts } from './peer-counts.ts';
 import { kernelQueue, limitSendTime } from './protect.ts';
 import { SessionTimers } from './session-timers.ts';
 
@@ -52,8 +54,6 @@ export interface ConnectionOptions {
 const MAX_UNSENT = 8 * 1024 * 1024;
 /** From here on what is for the peer waits as a set of prefixes, until all of this has been taken. */
 const BEHIND_OCTETS = 4 * 1024 * 1024;
-/** Where the type stands in a message's header. */
-const TYPE_OFFSET = 18;
 /** RFC 9687 §4: at least eight minutes. */
 const MIN_SEND_HOLD_MS = 480_000;
 /** How long a socket lives after a NOTIFICATION for the peer to read it. */
@@ -63,7 +63,7 @@ const MAX_TURN = 256 * 1024;
 
 export class Connection {
   readonly initiatedBy: 'local' | 'peer';
-  readonly counters = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
+  readonly counters = new MessageCounts();
   readonly #options: ConnectionOptions;
   readonly #timers: SessionTimers;
   readonly #inbox: { readonly event: Event; readonly message: Delivery | undefined }[] = [];
@@ -321,6 +321,7 @@ export class Connection {
     }
     const context = 'session' in this.#state ? this.#state.session.context : UNNEGOTIATED;
     const message = decodeMessage(octets, context);
+    if (message.type !== 'update') this.counters.controlReceived[message.type]++;
     switch (message.type) {
       case 'open':
         this.dispatch({ type: 'BgpOpen', open: message });
@@ -352,6 +353,7 @@ export class Connection {
   }
 
   #sendMessage(message: Message): void {
+    if (message.type !== 'update') this.counters.controlSent[message.type]++;
     this.send([encodeMessage(message, UNNEGOTIATED)], 1, 0);
   }
 

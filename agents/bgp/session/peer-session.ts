@@ -12,8 +12,9 @@ import {
 } from '../fsm/collision.ts';
 import type { CloseCause, Event, StateName } from '../fsm/fsm.ts';
 import type { NegotiatedSession } from '../fsm/negotiate.ts';
-import type { Notification } from '../packet/errors.ts';
-import type { AddressFamily } from '../packet/iana.ts';
+import type { Notification, UpdateFault } from '../packet/errors.ts';
+import { TYPE_OFFSET } from '../packet/header.ts';
+import { type AddressFamily, MessageType } from '../packet/iana.ts';
 import type { SessionEnd } from '../rib/rib.ts';
 import type { Refusal } from './admission.ts';
 import { Backoff } from './backoff.ts';
@@ -24,6 +25,7 @@ import { dial } from './dial.ts';
 import type { PeerHistory } from './history.ts';
 import { socketOptionsProblem } from './libc.ts';
 import { localSessionOf, type SpeakerIdentity } from './local-session.ts';
+import { MessageCounts, PeerCounts } from './peer-counts.ts';
 import { protectAccepted } from './protect.ts';
 import type { Reason, Waiting } from './reason.ts';
 import { RefreshWindows, refreshRequests } from './refresh-windows.ts';
@@ -81,8 +83,7 @@ export class PeerSession {
   });
   readonly #diagnosis = new Diagnosis();
   #flaps = 0;
-  /** Messages of connections that are gone. */
-  readonly #past = { received: 0, sent: 0, updatesReceived: 0, updatesSent: 0 };
+  readonly counts = new PeerCounts();
 
   /** `hadSession`: under an earlier configuration of this process there was a session with the same speaker. */
   constructor(
@@ -143,10 +144,11 @@ export class PeerSession {
     readonly since: Date;
     readonly flaps: number;
     readonly lastError: { readonly time: Date; readonly reason: string } | undefined;
-    readonly messages: Readonly<Connection['counters']>;
+    readonly messages: MessageCounts;
   } {
-    const messages = { ...this.#past };
-    for (const connection of this.#connections()) addCounters(messages, connection.counters);
+    const messages = new MessageCounts();
+    messages.add(this.counts.messages);
+    for (const connection of this.#connections()) messages.add(connection.counters);
     return {
       state: this.#shown,
       since: this.#since,
@@ -225,14 +227,23 @@ export class PeerSession {
     const { connection, session } = this.#established;
     const messages = refreshRequests(session.context);
     connection.send(messages, messages.length, 0);
+    connection.counters.controlSent.routeRefresh += messages.length;
     return true;
   }
 
   /** A malformed UPDATE that did not cost the session. */
-  noteError(reason: string): void {
+  noteError({ reason: text, reaction }: UpdateFault): void {
     const time = new Date();
+    const reason = `malformed UPDATE: ${text}`;
+    this.counts.updateErrors[reaction]++;
     this.#lastError = { time, reason };
     this.history.malformed(this.#established?.connection.message ?? new Uint8Array(), reason, time);
+  }
+
+  /** A message that costs the session. */
+  #malformed(octets: Uint8Array, reason: string): void {
+    if (octets[TYPE_OFFSET] === MessageType.update) this.counts.updateErrors.sessionReset++;
+    this.history.malformed(octets, reason, new Date());
   }
 
   /** Administratively up, or down with a word for the peer's operator (RFC 9003). */
@@ -294,7 +305,7 @@ export class PeerSession {
         if (session !== undefined) this.#refreshes.receive(message, session.context);
       },
       closed: (connection, cause) => this.#closed(connection, cause),
-      malformed: (_connection, octets, reason) => this.history.malformed(octets, reason, new Date()),
+      malformed: (_connection, octets, reason) => this.#malformed(octets, reason),
     };
   }
 
@@ -343,6 +354,7 @@ export class PeerSession {
     this.#established = undefined;
     this.#refreshes.clear();
     this.#flaps++;
+    this.counts.countDown(cause);
     const graceful = (this.#isRunning || this.#keepsRoutes) && isGraceful(cause, session);
     // After a restart both ends call: the first session may give way to the other connection at once.
     const sameRestart = this.#connections().some(({ state }) => isShakingHands(state.name));
@@ -358,7 +370,7 @@ export class PeerSession {
     this.#refusedCapabilities = !this.#refusedCapabilities && refusesParameters(cause);
     const isOver = connection.state.name === 'Idle' || connection.initiatedBy === 'peer';
     if (!isOver) return;
-    addCounters(this.#past, connection.counters);
+    this.counts.messages.add(connection.counters);
     if (connection === this.#outgoing) this.#outgoing = undefined;
     if (connection === this.#incoming) this.#incoming = undefined;
     if (this.#isRunning && this.#established === undefined && this.#outgoing === undefined)
@@ -420,14 +432,4 @@ export class PeerSession {
 
 function candidate(connection: Connection): Candidate {
   return { state: connection.state.name, initiatedBy: connection.initiatedBy };
-}
-
-function addCounters(
-  sum: { -readonly [K in keyof Connection['counters']]: number },
-  more: Connection['counters'],
-): void {
-  sum.received += more.received;
-  sum.sent += more.sent;
-  sum.updatesReceived += more.updatesReceived;
-  sum.updatesSent += more.updatesSent;
 }

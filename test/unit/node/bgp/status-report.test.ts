@@ -7,7 +7,7 @@ import { ResourceClient } from '../../../../lib/datastore/resource-client.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
 import { keyForResource } from '../../../../lib/model/keys.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
-import type { BgpdDestination } from '../../../../lib/protocol/bgpd.ts';
+import type { BgpdDestination } from '../../../../lib/protocol/bgpd-routes.ts';
 import { until } from '../../../support/until.ts';
 
 type ReportedPeer = ReportedStatus['peers'][number];

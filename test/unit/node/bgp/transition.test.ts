@@ -7,11 +7,8 @@ import {
   planTransition,
   type Transition,
 } from '../../../../agents/node/bgp/transition.ts';
-import {
-  type BgpdConfigurationInput,
-  type BgpdDestination,
-  bgpdConfigurationSchema,
-} from '../../../../lib/protocol/bgpd.ts';
+import { type BgpdConfigurationInput, bgpdConfigurationSchema } from '../../../../lib/protocol/bgpd.ts';
+import type { BgpdDestination } from '../../../../lib/protocol/bgpd-routes.ts';
 
 const config = (...names: string[]): BgpdConfigurationInput => ({
   routerId: '10.0.0.1',
