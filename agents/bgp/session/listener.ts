@@ -30,6 +30,9 @@ const BACKLOG = 512;
 const MINUTE_MS = 60_000;
 const RETRY_MS = 2000;
 
+/** A key to set, or without a password one to take away. */
+type ListenerKey = Pick<Md5Key, 'network'> & Partial<Md5Key>;
+
 interface Listening {
   readonly server: Server;
   readonly family: 4 | 6;
@@ -73,17 +76,19 @@ export class BgpListener {
   /** Keys that are left out are taken away. A key change acts on the next handshake. */
   protect({ keys, ttlSecurity }: Protection): void {
     const wanted = new Map(keys.map((key) => [formatCidr(key.network), key]));
+    const changed: ListenerKey[] = [];
     for (const [text, { network }] of this.#keys) {
       if (wanted.has(text)) continue;
       this.#keys.delete(text);
       this.#failedKeys.delete(text);
-      this.#onEach((listening) => this.#setKey(listening, { network }));
+      changed.push({ network });
     }
     for (const [text, key] of wanted) {
       if (this.#keys.get(text)?.password === key.password && !this.#failedKeys.has(text)) continue;
       this.#keys.set(text, key);
-      this.#onEach((listening) => this.#setKey(listening, key));
+      changed.push(key);
     }
+    this.#onEach((listening) => this.#setKeys(listening, changed));
     this.#ttlSecurity = ttlSecurity;
     if (ttlSecurity) this.#onEach((listening) => this.#raiseTtl(listening));
   }
@@ -113,7 +118,7 @@ export class BgpListener {
     server.on('listening', () => {
       log.info('listening', { address, port });
       // What has been configured since the socket was made, and what could not be set on it.
-      for (const one of this.#keys.values()) this.#setKey(listening, one);
+      this.#setKeys(listening, [...this.#keys.values()]);
       if (this.#ttlSecurity) this.#raiseTtl(listening);
     });
     listen();
@@ -168,19 +173,22 @@ export class BgpListener {
     }, MINUTE_MS).unref();
   }
 
-  #setKey({ server, family }: Listening, key: Pick<Md5Key, 'network'> & Partial<Md5Key>): void {
-    const { network, password } = key;
+  /** Sets keys, or takes those away that have no password. Those that fail are one line: they may be thousands. */
+  #setKeys({ server, family }: Listening, keys: readonly ListenerKey[]): void {
     const fd = fdOf(server);
-    if (fd === undefined || network.family !== family) return;
-    const text = formatCidr(network);
-    try {
-      setMd5Key(fd, network, password);
-      this.#failedKeys.delete(text);
-    } catch (error) {
-      const reason = isNativeError(error) ? error.message : String(error);
-      if (password !== undefined) this.#failedKeys.set(text, { key: { network, password }, reason });
-      this.#options.log.error('cannot set a TCP-MD5 key on the listener', { network: text, reason });
+    if (fd === undefined) return;
+    const reasons: string[] = [];
+    for (const { network, password } of keys) {
+      if (network.family !== family) continue;
+      const reason = keyFailure(fd, network, password);
+      const text = formatCidr(network);
+      if (reason === undefined) this.#failedKeys.delete(text);
+      else if (password !== undefined) this.#failedKeys.set(text, { key: { network, password }, reason });
+      if (reason !== undefined) reasons.push(reason);
     }
+    const [reason] = reasons;
+    if (reason === undefined) return;
+    this.#options.log.error('TCP-MD5 keys cannot be set on the listener', { count: reasons.length, reason });
   }
 
   #raiseTtl({ server, family }: Listening): void {
@@ -201,5 +209,19 @@ export class BgpListener {
     server.removeAllListeners('error');
     server.on('error', () => undefined);
     server.close();
+  }
+}
+
+/** Why the key cannot be set; undefined if it could. */
+function keyFailure(
+  fd: number,
+  network: Md5Key['network'],
+  password: string | undefined,
+): string | undefined {
+  try {
+    setMd5Key(fd, network, password);
+    return undefined;
+  } catch (error) {
+    return isNativeError(error) ? error.message : String(error);
   }
 }

@@ -115,3 +115,20 @@ describe('a peer that is disabled', () => {
     expect(loopback.speaker.peer('p')?.session).toBeDefined();
   });
 });
+
+describe('more keys than the kernel holds on a listener', () => {
+  it('are said once, and their peers are refused, not left unprotected', async () => {
+    const peers = Array.from({ length: 1500 }, (_, index) => ({
+      name: `p${index}`,
+      address: `127.2.${index >>> 8}.${index & 255}`,
+      asn: 65000,
+      passive: true,
+      password: 'x',
+    }));
+    const loopback = await LoopbackSpeaker.start({ peers });
+    await loopback.until('keys are set', () => loopback.speaker.peer('p1499')?.why?.name === 'unprotected');
+    expect(loopback.speaker.peer('p1499')?.why?.sentence).toContain('net.core.optmem_max');
+    expect(loopback.speaker.peer('p1')?.why?.name).toBe('passive');
+    await loopback.stop();
+  });
+});
