@@ -8,7 +8,7 @@ import { runOk } from '../../../lib/process/run.ts';
 import type { KernelConfig } from '../config.ts';
 import type { ForwardingChange } from '../rib/forwarding.ts';
 import { LinkMonitor } from './link-monitor.ts';
-import { type KernelRoute, parseRoutes, routeCommand, routeKey } from './route.ts';
+import { type KernelRoute, parseRoutes, routeCommand, routeKey, throughGateways } from './route.ts';
 
 /** What a batch did. */
 export interface KernelResult {
@@ -144,7 +144,8 @@ export class KernelRoutes {
     const configured = this.#configured.get(key);
     if (configured !== undefined) return configured;
     const learned = this.#learned.get(key);
-    return learned !== undefined && this.#isAllowed(learned.prefix) ? learned : undefined;
+    if (learned === undefined || !this.#isAllowed(learned.prefix)) return undefined;
+    return throughGateways(learned, this.#config.staticRoutes);
   }
 
   #isAllowed(prefix: Cidr): boolean {

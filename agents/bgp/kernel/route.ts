@@ -2,8 +2,10 @@
 
 import {
   type Cidr,
+  cidrContains,
   formatCidr,
   formatIp,
+  type IpAddress,
   isLinkLocal,
   type NextHop,
   parseCidr,
@@ -16,12 +18,28 @@ export interface KernelRoute {
   readonly nextHops: readonly NextHop[];
 }
 
+/**
+ * The route with next hops that a static route leads to replaced by its gateway: the kernel takes gateways of a connected
+ * subnet alone (RFC 4271 §9.1.2.1 leaves their resolution to the speaker).
+ */
+export function throughGateways(
+  route: KernelRoute,
+  staticRoutes: readonly { readonly prefix: Cidr; readonly via: IpAddress }[],
+): KernelRoute {
+  if (staticRoutes.length === 0) return route;
+  const nextHops = route.nextHops.map(
+    (hop): NextHop => staticRoutes.find(({ prefix }) => cidrContains(prefix, hop))?.via ?? hop,
+  );
+  return { ...route, nextHops: [...new Map(nextHops.map((hop) => [hopKey(hop), hop])).values()] };
+}
+
 /** Equal for equal routes, whatever the order of their next hops. */
 export function routeKey(route: KernelRoute): string {
-  return route.nextHops
-    .map((hop) => `${formatIp(hop)}%${hop.zone ?? ''}`)
-    .sort()
-    .join(' ');
+  return route.nextHops.map(hopKey).sort().join(' ');
+}
+
+function hopKey(hop: NextHop): string {
+  return `${formatIp(hop)}%${hop.zone ?? ''}`;
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   parseRoutes,
   routeCommand,
   routeKey,
+  throughGateways,
 } from '../../../../agents/bgp/kernel/route.ts';
 import { formatCidr, formatScopedIp } from '../../../../lib/net/ip.ts';
 import { cidr, ip } from '../rib/rib-support.ts';
@@ -39,6 +40,16 @@ describe('commands', () => {
     ],
   ] as const)('%s', (action, value, expected) => {
     expect(routeCommand(action, value, 81)).toBe(expected);
+  });
+
+  it('next hops that a static route leads to are its gateway, once', () => {
+    const learned = route('10.1.0.0/26', '192.0.2.1', '192.0.2.2', '10.9.0.3');
+    const ways = ['192.0.2.1/32', '192.0.2.2/32'].map((prefix) => ({
+      prefix: cidr(prefix),
+      via: ip('10.9.0.2'),
+    }));
+    expect(throughGateways(learned, ways)).toEqual(route('10.1.0.0/26', '10.9.0.2', '10.9.0.3'));
+    expect(throughGateways(learned, [])).toBe(learned);
   });
 
   it('routes with the same next hops are the same, whatever their order', () => {
