@@ -12,7 +12,8 @@ import type {
   BgpdResponse,
   BgpdStatus,
 } from '../../lib/protocol/bgpd.ts';
-import { needsNewSpeaker, parseConfiguration, type SpeakerConfig, speakerConfig } from './config.ts';
+import { parseConfiguration, type SpeakerConfig, speakerConfig } from './config.ts';
+import { needsNewSpeaker } from './config-change.ts';
 import { ConfigFileError, describeErrors, readConfigFile } from './control/config-file.ts';
 import { ControlServer } from './control/control-server.ts';
 import { LoopTurns } from './control/loop-turns.ts';

@@ -3,13 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { PeerConfig } from '../config.ts';
-import {
-  type Candidate,
-  type CollisionSides,
-  isShakingHands,
-  mayStillWin,
-  resolveCollision,
-} from '../fsm/collision.ts';
+import { type CollisionSides, isShakingHands } from '../fsm/collision.ts';
 import type { CloseCause, Event, StateName } from '../fsm/fsm.ts';
 import type { NegotiatedSession } from '../fsm/negotiate.ts';
 import type { Notification, UpdateFault } from '../packet/errors.ts';
@@ -29,6 +23,7 @@ import { MessageCounts, PeerCounts } from './peer-counts.ts';
 import { protectAccepted } from './protect.ts';
 import type { Reason, Waiting } from './reason.ts';
 import { RefreshWindows, refreshRequests } from './refresh-windows.ts';
+import { endRivals, resolveCollisions } from './rivals.ts';
 import { cease, type PeerStop, shutdown } from './stop.ts';
 
 /** What the speaker does with a session's life. */
@@ -295,7 +290,8 @@ export class PeerSession {
   #connectionHandlers(): ConnectionHandlers {
     return {
       stateChanged: () => this.#show(),
-      opened: (connection, session) => this.#resolveCollision(connection, session),
+      opened: (connection, session) =>
+        resolveCollisions(connection, this.#connections(), this.#sides(session)),
       up: (connection, session) => this.#up(connection, session),
       down: (connection, session, cause) => this.#down(connection, session, cause),
       update: (_connection, octets) => this.#handlers.update(this, octets),
@@ -307,21 +303,6 @@ export class PeerSession {
       closed: (connection, cause) => this.#closed(connection, cause),
       malformed: (_connection, octets, reason) => this.#malformed(octets, reason),
     };
-  }
-
-  #resolveCollision(opened: Connection, session: NegotiatedSession): void {
-    for (const other of this.#connections()) {
-      if (other !== opened && opened.state.name !== 'Idle') this.#resolveBetween(opened, other, session);
-    }
-  }
-
-  #resolveBetween(opened: Connection, other: Connection, session: NegotiatedSession): void {
-    const verdict = resolveCollision(candidate(opened), candidate(other), this.#sides(session));
-    if (verdict === 'dropOpened') opened.dispatch({ type: 'OpenCollisionDump' });
-    if (verdict === 'dropOther') other.dispatch({ type: 'OpenCollisionDump' });
-    if (verdict === 'replaceEstablished') {
-      other.dispatch({ type: 'TcpConnectionFails', reason: 'the peer has restarted and connected anew' });
-    }
   }
 
   #sides(session: NegotiatedSession): CollisionSides {
@@ -340,10 +321,7 @@ export class PeerSession {
     clearTimeout(this.#restart);
     if (connection === this.#outgoing) this.#outgoing = undefined;
     if (connection === this.#incoming) this.#incoming = undefined;
-    for (const other of this.#connections()) {
-      const isRival = other !== connection && !mayStillWin(candidate(other), this.#sides(session));
-      if (isRival) other.dispatch({ type: 'OpenCollisionDump' });
-    }
+    endRivals(connection, this.#connections(), this.#sides(session));
     this.#handlers.up(this, session, connection.localAddress ?? '');
   }
 
@@ -428,8 +406,4 @@ export class PeerSession {
     this.#since = now;
     this.#handlers.stateChanged(this, state);
   }
-}
-
-function candidate(connection: Connection): Candidate {
-  return { state: connection.state.name, initiatedBy: connection.initiatedBy };
 }

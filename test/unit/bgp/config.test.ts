@@ -2,13 +2,12 @@
 
 import { describe, expect, it } from '@jest/globals';
 import {
-  needsNewSpeaker,
   type PeerConfig,
   parseConfiguration,
-  peerChange,
   type SpeakerConfig,
   speakerConfig,
 } from '../../../agents/bgp/config.ts';
+import { needsNewSpeaker, peerChange } from '../../../agents/bgp/config-change.ts';
 import { applyPolicy } from '../../../agents/bgp/policy/policy.ts';
 import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
 import { cidr, ip } from './rib/rib-support.ts';
