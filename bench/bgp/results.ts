@@ -58,6 +58,9 @@ export function renderTables(
         others,
       ),
     ),
+    table('start of the process until it is configured, seconds, where it tells', (row, daemon) =>
+      format(median(of(row, daemon).map(({ startSeconds }) => startSeconds))),
+    ),
     table('memory: MB at rest → most in announce → most; octets a prefix', (row, daemon) =>
       memoryCell(of(row, daemon), row),
     ),

@@ -39,6 +39,8 @@ export interface MatrixDaemon {
   readonly name: string;
   /** It says End-of-RIB before its routes, so that after a restart, ours or its own, they are gone for a moment. */
   readonly endsRibTooEarly: boolean;
+  /** Its routes are added when it runs, which may be after its End-of-RIB. */
+  readonly startsWithoutRoutes: boolean;
   start(
     network: TestNetwork,
     host: TestHost,
@@ -50,6 +52,7 @@ export interface MatrixDaemon {
 const BIRD: MatrixDaemon = {
   name: 'bird2',
   endsRibTooEarly: false,
+  startsWithoutRoutes: false,
   start: async (network, host, local, options) => {
     let now = options;
     const statements = (): Parameters<typeof BirdProcess.start>[2] => ({
@@ -86,6 +89,7 @@ const BIRD: MatrixDaemon = {
 const FRR: MatrixDaemon = {
   name: 'frr',
   endsRibTooEarly: true,
+  startsWithoutRoutes: false,
   start: async (network, host, local, options) => {
     const { password, ttlSecurity, gracefulRestart, maxPrefixes, ipv4Routes } = options;
     const frr = await FrrProcess.start(network, host, {
@@ -129,6 +133,7 @@ const FRR: MatrixDaemon = {
 const GOBGP: MatrixDaemon = {
   name: 'gobgpd',
   endsRibTooEarly: false,
+  startsWithoutRoutes: true,
   start: async (network, host, local, options) => {
     const { ttlSecurity, gracefulRestart, maxPrefixes, ipv4Routes } = options;
     const table = (name: string, ...lines: readonly string[]): string =>

@@ -18,10 +18,14 @@ export class ProofTable {
     this.#peers = peers;
   }
 
+  /** Rows stand in the order in which they are first named. */
+  declare(feature: string): void {
+    if (!this.#proofs.has(feature)) this.#proofs.set(feature, new Map());
+  }
+
   set(feature: string, peer: string, proof: Proof): void {
-    const row = this.#proofs.get(feature) ?? new Map<string, Proof>();
-    row.set(peer, proof);
-    this.#proofs.set(feature, row);
+    this.declare(feature);
+    this.#proofs.get(feature)?.set(peer, proof);
   }
 
   /** Leaves the page alone if a run was not of everything. */
