@@ -12,6 +12,7 @@ const PROGRAMS = [
   'agents/felix/kernel/main',
   'agents/kubelet/main',
   'agents/node/main',
+  'cli/bgpctl/main',
   'cli/main',
   'controller/main',
   'docker/certs',

@@ -12,9 +12,10 @@ import type {
   BgpdResponse,
   BgpdStatus,
 } from '../../lib/protocol/bgpd.ts';
+import { describeFieldErrors, readBgpdFile } from '../../lib/protocol/bgpd-file.ts';
 import { parseConfiguration, type SpeakerConfig, speakerConfig } from './config.ts';
 import { needsNewSpeaker } from './config-change.ts';
-import { ConfigFileError, describeErrors, readConfigFile } from './control/config-file.ts';
+import { ConfigFileError } from './control/config-file-error.ts';
 import { ControlServer } from './control/control-server.ts';
 import { LoopTurns } from './control/loop-turns.ts';
 import { metricsText } from './control/metrics.ts';
@@ -131,12 +132,12 @@ export class Daemon {
   /** Returns what is wrong with the file; nothing if it is in force. */
   async #applyFile(path: string, number: number): Promise<readonly BgpdFieldError[]> {
     const { log, events } = this.#options;
-    const file = await readConfigFile(path);
+    const file = await readBgpdFile(path);
     const applied: Applied = file.ok
       ? await this.#apply(file.document, number, true)
       : { outcome: 'refused', errors: file.errors };
     const errors = applied.outcome === 'refused' ? applied.errors : [];
-    this.#fileProblem = errors.length === 0 ? undefined : describeErrors(errors);
+    this.#fileProblem = errors.length === 0 ? undefined : describeFieldErrors(errors);
     if (errors.length === 0) return errors;
     log.error('the configuration file is not usable', { path, errors });
     events.emit({ component: 'bgpd', kind: 'configurationRefused', count: errors.length, cause: path });

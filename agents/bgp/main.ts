@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { isNativeError } from 'node:util/types';
 import { EventLog } from '../../lib/events/event-log.ts';
 import { createLogger, LOG_LEVELS } from '../../lib/logging/logger.ts';
-import { ConfigFileError } from './control/config-file.ts';
+import { ConfigFileError } from './control/config-file-error.ts';
 import { AlreadyRunningError } from './control/control-server.ts';
 import { MetricsServer } from './control/metrics-server.ts';
 import { Daemon } from './daemon.ts';

@@ -167,7 +167,13 @@ function parseRequest(line: string): BgpdRequest | { readonly error: BgpdRespons
   const message = result.error.issues
     .map(({ path, message: text }) => `${fieldPath(path)}: ${text}`)
     .join('; ');
-  return { error: { type: 'error', code: 'badRequest', message } };
+  return { error: { type: 'error', code: 'badRequest', message, id: idOf(document) } };
+}
+
+/** Who asked waits for an answer by this, even if the rest is wrong. */
+function idOf(document: unknown): string | number | undefined {
+  const id = typeof document === 'object' && document !== null && 'id' in document ? document.id : undefined;
+  return typeof id === 'string' || typeof id === 'number' ? id : undefined;
 }
 
 function answers(path: string): Promise<boolean> {

@@ -73,6 +73,14 @@ describe('the control server', () => {
     await until('and no longer than that', () => events.followers === 0);
   });
 
+  it('answers a request that is not well formed at once, by its id', async () => {
+    const client = await connected();
+    await expect(client.why('nonsense')).rejects.toMatchObject({
+      type: { code: 'answered', message: 'prefix: neither a prefix nor an address' },
+    });
+    client.close();
+  });
+
   it('answers a request that fails with the reason, and the connection goes on', async () => {
     handle = () => Promise.reject(new Error('ip could not be started'));
     const client = await connected();
