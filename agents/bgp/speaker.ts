@@ -17,7 +17,7 @@ import { ADDRESS_FAMILIES, type AddressFamily, CeaseSubcode, FAMILIES } from './
 import { maxPrefixesReached } from './packet/notification.ts';
 import type { PeerUpdates } from './rib/group-log.ts';
 import { Rib, type SessionEnd } from './rib/rib.ts';
-import type { PrefixExcess } from './rib/update-receiver.ts';
+import type { Excess } from './rib/update-receiver.ts';
 import type { Refusal } from './session/admission.ts';
 import { DynamicPeers } from './session/dynamic-peers.ts';
 import { BgpListener } from './session/listener.ts';
@@ -349,10 +349,19 @@ export class Speaker {
   }
 
   /** Never again at once: the peer would only announce the same. */
-  #endIfOver(peer: PeerSession, excess: PrefixExcess | undefined): void {
+  #endIfOver(peer: PeerSession, excess: Excess | undefined): void {
     if (excess === undefined) return;
-    const { family, limit } = excess;
     const seconds = peer.config.maxPrefixesRestartSeconds;
+    if (excess.of === 'attributes') {
+      this.#log.error('peer announces more attributes than there is memory for', {
+        peer: peer.name,
+        seconds,
+      });
+      const reason = `more attributes than there is memory for; no session for ${seconds} s`;
+      peer.holdDown(cease(CeaseSubcode.outOfResources), reason, seconds);
+      return;
+    }
+    const { family, limit } = excess;
     this.#log.error('peer announces too many prefixes', { peer: peer.name, family, limit, seconds });
     const reason = `more than ${limit} prefixes of ${family}; no session for ${seconds} s`;
     peer.holdDown(maxPrefixesReached(family, limit), reason, seconds);

@@ -18,7 +18,7 @@ import { type Destination, destinationOf, RibView } from './rib-view.ts';
 import { RouteSetTable, SourceSets } from './route-set.ts';
 import { SelectionDeferral } from './selection-deferral.ts';
 import { UpdateGroups } from './update-groups.ts';
-import { type PrefixExcess, type ReceivedUpdate, UpdateReceiver } from './update-receiver.ts';
+import { type Excess, type ReceivedUpdate, UpdateReceiver } from './update-receiver.ts';
 import { UpdateWriter } from './update-writer.ts';
 
 export interface RibOptions extends ImportContext {
@@ -132,6 +132,7 @@ export class Rib {
       sets,
       table: (family) => this.#tables[family],
       maxPrefixes: () => state.up?.peer.config.maxPrefixes ?? 0,
+      sources: () => this.#peers.size,
     });
     state.up = { peer, sets, receiver };
     for (const family of ADDRESS_FAMILIES) {
@@ -226,14 +227,16 @@ export class Rib {
   }
 
   /** Policies and the like have changed: every path of the peer is judged again, both ways; the session stays. */
-  reconfigure(name: string, config: RibPeerConfig): PrefixExcess | undefined {
+  reconfigure(name: string, config: RibPeerConfig): Excess | undefined {
     const state = this.#peers.get(name);
     if (state?.up === undefined) return undefined;
     this.#change(state, { ...state.up.peer, config });
     this.#importAgain(state);
     for (const family of ADDRESS_FAMILIES) {
       const { received, stale } = this.counts(name, family);
-      if (received - stale > config.maxPrefixes) return { family, limit: config.maxPrefixes };
+      if (received - stale > config.maxPrefixes) {
+        return { of: 'prefixes', family, limit: config.maxPrefixes };
+      }
     }
     return undefined;
   }

@@ -67,8 +67,15 @@ export class RouteSet {
   }
 }
 
+/** What all attribute sets together may take, as received: beyond it sources with more than their share have to go. */
+const MAX_OCTETS = 256 * 1024 * 1024;
+/** What a set takes whatever is in it, as measured. */
+const OCTETS_PER_SET = 512;
+
 /** Numbers for route sets, so that a path needs four octets for its attributes. */
 export class RouteSetTable {
+  /** Of the received sets of all sources. */
+  octets = 0;
   readonly #sets: (RouteSet | undefined)[] = [];
   readonly #free: number[] = [];
 
@@ -117,6 +124,7 @@ export class SourceSets {
   readonly localAsn: number;
   readonly #table: RouteSetTable;
   readonly #byKey = new Map<string, ReceivedSet>();
+  #octets = 0;
   #importer: Importer;
 
   constructor(
@@ -142,15 +150,29 @@ export class SourceSets {
     return this.#byKey.get(key);
   }
 
+  /** Whether sets take more memory than they may, and this source's more than its share of `sources`. */
+  isOverBudget(sources: number): boolean {
+    return this.#table.octets > MAX_OCTETS && this.#octets > MAX_OCTETS / sources;
+  }
+
   /** `key`: equal exactly for equal attributes of the family. */
   add(key: string, family: AddressFamily, attributes: RouteAttributes): ReceivedSet {
     const received = new ReceivedSet(this, key, family, attributes);
     this.#byKey.set(key, received);
+    this.#account(received, 1);
     return received;
   }
 
   forget(received: ReceivedSet): void {
-    if (this.#byKey.get(received.key) === received) this.#byKey.delete(received.key);
+    if (this.#byKey.get(received.key) !== received) return;
+    this.#byKey.delete(received.key);
+    this.#account(received, -1);
+  }
+
+  #account({ key }: ReceivedSet, by: 1 | -1): void {
+    const octets = by * (key.length + OCTETS_PER_SET);
+    this.#octets += octets;
+    this.#table.octets += octets;
   }
 
   /** From now on sets are made and judged by these; those made before are not used again. */

@@ -21,11 +21,11 @@ import type { Mention } from './group-log.ts';
 import { attributesKey } from './path.ts';
 import type { ReceivedSet, RouteSet, SourceSets } from './route-set.ts';
 
-/** A family of which a peer has announced more than it may: its session has to end. */
-export interface PrefixExcess {
-  readonly family: AddressFamily;
-  readonly limit: number;
-}
+/** A peer has announced more than it may: its session has to end. */
+export type Excess =
+  | { readonly of: 'prefixes'; readonly family: AddressFamily; readonly limit: number }
+  /** Attributes that take more memory than there is for them. */
+  | { readonly of: 'attributes' };
 
 /** What an UPDATE has brought. */
 export interface ReceivedUpdate {
@@ -36,7 +36,7 @@ export interface ReceivedUpdate {
   readonly endOfRib: readonly AddressFamily[];
   /** RFC 7606: what was wrong and did not cost the session. */
   readonly faults: readonly UpdateFault[];
-  readonly excess: PrefixExcess | undefined;
+  readonly excess: Excess | undefined;
 }
 
 export interface ReceiverParts {
@@ -44,6 +44,8 @@ export interface ReceiverParts {
   readonly sets: SourceSets;
   readonly table: (family: AddressFamily) => FamilyTable;
   readonly maxPrefixes: () => number;
+  /** How many sources share the memory for attributes. */
+  readonly sources: () => number;
 }
 
 export class UpdateReceiver {
@@ -52,7 +54,7 @@ export class UpdateReceiver {
   #withdrawn = 0;
   #first: { readonly table: FamilyTable; readonly id: number; readonly isAnnounced: boolean } | undefined;
   #mentions: Mention[] = [];
-  #excess: PrefixExcess | undefined;
+  #excess: Excess | undefined;
   #limit = 0;
 
   constructor(parts: ReceiverParts) {
@@ -76,7 +78,7 @@ export class UpdateReceiver {
       if (received === undefined) {
         const attributes = this.#decodeAttributes(octets, layout);
         if (attributes === undefined) return this.update(this.#decode(octets));
-        received = this.#parts.sets.add(key, family, attributes);
+        received = this.#add(key, family, attributes);
       }
     }
     this.#withdrawField(octets, layout.withdrawn, layout.withdrawnEnd, 'ipv4Unicast');
@@ -101,7 +103,7 @@ export class UpdateReceiver {
     for (const { family, prefixes, attributes } of changes.announced) {
       const key = `${family} ${attributesKey(attributes)}`;
       for (const prefix of prefixes) {
-        const received = sets.get(key) ?? sets.add(key, family, attributes);
+        const received = sets.get(key) ?? this.#add(key, family, attributes);
         const id = table(family).prefixes.internCidr(prefix);
         const set = sets.forPrefix(received, () => prefix);
         this.#announce(table(family), id, prefix.pathId ?? 0, set);
@@ -122,6 +124,15 @@ export class UpdateReceiver {
     const { context } = this.#parts;
     const decoded = decodeAttributes(attributeOctets(octets, layout), context);
     return wholeAttributes(decoded, layout.reach === undefined, context);
+  }
+
+  #add(key: string, family: AddressFamily, attributes: RouteAttributes): ReceivedSet {
+    const { sets, sources } = this.#parts;
+    const received = sets.add(key, family, attributes);
+    if (!sets.isOverBudget(sources())) return received;
+    this.#excess = { of: 'attributes' };
+    sets.forget(received);
+    return received;
   }
 
   /** Routes of one family alone, in whole prefixes of negotiated families. */
@@ -189,7 +200,7 @@ export class UpdateReceiver {
     const counts = table.announce(id, this.#parts.sets.sourceIndex, pathId, set);
     this.#note(table, id, true, this.#announced++ + this.#withdrawn);
     if (counts.received - counts.stale <= this.#limit) return;
-    this.#excess = { family: table.family, limit: this.#limit };
+    this.#excess = { of: 'prefixes', family: table.family, limit: this.#limit };
   }
 
   #withdraw(table: FamilyTable, id: number, pathId: number): void {

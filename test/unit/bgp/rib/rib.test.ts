@@ -409,7 +409,7 @@ describe('the limit of prefixes', () => {
     const rib = limited({});
     expect(rib.update('p2', announce(['10.2.0.0/26', '10.3.0.0/26'], {}))?.excess).toBeUndefined();
     const excess = rib.update('p2', announce(['10.4.0.0/26', '10.5.0.0/26'], {}))?.excess;
-    expect(excess).toEqual({ family: 'ipv4Unicast', limit: 2 });
+    expect(excess).toEqual({ of: 'prefixes', family: 'ipv4Unicast', limit: 2 });
     expect(rib.counts('p2', 'ipv4Unicast').received).toBe(3);
     rib.peerDown('p2', LOST);
     rib.flush();
@@ -433,7 +433,7 @@ describe('the limit of prefixes', () => {
       ).toBeUndefined();
     }
     const excess = rib.update('p3', announce(['fd04::/64'], { nextHop: ip('fd09::9') }))?.excess;
-    expect(excess).toEqual({ family: 'ipv6Unicast', limit: 2 });
+    expect(excess).toEqual({ of: 'prefixes', family: 'ipv6Unicast', limit: 2 });
   });
 
   it('counts before the import policy: what it rejects takes memory too', () => {
@@ -460,7 +460,11 @@ describe('the limit of prefixes', () => {
     rib.update('p2', announce(['10.2.0.0/26', '10.3.0.0/26'], {}));
     const { config } = ribPeer(2);
     expect(rib.reconfigure('p2', { ...config, maxPrefixes: 2 })).toBeUndefined();
-    expect(rib.reconfigure('p2', { ...config, maxPrefixes: 1 })).toEqual({ family: 'ipv4Unicast', limit: 1 });
+    expect(rib.reconfigure('p2', { ...config, maxPrefixes: 1 })).toEqual({
+      of: 'prefixes',
+      family: 'ipv4Unicast',
+      limit: 1,
+    });
   });
 });
 
