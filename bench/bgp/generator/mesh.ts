@@ -15,11 +15,11 @@ export function* meshPhases(measurement: Measurement): Generator<Phase> {
     });
     return (Math.max(...tables) - startedAt) / 1000;
   };
-  const verify = (): void => {
+  const verify = (some: typeof peers) => (): void => {
     // The daemon's own prefix once and nothing else.
     for (const { inbox } of peers) measurement.faults.duplicates += Math.max(0, inbox.announced - 1);
-    measurement.endOfRibs = peers.filter(({ inbox }) => inbox.endOfRib > 0).length;
+    measurement.endOfRibs += some.filter(({ inbox }) => inbox.endOfRib > 0).length;
   };
-  yield { name: 'establish', run: come(first), verify };
-  yield { name: 'join', run: come(joining), verify };
+  yield { name: 'establish', run: come(first), verify: verify(first) };
+  yield { name: 'join', run: come(joining), verify: verify(joining) };
 }
