@@ -2,6 +2,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { explainError } from './cli-error.ts';
+import { addBgpCommands } from './commands/bgp.ts';
 import { addChangeCommands } from './commands/change.ts';
 import { addEventsCommand } from './commands/events.ts';
 import { addGetCommand } from './commands/get.ts';
@@ -61,6 +62,7 @@ export async function runProgram(input: ProgramInput): Promise<number> {
   addWriteCommands(program, context);
   addChangeCommands(program, context);
   addNodeCommands(program, context);
+  addBgpCommands(program, context);
   addIpamCommands(program, context);
   addEventsCommand(program, context);
   addVersionCommand(program, context, input.version);

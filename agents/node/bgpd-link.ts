@@ -6,8 +6,14 @@ import type { EventLog } from '../../lib/events/event-log.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Startable } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
-import type { BgpdConfigurationInput, BgpdEvent, BgpdStatus } from '../../lib/protocol/bgpd.ts';
-import { BgpdClient, BgpdClientError, type BgpdRib } from '../../lib/protocol/bgpd-client.ts';
+import type { BgpdConfigurationInput, BgpdEvent, BgpdHistory, BgpdStatus } from '../../lib/protocol/bgpd.ts';
+import {
+  BgpdClient,
+  BgpdClientError,
+  type BgpdRib,
+  type PageOptions,
+} from '../../lib/protocol/bgpd-client.ts';
+import type { BgpdWhy } from '../../lib/protocol/bgpd-routes.ts';
 
 const RECONNECT_MS = 250;
 const RETRY_MS = 1000;
@@ -63,9 +69,24 @@ export class BgpdLink implements Startable {
     return this.#connected().status();
   }
 
-  /** The first destinations up to bgpd's limit, or the one of the prefix. Throws BgpdClientError. */
-  async rib(prefix?: string): Promise<BgpdRib> {
-    return this.#connected().rib(prefix === undefined ? {} : { prefix });
+  /** The first destinations, 1,000 or as many as asked for, or the one of the prefix. Throws BgpdClientError. */
+  async rib(page: PageOptions = {}): Promise<BgpdRib> {
+    return this.#connected().rib(page);
+  }
+
+  /** Throws BgpdClientError. */
+  async why(prefix: string): Promise<readonly BgpdWhy[]> {
+    return this.#connected().why(prefix);
+  }
+
+  /** Throws BgpdClientError, for a peer that is none too. */
+  async history(peer: string, raw: boolean): Promise<BgpdHistory> {
+    return this.#connected().history(peer, raw);
+  }
+
+  /** Prometheus text. Throws BgpdClientError. */
+  async metrics(): Promise<string> {
+    return this.#connected().metrics();
   }
 
   /** Every destination, if there are no more than bgpd tells of; `total` says. Throws BgpdClientError. */

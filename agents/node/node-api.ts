@@ -9,13 +9,17 @@ import type { TLSSocket } from 'node:tls';
 import type { EventLog } from '../../lib/events/event-log.ts';
 import type { Startable } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
+import type { PageOptions } from '../../lib/protocol/bgpd-client.ts';
 
 export interface NodeApiSources {
   readonly events: EventLog;
   readonly status: () => Promise<object>;
   /** The table with every number resolved, as text. */
   readonly rules: () => Promise<string>;
-  readonly rib: (prefix: string | undefined) => Promise<object>;
+  /** bgpd's answers; they throw where it does not answer, or knows no such peer. */
+  readonly rib: (page: PageOptions) => Promise<object>;
+  readonly why: (prefix: string) => Promise<object>;
+  readonly history: (peer: string, raw: boolean) => Promise<object>;
   /** Sentences on why the node is not ready; empty if it is. */
   readonly notReady: () => readonly string[];
   /** Prometheus text. */
@@ -110,7 +114,13 @@ export class NodeApi extends HttpListener {
       case '/v1/rules':
         return sendText(response, 200, await sources.rules());
       case '/v1/rib':
-        return sendJson(response, 200, await sources.rib(url.searchParams.get('prefix') ?? undefined));
+        return sendJson(response, 200, await sources.rib(pageOf(url.searchParams)));
+      case '/v1/why':
+        return sendJson(response, 200, await sources.why(url.searchParams.get('prefix') ?? ''));
+      case '/v1/history': {
+        const isRaw = url.searchParams.get('raw') === 'true';
+        return sendJson(response, 200, await sources.history(url.searchParams.get('peer') ?? '', isRaw));
+      }
       case '/v1/events':
         return this.#sendEvents(url, response);
       case '/v1/metrics':
@@ -138,6 +148,16 @@ export class NodeApi extends HttpListener {
     });
     response.on('close', unfollow);
   }
+}
+
+/** `prefix`, and `limit` where it is a count; bgpd judges the rest. */
+function pageOf(parameters: URLSearchParams): PageOptions {
+  const prefix = parameters.get('prefix');
+  const limit = Number(parameters.get('limit'));
+  return {
+    ...(prefix === null ? {} : { prefix }),
+    ...(Number.isInteger(limit) && limit > 0 ? { limit } : {}),
+  };
 }
 
 function isAllowed(socket: TLSSocket): boolean {

@@ -1,6 +1,7 @@
 // What the node API answers, gathered from the agent's parts.
 
 import type { EventLog } from '../../lib/events/event-log.ts';
+import { MetricsText } from '../../lib/metrics/metrics-text.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
 import type { BgpFeeder } from './bgp/feeder.ts';
 import type { BgpdLink } from './bgpd-link.ts';
@@ -29,8 +30,10 @@ export function nodeApiSources(parts: NodeParts): NodeApiSources {
       const table = parts.dataplane.describe();
       return table === undefined ? 'nothing is programmed yet\n' : formatRules(table);
     },
-    rib: (prefix) => parts.bgpd.rib(prefix),
-    metrics: async () => metricsText(parts),
+    rib: (page) => parts.bgpd.rib(page),
+    why: (prefix) => parts.bgpd.why(prefix),
+    history: (peer, raw) => parts.bgpd.history(peer, raw),
+    metrics: () => metricsText(parts),
   };
 }
 
@@ -75,19 +78,23 @@ async function bgpStatus(bgpd: BgpdLink): Promise<object> {
   }
 }
 
-/** Prometheus text; names as Calico's where the meaning is the same. */
-function metricsText({ dataplane, felix, events }: NodeParts): string {
-  const lines: string[] = [];
-  const gauge = (name: string, help: string, value: number): void =>
-    void lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name} ${value}`);
-  gauge('felix_active_local_endpoints', 'Workload endpoints of this host.', dataplane.state.endpoints.size);
-  gauge('felix_acknowledged_revision', 'etcd revision that the kernel has.', felix.acknowledgedRevision);
-  gauge('felix_ruleset_generation', 'Generation of the ruleset.', dataplane.table.generation);
-  gauge(
+/** Prometheus text, bgpd's with it; names as Calico's where the meaning is the same. */
+async function metricsText({ dataplane, felix, events, bgpd }: NodeParts): Promise<string> {
+  const bgp = await bgpd.metrics().catch(() => undefined);
+  const text = new MetricsText();
+  text.gauge(
+    'felix_active_local_endpoints',
+    'Workload endpoints of this host.',
+    dataplane.state.endpoints.size,
+  );
+  text.gauge('felix_acknowledged_revision', 'etcd revision that the kernel has.', felix.acknowledgedRevision);
+  text.gauge('felix_ruleset_generation', 'Generation of the ruleset.', dataplane.table.generation);
+  text.counter(
     'calico_events_lost_total',
     'Events that were overwritten before anybody read them.',
     events.read(0).lost,
   );
-  gauge('process_resident_memory_bytes', 'Resident memory of the agent.', process.memoryUsage().rss);
-  return `${lines.join('\n')}\n`;
+  text.gauge('process_resident_memory_bytes', 'Resident memory of the agent.', process.memoryUsage.rss());
+  text.gauge('calico_bgpd_up', '1 while bgpd answers.', bgp === undefined ? 0 : 1);
+  return `${text.toString()}${bgp ?? ''}`;
 }

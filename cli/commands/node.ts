@@ -1,20 +1,18 @@
 // `calicoctl node status|rules|rib|metrics`: what the nodes themselves say, asked through the controller.
 
 import type { Command } from 'commander';
-import { type KubeClient, NODES } from '../../lib/kube-client/client.ts';
-import { type NodeStatus, parseNodeStatus } from '../../lib/protocol/node-status.ts';
-import { CliError, usageError } from '../cli-error.ts';
+import type { KubeClient } from '../../lib/kube-client/client.ts';
+import { usageError } from '../cli-error.ts';
 import { isHealthy, renderNodeStatuses } from '../output/node-status.ts';
 import type { ProgramContext } from '../program-context.ts';
-import { examples, reportFailures } from './command-parts.ts';
+import { examples } from './command-parts.ts';
+import { askNode, askNodes, statusOfNode } from './node-views.ts';
 
 interface StatusOptions {
   readonly output?: string;
 }
 
-const ROOT = '/apis/calico-ts.dev/v1/nodes';
 const UNHEALTHY = 1;
-const UNKNOWN = 2;
 
 export function addNodeCommands(program: Command, context: ProgramContext): void {
   const node = program
@@ -37,7 +35,9 @@ export function addNodeCommands(program: Command, context: ProgramContext): void
     .argument('<node>')
     .addHelpText('after', examples('node rules node-1'))
     .action((name: string) =>
-      context.connections().withApi(async (client) => context.out(await ask(context, client, name, 'rules'))),
+      context
+        .connections()
+        .withApi(async (client) => context.out(await askNode(context, client, name, 'rules'))),
     );
   node
     .command('rib')
@@ -47,8 +47,8 @@ export function addNodeCommands(program: Command, context: ProgramContext): void
     .addHelpText('after', examples('node rib node-1', 'node rib node-1 10.65.0.64/26'))
     .action((name: string, prefix: string | undefined) =>
       context.connections().withApi(async (client) => {
-        const query = prefix === undefined ? '' : `?${new URLSearchParams({ prefix }).toString()}`;
-        const answer: unknown = JSON.parse(await ask(context, client, name, `rib${query}`));
+        const query = prefix === undefined ? {} : { prefix };
+        const answer: unknown = JSON.parse(await askNode(context, client, name, 'rib', query));
         context.out(`${JSON.stringify(answer, null, 2)}\n`);
       }),
     );
@@ -59,12 +59,8 @@ export function addNodeCommands(program: Command, context: ProgramContext): void
     .action((name: string) =>
       context
         .connections()
-        .withApi(async (client) => context.out(await ask(context, client, name, 'metrics'))),
+        .withApi(async (client) => context.out(await askNode(context, client, name, 'metrics'))),
     );
-}
-
-function ask(context: ProgramContext, client: KubeClient, name: string, view: string): Promise<string> {
-  return client.text(`${ROOT}/${encodeURIComponent(name)}/${view}`, { signal: context.signal });
 }
 
 async function status(
@@ -75,35 +71,13 @@ async function status(
 ): Promise<void> {
   if (output !== undefined && output !== 'json')
     throw usageError(`unrecognized output format ${output}`, 'use json');
-  const names = wanted.length > 0 ? wanted : await nodeNames(context, client);
-  const answers = await Promise.allSettled(names.map((name) => statusOf(context, client, name)));
-  const statuses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
-  const failures = answers.flatMap((answer): unknown[] =>
-    answer.status === 'rejected' ? [answer.reason] : [],
-  );
+  const asked = await askNodes(context, client, wanted, (name) => statusOfNode(context, client, name));
+  const statuses = asked.answers;
   context.out(
     output === 'json'
       ? `${JSON.stringify(statuses, null, 2)}\n`
       : renderNodeStatuses(statuses, context.now()),
   );
-  reportFailures(context, failures);
-  if (failures.length > 0) context.setExitCode(UNKNOWN);
-  else if (!statuses.every(isHealthy)) context.setExitCode(UNHEALTHY);
-}
-
-async function nodeNames(context: ProgramContext, client: KubeClient): Promise<string[]> {
-  const { items } = await client.list(NODES, undefined, { signal: context.signal });
-  return items.map(({ metadata }) => metadata.name).sort();
-}
-
-async function statusOf(context: ProgramContext, client: KubeClient, name: string): Promise<NodeStatus> {
-  const answer = parseNodeStatus(JSON.parse(await ask(context, client, name, 'status')));
-  if (answer !== undefined) return answer;
-  throw new CliError(
-    { code: 'failed' },
-    `the agent of ${name} says its status in a form that is not known here`,
-    {
-      next: 'use a calicoctl of the version of the agents',
-    },
-  );
+  asked.report();
+  if (asked.isComplete && !statuses.every(isHealthy)) context.setExitCode(UNHEALTHY);
 }

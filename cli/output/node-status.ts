@@ -1,5 +1,6 @@
 // The tables of `calicoctl node status`: one line a node, one a BGP peer, and what is not well in sentences.
 
+import type { BgpdPeerStatus } from '../../lib/protocol/bgpd.ts';
 import type { NodeStatus } from '../../lib/protocol/node-status.ts';
 import { formatAge, formatDuration, renderTable } from './table.ts';
 
@@ -14,18 +15,13 @@ export function renderNodeStatuses(statuses: readonly NodeStatus[], now: Date): 
     ['NODE', 'READY', 'UPTIME', 'ENDPOINTS', 'PEERS', 'ROUTES', 'REVISION', 'BLOCKS'],
     statuses.map((status) => nodeRow(status)),
   );
-  const peers = statuses.flatMap((status) => peerRows(status, now));
-  const table =
-    peers.length === 0
-      ? 'No BGP peers.\n'
-      : renderTable(
-          ['NODE', 'PEER', 'ADDRESS', 'ASN', 'STATE', 'SINCE', 'ACCEPTED', 'ADVERTISED', 'INFO'],
-          peers,
-        );
+  const tables = [4, 6].flatMap((family) => peerTable(family, statuses, now));
   const complaints = statuses.flatMap((status) =>
     complaintsOf(status).map((complaint) => `${status.node}: ${complaint}\n`),
   );
-  return [nodes, table, complaints.join('')].filter((part) => part !== '').join('\n');
+  return [nodes, ...(tables.length === 0 ? ['No BGP peers.\n'] : tables), complaints.join('')]
+    .filter((part) => part !== '')
+    .join('\n');
 }
 
 function nodeRow({ node, ready, uptimeSeconds, felix, ipam, bgp }: NodeStatus): string[] {
@@ -43,19 +39,41 @@ function nodeRow({ node, ready, uptimeSeconds, felix, ipam, bgp }: NodeStatus): 
   ];
 }
 
-function peerRows({ node, bgp }: NodeStatus, now: Date): string[][] {
-  if ('error' in bgp) return [];
-  return bgp.peers.map(({ name, address, asn, state, since, prefixes, lastError }) => [
-    node,
-    name,
+/** As Calico's own calicoctl has it, with the node in front; nothing without peers of the family. */
+function peerTable(family: number, statuses: readonly NodeStatus[], now: Date): string[] {
+  const rows = statuses.flatMap(({ node, bgp }) =>
+    'error' in bgp
+      ? []
+      : bgp.peers
+          .filter(({ address }) => address.includes(':') === (family === 6))
+          .map((peer) => [node, ...peerCells(peer, now)]),
+  );
+  if (rows.length === 0) return [];
+  const headings = ['NODE', 'PEER ADDRESS', 'PEER TYPE', 'STATE', 'SINCE', 'INFO'];
+  return [`IPv${family} BGP status\n${renderTable(headings, rows)}`];
+}
+
+function peerCells(peer: BgpdPeerStatus, now: Date): string[] {
+  const { address, description = '', state, since, enabled } = peer;
+  const isUp = state === 'Established';
+  return [
     address,
-    String(asn),
-    state,
+    peerType(description),
+    isUp ? 'up' : enabled === false ? 'down' : 'start',
     `${since.replace(/\.\d+Z$/, 'Z')} (${formatAge(since, now)})`,
-    String(prefixes.accepted),
-    String(prefixes.advertised),
-    state === 'Established' ? '' : (lastError?.reason ?? ''),
-  ]);
+    isUp ? state : [state, ...reasonOf(peer)].join(': '),
+  ];
+}
+
+/** The agent describes a peer by the name that Calico's BIRD gives its protocol. */
+function peerType(protocolName: string): string {
+  if (protocolName.startsWith('Mesh_')) return 'node-to-node mesh';
+  return protocolName.startsWith('Global_') ? 'global' : 'node specific';
+}
+
+function reasonOf({ why, lastError }: BgpdPeerStatus): string[] {
+  const reason = why?.sentence ?? lastError?.reason;
+  return reason === undefined ? [] : [reason];
 }
 
 function complaintsOf({ reasons, felix, bgp }: NodeStatus): string[] {
@@ -64,10 +82,11 @@ function complaintsOf({ reasons, felix, bgp }: NodeStatus): string[] {
   complaints.push(...felix.leftOut.map((text) => `left out: ${text}`));
   if ('error' in bgp) return [...complaints, bgp.error];
   complaints.push(...bgp.configurationErrors.map((text) => `bgpd refuses its configuration: ${text}`));
-  for (const { name, state, lastError } of bgp.peers) {
-    if (state === 'Established') continue;
-    const why = lastError === undefined ? '' : `: ${lastError.reason}`;
-    complaints.push(`BGP session with ${name} is ${state}${why}`);
+  for (const peer of bgp.peers) {
+    if (peer.state === 'Established') continue;
+    const { name, state, why } = peer;
+    complaints.push([`BGP session with ${name} is ${state}`, ...reasonOf(peer)].join(': '));
+    if (why !== undefined) complaints.push(`  ${why.next}`);
   }
   for (const { prefix, error } of bgp.kernel.failed)
     complaints.push(`route ${prefix} is not in the kernel: ${error}`);

@@ -316,29 +316,66 @@ spec:
 );
 
 describe('nodes through the controller', () => {
-  beforeAll(() => {
-    const peer = {
-      name: 'node-2',
-      address: '127.0.0.2',
+  beforeAll(async () => {
+    const result = await cluster.bgp.configure(1, {
+      routerId: '10.0.0.1',
       asn: 64512,
-      state: 'Established',
-      since: '2026-01-01T00:00:00Z',
-    };
-    const prefixes = { received: 1, accepted: 1, advertised: 1, stale: 0 };
+      listen: [],
+      kernel: { enabled: false },
+      originate: ['10.65.0.0/26'],
+      peers: [
+        { name: 'node-2', description: 'Mesh_127_0_0_9', address: '127.0.0.9', asn: 64512, passive: true },
+      ],
+    });
+    expect(result).toEqual({ ok: true });
     cluster.nodeStatus = {
       ...{ node: 'node-1', ready: true, reasons: [], uptimeSeconds: 10, ipam: { blocks: ['10.65.0.0/26'] } },
       felix: { revision: 7, endpoints: 2, generation: 1, leftOut: [], lastError: null },
-      bgp: { configurationErrors: [], peers: [{ ...peer, prefixes }], kernel: { installed: 1, failed: [] } },
+      bgp: { configurationErrors: [], ...(await cluster.bgp.status()) },
     };
     cluster.rules = 'table inet calico {\n}\n';
   });
 
   it('shows the status of a node by its own agent', async () => {
     const { code, out } = await cluster.run('api', ['node', 'status', 'node-1']);
-    expect(code).toBe(0);
-    expect(out).toMatch(/^node-1 +yes +10s +2 +1\/1 +1 +7 +10\.65\.0\.0\/26$/m);
-    expect(out).toMatch(
-      /^node-1 +node-2 +127\.0\.0\.2 +64512 +Established +2026-01-01T00:00:00Z \(\d+d\) +1 +1$/m,
+    expect(code).toBe(1);
+    expect(out).toMatch(/^node-1 +yes +10s +2 +0\/1 +0 +7 +10\.65\.0\.0\/26$/m);
+    expect(out).toMatch(/^NODE +PEER ADDRESS +PEER TYPE +STATE +SINCE +INFO$/m);
+    expect(out).toMatch(/^node-1 +127\.0\.0\.9 +node-to-node mesh +start +\S+ \(\ds\) +Active: /m);
+  });
+
+  it("shows the nodes' peers, and why a session is down", async () => {
+    const { code, out, err } = await cluster.run('api', ['bgp', 'peers', '--node', 'node-1']);
+    expect({ code, err }).toEqual({ code: 1, err: '' });
+    expect(out).toMatch(/^node-1 +node-2 +127\.0\.0\.9 +64512 +Active +\ds +0 +0 +0$/m);
+    expect(out).toMatch(/^node-1, node-2: .*127\.0\.0\.9.*\n {2}\S/m);
+    const all = await cluster.run('api', ['bgp', 'peers', '-o', 'yaml']);
+    expect(all).toMatchObject({ code: 2, out: expect.stringContaining('- node: node-1\n') });
+    expect(all.err).toContain('the agent of node-2 at ::1:');
+  });
+
+  it('shows routes: where they come from, who reaches them, and why', async () => {
+    const one = ['--node', 'node-1'];
+    const rib = await cluster.run('api', ['bgp', 'rib', ...one]);
+    expect(rib.out).toMatch(/^node-1 +10\.65\.0\.0\/26 +best +local /m);
+    const routes = await cluster.run('api', ['bgp', 'routes', ...one]);
+    expect(routes.out).toMatch(/^10\.65\.0\.0\/26 +node-1 +- +-$/m);
+    const route = await cluster.run('api', ['bgp', 'routes', '10.65.0.7', ...one]);
+    expect(route.out).toMatch(/^node-1 +10\.65\.0\.0\/26 +originates it +- +bgpd is configured/m);
+    const why = await cluster.run('api', ['bgp', 'why', '10.65.0.7', ...one]);
+    expect(why.out).toContain(
+      'NODE node-1\nNo route for 10.65.0.7 itself; the nearest that cover it:\n\n10.65.0.0/26',
+    );
+    expect(why.out).toContain('node-2: not told: there is no session: ');
+    const bad = await cluster.run('api', ['bgp', 'why', 'nonsense', ...one]);
+    expect(bad).toMatchObject({ code: 2, err: expect.stringContaining('neither a prefix nor an address') });
+  });
+
+  it('shows the history of sessions', async () => {
+    const { code, out } = await cluster.run('api', ['bgp', 'history', '--node', 'node-1']);
+    expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('NODE node-1\n') });
+    expect((await cluster.run('api', ['bgp', 'history', 'node-2', '--raw', '-o', 'json'])).out).toContain(
+      '"malformed": []',
     );
   });
 
@@ -356,10 +393,8 @@ describe('nodes through the controller', () => {
   it('relays rules, routes and metrics', async () => {
     expect((await cluster.run('api', ['node', 'rules', 'node-1'])).out).toBe(cluster.rules);
     const rib = await cluster.run('api', ['node', 'rib', 'node-1', '10.65.0.0/26']);
-    expect(JSON.parse(rib.out)).toEqual({ destinations: [{ prefix: '10.65.0.0/26' }] });
-    expect((await cluster.run('api', ['node', 'metrics', 'node-1'])).out).toContain(
-      'felix_active_local_endpoints',
-    );
+    expect(JSON.parse(rib.out)).toMatchObject({ destinations: [{ prefix: '10.65.0.0/26' }], total: 1 });
+    expect((await cluster.run('api', ['node', 'metrics', 'node-1'])).out).toContain('bgp_peers 1\n');
   });
 
   it('is for administrators only', async () => {

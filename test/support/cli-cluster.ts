@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Daemon } from '../../agents/bgp/daemon.ts';
 import { NodeApi, type NodeApiSources } from '../../agents/node/node-api.ts';
 import { runProgram } from '../../cli/program.ts';
 import { CONTROLLER_SETTINGS } from '../../controller/config.ts';
@@ -18,6 +19,7 @@ import { KubeClient, NAMESPACES, NODES } from '../../lib/kube-client/client.ts';
 import { StopStack } from '../../lib/lifecycle/startable.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
+import { BgpdClient } from '../../lib/protocol/bgpd-client.ts';
 import { freePort, startEtcd } from './etcd.ts';
 import { until as untilTrue } from './until.ts';
 
@@ -42,6 +44,7 @@ export class CliCluster {
   /** What the node API of node-1 answers; a test may change it. */
   nodeStatus: object = {};
   rules = '';
+  #bgp: BgpdClient | undefined;
 
   static async start(): Promise<CliCluster> {
     const cluster = new CliCluster();
@@ -197,15 +200,40 @@ export class CliCluster {
     return readFile(this.#path(`certs/${role}/${name}.pem`), 'utf8');
   }
 
+  /** The bgpd of node-1, without a kernel; a test configures it. */
+  get bgp(): BgpdClient {
+    if (this.#bgp === undefined) throw new Error('not started');
+    return this.#bgp;
+  }
+
+  async #startBgpd(): Promise<void> {
+    const stateDir = this.#path('bgpd');
+    const events = new EventLog({ host: 'node-1' });
+    const daemon = new Daemon({
+      stateDir,
+      host: 'node-1',
+      log: silentLogger(),
+      events,
+      onEnd: () => undefined,
+    });
+    await daemon.start();
+    this.#stack.push('bgpd', () => daemon.stop('shutdown'));
+    this.#bgp = await BgpdClient.connect(join(stateDir, 'bgpd.sock'));
+    this.#stack.push('client of bgpd', () => this.#bgp?.close());
+  }
+
   async #startNodeApi(): Promise<number> {
+    await this.#startBgpd();
     const [ca, cert, key] = await Promise.all(['ca', 'cert', 'key'].map((name) => this.#pem('node', name)));
     const sources: NodeApiSources = {
       events: this.#nodeEvents,
       status: async () => this.nodeStatus,
       rules: async () => this.rules,
-      rib: async (prefix) => ({ destinations: [{ prefix: prefix ?? 'all' }] }),
+      rib: (page) => this.bgp.rib(page),
+      why: (prefix) => this.bgp.why(prefix),
+      history: (peer, raw) => this.bgp.history(peer, raw),
       notReady: () => [],
-      metrics: async () => 'felix_active_local_endpoints 3\n',
+      metrics: () => this.bgp.metrics(),
     };
     const tls = { ca: Buffer.from(ca ?? ''), cert: Buffer.from(cert ?? ''), key: Buffer.from(key ?? '') };
     const api = new NodeApi({ sources, logger: silentLogger(), port: 0, tls });

@@ -56,7 +56,7 @@ function wideCells({ session, flaps, messages, description }: BgpdPeerStatus): s
 }
 
 /** Undefined while there is a session. */
-export function whyDown({ state, why }: BgpdPeerStatus): BgpdReason | undefined {
+function whyDown({ state, why }: BgpdPeerStatus): BgpdReason | undefined {
   return state === 'Established' ? undefined : why;
 }
 

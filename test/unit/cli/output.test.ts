@@ -145,6 +145,7 @@ describe('tables', () => {
 describe('node status', () => {
   const peer = (state: 'Established' | 'Active'): object => ({
     name: 'node-2',
+    description: 'Mesh_172_18_0_3',
     address: '172.18.0.3',
     asn: 64512,
     state,
@@ -176,9 +177,10 @@ describe('node status', () => {
       '42',
       '10.65.0.0/26',
     ]);
-    expect(lines[4]?.split(/ {2,}/)).toEqual([
-      ...['node-1', 'node-2', '172.18.0.3', '64512', 'Established'],
-      ...['2026-01-02T03:04:05Z (2m10s)', '2', '1'],
+    expect(lines[3]).toBe('IPv4 BGP status');
+    expect(lines[5]?.split(/ {2,}/)).toEqual([
+      ...['node-1', '172.18.0.3', 'node-to-node mesh', 'up'],
+      ...['2026-01-02T03:04:05Z (2m10s)', 'Established'],
     ]);
   });
 

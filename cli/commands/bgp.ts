@@ -1,0 +1,197 @@
+// `calicoctl bgp peers|rib|routes|why|history`: what the bgpd of every node does, from anywhere. `bgpctl` shows more of one.
+
+import type { Command } from 'commander';
+import type { KubeClient } from '../../lib/kube-client/client.ts';
+import type { BgpdHistory } from '../../lib/protocol/bgpd.ts';
+import { parseNodeHistory, parseNodeRib, parseNodeWhy } from '../../lib/protocol/node-bgp.ts';
+import type { NodeStatus } from '../../lib/protocol/node-status.ts';
+import { renderHistory } from '../output/bgp/history.ts';
+import { type PeerRow, renderPeers } from '../output/bgp/peers.ts';
+import {
+  clusterRoutes,
+  type NodeRoutes,
+  type NodeWhy,
+  renderClusterRoutes,
+  renderReachability,
+} from '../output/bgp/reachability.ts';
+import { renderDestinations, renderWhy } from '../output/bgp/routes.ts';
+import { FORMAT_OPTION, parseFormat, renderAs } from '../output/format.ts';
+import type { ProgramContext } from '../program-context.ts';
+import { collect, examples } from './command-parts.ts';
+import { askNodeFor, askNodes, statusOfNode } from './node-views.ts';
+
+interface BgpOptions {
+  readonly node?: readonly string[];
+  readonly output: string;
+}
+
+const NODE_OPTION = ['--node <name>', 'of this node only; may be repeated (default: all)', collect] as const;
+/** Destinations that are asked of each node. */
+const RIB_LIMIT = '100000';
+const UNHEALTHY = 1;
+
+export function addBgpCommands(program: Command, context: ProgramContext): void {
+  const bgp = program
+    .command('bgp')
+    .description("The nodes' BGP speakers, through the controller of the cluster; bgpctl shows more of one");
+  bgp
+    .command('peers')
+    .description('Peers of all nodes; why a session is down and what to do; exit code 1 if one is')
+    .option(...NODE_OPTION)
+    .option(...FORMAT_OPTION)
+    .addHelpText('after', examples('bgp peers', 'bgp peers --node node-1 -o wide'))
+    .action((options: BgpOptions) => peers(context, options));
+  bgp
+    .command('rib')
+    .description('Loc-RIBs: every path, the verdict on it, and by which step it won or lost')
+    .argument('[prefix]', 'one destination')
+    .option(...NODE_OPTION)
+    .option(...FORMAT_OPTION)
+    .addHelpText('after', examples('bgp rib --node node-1', 'bgp rib 10.65.0.0/26'))
+    .action((prefix: string | undefined, options: BgpOptions) => rib(context, prefix, options));
+  bgp
+    .command('routes')
+    .description('Where destinations are originated and who reaches them; with PREFIX by which way')
+    .argument('[prefix]', 'prefix or address')
+    .option(...NODE_OPTION)
+    .option(...FORMAT_OPTION)
+    .addHelpText('after', examples('bgp routes', 'bgp routes 10.65.0.7'))
+    .action((prefix: string | undefined, options: BgpOptions) =>
+      prefix === undefined ? allRoutes(context, options) : routesTo(context, prefix, options),
+    );
+  bgp
+    .command('why')
+    .description('A destination explained: each path, the kernel, and each peer: what it is told or why not')
+    .argument('<prefix>', 'prefix or address; without a route of its own the nearest that cover it')
+    .option(...NODE_OPTION)
+    .option(...FORMAT_OPTION)
+    .addHelpText('after', examples('bgp why 10.65.0.7 --node node-1'))
+    .action((prefix: string, options: BgpOptions) => why(context, prefix, options));
+  bgp
+    .command('history')
+    .description('What has happened to sessions, with NOTIFICATIONs decoded')
+    .argument('[peer]', 'name of a peer (default: all)')
+    .option('--raw', 'malformed messages octet by octet')
+    .option(...NODE_OPTION)
+    .option(...FORMAT_OPTION)
+    .addHelpText('after', examples('bgp history --node node-1', 'bgp history node.node-2.v4'))
+    .action((peer: string | undefined, options: BgpOptions & { readonly raw?: boolean }) =>
+      history(context, peer, options),
+    );
+}
+
+function peers(context: ProgramContext, { node = [], output }: BgpOptions): Promise<void> {
+  const format = parseFormat(output);
+  return context.connections().withApi(async (client) => {
+    const asked = await askNodes(context, client, node, (name) => statusOfNode(context, client, name));
+    const rows = asked.answers.flatMap(peerRows);
+    context.out(renderAs(format, rows, (isWide) => renderPeers(rows, context.now(), isWide)));
+    for (const status of asked.answers)
+      if ('error' in status.bgp) context.err(`${status.node}: ${status.bgp.error}\n`);
+    asked.report();
+    const isWell = asked.answers.every(({ bgp }) => !('error' in bgp));
+    if (!isWell || rows.some(({ peer }) => peer.state !== 'Established')) context.setExitCode(UNHEALTHY);
+  });
+}
+
+function peerRows({ node, bgp }: NodeStatus): PeerRow[] {
+  return 'error' in bgp ? [] : bgp.peers.map((peer) => ({ node, peer }));
+}
+
+function rib(
+  context: ProgramContext,
+  prefix: string | undefined,
+  { node = [], output }: BgpOptions,
+): Promise<void> {
+  const format = parseFormat(output);
+  return context.connections().withApi(async (client) => {
+    const asked = await askNodes(context, client, node, (name) => ribOf(context, client, name, prefix));
+    const rows = asked.answers.flatMap(({ node: of, destinations }) =>
+      destinations.map((destination) => ({ node: of, destination })),
+    );
+    context.out(renderAs(format, asked.answers, (isWide) => renderDestinations(rows, isWide)));
+    asked.report();
+  });
+}
+
+function allRoutes(context: ProgramContext, { node = [], output }: BgpOptions): Promise<void> {
+  const format = parseFormat(output);
+  return context.connections().withApi(async (client) => {
+    const asked = await askNodes(context, client, node, (name) => ribOf(context, client, name, undefined));
+    const routes = clusterRoutes(asked.answers);
+    context.out(renderAs(format, routes, () => renderClusterRoutes(routes)));
+    asked.report();
+  });
+}
+
+async function ribOf(
+  context: ProgramContext,
+  client: KubeClient,
+  node: string,
+  prefix: string | undefined,
+): Promise<NodeRoutes> {
+  const query = prefix === undefined ? { limit: RIB_LIMIT } : { prefix };
+  const { destinations } = await askNodeFor(context, client, node, 'rib', query, parseNodeRib);
+  return { node, destinations };
+}
+
+function routesTo(context: ProgramContext, prefix: string, { node = [], output }: BgpOptions): Promise<void> {
+  const format = parseFormat(output);
+  return context.connections().withApi(async (client) => {
+    const asked = await askNodes(context, client, node, (name) => whyOf(context, client, name, prefix));
+    context.out(renderAs(format, asked.answers, () => renderReachability(asked.answers)));
+    asked.report();
+  });
+}
+
+function why(context: ProgramContext, prefix: string, { node = [], output }: BgpOptions): Promise<void> {
+  const format = parseFormat(output);
+  return context.connections().withApi(async (client) => {
+    const asked = await askNodes(context, client, node, (name) => whyOf(context, client, name, prefix));
+    const sections = (): string =>
+      asked.answers
+        .map(({ node: of, destinations }) => `NODE ${of}\n${renderWhy(prefix, destinations)}`)
+        .join('\n');
+    context.out(renderAs(format, asked.answers, sections));
+    asked.report();
+  });
+}
+
+async function whyOf(
+  context: ProgramContext,
+  client: KubeClient,
+  node: string,
+  prefix: string,
+): Promise<NodeWhy> {
+  return {
+    node,
+    destinations: await askNodeFor(context, client, node, 'why', { prefix }, parseNodeWhy),
+  };
+}
+
+function history(
+  context: ProgramContext,
+  peer: string | undefined,
+  { node = [], output, raw }: BgpOptions & { readonly raw?: boolean },
+): Promise<void> {
+  const format = parseFormat(output);
+  return context.connections().withApi(async (client) => {
+    const asked = await askNodes(context, client, node, async (name) => {
+      const status = await statusOfNode(context, client, name);
+      const names = peerRows(status)
+        .map((row) => row.peer.name)
+        .filter((one) => peer === undefined || one === peer);
+      const ask = (one: string): Promise<BgpdHistory> => {
+        const query = { peer: one, ...(raw === true ? { raw: 'true' } : {}) };
+        return askNodeFor(context, client, name, 'history', query, parseNodeHistory);
+      };
+      return { node: name, histories: await Promise.all(names.map(ask)) };
+    });
+    const sections = (): string =>
+      asked.answers
+        .map(({ node: of, histories }) => `NODE ${of}\n${histories.map(renderHistory).join('')}`)
+        .join('\n');
+    context.out(renderAs(format, asked.answers, sections));
+    asked.report();
+  });
+}

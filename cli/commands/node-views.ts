@@ -1,0 +1,66 @@
+// What commands ask of nodes' agents, through the controller: one node, or all of them at once.
+
+import { type KubeClient, NODES } from '../../lib/kube-client/client.ts';
+import type { NodeStatus } from '../../lib/protocol/node-status.ts';
+import { parseNodeStatus } from '../../lib/protocol/node-status.ts';
+import { CliError } from '../cli-error.ts';
+import type { ProgramContext } from '../program-context.ts';
+import { reportFailures } from './command-parts.ts';
+
+const ROOT = '/apis/calico-ts.dev/v1/nodes';
+/** Exit code: a node cannot be asked. */
+const UNKNOWN = 2;
+
+/** The node API's answer as it is. */
+export function askNode(
+  context: ProgramContext,
+  client: KubeClient,
+  node: string,
+  view: string,
+  query: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  return client.text(`${ROOT}/${encodeURIComponent(node)}/${view}`, { query, signal: context.signal });
+}
+
+/** The answer as a value. Throws CliError for what an agent of another version says. */
+export async function askNodeFor<T>(
+  context: ProgramContext,
+  client: KubeClient,
+  node: string,
+  view: string,
+  query: Readonly<Record<string, string>>,
+  parse: (value: unknown) => T | undefined,
+): Promise<T> {
+  const answer = parse(JSON.parse(await askNode(context, client, node, view, query)));
+  if (answer !== undefined) return answer;
+  throw new CliError({ code: 'failed' }, `the agent of ${node} answers in a form that is not known here`, {
+    next: 'use a calicoctl of the version of the agents',
+  });
+}
+
+export function statusOfNode(context: ProgramContext, client: KubeClient, node: string): Promise<NodeStatus> {
+  return askNodeFor(context, client, node, 'status', {}, parseNodeStatus);
+}
+
+/** Answers of the nodes named, or of all; those that cannot be asked are told of, with exit code 2. */
+export async function askNodes<T>(
+  context: ProgramContext,
+  client: KubeClient,
+  wanted: readonly string[],
+  ask: (node: string) => Promise<T>,
+): Promise<{ readonly answers: readonly T[]; readonly report: () => void; readonly isComplete: boolean }> {
+  const names = wanted.length > 0 ? wanted : await nodeNames(context, client);
+  const settled = await Promise.allSettled(names.map(ask));
+  const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const failures = settled.flatMap((one): unknown[] => (one.status === 'rejected' ? [one.reason] : []));
+  const report = (): void => {
+    reportFailures(context, failures);
+    if (failures.length > 0) context.setExitCode(UNKNOWN);
+  };
+  return { answers, report, isComplete: failures.length === 0 };
+}
+
+async function nodeNames(context: ProgramContext, client: KubeClient): Promise<string[]> {
+  const { items } = await client.list(NODES, undefined, { signal: context.signal });
+  return items.map(({ metadata }) => metadata.name).sort();
+}
