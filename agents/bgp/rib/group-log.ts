@@ -41,6 +41,8 @@ type Content = Partial<Pick<Stretch, 'announced' | 'withdrawn' | 'endOfRib'>> & 
 
 export class GroupLog {
   readonly stretches: Stretch[] = [];
+  /** Written so far. */
+  octets = 0;
 
   /** `first`: the chain's beginning, 0 for nothing. */
   withdraw(
@@ -91,6 +93,7 @@ export class GroupLog {
     except: readonly number[],
     only: readonly number[] | undefined,
   ): void {
+    this.octets += end - start;
     const last = this.stretches.at(-1);
     const continues =
       last?.octets === octets && last.end === start && last.only === only && isSame(last.except, except);

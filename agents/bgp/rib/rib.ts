@@ -26,6 +26,8 @@ export interface RibOptions extends ImportContext {
   readonly maxPaths: number;
   /** Whether flush() is to tell how packets leave; true if left out. */
   readonly forwards?: boolean;
+  /** Octets that one flush writes for the peers of a group, give or take one attribute set; 2 MB if left out. */
+  readonly maxFlushOctets?: number;
 }
 
 export interface Flush {
@@ -60,6 +62,7 @@ interface PeerState {
   up: { readonly peer: RibPeer; readonly sets: SourceSets; readonly receiver: UpdateReceiver } | undefined;
 }
 
+const MAX_FLUSH_OCTETS = 2 * 1024 * 1024;
 /** Prefixes of a family decided in one flush. */
 const MAX_DECISIONS = 65_536;
 
@@ -84,7 +87,10 @@ export class Rib {
     const table = (family: AddressFamily): FamilyTable =>
       new FamilyTable(family, this.#sets, { localAsn, maxPaths, forwards });
     this.#tables = { ipv4Unicast: table('ipv4Unicast'), ipv6Unicast: table('ipv6Unicast') };
-    this.#groups = new UpdateGroups((family) => this.#tables[family]);
+    this.#groups = new UpdateGroups(
+      (family) => this.#tables[family],
+      options.maxFlushOctets ?? MAX_FLUSH_OCTETS,
+    );
     this.#originated = new OriginatedRoutes(this.#sets, localAsn, (prefix) => this.#tableOf(prefix));
     this.view = new RibView({
       tables: this.#tables,

@@ -67,14 +67,16 @@ export class RouteSet {
   }
 }
 
-/** What all attribute sets together may take, as received: beyond it sources with more than their share have to go. */
-const MAX_OCTETS = 256 * 1024 * 1024;
+/** What all attribute sets together may take: beyond it sources with more than their share have to go. */
+const MAX_OCTETS = 512 * 1024 * 1024;
+/** A set is there as its key, as decoded values, and as what is sent. */
+const COPIES = 3;
 /** What a set takes whatever is in it, as measured. */
 const OCTETS_PER_SET = 512;
 
 /** Numbers for route sets, so that a path needs four octets for its attributes. */
 export class RouteSetTable {
-  /** Of the received sets of all sources. */
+  /** That the sets of all sources take. */
   octets = 0;
   readonly #sets: (RouteSet | undefined)[] = [];
   readonly #free: number[] = [];
@@ -170,7 +172,7 @@ export class SourceSets {
   }
 
   #account({ key }: ReceivedSet, by: 1 | -1): void {
-    const octets = by * (key.length + OCTETS_PER_SET);
+    const octets = by * (COPIES * key.length + OCTETS_PER_SET);
     this.#octets += octets;
     this.#table.octets += octets;
   }

@@ -21,6 +21,7 @@ export class UpdateGroup implements NumberHolder {
   readonly #table: FamilyTable;
   readonly #outgoing: OutgoingSets;
   readonly #sendsPathIds: boolean;
+  readonly #maxOctets: number;
   readonly #nlri: NlriOf;
   readonly #members = new GroupMembers();
   /** By unit: number of the out set, 0 for nothing told; and the next unit of a chain. */
@@ -42,6 +43,7 @@ export class UpdateGroup implements NumberHolder {
     const { index, table, audience } = parts;
     this.index = index;
     this.#table = table;
+    this.#maxOctets = parts.maxOctets;
     this.#outgoing = new OutgoingSets(parts);
     this.#sendsPathIds = audience.context.addPathSend.has(table.family);
     this.#nlri = this.#sendsPathIds
@@ -179,11 +181,12 @@ export class UpdateGroup implements NumberHolder {
       out.withdraw = 0;
     }
     for (const out of this.#touched) {
+      if (this.#log.octets > this.#maxOctets) break;
       this.#log.announce(parts, out, undefined);
       out.announce = 0;
     }
-    for (const [peer, units] of this.#exceptions) this.#tell(parts, units, [peer]);
-    this.#exceptions.clear();
+    this.#flushExceptions(parts);
+    this.#postpone();
     const isDone = this.#flushPending(parts);
     if (isSettled) this.#flushEnds(parts);
     this.#forgetChains();
@@ -310,6 +313,31 @@ export class UpdateGroup implements NumberHolder {
     else units.push(unit);
   }
 
+  #flushExceptions(parts: LogParts): void {
+    for (const [peer, units] of this.#exceptions) {
+      const rest = this.#tell(parts, units, [peer]);
+      const member = this.#members.get(peer);
+      if (rest.length === 0 || member === undefined) continue;
+      const pending = member.pending ?? new IdSet();
+      for (const unit of rest) pending.add(unit);
+      this.#members.setPending(member, pending);
+    }
+    this.#exceptions.clear();
+  }
+
+  /** What is beyond the limit of a flush is told to those in step as to those who are behind. */
+  #postpone(): void {
+    const rest = this.#touched.filter(({ announce }) => announce !== 0);
+    if (rest.length === 0) return;
+    const pending = new IdSet();
+    for (const out of rest) {
+      for (let unit = out.announce; unit !== 0; unit = this.#next(unit)) pending.add(unit);
+      out.announce = 0;
+    }
+    for (const member of this.#members.all())
+      if (member.pending === undefined) this.#members.setPending(member, pending);
+  }
+
   /** True if all that can be told has been. */
   #flushPending(parts: LogParts): boolean {
     let isDone = true;
@@ -318,20 +346,17 @@ export class UpdateGroup implements NumberHolder {
         if (member.begins) this.#log.mark(parts, 'beginOfRefresh', [member.peer]);
         member.begins = false;
       }
-      const units = pending.take(MAX_PENDING);
-      this.#tell(
-        parts,
-        units,
-        members.map(({ peer }) => peer),
-      );
+      const peers = members.map(({ peer }) => peer);
+      const units = this.#log.octets > this.#maxOctets ? [] : pending.take(MAX_PENDING);
+      for (const unit of this.#tell(parts, units, peers)) pending.add(unit);
       if (pending.size > 0) isDone = false;
       else for (const member of members) this.#members.setPending(member, undefined);
     }
     return isDone;
   }
 
-  /** The present state of the units, to these peers alone. */
-  #tell(parts: LogParts, units: readonly number[], peers: readonly number[]): void {
+  /** The present state of the units, to these peers alone; returns those that are beyond the limit of a flush. */
+  #tell(parts: LogParts, units: readonly number[], peers: readonly number[]): number[] {
     const [alone] = peers.length === 1 ? peers : [];
     const outs = new Set<OutSet>();
     let gone = 0;
@@ -346,10 +371,13 @@ export class UpdateGroup implements NumberHolder {
       }
     }
     this.#log.withdraw(parts, gone, [], peers);
+    const rest: number[] = [];
     for (const out of outs) {
-      this.#log.announce(parts, out, peers);
+      if (this.#log.octets <= this.#maxOctets) this.#log.announce(parts, out, peers);
+      else for (let unit = out.announce; unit !== 0; unit = this.#next(unit)) rest.push(unit);
       out.announce = 0;
     }
+    return rest;
   }
 
   #flushEnds(parts: LogParts): void {

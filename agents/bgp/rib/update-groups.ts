@@ -17,14 +17,16 @@ interface Group {
 
 export class UpdateGroups {
   readonly #table: (family: AddressFamily) => FamilyTable;
+  readonly #maxOctets: number;
   readonly #groups = new Map<string, Group>();
   readonly #groupsByPeer = new Map<number, Map<AddressFamily, Group>>();
   readonly #peerByAddress = new Map<string, number>();
   readonly #addressByPeer = new Map<number, string>();
   #ofFamily: Readonly<Record<AddressFamily, UpdateGroup[]>> = { ipv4Unicast: [], ipv6Unicast: [] };
 
-  constructor(table: (family: AddressFamily) => FamilyTable) {
+  constructor(table: (family: AddressFamily) => FamilyTable, maxOctets: number) {
     this.#table = table;
+    this.#maxOctets = maxOctets;
   }
 
   of(family: AddressFamily): readonly UpdateGroup[] {
@@ -107,6 +109,7 @@ export class UpdateGroups {
       index,
       table: this.#table(family),
       audience: audienceOf(peer),
+      maxOctets: this.#maxOctets,
       peerAt: (address) => this.#peerByAddress.get(addressKey(address)),
     });
     const made = { key, family, group };

@@ -86,9 +86,12 @@ const step = fc.oneof(
 );
 /** All peers are up when it begins. */
 const scenario = fc.record({
+  /** So little that a flush never says all, or so much that it always does. */
+  maxFlushOctets: fc.constantFrom(100, 1e6),
   shapes: fc.array(shapeOf, { minLength: PEERS.length, maxLength: PEERS.length }),
   steps: fc.array(step, { minLength: 20, maxLength: 80 }),
 });
+type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never;
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 function configOf(shape: Shape): RibPeer['config'] {
@@ -110,12 +113,13 @@ function peerOf(index: number, shape: Shape): RibPeer {
 
 /** The speaker's tables, and what every peer has learned from its messages. */
 class World {
-  readonly rib: Rib = newRib();
+  readonly rib: Rib;
   readonly up = new Map<number, RibPeer>();
   readonly behind = new Set<number>();
   readonly learned = new Map<number, Map<string, string>>();
 
-  constructor(shapes: readonly Shape[]) {
+  constructor({ shapes, maxFlushOctets }: Scenario) {
+    this.rib = newRib({ maxFlushOctets });
     for (const [at, shape] of shapes.entries()) this.#up(PEERS[at] ?? 0, shape);
   }
 
@@ -292,9 +296,9 @@ function wireKey(attributes: RouteAttributes): string {
 describe('whatever happens', () => {
   it('every peer knows what the rules give for what is there', () => {
     fc.assert(
-      fc.property(scenario, ({ shapes, steps }) => {
-        const world = new World(shapes);
-        for (const one of steps) world.do(one);
+      fc.property(scenario, (one) => {
+        const world = new World(one);
+        for (const action of one.steps) world.do(action);
         world.settle();
         for (const index of world.up.keys()) {
           expect([index, Object.fromEntries(world.known(index))]).toEqual([
@@ -311,9 +315,9 @@ describe('whatever happens', () => {
 
   it('nothing is left when all are gone', () => {
     fc.assert(
-      fc.property(scenario, ({ shapes, steps }) => {
-        const world = new World(shapes);
-        for (const one of steps) world.do(one);
+      fc.property(scenario, (one) => {
+        const world = new World(one);
+        for (const action of one.steps) world.do(action);
         world.rib.setOriginated([]);
         for (const index of PEERS) world.rib.peerRemoved(`p${index}`);
         world.up.clear();

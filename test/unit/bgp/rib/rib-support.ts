@@ -18,7 +18,7 @@ import {
 } from '../../../../agents/bgp/packet/validate.ts';
 import { ACCEPT_ALL } from '../../../../agents/bgp/policy/policy.ts';
 import type { PeerUpdates } from '../../../../agents/bgp/rib/group-log.ts';
-import { Rib } from '../../../../agents/bgp/rib/rib.ts';
+import { Rib, type RibOptions } from '../../../../agents/bgp/rib/rib.ts';
 import type { RibPeer, RibPeerConfig } from '../../../../agents/bgp/rib/rib-peer.ts';
 import { MessageFramer } from '../../../../agents/bgp/session/framing.ts';
 import {
@@ -37,8 +37,9 @@ export const ip = (text: string): IpAddress => parseIp(text) as IpAddress;
 const LOCAL_ASN = 65000;
 export const LOCAL_ID = 0x0a090001;
 
-export function newRib(): Rib {
+export function newRib(more: Partial<RibOptions> = {}): Rib {
   return new Rib({
+    ...more,
     localAsn: LOCAL_ASN,
     bgpIdentifier: LOCAL_ID,
     maxPaths: 4,

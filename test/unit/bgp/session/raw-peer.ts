@@ -70,6 +70,15 @@ export class RawPeer {
     for (const octets of messages) this.sendOctets(octets);
   }
 
+  /** Reads nothing any more, until `resume`. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   sendOctets(octets: Uint8Array): void {
     this.#socket.write(octets);
   }
