@@ -22,7 +22,7 @@ const ROOT = join(import.meta.dirname, '..');
 const INSTALL_BUDGET_SECONDS = 150;
 const MAX_WORKERS = 4;
 const CHECK_TIMEOUT_MS = 180_000;
-const CODE_FOLDERS = ['lib', 'agents', 'controller', 'cli', 'lab', 'scripts', 'bench', 'test'];
+const CODE_FOLDERS = ['lib', 'agents', 'controller', 'cli', 'lab', 'scripts', 'bench', 'examples', 'test'];
 
 /** Each fails by its exit code; its output is shown then. */
 const CHECKS: readonly { readonly what: string; readonly argv: readonly [string, ...string[]] }[] = [
