@@ -4,10 +4,12 @@
 
 import type { Cidr } from '../../../lib/net/ip.ts';
 import { type AddressFamily, FAMILIES } from '../packet/iana.ts';
+import { grownColumn } from './column.ts';
 import { type Candidate, type DecisionOptions, eliminate, multipathOf } from './decision.ts';
 import { Forwarding, type ForwardingChange } from './forwarding.ts';
 import { IdQueue } from './id-queue.ts';
-import { grownColumn, PrefixTable } from './prefix-table.ts';
+import { IdStack } from './id-stack.ts';
+import { PrefixTable } from './prefix-table.ts';
 import type { RouteSet, RouteSetTable } from './route-set.ts';
 
 /** Of one source, in one family. */
@@ -55,7 +57,7 @@ export class FamilyTable {
   #flags = new Uint8Array(FIRST_CAPACITY);
   /** Path ids of peers (RFC 7911), from when the first one has any. */
   #pathId: Uint32Array | undefined;
-  readonly #freePaths: number[] = [];
+  readonly #freePaths = new IdStack();
   #pathEnd = 1;
   /** Gone paths whose numbers somebody holds, and how many each prefix has. */
   #zombies: number[] = [];
@@ -63,7 +65,7 @@ export class FamilyTable {
 
   readonly #dirty = new IdQueue();
   /** Decided, with paths that are gone or without any. */
-  #untidy: number[] = [];
+  readonly #untidy = new IdStack();
   /** Prefixes without a path of which somebody holds something. */
   readonly #held = new Set<number>();
   #destinations = 0;
@@ -227,8 +229,7 @@ export class FamilyTable {
 
   /** After everybody has been told of what was decided: numbers that nobody holds any more are free. */
   tidy(holder: NumberHolder): void {
-    for (const id of this.#untidy) this.#tidy(id, holder);
-    this.#untidy = [];
+    while (this.#untidy.size > 0) this.#tidy(this.#untidy.pop(), holder);
     if (this.#zombies.length > 0) this.#freeZombies(holder);
     for (const id of this.#held) this.#tidy(id, holder);
   }
@@ -246,7 +247,7 @@ export class FamilyTable {
   }
 
   #add(id: number, source: number, pathId: number, set: RouteSet): void {
-    const path = this.#freePaths.pop() ?? this.#pathEnd++;
+    const path = this.#freePaths.size > 0 ? this.#freePaths.pop() : this.#pathEnd++;
     this.#ensurePaths(path, pathId !== 0);
     this.#prefix[path] = id;
     this.#source[path] = source;

@@ -1,6 +1,6 @@
 // Numbers that wait for their turn, each once, in the order in which they came.
 
-import { grownColumn } from './prefix-table.ts';
+import { grownColumn } from './column.ts';
 
 const FIRST_CAPACITY = 1024;
 

@@ -1,6 +1,6 @@
 // A set of small numbers as bits: which prefixes or paths are still to be told to somebody.
 
-import { grownColumn } from './prefix-table.ts';
+import { grownColumn } from './column.ts';
 
 export class IdSet {
   #words = new Uint32Array(32);

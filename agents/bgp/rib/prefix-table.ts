@@ -2,6 +2,8 @@
 // indexed by the same number and a table of half a million prefixes is nothing for the garbage collector to walk.
 
 import type { Cidr } from '../../../lib/net/ip.ts';
+import { grownColumn } from './column.ts';
+import { IdStack } from './id-stack.ts';
 
 const FIRST_CAPACITY = 1024;
 /** Length of a number that no prefix has now. */
@@ -18,7 +20,7 @@ export class PrefixTable {
   #c: Uint32Array;
   #d: Uint32Array;
   #length = new Uint8Array(FIRST_CAPACITY).fill(FREE);
-  readonly #free: number[] = [];
+  readonly #free = new IdStack();
   #next = 0;
   #size = 0;
 
@@ -103,7 +105,7 @@ export class PrefixTable {
       this.#grow();
       return this.intern(a, b, c, d, length);
     }
-    const id = this.#free.pop() ?? this.#next++;
+    const id = this.#free.size > 0 ? this.#free.pop() : this.#next++;
     this.#a[id] = a;
     if (this.#isWide) {
       this.#b[id] = b;
@@ -181,16 +183,6 @@ export class PrefixTable {
       this.#slots[slot] = id + 1;
     }
   }
-}
-
-/** The column with room for `capacity` elements, zeros behind the present ones. */
-export function grownColumn<T extends Uint8Array | Uint16Array | Uint32Array | Int32Array>(
-  column: T,
-  capacity: number,
-): T {
-  const grown = new (column.constructor as new (length: number) => T)(capacity);
-  grown.set(column);
-  return grown;
 }
 
 function words({ family, base }: Cidr): readonly [number, number, number, number] {

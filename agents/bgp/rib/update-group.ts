@@ -4,13 +4,13 @@
 // told of; when that is empty it goes on with the others.
 
 import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
+import { grownColumn } from './column.ts';
 import type { FamilyTable, NumberHolder } from './family-table.ts';
 import { GroupLog, type LogParts, type PeerUpdatesBuilder } from './group-log.ts';
 import { GroupMembers, type Member } from './group-members.ts';
 import { IdSet } from './id-set.ts';
 import type { OutSet } from './out-set.ts';
 import { type GroupParts, OutgoingSets } from './outgoing-sets.ts';
-import { grownColumn } from './prefix-table.ts';
 import type { NlriOf, UpdateWriter } from './update-writer.ts';
 
 /** Units that one peer is told of in one flush beside the others. */
