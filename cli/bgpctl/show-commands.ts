@@ -8,6 +8,7 @@ import { renderEvent, renderHistory } from '../output/bgp/history.ts';
 import { complaintsOf, renderPeer, renderPeers, renderStatus } from '../output/bgp/peers.ts';
 import { renderDestinations, renderReceived, renderSent, renderWhy } from '../output/bgp/routes.ts';
 import { FORMAT_OPTION, parseFormat, renderAs } from '../output/format.ts';
+import { parsePrefix, prefixQuery } from '../prefix-argument.ts';
 import { type BgpctlContext, examples } from './context.ts';
 
 interface OutputOptions {
@@ -96,12 +97,13 @@ function addRouteCommands(program: Command, context: BgpctlContext): void {
     .addHelpText('after', examples('rib', 'rib 10.65.0.0/26 -o wide', 'rib --limit 100000 -o json'))
     .action((prefix: string | undefined, options: PageOptions) => {
       const format = parseFormat(options.output);
-      const limit = parseLimit(options.limit);
+      const page = { limit: parseLimit(options.limit), ...prefixQuery(prefix) };
       return context.withBgpd(async (client) => {
-        const rib = await client.rib({ limit, ...(prefix === undefined ? {} : { prefix }) });
+        const rib = await client.rib(page);
         const rows = rib.destinations.map((destination) => ({ destination }));
         context.out(renderAs(format, rib, (isWide) => renderDestinations(rows, isWide)));
-        if (rib.total > rows.length) context.err(`# ${rows.length} of ${rib.total}; --limit shows more\n`);
+        if (prefix === undefined && rib.total > rows.length)
+          context.err(`# ${rows.length} of ${rib.total}; --limit shows more\n`);
       });
     });
   for (const [name, direction] of [
@@ -118,7 +120,7 @@ function addRouteCommands(program: Command, context: BgpctlContext): void {
       .addHelpText('after', examples(`${name} node-2`, `${name} node-2 10.65.0.0/26`))
       .action((peer: string, prefix: string | undefined, options: PageOptions) => {
         const format = parseFormat(options.output);
-        const page = { limit: parseLimit(options.limit), ...(prefix === undefined ? {} : { prefix }) };
+        const page = { limit: parseLimit(options.limit), ...prefixQuery(prefix) };
         return context.withBgpd(async (client) => {
           if (name === 'rib-in') {
             const paths = await client.ribIn(peer, page);
@@ -138,8 +140,9 @@ function addRouteCommands(program: Command, context: BgpctlContext): void {
     .addHelpText('after', examples('why 10.65.0.0/26', 'why 10.65.0.7'))
     .action((prefix: string, { output }: OutputOptions) => {
       const format = parseFormat(output);
+      const asked = parsePrefix(prefix);
       return context.withBgpd(async (client) => {
-        const found = await client.why(prefix);
+        const found = await client.why(asked);
         context.out(renderAs(format, found, () => renderWhy(prefix, found)));
         if (found.length === 0) context.setExitCode(1);
       });

@@ -16,6 +16,7 @@ import {
 } from '../output/bgp/reachability.ts';
 import { renderDestinations, renderWhy } from '../output/bgp/routes.ts';
 import { FORMAT_OPTION, parseFormat, renderAs } from '../output/format.ts';
+import { parsePrefix, prefixQuery } from '../prefix-argument.ts';
 import type { ProgramContext } from '../program-context.ts';
 import { collect, examples } from './command-parts.ts';
 import { askNodeFor, askNodes, statusOfNode } from './node-views.ts';
@@ -48,7 +49,7 @@ export function addBgpCommands(program: Command, context: ProgramContext): void 
     .option(...NODE_OPTION)
     .option(...FORMAT_OPTION)
     .addHelpText('after', examples('bgp rib --node node-1', 'bgp rib 10.65.0.0/26'))
-    .action((prefix: string | undefined, options: BgpOptions) => rib(context, prefix, options));
+    .action((prefix: string | undefined, options: BgpOptions) => rib(context, prefixQuery(prefix), options));
   bgp
     .command('routes')
     .description('Where destinations are originated and who reaches them; with PREFIX by which way')
@@ -80,6 +81,8 @@ export function addBgpCommands(program: Command, context: ProgramContext): void 
     );
 }
 
+type PrefixQuery = ReturnType<typeof prefixQuery>;
+
 function peers(context: ProgramContext, { node = [], output }: BgpOptions): Promise<void> {
   const format = parseFormat(output);
   return context.connections().withApi(async (client) => {
@@ -98,14 +101,10 @@ function peerRows({ node, bgp }: NodeStatus): PeerRow[] {
   return 'error' in bgp ? [] : bgp.peers.map((peer) => ({ node, peer }));
 }
 
-function rib(
-  context: ProgramContext,
-  prefix: string | undefined,
-  { node = [], output }: BgpOptions,
-): Promise<void> {
+function rib(context: ProgramContext, query: PrefixQuery, { node = [], output }: BgpOptions): Promise<void> {
   const format = parseFormat(output);
   return context.connections().withApi(async (client) => {
-    const asked = await askNodes(context, client, node, (name) => ribOf(context, client, name, prefix));
+    const asked = await askNodes(context, client, node, (name) => ribOf(context, client, name, query));
     const rows = asked.answers.flatMap(({ node: of, destinations }) =>
       destinations.map((destination) => ({ node: of, destination })),
     );
@@ -117,7 +116,7 @@ function rib(
 function allRoutes(context: ProgramContext, { node = [], output }: BgpOptions): Promise<void> {
   const format = parseFormat(output);
   return context.connections().withApi(async (client) => {
-    const asked = await askNodes(context, client, node, (name) => ribOf(context, client, name, undefined));
+    const asked = await askNodes(context, client, node, (name) => ribOf(context, client, name, {}));
     const routes = clusterRoutes(asked.answers);
     context.out(renderAs(format, routes, () => renderClusterRoutes(routes)));
     asked.report();
@@ -128,7 +127,7 @@ async function ribOf(
   context: ProgramContext,
   client: KubeClient,
   node: string,
-  prefix: string | undefined,
+  { prefix }: PrefixQuery,
 ): Promise<NodeRoutes> {
   const query = prefix === undefined ? { limit: RIB_LIMIT } : { prefix };
   const { destinations } = await askNodeFor(context, client, node, 'rib', query, parseNodeRib);
@@ -137,8 +136,9 @@ async function ribOf(
 
 function routesTo(context: ProgramContext, prefix: string, { node = [], output }: BgpOptions): Promise<void> {
   const format = parseFormat(output);
+  const asking = parsePrefix(prefix);
   return context.connections().withApi(async (client) => {
-    const asked = await askNodes(context, client, node, (name) => whyOf(context, client, name, prefix));
+    const asked = await askNodes(context, client, node, (name) => whyOf(context, client, name, asking));
     context.out(renderAs(format, asked.answers, () => renderReachability(asked.answers)));
     asked.report();
   });
@@ -146,8 +146,9 @@ function routesTo(context: ProgramContext, prefix: string, { node = [], output }
 
 function why(context: ProgramContext, prefix: string, { node = [], output }: BgpOptions): Promise<void> {
   const format = parseFormat(output);
+  const asking = parsePrefix(prefix);
   return context.connections().withApi(async (client) => {
-    const asked = await askNodes(context, client, node, (name) => whyOf(context, client, name, prefix));
+    const asked = await askNodes(context, client, node, (name) => whyOf(context, client, name, asking));
     const sections = (): string =>
       asked.answers
         .map(({ node: of, destinations }) => `NODE ${of}\n${renderWhy(prefix, destinations)}`)

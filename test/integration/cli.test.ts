@@ -368,7 +368,7 @@ describe('nodes through the controller', () => {
     );
     expect(why.out).toContain('node-2: not told: there is no session: ');
     const bad = await cluster.run('api', ['bgp', 'why', 'nonsense', ...one]);
-    expect(bad).toMatchObject({ code: 2, err: expect.stringContaining('neither a prefix nor an address') });
+    expect(bad).toMatchObject({ code: 1, err: expect.stringContaining('neither a prefix nor an address') });
   });
 
   it('shows the history of sessions', async () => {

@@ -11,7 +11,7 @@ export function decidedBy(direction: 'import' | 'export', policy: Policy, input:
     const which = `rule ${policy.rules.indexOf(rule) + 1} of the ${direction} policy`;
     return conditions === '' ? which : `${which} (${conditions})`;
   }
-  return policy.rules.length > 0
+  return policy.rules.length > 0 || policy.otherwise === 'accept'
     ? `the ${direction} policy: no rule matches, and the rest is ${policy.otherwise}ed`
     : `the default: without an ${direction} policy nothing goes to or comes from an external peer (RFC 8212)`;
 }
