@@ -427,7 +427,12 @@ export interface BgpdPeerStatus {
     /** In words, as each side offered them. */
     readonly capabilities: { readonly ours: readonly string[]; readonly theirs: readonly string[] };
     /** Octets that wait in this process, and those that the peer has not acknowledged where the kernel tells. */
-    readonly queue: { readonly unsent: number; readonly unacknowledged?: number };
+    readonly queue: {
+      readonly unsent: number;
+      readonly unacknowledged?: number;
+      /** The peer does not keep up: what is for it waits as a set of prefixes. */
+      readonly isBehind?: true;
+    };
     /** Whether the peer has said the End-of-RIB of every family. */
     readonly endOfRib: boolean;
   };

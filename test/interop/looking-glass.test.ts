@@ -74,19 +74,27 @@ describe('bgpctl', () => {
   });
   afterAll(() => network.close());
 
-  async function run(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+  type Output = { code: number; out: string; err: string };
+  const run = (...argv: string[]): Promise<Output> => runUntil(AbortSignal.timeout(30_000), argv);
+
+  async function runUntil(
+    signal: AbortSignal,
+    argv: readonly string[],
+    onOut?: (out: string) => void,
+  ): Promise<Output> {
     const texts = { out: '', err: '' };
     const code = await runBgpctl({
       argv: ['--state-dir', local.dir, ...argv],
       env: {},
       out: (text) => {
         texts.out += text;
+        onOut?.(texts.out);
       },
       err: (text) => {
         texts.err += text;
       },
       now: () => new Date(),
-      signal: AbortSignal.timeout(30_000),
+      signal,
     });
     return { code, ...texts };
   }
@@ -192,6 +200,23 @@ describe('bgpctl', () => {
   it('events: past ones', async () => {
     expect(await shown('events')).toMatch(/ peerUp {2}10\.9\.0\.3 {2}BGPPeer\/bird$/m);
     expect(await shown('events', '--after', '3', '-o', 'json')).toMatch(/^\{"time".*"seq":4/);
+  });
+
+  it('events -f: goes on with what happens until it is interrupted', async () => {
+    const interrupted = new AbortController();
+    const following = Promise.withResolvers<void>();
+    const seen = Promise.withResolvers<void>();
+    const ended = runUntil(interrupted.signal, ['events', '-f'], (out) => {
+      following.resolve();
+      if (out.includes('peerDown  10.9.0.2')) seen.resolve();
+    });
+    await following.promise;
+    await run('reset', 'internal');
+    await seen.promise;
+    interrupted.abort();
+    expect(await ended).toMatchObject({ code: 0, err: '' });
+    await bgpd.established('internal');
+    await waitFor('its routes', async () => (await bgpd.peer('internal')).prefixes.received === 2);
   });
 
   it('metrics: numbers by peer, and none by prefix', async () => {

@@ -112,10 +112,10 @@ describe('the package', () => {
     );
   });
 
-  it('brings calicoctl', async () => {
-    const { stdout } = await runOk(process.execPath, [installed(manifest.bin['calicoctl'] ?? ''), '--help'], {
+  it.each(['calicoctl', 'bgpctl'])('brings %s', async (name) => {
+    const { stdout } = await runOk(process.execPath, [installed(manifest.bin[name] ?? ''), '--help'], {
       cwd: directory,
     });
-    expect(stdout).toMatch(/^Usage: calicoctl /);
+    expect(stdout.startsWith(`Usage: ${name} `)).toBe(true);
   });
 });

@@ -72,7 +72,11 @@ function sessionView(
       ours: capabilities.ours.map(describeCapability),
       theirs: capabilities.theirs.map(describeCapability),
     },
-    queue: { unsent, ...(kernel === undefined ? {} : { unacknowledged: kernel }) },
+    queue: {
+      unsent,
+      ...(kernel === undefined ? {} : { unacknowledged: kernel }),
+      ...(speaker.rib.isBehind(peer.name) ? { isBehind: true } : {}),
+    },
     endOfRib: speaker.hasEndOfRib(peer.name),
   };
 }

@@ -50,7 +50,7 @@ function wideCells({ session, flaps, messages, description }: BgpdPeerStatus): s
     session?.routerId ?? '-',
     String(flaps),
     `${messages.received}/${messages.sent}`,
-    String(session?.queue.unsent ?? 0),
+    `${session?.queue.unsent ?? 0}${session?.queue.isBehind === true ? ', behind' : ''}`,
     description ?? '',
   ];
 }
@@ -113,7 +113,10 @@ function sessionRows(session: NonNullable<BgpdPeerStatus['session']>): string[][
       : [['Several paths', `receive ${addPaths.receive.join(', ')}; send ${addPaths.send.join(', ')}`]]),
     ['We offered', capabilities.ours.join('; ')],
     ['It offered', capabilities.theirs.join('; ')],
-    ['Queue', `${queue.unsent} octets here, ${queue.unacknowledged ?? '?'} not acknowledged`],
+    [
+      'Queue',
+      `${queue.unsent} octets here, ${queue.unacknowledged ?? '?'} not acknowledged${queue.isBehind === true ? '; it does not keep up' : ''}`,
+    ],
   ];
 }
 
