@@ -4,7 +4,7 @@
 
 import type { Cidr } from '../../../lib/net/ip.ts';
 import { type AddressFamily, FAMILIES } from '../packet/iana.ts';
-import { grownColumn } from './column.ts';
+import { FIRST_CAPACITY, grownColumn } from './column.ts';
 import { type Candidate, type DecisionOptions, eliminate, multipathOf } from './decision.ts';
 import { Forwarding, type ForwardingChange } from './forwarding.ts';
 import { IdQueue } from './id-queue.ts';
@@ -35,7 +35,6 @@ export interface NumberHolder {
 
 const GONE = 1;
 const STALE = 2;
-const FIRST_CAPACITY = 1024;
 
 export class FamilyTable {
   readonly family: AddressFamily;
@@ -389,13 +388,12 @@ export class FamilyTable {
 
   #ensurePaths(path: number, needsPathId: boolean): void {
     if (path >= this.#prefix.length) {
-      const capacity = 2 * this.#prefix.length;
-      this.#prefix = grownColumn(this.#prefix, capacity);
-      this.#source = grownColumn(this.#source, capacity);
-      this.#set = grownColumn(this.#set, capacity);
-      this.#next = grownColumn(this.#next, capacity);
-      this.#flags = grownColumn(this.#flags, capacity);
-      if (this.#pathId !== undefined) this.#pathId = grownColumn(this.#pathId, capacity);
+      this.#prefix = grownColumn(this.#prefix, path + 1);
+      this.#source = grownColumn(this.#source, path + 1);
+      this.#set = grownColumn(this.#set, path + 1);
+      this.#next = grownColumn(this.#next, path + 1);
+      this.#flags = grownColumn(this.#flags, path + 1);
+      if (this.#pathId !== undefined) this.#pathId = grownColumn(this.#pathId, path + 1);
     }
     if (needsPathId) this.#pathId ??= new Uint32Array(this.#prefix.length);
   }

@@ -1,8 +1,6 @@
 // Numbers that wait for their turn, each once, in the order in which they came.
 
-import { grownColumn } from './column.ts';
-
-const FIRST_CAPACITY = 1024;
+import { FIRST_CAPACITY, grownColumn } from './column.ts';
 
 export class IdQueue {
   #isWaiting = new Uint8Array(FIRST_CAPACITY);
@@ -14,11 +12,10 @@ export class IdQueue {
   }
 
   add(id: number): void {
-    if (id >= this.#isWaiting.length)
-      this.#isWaiting = grownColumn(this.#isWaiting, Math.max(2 * this.#isWaiting.length, id + 1));
+    if (id >= this.#isWaiting.length) this.#isWaiting = grownColumn(this.#isWaiting, id + 1);
     if (this.#isWaiting[id] === 1) return;
     this.#isWaiting[id] = 1;
-    if (this.#size === this.#waiting.length) this.#waiting = grownColumn(this.#waiting, 2 * this.#size);
+    if (this.#size === this.#waiting.length) this.#waiting = grownColumn(this.#waiting, this.#size + 1);
     this.#waiting[this.#size++] = id;
   }
 

@@ -18,8 +18,7 @@ export class IdSet {
 
   add(id: number): void {
     const at = id >>> 5;
-    if (at >= this.#words.length)
-      this.#words = grownColumn(this.#words, Math.max(2 * this.#words.length, at + 1));
+    if (at >= this.#words.length) this.#words = grownColumn(this.#words, at + 1);
     const word = this.#words[at] ?? 0;
     const bit = 1 << (id & 31);
     if ((word & bit) !== 0) return;

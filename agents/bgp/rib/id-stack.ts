@@ -12,7 +12,7 @@ export class IdStack {
   }
 
   push(id: number): void {
-    if (this.#size === this.#ids.length) this.#ids = grownColumn(this.#ids, 2 * this.#size);
+    if (this.#size === this.#ids.length) this.#ids = grownColumn(this.#ids, this.#size + 1);
     this.#ids[this.#size++] = id;
   }
 

@@ -2,10 +2,9 @@
 // indexed by the same number and a table of half a million prefixes is nothing for the garbage collector to walk.
 
 import type { Cidr } from '../../../lib/net/ip.ts';
-import { grownColumn } from './column.ts';
+import { FIRST_CAPACITY, grownColumn } from './column.ts';
 import { IdStack } from './id-stack.ts';
 
-const FIRST_CAPACITY = 1024;
 /** Length of a number that no prefix has now. */
 const FREE = 255;
 
@@ -164,17 +163,16 @@ export class PrefixTable {
   }
 
   #grow(): void {
-    const capacity = 2 * this.capacity;
-    this.#a = grownColumn(this.#a, capacity);
+    const least = this.capacity + 1;
+    this.#a = grownColumn(this.#a, least);
     if (this.#isWide) {
-      this.#b = grownColumn(this.#b, capacity);
-      this.#c = grownColumn(this.#c, capacity);
-      this.#d = grownColumn(this.#d, capacity);
+      this.#b = grownColumn(this.#b, least);
+      this.#c = grownColumn(this.#c, least);
+      this.#d = grownColumn(this.#d, least);
     }
-    const length = new Uint8Array(capacity).fill(FREE);
-    length.set(this.#length);
-    this.#length = length;
-    this.#slots = new Int32Array(2 * capacity);
+    const before = this.#length.length;
+    this.#length = grownColumn(this.#length, least).fill(FREE, before);
+    this.#slots = new Int32Array(2 * this.capacity);
     const mask = this.#slots.length - 1;
     for (let id = 0; id < this.#next; id++) {
       if (!this.isUsed(id)) continue;

@@ -4,7 +4,7 @@
 // told of; when that is empty it goes on with the others.
 
 import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
-import { grownColumn } from './column.ts';
+import { FIRST_CAPACITY, grownColumn } from './column.ts';
 import type { FamilyTable, NumberHolder } from './family-table.ts';
 import { GroupLog, type LogParts, type PeerUpdatesBuilder } from './group-log.ts';
 import { GroupMembers, type Member } from './group-members.ts';
@@ -25,8 +25,8 @@ export class UpdateGroup implements NumberHolder {
   readonly #nlri: NlriOf;
   readonly #members = new GroupMembers();
   /** By unit: number of the out set, 0 for nothing told; and the next unit of a chain. */
-  #sent = new Int32Array(1024);
-  #link = new Int32Array(1024);
+  #sent = new Int32Array(FIRST_CAPACITY);
+  #link = new Int32Array(FIRST_CAPACITY);
   readonly #outs: (OutSet | undefined)[] = [undefined];
   readonly #freeOuts: number[] = [];
   #touched: OutSet[] = [];
@@ -410,9 +410,8 @@ export class UpdateGroup implements NumberHolder {
 
   #ensureUnits(unit: number): void {
     if (unit < this.#sent.length) return;
-    const capacity = Math.max(2 * this.#sent.length, unit + 1);
-    this.#sent = grownColumn(this.#sent, capacity);
-    this.#link = grownColumn(this.#link, capacity);
+    this.#sent = grownColumn(this.#sent, unit + 1);
+    this.#link = grownColumn(this.#link, unit + 1);
   }
 }
 
