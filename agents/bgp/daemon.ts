@@ -10,9 +10,9 @@ import type {
   BgpdFieldError,
   BgpdRequest,
   BgpdResponse,
-  BgpdStatus,
 } from '../../lib/protocol/bgpd.ts';
 import { describeFieldErrors, readBgpdFile } from '../../lib/protocol/bgpd-file.ts';
+import type { BgpdStatus } from '../../lib/protocol/bgpd-status.ts';
 import { parseConfiguration, type SpeakerConfig, speakerConfig } from './config.ts';
 import { needsNewSpeaker } from './config-change.ts';
 import { ConfigFileError } from './control/config-file-error.ts';

@@ -14,13 +14,7 @@ export {
   parseCidr,
   parseIp,
 } from '../../lib/net/ip.ts';
-export type {
-  BgpdConfigurationInput,
-  BgpdEvent,
-  BgpdFieldError,
-  BgpdHistory,
-  BgpdStatus,
-} from '../../lib/protocol/bgpd.ts';
+export type { BgpdConfigurationInput, BgpdFieldError } from '../../lib/protocol/bgpd.ts';
 // bgpd as a process of its own, over its control socket.
 export { BgpdClient, BgpdClientError } from '../../lib/protocol/bgpd-client.ts';
 export type {
@@ -29,6 +23,7 @@ export type {
   BgpdSentPath,
   BgpdWhy,
 } from '../../lib/protocol/bgpd-routes.ts';
+export type { BgpdEvent, BgpdHistory, BgpdStatus } from '../../lib/protocol/bgpd-status.ts';
 export { parseConfiguration, type SpeakerConfig, speakerConfig } from './config.ts';
 // State machine: (state, event, peer) → next state and what is to be done (RFC 4271 §8), and what two OPENs agree on.
 export { type Action, type Event, type FsmPeer, type State, step, type Transition } from './fsm/fsm.ts';

@@ -6,7 +6,7 @@ import type { EventLog } from '../../lib/events/event-log.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Startable } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
-import type { BgpdConfigurationInput, BgpdEvent, BgpdHistory, BgpdStatus } from '../../lib/protocol/bgpd.ts';
+import type { BgpdConfigurationInput } from '../../lib/protocol/bgpd.ts';
 import {
   BgpdClient,
   BgpdClientError,
@@ -14,6 +14,7 @@ import {
   type PageOptions,
 } from '../../lib/protocol/bgpd-client.ts';
 import type { BgpdWhy } from '../../lib/protocol/bgpd-routes.ts';
+import type { BgpdEvent, BgpdHistory, BgpdStatus } from '../../lib/protocol/bgpd-status.ts';
 
 const RECONNECT_MS = 250;
 const RETRY_MS = 1000;

@@ -1,8 +1,8 @@
 // bgpctl's commands that look: status, peers, routes, why, history, events, metrics.
 
 import type { Command } from 'commander';
-import type { BgpdPeerStatus } from '../../lib/protocol/bgpd.ts';
 import type { BgpdClient } from '../../lib/protocol/bgpd-client.ts';
+import type { BgpdPeerStatus } from '../../lib/protocol/bgpd-status.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { renderEvent, renderHistory } from '../output/bgp/history.ts';
 import { complaintsOf, renderPeer, renderPeers, renderStatus } from '../output/bgp/peers.ts';

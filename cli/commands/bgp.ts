@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import type { KubeClient } from '../../lib/kube-client/client.ts';
-import type { BgpdHistory } from '../../lib/protocol/bgpd.ts';
+import type { BgpdHistory } from '../../lib/protocol/bgpd-status.ts';
 import { parseNodeHistory, parseNodeRib, parseNodeWhy } from '../../lib/protocol/node-bgp.ts';
 import type { NodeStatus } from '../../lib/protocol/node-status.ts';
 import { renderHistory } from '../output/bgp/history.ts';

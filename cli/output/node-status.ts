@@ -1,6 +1,6 @@
 // The tables of `calicoctl node status`: one line a node, one a BGP peer, and what is not well in sentences.
 
-import type { BgpdPeerStatus } from '../../lib/protocol/bgpd.ts';
+import type { BgpdPeerStatus } from '../../lib/protocol/bgpd-status.ts';
 import type { NodeStatus } from '../../lib/protocol/node-status.ts';
 import { formatAge, formatDuration, renderTable } from './table.ts';
 

@@ -1,6 +1,6 @@
 // What a node says of itself (the agent's node API, through the controller), and what its kernel and etcd say of its blocks.
 
-import type { BgpdStatus } from '../../lib/protocol/bgpd.ts';
+import type { BgpdStatus } from '../../lib/protocol/bgpd-status.ts';
 import { type NodeStatus, parseNodeStatus } from '../../lib/protocol/node-status.ts';
 import { SceneError } from './scene-error.ts';
 import type { EtcdEntry, PodRef, Stage } from './stage.ts';

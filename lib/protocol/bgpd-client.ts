@@ -6,14 +6,12 @@ import { readLines } from '../process/read-lines.ts';
 import {
   BGPD_MAX_LINE,
   type BgpdConfigurationInput,
-  type BgpdEvent,
   type BgpdFieldError,
-  type BgpdHistory,
   type BgpdRequestInput,
   type BgpdResponse,
-  type BgpdStatus,
 } from './bgpd.ts';
 import type { BgpdDestination, BgpdReceivedPath, BgpdSentPath, BgpdWhy } from './bgpd-routes.ts';
+import type { BgpdEvent, BgpdHistory, BgpdStatus } from './bgpd-status.ts';
 
 export type BgpdClientErrorType =
   /** Nobody listens, or who does is no bgpd. */

@@ -1,9 +1,9 @@
 // What agents pass on of their bgpd (node API, `/v1/rib`, `/v1/why`, `/v1/history`; docs/interfaces.md "command line → node").
 
 import { z } from 'zod';
-import type { BgpdHistory } from './bgpd.ts';
 import type { BgpdRib } from './bgpd-client.ts';
 import type { BgpdWhy } from './bgpd-routes.ts';
+import type { BgpdHistory } from './bgpd-status.ts';
 
 // As much as is needed to show them: an agent of another version may say more.
 const attributes = {

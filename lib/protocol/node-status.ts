@@ -1,7 +1,7 @@
 // What an agent says of its node (node API, `/v1/status`; docs/interfaces.md "command line → node").
 
 import { z } from 'zod';
-import type { BgpdStatus } from './bgpd.ts';
+import type { BgpdStatus } from './bgpd-status.ts';
 
 export interface NodeStatus {
   readonly node: string;

@@ -15,7 +15,7 @@ import { blockAffinityPrefix } from '../../lib/model/ipam-keys.ts';
 import { keyForResource } from '../../lib/model/keys.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
-import type { BgpdPeerStatus } from '../../lib/protocol/bgpd.ts';
+import type { BgpdPeerStatus } from '../../lib/protocol/bgpd-status.ts';
 import { BgpdProcess } from './support/bgpd-process.ts';
 import { bgpRoutes, execIn, ipIn, type TestHost, TestNetwork } from './support/network.ts';
 import { waitFor } from './support/wait.ts';

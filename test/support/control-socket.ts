@@ -2,7 +2,8 @@
 import { ControlServer } from '../../agents/bgp/control/control-server.ts';
 import { EventLog } from '../../lib/events/event-log.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
-import type { BgpdFieldError, BgpdRequest, BgpdResponse, BgpdStatus } from '../../lib/protocol/bgpd.ts';
+import type { BgpdFieldError, BgpdRequest, BgpdResponse } from '../../lib/protocol/bgpd.ts';
+import type { BgpdStatus } from '../../lib/protocol/bgpd-status.ts';
 
 type Asked = Exclude<BgpdRequest, { type: 'events' }>;
 

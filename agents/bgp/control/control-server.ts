@@ -11,12 +11,12 @@ import { readLines } from '../../../lib/process/read-lines.ts';
 import {
   BGPD_MAX_LINE,
   BGPD_PROTOCOL_VERSION,
-  type BgpdEvent,
   type BgpdRequest,
   type BgpdResponse,
   bgpdRequestSchema,
   fieldPath,
 } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdEvent } from '../../../lib/protocol/bgpd-status.ts';
 
 export interface ControlOptions {
   readonly path: string;

@@ -1,6 +1,6 @@
 // What the control socket shows of a peer's past: reasons and transitions as the plain values of lib/protocol/bgpd.ts.
 
-import type { BgpdHistory, BgpdHistoryEntry } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdHistory, BgpdHistoryEntry } from '../../../lib/protocol/bgpd-status.ts';
 import type { HistoryEntry, PeerHistory } from '../session/history.ts';
 
 /** `isRaw`: with the octets of malformed messages. */

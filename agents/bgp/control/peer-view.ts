@@ -1,6 +1,6 @@
 // What the control socket shows of a speaker's peers: plain values of lib/protocol/bgpd.ts.
 
-import type { BgpdPeerStatus } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdPeerStatus } from '../../../lib/protocol/bgpd-status.ts';
 import type { NegotiatedSession } from '../fsm/negotiate.ts';
 import { ADDRESS_FAMILIES, roleName } from '../packet/iana.ts';
 import type { PathCounts } from '../rib/family-table.ts';

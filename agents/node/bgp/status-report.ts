@@ -2,8 +2,8 @@
 // was not asked for is left out.
 
 import { type Family, parseCidr, parseIp } from '../../../lib/net/ip.ts';
-import type { BgpdPeerStatus, BgpdStatus } from '../../../lib/protocol/bgpd.ts';
 import type { BgpdDestination } from '../../../lib/protocol/bgpd-routes.ts';
+import type { BgpdPeerStatus, BgpdStatus } from '../../../lib/protocol/bgpd-status.ts';
 
 export type StatusClass = 'Agent' | 'BGP' | 'Routes';
 

@@ -1,6 +1,6 @@
 // What has happened to the sessions with a peer, a line an entry with what it means below it.
 
-import type { BgpdEvent, BgpdHistory, BgpdHistoryEntry } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdEvent, BgpdHistory, BgpdHistoryEntry } from '../../../lib/protocol/bgpd-status.ts';
 
 export function renderHistory({ peer, entries, malformed }: BgpdHistory): string {
   if (entries.length === 0 && malformed.length === 0) return `Nothing has happened with ${peer} yet.\n`;

@@ -1,6 +1,6 @@
 // BGP peers as tables, and one of them in full (`bgpctl peers`, `calicoctl bgp peers`).
 
-import type { BgpdPeerStatus, BgpdReason, BgpdStatus } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdPeerStatus, BgpdReason, BgpdStatus } from '../../../lib/protocol/bgpd-status.ts';
 import { formatAge, formatDuration, renderTable } from '../table.ts';
 
 /** A peer, and of which node where several are shown. */

@@ -3,8 +3,9 @@
 import { join } from 'node:path';
 import { runOk } from '../../../lib/process/run.ts';
 import { type Service, spawnService } from '../../../lib/process/service.ts';
-import type { BgpdConfigurationInput, BgpdEvent, BgpdPeerStatus } from '../../../lib/protocol/bgpd.ts';
+import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
 import { BgpdClient } from '../../../lib/protocol/bgpd-client.ts';
+import type { BgpdEvent, BgpdPeerStatus } from '../../../lib/protocol/bgpd-status.ts';
 import type { TestHost, TestNetwork } from './network.ts';
 import { waitFor } from './wait.ts';
 
