@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { runProgram } from '../../cli/program.ts';
 import type { Lab } from '../../lab/lab.ts';
 import { type KindPath, KubeClient, SERVICES } from '../../lib/kube-client/client.ts';
 import { run } from '../../lib/process/run.ts';
@@ -39,6 +40,27 @@ afterAll(async () => {
 async function kubectl(...args: string[]): Promise<void> {
   const result = await run('kubectl', ['--kubeconfig', lab.kubeconfig, ...args]);
   if (result.code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${result.stderr}`);
+}
+
+/** What it prints; fails with what it says to standard error. */
+async function calicoctl(...argv: string[]): Promise<string> {
+  const texts = { out: '', err: '' };
+  const code = await runProgram({
+    argv,
+    env: { KUBECONFIG: lab.kubeconfig },
+    version: 'test',
+    out: (text) => {
+      texts.out += text;
+    },
+    err: (text) => {
+      texts.err += text;
+    },
+    readStdin: async () => '',
+    now: () => new Date(),
+    signal: AbortSignal.timeout(WAIT_MS),
+  });
+  expect({ code, err: texts.err }).toEqual({ code: 0, err: '' });
+  return texts.out;
 }
 
 /** Waits, also over an agent that does not answer yet. */
@@ -124,6 +146,24 @@ it(
   },
   START_MS,
 );
+
+it('calicoctl bgp shows sessions, ways, reasons and history of every node', async () => {
+  const peering = await calicoctl('bgp', 'peers');
+  expect(peering).toMatch(/^node-1 +node\.node-2\.v4 +\S+ +64512 +Established /m);
+  expect(peering).toMatch(/^node-2 +node\.node-1\.v4 +\S+ +64512 +Established /m);
+  expect(await calicoctl('bgp', 'routes')).toMatch(/^10\.96\.0\.0\/12 +node-1,node-2 +- +-$/m);
+  const ways = await calicoctl('bgp', 'routes', '10.96.0.1');
+  for (const name of NAMES)
+    expect(ways).toMatch(new RegExp(`^${name} +10\\.96\\.0\\.0/12 +originates it +-`, 'm'));
+  const why = await calicoctl('bgp', 'why', '10.96.0.0/12', '--node', 'node-1');
+  expect(why).toMatch(/^ {4}lost, from node\.node-2\.v4: .*\n {6}we originate the prefix ourselves$/m);
+  expect(why).toMatch(/^ {4}node\.node-2\.v4: told next hop /m);
+  expect(await calicoctl('bgp', 'history', 'node.node-2.v4')).toContain('OpenConfirm -> Established');
+  expect(await calicoctl('node', 'metrics', 'node-1')).toContain(
+    'bgp_peer_state{peer="node.node-2.v4",state="Established"} 1',
+  );
+  expect(await calicoctl('node', 'status')).toMatch(/^node-1 +\S+ +node-to-node mesh +up +.* Established$/m);
+});
 
 it(
   'a Local service is announced by the node that has a ready endpoint of it, and by nobody once it has none',
