@@ -23,6 +23,7 @@ import { peerStatus } from './control/peer-view.ts';
 import { answerRouting, type RoutingRequest } from './control/routing-requests.ts';
 import { type SavedConfiguration, StateDir } from './control/state-dir.ts';
 import { CeaseSubcode } from './packet/iana.ts';
+import { isWorthRehearsing, rehearse } from './rehearsal.ts';
 import { Speaker } from './speaker.ts';
 
 export interface DaemonOptions {
@@ -57,6 +58,7 @@ export class Daemon {
   /** Until a speaker has taken up what an earlier run has left. */
   #isRestart = false;
   #isStopping = false;
+  #hasRehearsed = false;
   #applying: Promise<unknown> = Promise.resolve();
   /** In force and not on disk, with the reason. */
   #unsaved: { readonly saved: SavedConfiguration; readonly reason: string } | undefined;
@@ -245,6 +247,10 @@ export class Daemon {
     this.#speaker = undefined;
     this.#number = undefined;
     await running?.leave(CeaseSubcode.otherConfigurationChange);
+    if (!this.#hasRehearsed && isWorthRehearsing(config)) {
+      this.#hasRehearsed = true;
+      log.info('rehearsed', { durationMs: Math.round(rehearse()) });
+    }
     const speaker = new Speaker(config, { log, events, isRestart: this.#isRestart, random: Math.random });
     try {
       await speaker.start();

@@ -1,7 +1,8 @@
-// A rehearsal before the first session: a made-up table goes through tables of its own, so that V8 has compiled what a real
+// A rehearsal before the first session where large tables may come: a made-up table goes through tables of its own, so that V8 has compiled what a real
 // one goes through. Interpreted, the first hundred thousand prefixes take several times as long (docs/bgp.md "Speed").
 
 import type { Cidr, IpAddress } from '../../lib/net/ip.ts';
+import type { SpeakerConfig } from './config.ts';
 import { type LocalSession, localOpen, negotiate } from './fsm/negotiate.ts';
 import { packAnnouncements, packWithdrawals } from './packet/update.ts';
 import { ACCEPT_ALL } from './policy/policy.ts';
@@ -18,6 +19,16 @@ const READ_OCTETS = 65_536;
 const TABLES = 3;
 const ROUNDS = 3;
 const LIMIT_MS = 300;
+
+/** Peers that may announce more than this together are worth it; a few hosts of a small cluster are not. */
+const WORTH_IT = 100_000;
+
+export function isWorthRehearsing({ peers, dynamicPeers }: SpeakerConfig): boolean {
+  const expected =
+    peers.reduce((sum, { rib }) => sum + rib.maxPrefixes, 0) +
+    dynamicPeers.reduce((sum, { limit, rib }) => sum + limit * rib.maxPrefixes, 0);
+  return expected > WORTH_IT;
+}
 
 /** Returns how long it took, in milliseconds. */
 export function rehearse(): number {
