@@ -10,7 +10,6 @@ import { ConfigFileError } from './control/config-file-error.ts';
 import { AlreadyRunningError } from './control/control-server.ts';
 import { MetricsServer } from './control/metrics-server.ts';
 import { Daemon } from './daemon.ts';
-import { rehearse } from './rehearsal.ts';
 
 const USAGE = `usage: bgpd --state-dir DIR [--config FILE] [--metrics-port PORT] [--host NAME] [--log-level ${LOG_LEVELS.join('|')}]
 
@@ -64,7 +63,6 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => end('shutdown'));
   process.on('SIGHUP', () => void daemon.reload());
   if (metricsPort > 0) await new MetricsServer(metricsPort, () => daemon.metrics()).start();
-  log.debug('rehearsed', { durationMs: Math.round(rehearse()) });
   await daemon.start();
   if (!isEnding) log.info('ready', { stateDir });
 }
