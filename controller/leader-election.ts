@@ -1,6 +1,7 @@
 // Who acts: one controller at a time holds `/calico-ts/election/NAME` under an etcd lease. The holder trusts its own clock, not the
 // lease's word: it stops acting before the lease can have run out (the etcd3 package reports a loss up to one TTL late).
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Compare, Datastore, Lease } from '../lib/datastore/datastore.ts';
 import type { EventSink } from '../lib/events/event.ts';
 import { waitFor } from '../lib/lifecycle/backoff.ts';
@@ -8,6 +9,7 @@ import type { Logger } from '../lib/logging/logger.ts';
 
 const ELECTION_ROOT = '/calico-ts/election/';
 const CHECK_MS = 500;
+const REVOKE_MS = 1000;
 /** Left of the lease when the holder stops acting, for what is under way to end. */
 const MARGIN_MS = 1000;
 
@@ -73,7 +75,11 @@ export class LeaderElection {
       });
       if (succeeded) await this.#lead(lease, { key: this.#key, createRevision: revision });
     } finally {
-      await lease.revoke().catch(() => undefined);
+      // It expires unattended; whoever is stopping does not wait for an etcd that is not there.
+      await Promise.race([
+        lease.revoke().catch(() => undefined),
+        delay(REVOKE_MS, undefined, { ref: false }),
+      ]);
     }
   }
 
