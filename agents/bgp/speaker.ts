@@ -454,7 +454,7 @@ export class Speaker {
     this.#events.kernel(await this.kernel.apply(installs));
     for (const [name, updates] of updatesByPeer) this.#send(name, sessions.get(name), updates);
     this.#events.kernel(await this.kernel.apply(removals));
-    if (!this.rib.isDeferring) await this.#endRestart();
+    if (!this.rib.isDeferring && !isPartial) await this.#endRestart();
     this.flushes.count++;
     this.flushes.seconds += (performance.now() - started) / 1000;
   }

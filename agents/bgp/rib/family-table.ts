@@ -196,6 +196,11 @@ export class FamilyTable {
     this.#forPaths(source, (path) => this.#withdrawPath(path));
   }
 
+  /** The source will never be heard of again. */
+  forgetSource(source: number): void {
+    this.#countsBySource[source] = undefined;
+  }
+
   /** Judges every path of the source again. */
   importAgain(
     source: number,
@@ -226,9 +231,13 @@ export class FamilyTable {
     return changes;
   }
 
-  /** After everybody has been told of what was decided: numbers that nobody holds any more are free. */
-  tidy(holder: NumberHolder): void {
+  /**
+   * After everybody has been told of what was decided: numbers that nobody holds any more are free. `mayBeFree`: also of
+   * what was held before.
+   */
+  tidy(holder: NumberHolder, mayBeFree: boolean): void {
     while (this.#untidy.size > 0) this.#tidy(this.#untidy.pop(), holder);
+    if (!mayBeFree) return;
     if (this.#zombies.length > 0) this.#freeZombies(holder);
     for (const id of this.#held) this.#tidy(id, holder);
   }

@@ -13,6 +13,8 @@ export interface Member {
   isBehind: boolean;
   /** Sent when `pending` is empty: End-of-RIB (RFC 4724 §2), or the end of a refresh (RFC 7313 §4). */
   end: 'endOfRib' | 'endOfRefresh' | undefined;
+  /** Has asked for everything again: with or without marks around it. */
+  asksAgain: 'marked' | 'plain' | undefined;
   /** A refresh whose beginning is to be said. */
   begins: boolean;
 }
@@ -21,6 +23,8 @@ export class GroupMembers {
   readonly #members = new Map<number, Member>();
   readonly #joining = new Set<Member>();
   #pending: readonly IdSet[] = [];
+  /** Grows whenever somebody waits for less, or for something else, than before. */
+  version = 0;
 
   get size(): number {
     return this.#members.size;
@@ -52,7 +56,7 @@ export class GroupMembers {
   join(peer: number, address: IpAddress): Member {
     const member: Member = {
       ...{ peer, address, pending: new IdSet(), isBehind: false },
-      ...{ end: 'endOfRib', begins: false },
+      ...{ end: 'endOfRib', asksAgain: undefined, begins: false },
     };
     this.#joining.add(member);
     this.put(member);
@@ -78,10 +82,21 @@ export class GroupMembers {
     this.#gather();
   }
 
+  /** The member's set, made its own: those who came with it go on with theirs. */
+  ownPending(member: Member): IdSet {
+    const { pending } = member;
+    const isShared = [...this.#members.values()].some(
+      (other) => other !== member && other.pending === pending,
+    );
+    if (pending !== undefined && !isShared) return pending;
+    const own = pending?.copy() ?? new IdSet();
+    this.setPending(member, own);
+    return own;
+  }
+
   setBehind(member: Member, isBehind: boolean): void {
     member.isBehind = isBehind;
-    // Those who came with it go on without it.
-    if (isBehind) this.setPending(member, member.pending?.copy() ?? new IdSet());
+    if (isBehind) this.ownPending(member);
   }
 
   /** Those who have come get what the others have been told so far: `told` makes the set, for one alone or for several. */
@@ -108,6 +123,7 @@ export class GroupMembers {
   }
 
   #gather(): void {
+    this.version++;
     const sets = new Set<IdSet>();
     for (const { pending } of this.#members.values()) if (pending !== undefined) sets.add(pending);
     this.#pending = [...sets];

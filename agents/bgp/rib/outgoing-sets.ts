@@ -19,21 +19,21 @@ export interface GroupParts {
   readonly peerAt: (address: IpAddress) => number | undefined;
 }
 
-/** Kept at the route set; the owner tells it from what an earlier group of the same index has left there. */
+/** Kept at the route set; the owner tells it from what was left there before it was made, or before `forget()`. */
 class Outgoing {
-  readonly owner: OutgoingSets;
+  readonly owner: object;
   /** Undefined: not told. */
   readonly set: OutSet | undefined;
-  constructor(owner: OutgoingSets, set: OutSet | undefined) {
+  constructor(owner: object, set: OutSet | undefined) {
     this.owner = owner;
     this.set = set;
   }
 }
 
 class OutgoingByRule {
-  readonly owner: OutgoingSets;
+  readonly owner: object;
   readonly byRule = new Map<PolicyRule | undefined, OutSet | undefined>();
-  constructor(owner: OutgoingSets) {
+  constructor(owner: object) {
     this.owner = owner;
   }
 }
@@ -42,23 +42,29 @@ export class OutgoingSets {
   readonly #parts: GroupParts;
   readonly #dependsOnPrefix: boolean;
   #tooLarge: Cidr[] = [];
+  #owner: object = {};
 
   constructor(parts: GroupParts) {
     this.#parts = parts;
     this.#dependsOnPrefix = dependsOnPrefix(parts.audience.config.exportPolicy);
   }
 
+  /** Sets are made anew: a peer has come whose address may be the next hop of some. */
+  forget(): void {
+    this.#owner = {};
+  }
+
   /** What the group's peers are told of a prefix with this set; undefined: nothing. */
   of(set: RouteSet, id: number): OutSet | undefined {
     const known = set.outgoing[this.#parts.index];
-    if (known instanceof Outgoing && known.owner === this) return known.set;
+    if (known instanceof Outgoing && known.owner === this.#owner) return known.set;
     if (!this.#dependsOnPrefix) {
       const made = this.#make(set, id);
-      set.outgoing[this.#parts.index] = new Outgoing(this, made);
+      set.outgoing[this.#parts.index] = new Outgoing(this.#owner, made);
       return made;
     }
-    if (known instanceof OutgoingByRule && known.owner === this) return this.#byRule(known, set, id);
-    const byRule = new OutgoingByRule(this);
+    if (known instanceof OutgoingByRule && known.owner === this.#owner) return this.#byRule(known, set, id);
+    const byRule = new OutgoingByRule(this.#owner);
     set.outgoing[this.#parts.index] = byRule;
     return this.#byRule(byRule, set, id);
   }

@@ -58,6 +58,8 @@ interface PeerState {
   readonly name: string;
   /** Never given to another peer. */
   readonly index: number;
+  /** Families whose refresh has begun since the last flush. */
+  readonly refreshing: Set<AddressFamily>;
   /** Set while the session is Established. */
   up: { readonly peer: RibPeer; readonly sets: SourceSets; readonly receiver: UpdateReceiver } | undefined;
 }
@@ -77,6 +79,8 @@ export class Rib {
   readonly #peers = new Map<string, PeerState>();
   readonly #originated: OriginatedRoutes;
   readonly #writer = new UpdateWriter();
+  /** Version of the groups at the last flush. */
+  readonly #tidied: Record<AddressFamily, string> = { ipv4Unicast: '', ipv6Unicast: '' };
   #nextIndex = LOCAL_SOURCE + 1;
   #deferral = new SelectionDeferral([]);
 
@@ -168,7 +172,10 @@ export class Rib {
     const state = this.#peers.get(name);
     if (state !== undefined) {
       this.#groups.leave(state.index);
-      for (const family of ADDRESS_FAMILIES) this.#tables[family].withdrawAll(state.index);
+      for (const family of ADDRESS_FAMILIES) {
+        this.#tables[family].withdrawAll(state.index);
+        this.#tables[family].forgetSource(state.index);
+      }
     }
     this.#peers.delete(name);
     this.#deferral.peerRemoved(name);
@@ -212,7 +219,10 @@ export class Rib {
   /** The peer begins to send a family again: what does not come is to go at `refreshEnds` (RFC 7313 §4). */
   refreshBegins(name: string, family: AddressFamily): void {
     const state = this.#peers.get(name);
-    if (state?.up !== undefined) this.#tables[family].markStale(state.index, true);
+    // Once a flush: a peer that says it without end must not have the table walked without end.
+    if (state?.up === undefined || state.refreshing.has(family)) return;
+    state.refreshing.add(family);
+    this.#tables[family].markStale(state.index, true);
   }
 
   refreshEnds(name: string, family: AddressFamily): void {
@@ -332,11 +342,15 @@ export class Rib {
       group.deliver((peer) => builderOf(output.builders, peer));
       for (const prefix of group.takeTooLarge()) output.tooLarge.push(prefix);
     }
-    table.tidy({
-      holdsPrefix: (id) =>
+    const holder = {
+      holdsPrefix: (id: number) =>
         groups.some((group) => group.holdsPrefix(id)) || (table.watched.size > 0 && table.watched.has(id)),
-      holdsPath: (path) => groups.some((group) => group.holdsPath(path)),
-    });
+      holdsPath: (path: number) => groups.some((group) => group.holdsPath(path)),
+    };
+    const version = this.#groups.version(family);
+    table.tidy(holder, version !== this.#tidied[family]);
+    this.#tidied[family] = version;
+    for (const state of this.#peers.values()) state.refreshing.delete(family);
   }
 
   #noted(name: string, received: ReceivedUpdate): ReceivedUpdate {
@@ -372,7 +386,7 @@ export class Rib {
   #state(name: string): PeerState {
     let state = this.#peers.get(name);
     if (state === undefined) {
-      state = { name, index: this.#nextIndex++, up: undefined };
+      state = { name, index: this.#nextIndex++, refreshing: new Set(), up: undefined };
       this.#peers.set(name, state);
     }
     return state;

@@ -53,6 +53,11 @@ export class UpdateGroup implements NumberHolder {
     this.#forgetChains();
   }
 
+  /** Different whenever numbers may be free that were held before. */
+  get version(): number {
+    return this.#members.version;
+  }
+
   get isEmpty(): boolean {
     return this.#members.size === 0;
   }
@@ -92,6 +97,7 @@ export class UpdateGroup implements NumberHolder {
     }
     const pending = new IdSet();
     const end = Math.max(this.#sent.length, from.#sent.length);
+    this.#ensureUnits(end - 1);
     this.#admitAddress(before);
     for (let unit = 1; unit < end; unit++) {
       const isDue = before.pending?.has(unit) === true;
@@ -104,13 +110,8 @@ export class UpdateGroup implements NumberHolder {
   /** Everything again, changed or not (RFC 2918 §4); `isMarked`: between marks (RFC 7313 §4). */
   refresh(peer: number, isMarked: boolean): void {
     const member = this.#members.get(peer);
-    if (member === undefined || this.#members.isJoining(member)) return;
-    const pending = member.pending ?? new IdSet();
-    this.#addTold(pending, peer);
-    this.#members.setPending(member, pending);
-    if (!isMarked || member.end === 'endOfRib') return;
-    member.begins = true;
-    member.end = 'endOfRefresh';
+    // However often it asks, it is worked out once a flush.
+    if (member !== undefined) member.asksAgain = isMarked ? 'marked' : 'plain';
   }
 
   /** The peer takes nothing now, or takes something again. */
@@ -164,6 +165,7 @@ export class UpdateGroup implements NumberHolder {
       this.#addTold(pending, alone);
       return pending;
     });
+    for (const member of this.#members.all()) if (member.asksAgain !== undefined) this.#beginRefresh(member);
   }
 
   /**
@@ -185,8 +187,8 @@ export class UpdateGroup implements NumberHolder {
       this.#log.announce(parts, out, undefined);
       out.announce = 0;
     }
-    this.#flushExceptions(parts);
     this.#postpone();
+    this.#flushExceptions(parts);
     const isDone = this.#flushPending(parts);
     if (isSettled) this.#flushEnds(parts);
     this.#forgetChains();
@@ -234,8 +236,19 @@ export class UpdateGroup implements NumberHolder {
     }
   }
 
+  #beginRefresh(member: Member): void {
+    const isMarked = member.asksAgain === 'marked';
+    member.asksAgain = undefined;
+    this.#addTold(this.#members.ownPending(member), member.peer);
+    // The End-of-RIB that is still owed says as much.
+    if (!isMarked || member.end === 'endOfRib') return;
+    member.begins = true;
+    member.end = 'endOfRefresh';
+  }
+
   /** Sets whose next hop is the new member's own address are not for it. */
   #admitAddress({ peer, address }: Member): void {
+    this.#outgoing.forget();
     for (const out of this.#outs) {
       if (out === undefined || out.excluded.includes(peer)) continue;
       const { nextHop } = out.attributes;
@@ -305,9 +318,15 @@ export class UpdateGroup implements NumberHolder {
     old.withdraw = unit;
   }
 
+  /** The peer is to be told of the unit beside the others. */
   #except(peer: number, unit: number): void {
     const member = this.#members.get(peer);
-    if (member === undefined || member.pending !== undefined) return;
+    if (member === undefined) return;
+    if (member.pending !== undefined) {
+      // What it waits for together with others would pass it over.
+      this.#members.ownPending(member);
+      return;
+    }
     const units = this.#exceptions.get(peer);
     if (units === undefined) this.#exceptions.set(peer, [unit]);
     else units.push(unit);
@@ -315,12 +334,12 @@ export class UpdateGroup implements NumberHolder {
 
   #flushExceptions(parts: LogParts): void {
     for (const [peer, units] of this.#exceptions) {
-      const rest = this.#tell(parts, units, [peer]);
       const member = this.#members.get(peer);
-      if (rest.length === 0 || member === undefined) continue;
-      const pending = member.pending ?? new IdSet();
+      if (member === undefined) continue;
+      const rest = member.pending === undefined ? this.#tell(parts, units, [peer]) : units;
+      if (rest.length === 0) continue;
+      const pending = this.#members.ownPending(member);
       for (const unit of rest) pending.add(unit);
-      this.#members.setPending(member, pending);
     }
     this.#exceptions.clear();
   }
@@ -348,6 +367,7 @@ export class UpdateGroup implements NumberHolder {
       }
       const peers = members.map(({ peer }) => peer);
       const units = this.#log.octets > this.#maxOctets ? [] : pending.take(MAX_PENDING);
+      if (units.length > 0) this.#members.version++;
       for (const unit of this.#tell(parts, units, peers)) pending.add(unit);
       if (pending.size > 0) isDone = false;
       else for (const member of members) this.#members.setPending(member, undefined);
@@ -361,6 +381,7 @@ export class UpdateGroup implements NumberHolder {
     const outs = new Set<OutSet>();
     let gone = 0;
     for (const unit of units) {
+      this.#ensureUnits(unit);
       const out = this.#outs[this.#sent[unit] ?? 0];
       if (out === undefined || (alone !== undefined && out.excluded.includes(alone))) {
         this.#link[unit] = gone;

@@ -33,6 +33,11 @@ export class UpdateGroups {
     return this.#ofFamily[family];
   }
 
+  /** Different whenever numbers may be free that were held before. */
+  version(family: AddressFamily): string {
+    return this.#ofFamily[family].map(({ index, version }) => `${index}:${version}`).join(' ');
+  }
+
   join(index: number, peer: RibPeer): void {
     this.leave(index);
     const address = addressKey(peer.address);

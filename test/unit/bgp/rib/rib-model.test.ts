@@ -17,8 +17,11 @@ import { formatCidr } from '../../../../lib/net/ip.ts';
 import { cidr, ip, messagesOf, newRib, ribPeer } from './rib-support.ts';
 
 const PREFIXES: Readonly<Record<AddressFamily, readonly string[]>> = {
-  ipv4Unicast: ['10.2.0.0/26', '0.0.0.0/0', '10.0.0.0/16'],
-  ipv6Unicast: ['fd02::1/128'],
+  ipv4Unicast: [
+    ...['10.2.0.0/26', '0.0.0.0/0', '10.0.0.0/16'],
+    ...Array.from({ length: 21 }, (_, n) => `10.3.${n}.0/24`),
+  ],
+  ipv6Unicast: ['fd02::1/128', 'fd02::2/128'],
 };
 const POLICIES: readonly Policy[] = [
   ACCEPT_ALL,
@@ -60,7 +63,11 @@ type Attributes = typeof attributesOf extends fc.Arbitrary<infer T> ? T : never;
 
 const family = fc.constantFrom<AddressFamily>('ipv4Unicast', 'ipv6Unicast');
 const peer = fc.constantFrom(...PEERS);
-const some = fc.array(fc.nat(4), { minLength: 1, maxLength: 3 });
+/** Mostly the first few, so that peers have paths of the same prefixes; now and then many at once. */
+const some = fc.oneof(
+  { weight: 4, arbitrary: fc.array(fc.nat(4), { minLength: 1, maxLength: 3 }) },
+  { weight: 1, arbitrary: fc.array(fc.nat(23), { minLength: 10, maxLength: 24 }) },
+);
 const pathId = fc.constantFrom(1, 2);
 const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('up' as const), peer, shape: shapeOf }) },
@@ -87,8 +94,12 @@ const step = fc.oneof(
 /** All peers are up when it begins. */
 const scenario = fc.record({
   /** So little that a flush never says all, or so much that it always does. */
-  maxFlushOctets: fc.constantFrom(100, 1e6),
-  shapes: fc.array(shapeOf, { minLength: PEERS.length, maxLength: PEERS.length }),
+  maxFlushOctets: fc.constantFrom(100, 250, 600, 1e6),
+  /** Each of its own, or all alike: then they are one update group. */
+  shapes: fc.oneof(
+    fc.array(shapeOf, { minLength: PEERS.length, maxLength: PEERS.length }),
+    shapeOf.map((shape) => PEERS.map(() => shape)),
+  ),
   steps: fc.array(step, { minLength: 20, maxLength: 80 }),
 });
 type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never;

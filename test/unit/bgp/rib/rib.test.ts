@@ -517,6 +517,31 @@ describe('tables of any size', () => {
     expect(rib.size).toBe(0);
   });
 
+  it('a policy that rejects all withdraws all of a large table', () => {
+    const [a, b] = [ribPeer(2, { asn: 65001 }), ribPeer(3, { asn: 65002 })];
+    const many = { maxPrefixes: 10_000 };
+    const rib = withPeers({ ...a, config: { ...a.config, ...many } }, b);
+    const prefixes = Array.from({ length: 6000 }, (_, n) => `10.${n >>> 8}.${n & 255}.0/24`);
+    rib.update('p2', announce(prefixes, { asPath: [{ type: 'sequence', asns: [65001] }] }));
+    expect(rib.flush().updatesByPeer.get('p3')?.announced).toBe(6000);
+    rib.reconfigure('p3', { ...b.config, exportPolicy: REJECT_ALL });
+    expect(told(rib.flush(), b)).toHaveLength(6000);
+    expect(rib.toldCount('p3')).toBe(0);
+  });
+
+  it('refreshes that are asked for without end cost one each flush', () => {
+    const peer = ribPeer(2);
+    const rib = withPeers(peer);
+    rib.setOriginated([{ prefix: cidr('10.1.0.0/26') }]);
+    rib.flush();
+    for (let n = 0; n < 1000; n++) rib.refresh('p2', 'ipv4Unicast');
+    expect(told(rib.flush(), peer)).toEqual([
+      'refresh mark 1',
+      '+10.1.0.0/26 via 10.9.0.1 []',
+      'refresh mark 2',
+    ]);
+  });
+
   it('attributes beyond any message have a key of their own', () => {
     const unknown = (last: number): UnknownAttribute[] =>
       [200, 201, 202, 203].map((code) => ({
