@@ -122,7 +122,7 @@ export function parseConfiguration(document: unknown): ParsedConfiguration {
   };
 }
 
-/** `passwords`: content of the password files, by path. */
+/** `passwords`: content of the password files, by path. Throws where one is missing: a session would be unprotected. */
 export function speakerConfig(
   configuration: BgpdConfiguration,
   passwords: ReadonlyMap<string, string>,
@@ -234,12 +234,11 @@ function sessionConfig(
   const localAsn = fields.localAsn ?? speakerAsn;
   const isInternal = asns.every(({ from, to }) => from === localAsn && to === localAsn);
   const fallback = isInternal ? ACCEPT_ALL : REJECT_ALL;
-  const fromFile = fields.passwordFile === undefined ? undefined : passwords.get(fields.passwordFile);
   return {
     description: fields.description,
     asns,
     localAsn,
-    password: fields.password ?? fromFile,
+    password: fields.password ?? passwordOf(fields.passwordFile, passwords),
     ttlSecurity: fields.ttlSecurity,
     holdTimeSeconds: fields.holdTimeSeconds,
     keepaliveSeconds: fields.keepaliveSeconds,
@@ -262,6 +261,13 @@ function sessionConfig(
       maxPrefixes: fields.maxPrefixes,
     },
   };
+}
+
+function passwordOf(file: string | undefined, passwords: ReadonlyMap<string, string>): string | undefined {
+  if (file === undefined) return undefined;
+  const password = passwords.get(file) ?? '';
+  if (password === '') throw new Error(`the password of ${file} is not there`);
+  return password;
 }
 
 function asnRange(entry: number | AsnRange): AsnRange {

@@ -328,23 +328,24 @@ export class Daemon {
 }
 
 /** The first line of each file, without its end. */
-async function readPasswords(
-  configuration: BgpdConfiguration,
-): Promise<
+async function readPasswords({
+  peers,
+  dynamicPeers,
+}: BgpdConfiguration): Promise<
   | { readonly ok: true; readonly contentByPath: ReadonlyMap<string, string> }
   | { readonly ok: false; readonly errors: readonly BgpdFieldError[] }
 > {
   const contentByPath = new Map<string, string>();
   const errors: BgpdFieldError[] = [];
-  for (const [index, { passwordFile }] of configuration.peers.entries()) {
+  const named = Object.entries({ peers, dynamicPeers }).flatMap(([list, entries]) =>
+    entries.map(({ passwordFile }, index) => ({ field: `${list}[${index}].passwordFile`, passwordFile })),
+  );
+  for (const { field, passwordFile } of named) {
     if (passwordFile === undefined) continue;
     const content = await readFile(passwordFile, 'utf8').catch(() => undefined);
     const password = content?.split('\n')[0] ?? '';
     if (password === '' || Buffer.byteLength(password) > 80) {
-      errors.push({
-        field: `peers[${index}].passwordFile`,
-        message: 'cannot be read, or does not hold 1 to 80 octets',
-      });
+      errors.push({ field, message: 'cannot be read, or does not hold 1 to 80 octets' });
     }
     contentByPath.set(passwordFile, password);
   }

@@ -116,6 +116,15 @@ describe('defaults', () => {
     const withFile = { ...base, peers: [{ ...peer, passwordFile: '/run/secret' }] };
     expect(config(withFile, new Map([['/run/secret', 's3cret']])).peers[0]?.password).toBe('s3cret');
   });
+
+  it('is nothing without the content of a password file, of a peer or of a range', () => {
+    const passwordFile = '/run/secret';
+    const range = { name: 'pods', prefix: '10.8.0.0/16', asns: [65001], passwordFile };
+    for (const lists of [{ peers: [{ ...peer, passwordFile }] }, { dynamicPeers: [range] }]) {
+      for (const passwords of [new Map(), new Map([[passwordFile, '']])])
+        expect(() => config({ ...base, ...lists }, passwords)).toThrow('the password of /run/secret');
+    }
+  });
 });
 
 describe('what a peer may be', () => {

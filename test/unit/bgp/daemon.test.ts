@@ -1,7 +1,16 @@
 // bgpd without a kernel to write to: which configuration wins while it starts and ends, and what it says when its folder
 // cannot be written to. A FIFO in the saved configuration's place holds the start up for as long as a test wants.
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { open } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -120,6 +129,29 @@ describe('where its folder cannot be written to', () => {
     await daemon.start();
     expect(await (await client()).configure(1, configuration('10.9.0.1'))).toEqual({ ok: true });
     rmdirSync(join(stateDir, 'bgpd.running'));
+  });
+});
+
+describe('a password file', () => {
+  it('is read for peers and for ranges, and named by its field where it cannot be', async () => {
+    await daemon.start();
+    const agent = await client();
+    const passwordFile = join(stateDir, 'key');
+    const document: BgpdConfigurationInput = {
+      ...configuration('10.9.0.1'),
+      peers: [{ name: 'a', address: '127.0.0.2', asn: 65000, passive: true, passwordFile }],
+      dynamicPeers: [{ name: 'r', prefix: '127.0.1.0/24', asns: [65001], passwordFile }],
+    };
+    const problem = { message: 'cannot be read, or does not hold 1 to 80 octets' };
+    expect(await agent.configure(1, document)).toEqual({
+      ok: false,
+      errors: [
+        { field: 'peers[0].passwordFile', ...problem },
+        { field: 'dynamicPeers[0].passwordFile', ...problem },
+      ],
+    });
+    writeFileSync(passwordFile, 's3cret\n');
+    expect(await agent.configure(2, document)).toEqual({ ok: true });
   });
 });
 
