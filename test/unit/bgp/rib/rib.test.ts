@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from '@jest/globals';
 import type { UnknownAttribute } from '../../../../agents/bgp/packet/attributes/types.ts';
+import type { RouteAttributes } from '../../../../agents/bgp/packet/validate.ts';
 import { REJECT_ALL } from '../../../../agents/bgp/policy/policy.ts';
 import { advertise } from '../../../../agents/bgp/rib/advertise.ts';
 import { attributesKey } from '../../../../agents/bgp/rib/path.ts';
@@ -489,6 +490,62 @@ describe('our own addresses', () => {
     expect(told(rib.flush(), peer)).toEqual(['+fd01::/64 via fd09::77 []']);
     rib.setNextHopSelf('p2', nextHops);
     expect(told(rib.flush(), peer)).toEqual([]);
+  });
+});
+
+describe('a flush that says only a part', () => {
+  const network = (n: number): string => `10.${n >>> 8}.${n & 255}.0/24`;
+  const path = (...asns: number[]): Partial<RouteAttributes> => ({ asPath: [{ type: 'sequence', asns }] });
+
+  /** External peers p2, p3, p4, and the prefixes that each knows from its messages. */
+  function world(maxFlushOctets: number): {
+    rib: Rib;
+    flush: () => void;
+    known: (name: string) => Set<string>;
+  } {
+    const peers = [2, 3, 4].map((n) => ribPeer(n, { asn: 65000 + n }));
+    const rib = newRib({ maxFlushOctets });
+    const knownByName = new Map(peers.map(({ name }) => [name, new Set<string>()]));
+    const known = (name: string): Set<string> => knownByName.get(name) ?? new Set();
+    const flush = (): void => {
+      const done = rib.flush();
+      for (const peer of peers) {
+        for (const line of told(done, peer)) {
+          const prefix = line.slice(1).split(' ')[0] ?? '';
+          if (line.startsWith('+')) known(peer.name).add(prefix);
+          if (line.startsWith('-')) known(peer.name).delete(prefix);
+        }
+      }
+    };
+    return { rib, flush, known };
+  }
+
+  it('what it postpones is told to everybody, whatever some are told beside the others', () => {
+    const { rib, flush, known } = world(100);
+    for (const n of [2, 3, 4]) rib.peerUp(ribPeer(n, { asn: 65000 + n }));
+    rib.update('p2', announce([0, 1, 2, 3, 4, 5].map(network), path(65002, 65009, 65010)));
+    for (let n = 0; n < 10; n++) flush();
+    for (let n = 0; n < 4; n++)
+      rib.update('p3', announce([network(100 + n)], { multiExitDisc: n, ...path(65003) }));
+    rib.update('p3', announce([0, 50, 1, 51, 2, 52].map(network), { multiExitDisc: 77, ...path(65003) }));
+    for (let n = 0; n < 20; n++) flush();
+    const all = [0, 1, 2, 3, 4, 5, 50, 51, 52, 100, 101, 102, 103].map(network);
+    expect([...known('p4')].sort()).toEqual(all.sort());
+    expect([...known('p3')].sort()).toEqual([3, 4, 5].map(network));
+  });
+
+  it('one of those who came together is not left with a path that its own has replaced', () => {
+    const { rib, flush, known } = world(150);
+    rib.peerUp(ribPeer(2, { asn: 65002 }));
+    for (let n = 0; n < 8; n++)
+      rib.update('p2', announce([network(n)], { multiExitDisc: n, ...path(65002, 65009, 65010 + n) }));
+    for (let n = 0; n < 10; n++) flush();
+    for (const n of [3, 4]) rib.peerUp(ribPeer(n, { asn: 65000 + n }));
+    flush();
+    const [first = ''] = known('p3');
+    rib.update('p3', announce([first], path(65003)));
+    for (let n = 0; n < 20; n++) flush();
+    expect([known('p3').has(first), known('p4').has(first), known('p4').size]).toEqual([false, true, 8]);
   });
 });
 
