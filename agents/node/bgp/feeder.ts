@@ -148,9 +148,11 @@ export class BgpFeeder {
     this.#wanted = configuration;
     const nodes = new Set(resources.nodes.map(({ metadata }) => metadata.name));
     this.#handover.change(configuration, (peer) => isOfCluster(peer, nodes));
-    void passwords.sweep(this.#handover.passwordFiles).catch((error: unknown) => {
-      this.#options.logger.warn('old passwords were not removed', { error });
-    });
+    void passwords
+      .sweep(() => this.#handover.passwordFiles)
+      .catch((error: unknown) => {
+        this.#options.logger.warn('old passwords were not removed', { error });
+      });
   }
 
   /** Undefined while services are wanted and not known: what was announced stays. */

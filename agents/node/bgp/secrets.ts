@@ -1,8 +1,9 @@
 // Passwords of BGP sessions: from the Secrets that BGPPeers and BGPConfiguration name, read over the API by name, into files
 // that bgpd reads. A file is named by the Secret's revision, so a changed password is a changed configuration.
 
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isNativeError } from 'node:util/types';
 import { type KubeClient, SECRETS } from '../../../lib/kube-client/client.ts';
 import { waitFor } from '../../../lib/lifecycle/backoff.ts';
 import type { Startable } from '../../../lib/lifecycle/startable.ts';
@@ -30,8 +31,11 @@ export class Passwords implements Startable {
   readonly #files = new Map<string, string>();
   #wanted: readonly SecretKey[] = [];
   #said = new Map<string, string>();
+  /** Ends the pause after the read that runs, even before it begins. */
   #wake: (() => void) | undefined;
   #running: Promise<void> = Promise.resolve();
+  /** Writing and sweeping, one after the other: a sweep would remove what has its name and is not counted yet. */
+  #filing: Promise<unknown> = Promise.resolve();
 
   constructor(options: PasswordOptions) {
     this.#options = options;
@@ -45,8 +49,11 @@ export class Passwords implements Startable {
       const [, reference, revision] = /^(.+)@(\d+)$/.exec(file) ?? [];
       return reference === undefined ? [] : { file, reference, revision: Number(revision) };
     });
-    for (const { file, reference } of left.sort((a, b) => a.revision - b.revision))
-      this.#files.set(reference, file);
+    for (const { file, reference } of left.sort((a, b) => a.revision - b.revision)) {
+      // A crash may leave a name without its content.
+      const { size } = await stat(join(folder, file));
+      if (size > 0 && size <= MAX_PASSWORD) this.#files.set(reference, file);
+    }
     this.#running = this.#run(this.#stopping.signal);
   }
 
@@ -73,8 +80,10 @@ export class Passwords implements Startable {
   async #run(signal: AbortSignal): Promise<void> {
     const { api } = this.#options;
     while (!signal.aborted && api !== undefined) {
+      const waking = new AbortController();
+      this.#wake = () => waking.abort();
       for (const secret of this.#wanted) await this.#tryToRead(api, secret, signal);
-      await this.#pause(signal);
+      await waitFor(REFRESH_MS, AbortSignal.any([signal, waking.signal]));
     }
   }
 
@@ -86,7 +95,7 @@ export class Passwords implements Startable {
       this.#said.delete(reference);
     } catch (error) {
       if (signal.aborted) return;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = isNativeError(error) ? error.message : String(error);
       if (this.#said.get(reference) !== reason)
         this.#options.logger.warn('a BGP password cannot be read', {
           secret: secret.name,
@@ -97,34 +106,44 @@ export class Passwords implements Startable {
     }
   }
 
-  async #pause(signal: AbortSignal): Promise<void> {
-    const waking = new AbortController();
-    this.#wake = () => waking.abort();
-    await waitFor(REFRESH_MS, AbortSignal.any([signal, waking.signal]));
-    this.#wake = undefined;
-  }
-
   async #read(api: KubeClient, secret: SecretKey, signal: AbortSignal): Promise<void> {
     const reference = referenceOf(secret);
     const object = (await api.get(SECRETS, BGP_SECRET_NAMESPACE, secret.name, { signal })) as Secret;
-    const file = `${reference}@${object.metadata.resourceVersion ?? '0'}`;
-    const before = this.#files.get(reference);
-    if (before === file) return;
     const password = Buffer.from(object.data?.[secret.key] ?? '', 'base64');
     if (password.length === 0 || password.length > MAX_PASSWORD || password.includes('\n'))
       throw new Error(`key ${secret.key} must be one line of 1 to ${MAX_PASSWORD} octets`);
-    const { folder, onChange } = this.#options;
-    await writeFile(join(folder, file), password, { mode: 0o600 });
-    this.#files.set(reference, file);
-    onChange();
+    const file = `${reference}@${object.metadata.resourceVersion ?? '0'}`;
+    if (await this.#exclusively(() => this.#file(reference, file, password))) this.#options.onChange();
   }
 
-  /** Those that bgpd's configuration does not name any more. */
-  async sweep(used: ReadonlySet<string>): Promise<void> {
+  /** Whether the file is new, or had another content. It has its name only when it is whole. */
+  async #file(reference: string, file: string, password: Buffer): Promise<boolean> {
+    const path = join(this.#options.folder, file);
+    const content = await readFile(path).catch(() => undefined);
+    if (this.#files.get(reference) === file && content?.equals(password) === true) return false;
+    const unfinished = `${path}.new`;
+    await rm(unfinished, { force: true });
+    await writeFile(unfinished, password, { mode: 0o600, flush: true });
+    await rename(unfinished, path);
+    this.#files.set(reference, file);
+    return true;
+  }
+
+  /** Removes those that are neither the newest nor, at that moment, in use: paths that bgpd's configuration names. */
+  async sweep(used: () => ReadonlySet<string>): Promise<void> {
     const { folder } = this.#options;
-    const current = new Set(this.#files.values());
-    for (const file of await readdir(folder))
-      if (!current.has(file) && !used.has(join(folder, file))) await rm(join(folder, file), { force: true });
+    await this.#exclusively(async () => {
+      const current = new Set(this.#files.values());
+      for (const file of await readdir(folder))
+        if (!current.has(file) && !used().has(join(folder, file)))
+          await rm(join(folder, file), { force: true });
+    });
+  }
+
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#filing.then(work);
+    this.#filing = done.catch(() => undefined);
+    return done;
   }
 }
 
