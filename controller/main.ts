@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describeSettings, loadSettings } from '../lib/config/settings.ts';
+import { endSignal } from '../lib/lifecycle/end-signals.ts';
 import { createLogger } from '../lib/logging/logger.ts';
 import { CONTROLLER_SETTINGS, problemsOf } from './config.ts';
 import { Controller } from './controller.ts';
@@ -21,19 +22,18 @@ async function main(): Promise<number> {
   }
   const { settings } = loaded;
   const logger = createLogger({ component: 'controller', host: settings.name, level: settings.logLevel });
-  const stopped = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
+  const stopped = endSignal(logger);
   const controller = new Controller({
     settings,
     logger,
     readFile: (path) => readFileSync(path),
-    signal: stopped.signal,
+    signal: stopped,
   });
   try {
     await controller.start();
     await new Promise<void>((resolve) => {
-      if (stopped.signal.aborted) resolve();
-      stopped.signal.addEventListener('abort', () => resolve());
+      if (stopped.aborted) resolve();
+      stopped.addEventListener('abort', () => resolve());
     });
   } catch (error) {
     logger.error('controller failed', { error });

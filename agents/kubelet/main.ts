@@ -9,6 +9,7 @@ import { VERSION } from '../../lib/config/version.ts';
 import type { EventInput, EventSink } from '../../lib/events/event.ts';
 import { EventSocketSender } from '../../lib/events/event-socket.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
+import { endSignal } from '../../lib/lifecycle/end-signals.ts';
 import { createLogger, type Logger } from '../../lib/logging/logger.ts';
 import { KUBELET_SETTINGS, type KubeletSettings } from './config.ts';
 import { Kubelet, type KubeletOptions } from './kubelet.ts';
@@ -32,8 +33,7 @@ async function main(): Promise<number> {
   const { settings } = loaded;
   const host = settings.nodeName ?? hostname();
   const logger = createLogger({ component: 'kubelet', host, level: settings.logLevel });
-  const stopped = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
+  const stopped = endSignal(logger);
   // To the agent, which keeps the host's event log; without it the log is all there is.
   const sender =
     settings.eventSocket === undefined ? undefined : new EventSocketSender(settings.eventSocket, 'kubelet');
@@ -41,13 +41,13 @@ async function main(): Promise<number> {
   await sender?.start();
   let kubelet: Kubelet | undefined;
   try {
-    const options = await kubeletOptions(settings, host, events, logger, stopped.signal);
+    const options = await kubeletOptions(settings, host, events, logger, stopped);
     if (options === undefined) return 0;
     kubelet = new Kubelet(options);
     await kubelet.start();
     await new Promise<void>((resolve) => {
-      if (stopped.signal.aborted) resolve();
-      stopped.signal.addEventListener('abort', () => resolve());
+      if (stopped.aborted) resolve();
+      stopped.addEventListener('abort', () => resolve());
     });
   } catch (error) {
     logger.error('kubelet failed', { error });

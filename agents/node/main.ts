@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { extname, join } from 'node:path';
 import { describeSettings, loadSettings, unknownVariables } from '../../lib/config/settings.ts';
 import { VERSION } from '../../lib/config/version.ts';
+import { endSignal } from '../../lib/lifecycle/end-signals.ts';
 import { createLogger } from '../../lib/logging/logger.ts';
 import { Agent } from './agent.ts';
 import { AGENT_SETTINGS } from './config.ts';
@@ -25,8 +26,7 @@ async function main(): Promise<number> {
   const logger = createLogger({ component: 'agent', host: node, level: settings.logLevel });
   const unknown = unknownVariables(AGENT_SETTINGS, process.env, 'FELIX_');
   if (unknown.length > 0) logger.warn('variables that nothing here reads', { variables: unknown });
-  const stopped = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.abort());
+  const stopped = endSignal(logger);
   const agent = new Agent({
     settings,
     node,
@@ -39,8 +39,8 @@ async function main(): Promise<number> {
     await agent.start();
     logger.info('agent started', { pid: process.pid });
     await new Promise<void>((resolve) => {
-      if (stopped.signal.aborted) resolve();
-      stopped.signal.addEventListener('abort', () => resolve());
+      if (stopped.aborted) resolve();
+      stopped.addEventListener('abort', () => resolve());
     });
   } catch (error) {
     logger.error('agent failed', { error });
