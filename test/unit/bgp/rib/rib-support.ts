@@ -18,7 +18,7 @@ import {
 } from '../../../../agents/bgp/packet/validate.ts';
 import { ACCEPT_ALL } from '../../../../agents/bgp/policy/policy.ts';
 import type { PeerUpdates } from '../../../../agents/bgp/rib/group-log.ts';
-import { Rib, type RibOptions } from '../../../../agents/bgp/rib/rib.ts';
+import { type Flush, Rib, type RibOptions } from '../../../../agents/bgp/rib/rib.ts';
 import type { RibPeer, RibPeerConfig } from '../../../../agents/bgp/rib/rib-peer.ts';
 import { MessageFramer } from '../../../../agents/bgp/session/framing.ts';
 import {
@@ -170,4 +170,28 @@ export function firstAttributes(peer: RibPeer, updates: PeerUpdates | undefined)
 
 function show(attributes: RouteAttributes): string {
   return `via ${formatIp(attributes.nextHop)} [${formatAsPath(attributes.asPath ?? [])}]`;
+}
+
+/** How a session ends that leaves nothing, and one whose peer restarts gracefully. */
+export const LOST = { graceful: false, sameRestart: false };
+export const RESTARTS = { graceful: true, sameRestart: false };
+
+/** What the kernel is told, a line each. */
+export function forwarding(flush: Flush): string[] {
+  return flush.forwarding.map(
+    ({ prefix, nextHops }) => `${formatCidr(prefix)} ${nextHops.map(formatIp).join(',') || 'gone'}`,
+  );
+}
+
+/** What the peer is told, as `lines`. */
+export function told(flush: Flush, peer: RibPeer): string[] {
+  return lines(peer, flush.updatesByPeer.get(peer.name));
+}
+
+/** Brings peers up and takes the first, empty tables away. */
+export function withPeers(...peers: RibPeer[]): Rib {
+  const rib = newRib();
+  for (const peer of peers) rib.peerUp(peer);
+  rib.flush();
+  return rib;
 }

@@ -1,44 +1,29 @@
-// The routing tables as one: who is told what, and graceful restart in both roles (RFC 4271 §9, RFC 4456, RFC 4724).
+// The routing tables as one: who is told what (RFC 4271 §9, RFC 4456).
 
 import { describe, expect, it } from '@jest/globals';
-import type { UnknownAttribute } from '../../../../agents/bgp/packet/attributes/types.ts';
-import type { RouteAttributes } from '../../../../agents/bgp/packet/validate.ts';
 import { REJECT_ALL } from '../../../../agents/bgp/policy/policy.ts';
 import { advertise } from '../../../../agents/bgp/rib/advertise.ts';
-import { attributesKey } from '../../../../agents/bgp/rib/path.ts';
-import type { Flush, Rib } from '../../../../agents/bgp/rib/rib.ts';
+import type { Rib } from '../../../../agents/bgp/rib/rib.ts';
 import type { RibPeer } from '../../../../agents/bgp/rib/rib-peer.ts';
 import { audienceOf } from '../../../../agents/bgp/rib/update-groups.ts';
-import { formatCidr, formatIp } from '../../../../lib/net/ip.ts';
+import { formatCidr } from '../../../../lib/net/ip.ts';
 import {
   announce,
   cidr,
   endOfRib,
   firstAttributes,
+  forwarding,
   ip,
   LOCAL_ID,
-  lines,
+  LOST,
   newRib,
   type PeerShape,
+  RESTARTS,
   ribPeer,
+  told,
   withdraw,
+  withPeers,
 } from './rib-support.ts';
-
-const forwarding = (flush: Flush): string[] =>
-  flush.forwarding.map(
-    ({ prefix, nextHops }) => `${formatCidr(prefix)} ${nextHops.map(formatIp).join(',') || 'gone'}`,
-  );
-const LOST = { graceful: false, sameRestart: false };
-const RESTARTS = { graceful: true, sameRestart: false };
-const told = (flush: Flush, peer: RibPeer): string[] => lines(peer, flush.updatesByPeer.get(peer.name));
-
-/** Brings peers up and takes the first, empty tables away. */
-function withPeers(...peers: RibPeer[]): Rib {
-  const rib = newRib();
-  for (const peer of peers) rib.peerUp(peer);
-  rib.flush();
-  return rib;
-}
 
 describe('a new session', () => {
   it('gets the whole table, then an End-of-RIB for each family, once', () => {
@@ -285,114 +270,6 @@ describe('changes under a running session', () => {
   });
 });
 
-describe('graceful restart, receiving side (RFC 4724 §4.2)', () => {
-  function restarting(): { rib: Rib; observer: RibPeer } {
-    const observer = ribPeer(3, { asn: 65009 });
-    const rib = withPeers(ribPeer(2), observer);
-    rib.update('p2', announce(['10.2.0.0/26', '10.2.0.64/26'], {}));
-    rib.flush();
-    rib.peerDown('p2', RESTARTS);
-    return { rib, observer };
-  }
-
-  it('keeps the paths as stale and tells nobody', () => {
-    const { rib } = restarting();
-    const flush = rib.flush();
-    expect([flush.updatesByPeer.size, forwarding(flush), rib.staleCount('p2')]).toEqual([0, [], 2]);
-  });
-
-  it('replaces them silently as they come again, and sweeps the rest at the End-of-RIB', () => {
-    const { rib, observer } = restarting();
-    rib.peerUp(ribPeer(2, { restarted: true }));
-    rib.flush();
-    rib.update('p2', announce(['10.2.0.0/26'], {}));
-    expect([rib.flush().forwarding, rib.staleCount('p2')]).toEqual([[], 1]);
-    rib.update('p2', endOfRib('ipv4Unicast'));
-    const flush = rib.flush();
-    expect(forwarding(flush)).toEqual(['10.2.0.64/26 gone']);
-    expect(told(flush, observer)).toEqual(['-10.2.0.64/26']);
-  });
-
-  it('sweeps all when the restart timer runs out', () => {
-    const { rib } = restarting();
-    rib.sweepStale('p2');
-    expect(forwarding(rib.flush()).sort()).toEqual(['10.2.0.0/26 gone', '10.2.0.64/26 gone']);
-  });
-
-  it.each([
-    ['without the F bit', { forwardingKept: false }],
-    ['without the capability', { withoutGracefulRestart: true as const }],
-    ['without the family', { families: ['ipv6Unicast' as const] }],
-  ])('sweeps all at once when the peer comes back %s', (_name, shape) => {
-    const { rib } = restarting();
-    rib.peerUp(ribPeer(2, shape));
-    expect(forwarding(rib.flush()).sort()).toEqual(['10.2.0.0/26 gone', '10.2.0.64/26 gone']);
-  });
-
-  it('what was stale from an earlier restart goes when the session is lost again', () => {
-    const { rib } = restarting();
-    rib.peerUp(ribPeer(2, { restarted: true }));
-    rib.update('p2', announce(['10.2.0.0/26'], {}));
-    rib.flush();
-    rib.peerDown('p2', RESTARTS);
-    expect([forwarding(rib.flush()), rib.staleCount('p2')]).toEqual([['10.2.0.64/26 gone'], 1]);
-  });
-
-  it('what was stale stays when the session only gives way to another connection with the peer', () => {
-    const { rib } = restarting();
-    rib.peerUp(ribPeer(2, { restarted: true }));
-    rib.update('p2', announce(['10.2.0.0/26'], {}));
-    rib.flush();
-    rib.peerDown('p2', { graceful: true, sameRestart: true });
-    expect([forwarding(rib.flush()), rib.staleCount('p2')]).toEqual([[], 2]);
-    rib.peerUp(ribPeer(2));
-    rib.update('p2', endOfRib('ipv4Unicast'));
-    expect(forwarding(rib.flush()).sort()).toEqual(['10.2.0.0/26 gone', '10.2.0.64/26 gone']);
-  });
-});
-
-describe('graceful restart, restarting speaker (RFC 4724 §4.1)', () => {
-  it('selects and sends nothing of a family before every peer has sent its End-of-RIB', () => {
-    const [a, b] = [ribPeer(2, { asn: 65001 }), ribPeer(3)];
-    const rib = newRib();
-    rib.deferSelection(['p2', 'p3']);
-    rib.setOriginated([{ prefix: cidr('10.1.0.0/26') }]);
-    rib.peerUp(a);
-    rib.update('p2', announce(['10.2.0.0/26'], { asPath: [{ type: 'sequence', asns: [65001] }] }));
-    rib.update('p2', endOfRib('ipv4Unicast'));
-    const early = rib.flush();
-    expect([early.updatesByPeer.size, forwarding(early)]).toEqual([0, []]);
-    rib.peerUp(b);
-    rib.update('p3', endOfRib('ipv4Unicast'));
-    const flush = rib.flush();
-    expect(forwarding(flush)).toEqual(['10.2.0.0/26 10.9.0.99']);
-    expect(told(flush, a)).toEqual(['+10.1.0.0/26 via 10.9.0.1 [65000]', 'end ipv4Unicast']);
-    expect(rib.isDeferring).toBe(true); // IPv6 is still awaited
-    rib.update('p2', endOfRib('ipv6Unicast'));
-    rib.update('p3', endOfRib('ipv6Unicast'));
-    expect([rib.isDeferring, told(rib.flush(), a)]).toEqual([false, ['end ipv6Unicast']]);
-  });
-
-  it('does not wait for peers without graceful restart, that restart themselves, or are removed', () => {
-    const rib = newRib();
-    rib.deferSelection(['p2', 'p3', 'p4']);
-    rib.peerUp(ribPeer(2, { withoutGracefulRestart: true }));
-    rib.peerUp(ribPeer(3, { restarted: true }));
-    expect(rib.isDeferring).toBe(true);
-    rib.peerRemoved('p4');
-    expect(rib.isDeferring).toBe(false);
-  });
-
-  it('the deferral timer ends the wait', () => {
-    const rib = newRib();
-    rib.deferSelection(['p2', 'p3']);
-    rib.peerUp(ribPeer(2));
-    rib.update('p2', announce(['10.2.0.0/26'], {}));
-    rib.endDeferral();
-    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 10.9.0.99']);
-  });
-});
-
 describe('the limit of prefixes', () => {
   const limited = (...more: readonly PeerShape[]): Rib =>
     withPeers(
@@ -490,131 +367,5 @@ describe('our own addresses', () => {
     expect(told(rib.flush(), peer)).toEqual(['+fd01::/64 via fd09::77 []']);
     rib.setNextHopSelf('p2', nextHops);
     expect(told(rib.flush(), peer)).toEqual([]);
-  });
-});
-
-describe('a flush that says only a part', () => {
-  const network = (n: number): string => `10.${n >>> 8}.${n & 255}.0/24`;
-  const path = (...asns: number[]): Partial<RouteAttributes> => ({ asPath: [{ type: 'sequence', asns }] });
-
-  /** External peers p2, p3, p4, and the prefixes that each knows from its messages. */
-  function world(maxFlushOctets: number): {
-    rib: Rib;
-    flush: () => void;
-    known: (name: string) => Set<string>;
-  } {
-    const peers = [2, 3, 4].map((n) => ribPeer(n, { asn: 65000 + n }));
-    const rib = newRib({ maxFlushOctets });
-    const knownByName = new Map(peers.map(({ name }) => [name, new Set<string>()]));
-    const known = (name: string): Set<string> => knownByName.get(name) ?? new Set();
-    const flush = (): void => {
-      const done = rib.flush();
-      for (const peer of peers) {
-        for (const line of told(done, peer)) {
-          const prefix = line.slice(1).split(' ')[0] ?? '';
-          if (line.startsWith('+')) known(peer.name).add(prefix);
-          if (line.startsWith('-')) known(peer.name).delete(prefix);
-        }
-      }
-    };
-    return { rib, flush, known };
-  }
-
-  it('what it postpones is told to everybody, whatever some are told beside the others', () => {
-    const { rib, flush, known } = world(100);
-    for (const n of [2, 3, 4]) rib.peerUp(ribPeer(n, { asn: 65000 + n }));
-    rib.update('p2', announce([0, 1, 2, 3, 4, 5].map(network), path(65002, 65009, 65010)));
-    for (let n = 0; n < 10; n++) flush();
-    for (let n = 0; n < 4; n++)
-      rib.update('p3', announce([network(100 + n)], { multiExitDisc: n, ...path(65003) }));
-    rib.update('p3', announce([0, 50, 1, 51, 2, 52].map(network), { multiExitDisc: 77, ...path(65003) }));
-    for (let n = 0; n < 20; n++) flush();
-    const all = [0, 1, 2, 3, 4, 5, 50, 51, 52, 100, 101, 102, 103].map(network);
-    expect([...known('p4')].sort()).toEqual(all.sort());
-    expect([...known('p3')].sort()).toEqual([3, 4, 5].map(network));
-  });
-
-  it('one of those who came together is not left with a path that its own has replaced', () => {
-    const { rib, flush, known } = world(150);
-    rib.peerUp(ribPeer(2, { asn: 65002 }));
-    for (let n = 0; n < 8; n++)
-      rib.update('p2', announce([network(n)], { multiExitDisc: n, ...path(65002, 65009, 65010 + n) }));
-    for (let n = 0; n < 10; n++) flush();
-    for (const n of [3, 4]) rib.peerUp(ribPeer(n, { asn: 65000 + n }));
-    flush();
-    const [first = ''] = known('p3');
-    rib.update('p3', announce([first], path(65003)));
-    for (let n = 0; n < 20; n++) flush();
-    expect([known('p3').has(first), known('p4').has(first), known('p4').size]).toEqual([false, true, 8]);
-  });
-});
-
-describe('tables of any size', () => {
-  it('a whole table with one attribute set goes out in as many flushes as it takes, and is withdrawn so', () => {
-    const prefixes = Array.from({ length: 150_000 }, (_, index) => ({
-      family: 4 as const,
-      base: (10n << 24n) + BigInt(index),
-      length: 32,
-    }));
-    const rib = withPeers(ribPeer(2));
-    const flushAll = (): { announced: number; withdrawn: number } => {
-      const sum = { announced: 0, withdrawn: 0 };
-      for (let isPartial = true; isPartial; ) {
-        const flush = rib.flush();
-        sum.announced += flush.updatesByPeer.get('p2')?.announced ?? 0;
-        sum.withdrawn += flush.updatesByPeer.get('p2')?.withdrawn ?? 0;
-        isPartial = flush.isPartial;
-      }
-      return sum;
-    };
-    rib.setOriginated(prefixes.map((prefix) => ({ prefix })));
-    expect(flushAll()).toEqual({ announced: 150_000, withdrawn: 0 });
-    rib.setOriginated([]);
-    expect(flushAll()).toEqual({ announced: 0, withdrawn: 150_000 });
-    expect(rib.size).toBe(0);
-  });
-
-  it('a policy that rejects all withdraws all of a large table', () => {
-    const [a, b] = [ribPeer(2, { asn: 65001 }), ribPeer(3, { asn: 65002 })];
-    const many = { maxPrefixes: 10_000 };
-    const rib = withPeers({ ...a, config: { ...a.config, ...many } }, b);
-    const prefixes = Array.from({ length: 6000 }, (_, n) => `10.${n >>> 8}.${n & 255}.0/24`);
-    rib.update('p2', announce(prefixes, { asPath: [{ type: 'sequence', asns: [65001] }] }));
-    expect(rib.flush().updatesByPeer.get('p3')?.announced).toBe(6000);
-    rib.reconfigure('p3', { ...b.config, exportPolicy: REJECT_ALL });
-    expect(told(rib.flush(), b)).toHaveLength(6000);
-    expect(rib.toldCount('p3')).toBe(0);
-  });
-
-  it('refreshes that are asked for without end cost one each flush', () => {
-    const peer = ribPeer(2);
-    const rib = withPeers(peer);
-    rib.setOriginated([{ prefix: cidr('10.1.0.0/26') }]);
-    rib.flush();
-    for (let n = 0; n < 1000; n++) rib.refresh('p2', 'ipv4Unicast');
-    expect(told(rib.flush(), peer)).toEqual([
-      'refresh mark 1',
-      '+10.1.0.0/26 via 10.9.0.1 []',
-      'refresh mark 2',
-    ]);
-  });
-
-  it('attributes beyond any message have a key of their own', () => {
-    const unknown = (last: number): UnknownAttribute[] =>
-      [200, 201, 202, 203].map((code) => ({
-        code,
-        flags: 0xc0,
-        value: new Uint8Array(60_000).fill(code === 203 ? last : 1),
-      }));
-    const key = (last: number): string => attributesKey({ nextHop: ip('10.9.0.2'), unknown: unknown(last) });
-    const first = key(1);
-    expect([key(1), key(2)].map((other) => other === first)).toEqual([true, false]);
-  });
-
-  it('a set has another key with another link-local next hop, which is in no attribute of its own', () => {
-    const keys = ['fe80::1', 'fe80::2'].map((hop) =>
-      attributesKey({ nextHop: ip('fd09::2'), linkLocalNextHop: ip(hop) }),
-    );
-    expect(new Set([...keys, attributesKey({ nextHop: ip('fd09::2') })]).size).toBe(3);
   });
 });
