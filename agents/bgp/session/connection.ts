@@ -14,6 +14,7 @@ import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
 import { MessageFramer } from './framing.ts';
 import { MessageCounts } from './peer-counts.ts';
 import { kernelQueue, limitSendTime } from './protect.ts';
+import { SendQueue, sendHoldMs } from './send-queue.ts';
 import { SessionTimers } from './session-timers.ts';
 
 export interface ConnectionHandlers {
@@ -50,12 +51,6 @@ export interface ConnectionOptions {
   readonly random: () => number;
 }
 
-/** Octets that may wait for a peer that does not read; beyond them the session ends as if send hold had expired. */
-const MAX_UNSENT = 8 * 1024 * 1024;
-/** From here on what is for the peer waits as a set of prefixes, until all of this has been taken. */
-const BEHIND_OCTETS = 4 * 1024 * 1024;
-/** RFC 9687 §4: at least eight minutes. */
-const MIN_SEND_HOLD_MS = 480_000;
 /** How long a socket lives after a NOTIFICATION for the peer to read it. */
 const LINGER_MS = 1000;
 /** Octets of one peer handled in one turn of the event loop. */
@@ -72,13 +67,11 @@ export class Connection {
   #local: LocalSession;
   #socket: Socket | undefined;
   #isStepping = false;
-  #isBehind = false;
   #notified = false;
   #turnOctets = 0;
   #lastReceived = 0;
   #message: Uint8Array = new Uint8Array();
-  #taken = 0;
-  #takenAt = 0;
+  #sendQueue = new SendQueue(performance.now());
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -151,14 +144,9 @@ export class Connection {
     socket.uncork();
     this.counters.sent += count;
     this.counters.updatesSent += updates;
-    if (socket.writableLength > MAX_UNSENT) this.dispatch({ type: 'SendHoldTimerExpires' });
-    else if (socket.writableLength > BEHIND_OCTETS) this.#setBehind(true);
-  }
-
-  #setBehind(isBehind: boolean): void {
-    if (isBehind === this.#isBehind) return;
-    this.#isBehind = isBehind;
-    this.#options.handlers.behind(this, isBehind);
+    const verdict = this.#sendQueue.sent(socket.writableLength);
+    if (verdict === 'becomesBehind') this.#options.handlers.behind(this, true);
+    else if (verdict === 'tooMuch') this.dispatch({ type: 'SendHoldTimerExpires' });
   }
 
   #step(event: Event, message: Delivery | undefined): void {
@@ -264,19 +252,18 @@ export class Connection {
     this.#socket = socket;
     this.#framer = new MessageFramer();
     this.#notified = false;
-    this.#taken = 0;
-    this.#takenAt = performance.now();
-    this.#lastReceived = performance.now();
+    const now = performance.now();
+    this.#sendQueue = new SendQueue(now);
+    this.#lastReceived = now;
     let failure: { readonly reason: string; readonly code?: string | undefined } = {
       reason: 'closed by the peer',
     };
     socket.on('error', (error) => {
       failure = { reason: error.message, code: errorCode(error) };
     });
-    this.#isBehind = false;
     socket.on('data', (chunk: Buffer) => this.#receive(socket, chunk));
     socket.on('drain', () => {
-      if (socket === this.#socket) this.#setBehind(false);
+      if (socket === this.#socket && this.#sendQueue.drained()) this.#options.handlers.behind(this, false);
     });
     socket.on('close', () => {
       if (socket !== this.#socket) return;
@@ -383,21 +370,12 @@ export class Connection {
   #checkSendHold(): void {
     const socket = this.#socket;
     if (socket === undefined || !('session' in this.#state)) return;
-    const taken = socket.bytesWritten - socket.writableLength;
-    const now = performance.now();
-    if (taken !== this.#taken || socket.writableLength === 0) {
-      this.#taken = taken;
-      this.#takenAt = now;
-      return;
-    }
+    const unsent = socket.writableLength;
+    const taken = socket.bytesWritten - unsent;
     const limitMs = sendHoldMs(this.#state.session.holdTimeSeconds);
-    if (now - this.#takenAt > limitMs) this.dispatch({ type: 'SendHoldTimerExpires' });
+    if (this.#sendQueue.isStuck({ taken, unsent }, limitMs, performance.now()))
+      this.dispatch({ type: 'SendHoldTimerExpires' });
   }
-}
-
-/** RFC 9687 §4: the send hold time, in milliseconds. */
-function sendHoldMs(holdTimeSeconds: number): number {
-  return Math.max(MIN_SEND_HOLD_MS, 2000 * holdTimeSeconds);
 }
 
 /** As the system names it: `ECONNREFUSED`. */
