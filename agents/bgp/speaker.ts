@@ -12,7 +12,7 @@ import { localAddresses, type PeerConfig, type SpeakerConfig } from './config.ts
 import { peerChange } from './config-change.ts';
 import type { NegotiatedSession } from './fsm/negotiate.ts';
 import { KernelRoutes } from './kernel/kernel-routes.ts';
-import { REACTIONS, type UpdateFault } from './packet/errors.ts';
+import { REACTIONS, type Reaction, type UpdateFault } from './packet/errors.ts';
 import { ADDRESS_FAMILIES, type AddressFamily, CeaseSubcode, FAMILIES } from './packet/iana.ts';
 import { maxPrefixesReached } from './packet/notification.ts';
 import type { PeerUpdates } from './rib/group-log.ts';
@@ -21,6 +21,7 @@ import type { Excess } from './rib/update-receiver.ts';
 import type { Refusal } from './session/admission.ts';
 import { DynamicPeers } from './session/dynamic-peers.ts';
 import { BgpListener } from './session/listener.ts';
+import { MinuteLog } from './session/minute-log.ts';
 import { type PeerHandlers, PeerSession } from './session/peer-session.ts';
 import { cease, type PeerStop, shutdown } from './session/stop.ts';
 import { SpeakerEvents } from './speaker-events.ts';
@@ -57,6 +58,7 @@ export class Speaker {
   readonly #endOfRib = new Map<string, Set<AddressFamily>>();
   /** Peers whose warning about their number of prefixes has been given in this session. */
   readonly #warnedOfLimit = new Set<string>();
+  readonly #malformed: MinuteLog<Reaction>;
   #deferralTimer: NodeJS.Timeout | undefined;
   #config: SpeakerConfig;
   #isRestarting = false;
@@ -74,8 +76,12 @@ export class Speaker {
     this.kernel = new KernelRoutes(config.kernel, options.log);
     this.listener = new BgpListener({
       log: options.log,
+      isPeer: (address) => this.#isConfigured(address),
       accept: (socket, address) => this.#accept(socket, address),
     });
+    this.#malformed = new MinuteLog((peer, counts) =>
+      this.#log.warn('more malformed updates in the last minute', { peer, ...counts }),
+    );
     this.#dynamicPeers = new DynamicPeers(config.dynamicPeers, (peer) => this.#removePeer(peer));
     this.rib = new Rib({
       localAsn: config.asn,
@@ -117,7 +123,8 @@ export class Speaker {
     this.#isRestarting = this.#isRestart || left > 0;
     if (this.#isRestarting) {
       this.#log.info('restarting gracefully', { kernelRoutes: left });
-      this.rib.deferSelection(this.#config.peers.map((peer) => peer.name));
+      const expected = this.#config.peers.filter(({ enabled }) => enabled);
+      this.rib.deferSelection(expected.map(({ name }) => name));
       this.#deferralTimer = setTimeout(() => {
         this.rib.endDeferral();
         this.#scheduleFlush();
@@ -168,6 +175,7 @@ export class Speaker {
     clearTimeout(this.#deferralTimer);
     for (const timer of this.#graceTimers.values()) clearTimeout(timer);
     this.listener.stop();
+    this.#malformed.stop();
     this.#dynamicPeers.stop();
     for (const peer of this.#peers.values()) peer.stop(stop);
     await this.#flushing;
@@ -183,6 +191,11 @@ export class Speaker {
     const verdict = peer.accept(socket);
     if (verdict !== 'taken') this.#removePeer(peer);
     return verdict;
+  }
+
+  #isConfigured(address: string): boolean {
+    const peer = this.#peerByAddress.get(address);
+    return peer !== undefined && peer.config.dynamic === undefined;
   }
 
   #configureAddresses(): void {
@@ -229,6 +242,7 @@ export class Speaker {
     this.#dynamicPeers.removed(peer);
     this.#peers.delete(peer.name);
     this.#endOfRib.delete(peer.name);
+    this.#warnedOfLimit.delete(peer.name);
     this.#forgetAddress(peer);
     this.rib.peerRemoved(peer.name);
   }
@@ -328,7 +342,9 @@ export class Speaker {
     const fault = strongest(faults);
     if (fault !== undefined) {
       peer.noteError(fault);
-      this.#log.warn('malformed update', { peer: peer.name, reaction: fault.reaction, reason: fault.reason });
+      const { reaction, reason } = fault;
+      if (this.#malformed.isFirst(peer.name, reaction))
+        this.#log.warn('malformed update', { peer: peer.name, reaction, reason });
     }
     for (const family of endOfRib) this.#endOfRib.get(peer.name)?.add(family);
     this.#events.received(peer.config.addressText, received);

@@ -1,6 +1,5 @@
-// Who may connect how often, and what is said of those that may not: pure, the clock comes in. A source has a few
-// connections at once and a steady rate after them; refusals make one log line per address at once, and one with counts at
-// the end of the minute.
+// Who may connect how often: pure, the clock comes in. A source has a few connections at once and a steady rate after them.
+// However many strangers there are, a configured peer has its own.
 
 /**
  * - `unknownAddress`: no peer has it, and no dynamic range
@@ -20,85 +19,48 @@ export type Refusal =
   | 'ttlTooLow'
   | 'notNow';
 
-export interface RefusedSource {
-  readonly address: string;
-  readonly counts: Readonly<Partial<Record<Refusal, number>>>;
-}
-
 /** Connections of one source at once, and how many a second it gets back. */
 const BURST = 60;
 const PER_SECOND = 0.5;
-/** Sources with a bucket of their own; beyond them all others share one. */
-const MAX_SOURCES = 4096;
-/** Addresses in the log of one minute; beyond them all others share a line. */
-const MAX_LOGGED = 10;
+/** From here on full buckets are forgotten, and strangers without one share one. Peers are as many as are configured. */
+const MAX_BUCKETS = 4096;
 const OTHERS = 'others';
 
-export class Admission {
-  readonly #buckets = new Map<string, { tokens: number; at: number }>();
-  #refused = new Map<string, Partial<Record<Refusal, number>>>();
-  readonly #totals: Partial<Record<Refusal, number>> = {};
+interface Bucket {
+  tokens: number;
+  at: number;
+}
 
-  /** Refused connections since the start, by reason. */
-  get totals(): Readonly<Partial<Record<Refusal, number>>> {
-    return this.#totals;
-  }
+export class Admission {
+  readonly #peers = new Map<string, Bucket>();
+  readonly #strangers = new Map<string, Bucket>();
 
   /** Whether the source may have another connection now; counts it. `now` in milliseconds. */
-  admits(address: string, now: number): boolean {
-    const bucket = this.#bucket(address, now);
-    bucket.tokens = Math.min(BURST, bucket.tokens + ((now - bucket.at) / 1000) * PER_SECOND);
+  admits(address: string, isPeer: boolean, now: number): boolean {
+    const bucket = this.#bucket(address, isPeer, now);
+    bucket.tokens = tokensOf(bucket, now);
     bucket.at = now;
     if (bucket.tokens < 1) return false;
     bucket.tokens--;
     return true;
   }
 
-  /** Counts a refusal; true if it is the first of its address in this minute, and worth a line. */
-  refuse(address: string, refusal: Refusal): boolean {
-    count(this.#totals, refusal);
-    const known = this.#refused.get(address);
-    if (known !== undefined) {
-      count(known, refusal);
-      return false;
-    }
-    const isListed = this.#refused.size < MAX_LOGGED;
-    if (isListed) this.#refused.set(address, {});
-    else count(this.#others(), refusal);
-    return isListed;
-  }
-
-  /** What was refused in this minute beyond the first of each address. */
-  endMinute(): readonly RefusedSource[] {
-    const ended = this.#refused;
-    this.#refused = new Map();
-    return [...ended]
-      .filter(([, counts]) => Object.keys(counts).length > 0)
-      .map(([address, counts]) => ({ address, counts }));
-  }
-
-  #others(): Partial<Record<Refusal, number>> {
-    const others = this.#refused.get(OTHERS) ?? {};
-    this.#refused.set(OTHERS, others);
-    return others;
-  }
-
-  #bucket(address: string, now: number): { tokens: number; at: number } {
-    if (!this.#buckets.has(address) && this.#buckets.size >= MAX_SOURCES) this.#forgetFull(now);
-    const key = this.#buckets.has(address) || this.#buckets.size < MAX_SOURCES ? address : OTHERS;
-    const bucket = this.#buckets.get(key) ?? { tokens: BURST, at: now };
-    this.#buckets.set(key, bucket);
+  #bucket(address: string, isPeer: boolean, now: number): Bucket {
+    const buckets = isPeer ? this.#peers : this.#strangers;
+    if (!buckets.has(address) && buckets.size >= MAX_BUCKETS) forgetFull(buckets, now);
+    const isShared = !isPeer && !buckets.has(address) && buckets.size >= MAX_BUCKETS;
+    const key = isShared ? OTHERS : address;
+    const bucket = buckets.get(key) ?? { tokens: BURST, at: now };
+    buckets.set(key, bucket);
     return bucket;
-  }
-
-  /** A bucket that has filled up again says nothing. */
-  #forgetFull(now: number): void {
-    for (const [address, { tokens, at }] of this.#buckets) {
-      if (tokens + ((now - at) / 1000) * PER_SECOND >= BURST) this.#buckets.delete(address);
-    }
   }
 }
 
-function count(counts: Partial<Record<Refusal, number>>, refusal: Refusal): void {
-  counts[refusal] = (counts[refusal] ?? 0) + 1;
+/** A bucket that has filled up again says nothing. */
+function forgetFull(buckets: Map<string, Bucket>, now: number): void {
+  for (const [key, bucket] of buckets) if (tokensOf(bucket, now) >= BURST) buckets.delete(key);
+}
+
+function tokensOf({ tokens, at }: Bucket, now: number): number {
+  return Math.min(BURST, tokens + ((now - at) / 1000) * PER_SECOND);
 }

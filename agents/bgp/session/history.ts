@@ -28,6 +28,8 @@ export interface MalformedMessage {
 const MAX_TRANSITIONS = 50;
 const MAX_REASONS = 50;
 const MAX_MALFORMED = 5;
+/** A peer that sends more than those in this time is not to cost a copy each. */
+const MALFORMED_MS = 1000;
 /** An extended message is kept whole. */
 const MAX_KEPT_OCTETS = 65_535;
 
@@ -68,7 +70,11 @@ export class PeerHistory {
     if (this.#reasons.length > MAX_REASONS) this.#reasons.shift();
   }
 
-  malformed(octets: Uint8Array, reason: string, time: Date): void {
+  /** Of those that cost no session the first few of a second are kept. */
+  malformed(octets: Uint8Array, reason: string, time: Date, { endsSession }: { endsSession: boolean }): void {
+    const [oldest] = this.#malformed;
+    const isFull = oldest !== undefined && this.#malformed.length >= MAX_MALFORMED;
+    if (isFull && !endsSession && time.getTime() - oldest.time.getTime() < MALFORMED_MS) return;
     this.#malformed.push({ time, reason, octets: octets.slice(0, MAX_KEPT_OCTETS) });
     if (this.#malformed.length > MAX_MALFORMED) this.#malformed.shift();
   }

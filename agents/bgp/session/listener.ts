@@ -7,6 +7,7 @@ import type { Logger } from '../../../lib/logging/logger.ts';
 import { cidrContains, formatCidr, parseIp, parseScopedIp } from '../../../lib/net/ip.ts';
 import { Admission, type Refusal } from './admission.ts';
 import { fdOf, type Md5Key, openSocket, saveSyns, setGreatestTtl, setMd5Key } from './libc.ts';
+import { MinuteLog } from './minute-log.ts';
 
 export interface ListenAddress {
   readonly address: string;
@@ -22,12 +23,13 @@ export interface Protection {
 
 export interface ListenerOptions {
   readonly log: Logger;
+  /** Whether a configured peer has the address. */
+  readonly isPeer: (remoteAddress: string) => boolean;
   /** Takes the connection of a peer, or says why not. The address has a zone if it is link-local. */
   readonly accept: (socket: Socket, remoteAddress: string) => 'taken' | Refusal;
 }
 
 const BACKLOG = 512;
-const MINUTE_MS = 60_000;
 const RETRY_MS = 2000;
 
 /** A key to set, or without a password one to take away. */
@@ -42,20 +44,23 @@ interface Listening {
 export class BgpListener {
   readonly #options: ListenerOptions;
   readonly #admission = new Admission();
+  readonly #refusals: MinuteLog<Refusal>;
   readonly #servers = new Map<string, Listening>();
   readonly #keys = new Map<string, Md5Key>();
   /** Networks whose key could not be set, with the reason: nothing of theirs is taken, as it would be unprotected. */
   readonly #failedKeys = new Map<string, { readonly key: Md5Key; readonly reason: string }>();
   #ttlSecurity = false;
-  #minute: NodeJS.Timeout | undefined;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
+    this.#refusals = new MinuteLog((address, counts) =>
+      options.log.warn('more connections refused in the last minute', { address, ...counts }),
+    );
   }
 
   /** Connections refused since the start, by reason. */
   get refused(): Readonly<Partial<Record<Refusal, number>>> {
-    return this.#admission.totals;
+    return this.#refusals.totals;
   }
 
   /** Why connections from the address are refused that would be unprotected; undefined where they would not be. */
@@ -94,7 +99,7 @@ export class BgpListener {
   }
 
   stop(): void {
-    clearTimeout(this.#minute);
+    this.#refusals.stop();
     for (const [key, listening] of this.#servers) this.#close(key, listening);
   }
 
@@ -152,25 +157,16 @@ export class BgpListener {
     // A RST costs least, and an error after it is nobody's business.
     socket.on('error', () => undefined);
     socket.resetAndDestroy();
-    if (remote !== undefined) this.#refuse(remote, verdict);
+    if (remote !== undefined && this.#refusals.isFirst(remote, verdict)) {
+      this.#options.log.warn('connection refused', { address: remote, reason: verdict });
+    }
   }
 
   #judge(socket: Socket, remote: string): 'taken' | Refusal {
-    if (!this.#admission.admits(remote, performance.now())) return 'tooOften';
+    const isPeer = this.#options.isPeer(remote);
+    if (!this.#admission.admits(remote, isPeer, performance.now())) return 'tooOften';
     if (this.keyProblem(remote) !== undefined) return 'unprotected';
     return this.#options.accept(socket, remote);
-  }
-
-  #refuse(address: string, refusal: Refusal): void {
-    if (this.#admission.refuse(address, refusal)) {
-      this.#options.log.warn('connection refused', { address, reason: refusal });
-    }
-    this.#minute ??= setTimeout(() => {
-      this.#minute = undefined;
-      for (const { address: from, counts } of this.#admission.endMinute()) {
-        this.#options.log.warn('more connections refused in the last minute', { address: from, ...counts });
-      }
-    }, MINUTE_MS).unref();
   }
 
   /** Sets keys, or takes those away that have no password. Those that fail are one line: they may be thousands. */

@@ -232,13 +232,14 @@ export class PeerSession {
     const reason = `malformed UPDATE: ${text}`;
     this.counts.updateErrors[reaction]++;
     this.#lastError = { time, reason };
-    this.history.malformed(this.#established?.connection.message ?? new Uint8Array(), reason, time);
+    const octets = this.#established?.connection.message ?? new Uint8Array();
+    this.history.malformed(octets, reason, time, { endsSession: false });
   }
 
   /** A message that costs the session. */
   #malformed(octets: Uint8Array, reason: string): void {
     if (octets[TYPE_OFFSET] === MessageType.update) this.counts.updateErrors.sessionReset++;
-    this.history.malformed(octets, reason, new Date());
+    this.history.malformed(octets, reason, new Date(), { endsSession: true });
   }
 
   /** Administratively up, or down with a word for the peer's operator (RFC 9003). */

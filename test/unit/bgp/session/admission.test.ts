@@ -4,43 +4,66 @@ import { describe, expect, it } from '@jest/globals';
 import { Admission } from '../../../../agents/bgp/session/admission.ts';
 import { Backoff } from '../../../../agents/bgp/session/backoff.ts';
 import { dropsSince, parseDropCounters } from '../../../../agents/bgp/session/drop-counters.ts';
+import { MinuteLog } from '../../../../agents/bgp/session/minute-log.ts';
 
 describe('Admission', () => {
   it('lets a source have some at once, then one each two seconds', () => {
     const admission = new Admission();
     const admitted = (count: number, now: number): number =>
-      Array.from({ length: count }, () => admission.admits('10.0.0.1', now)).filter(Boolean).length;
+      Array.from({ length: count }, () => admission.admits('10.0.0.1', false, now)).filter(Boolean).length;
     expect(admitted(1000, 0)).toBe(60);
     expect(admitted(1000, 10_000)).toBe(5);
-    expect(admission.admits('10.0.0.2', 10_000)).toBe(true);
+    expect(admission.admits('10.0.0.2', false, 10_000)).toBe(true);
     expect(admitted(1000, 1_000_000)).toBe(60);
   });
 
   it('holds no more than so many sources, and lets the rest share one bucket', () => {
     const admission = new Admission();
-    for (let source = 0; source < 4096; source++) admission.admits(`source ${source}`, 0);
-    const others = Array.from({ length: 1000 }, (_, index) => admission.admits(`other ${index}`, 0));
+    for (let source = 0; source < 4096; source++) admission.admits(`source ${source}`, false, 0);
+    const others = Array.from({ length: 1000 }, (_, index) => admission.admits(`other ${index}`, false, 0));
     expect(others.filter(Boolean)).toHaveLength(60);
     // Buckets that have filled up again are forgotten.
-    expect(admission.admits('later', 1_000_000)).toBe(true);
-    expect(admission.admits('source 1', 1_000_000)).toBe(true);
+    expect(admission.admits('later', false, 1_000_000)).toBe(true);
+    expect(admission.admits('source 1', false, 1_000_000)).toBe(true);
   });
 
-  it('gives one line an address at once, and one with counts at the end of the minute', () => {
+  it('has a bucket for each configured peer, however many strangers there are', () => {
     const admission = new Admission();
-    expect(admission.refuse('10.0.0.1', 'unknownAddress')).toBe(true);
-    for (let round = 0; round < 999; round++) admission.refuse('10.0.0.1', 'tooOften');
-    expect(admission.refuse('10.0.0.2', 'notNow')).toBe(true);
-    expect(admission.endMinute()).toEqual([{ address: '10.0.0.1', counts: { tooOften: 999 } }]);
-    expect(admission.endMinute()).toEqual([]);
-    expect(admission.totals).toEqual({ unknownAddress: 1, tooOften: 999, notNow: 1 });
+    for (let source = 0; source < 10_000; source++) admission.admits(`source ${source}`, false, 0);
+    expect(admission.admits('one more', false, 0)).toBe(false);
+    const ofPeer = Array.from({ length: 1000 }, () => admission.admits('peer', true, 0));
+    expect(ofPeer.filter(Boolean)).toHaveLength(60);
+    const ofPeers = Array.from({ length: 5000 }, (_, index) => admission.admits(`peer ${index}`, true, 0));
+    expect(ofPeers.filter(Boolean)).toHaveLength(5000);
+  });
+});
+
+describe('MinuteLog', () => {
+  const begin = (): { log: MinuteLog<'unknownAddress' | 'tooOften' | 'notNow'>; said: unknown[] } => {
+    const said: unknown[] = [];
+    return { log: new MinuteLog((source, counts) => said.push([source, counts])), said };
+  };
+
+  it('has one line a source at once, and one with counts at the end of the minute', () => {
+    const { log, said } = begin();
+    expect(log.isFirst('10.0.0.1', 'unknownAddress')).toBe(true);
+    for (let round = 0; round < 999; round++) expect(log.isFirst('10.0.0.1', 'tooOften')).toBe(false);
+    expect(log.isFirst('10.0.0.2', 'notNow')).toBe(true);
+    log.endMinute();
+    expect(said).toEqual([['10.0.0.1', { tooOften: 999 }]]);
+    log.endMinute();
+    expect(said).toHaveLength(1);
+    expect(log.totals).toEqual({ unknownAddress: 1, tooOften: 999, notNow: 1 });
+    expect(log.isFirst('10.0.0.1', 'tooOften')).toBe(true);
+    log.stop();
   });
 
-  it('lets many addresses share a line', () => {
-    const admission = new Admission();
-    const lines = Array.from({ length: 1000 }, (_, index) => admission.refuse(`${index}`, 'unknownAddress'));
+  it('lets many sources share a line', () => {
+    const { log, said } = begin();
+    const lines = Array.from({ length: 1000 }, (_, index) => log.isFirst(`${index}`, 'unknownAddress'));
     expect(lines.filter(Boolean)).toHaveLength(10);
-    expect(admission.endMinute()).toEqual([{ address: 'others', counts: { unknownAddress: 990 } }]);
+    log.endMinute();
+    expect(said).toEqual([['others', { unknownAddress: 990 }]]);
   });
 });
 

@@ -36,7 +36,7 @@ describe('PeerHistory', () => {
     for (let round = 0; round < 200; round++) {
       history.stateChanged('OpenConfirm', 'Established', at(round));
       history.failed(reason(`number ${round}`), at(round));
-      history.malformed(new Uint8Array(70_000), `number ${round}`, at(round));
+      history.malformed(new Uint8Array(70_000), `number ${round}`, at(round), { endsSession: false });
     }
     const { entries, malformedMessages } = history;
     expect(entries.filter(({ kind }) => kind === 'state')).toHaveLength(50);
@@ -44,5 +44,16 @@ describe('PeerHistory', () => {
     expect(entries.map(({ seq }) => seq)).toEqual([...entries.map(({ seq }) => seq)].sort((a, b) => a - b));
     expect(malformedMessages.map(({ octets }) => octets.length)).toEqual(new Array(5).fill(65_535));
     expect(malformedMessages.at(-1)?.reason).toBe('number 199');
+  });
+
+  it('keeps the first five malformed messages of a second, and any that ends a session', () => {
+    const history = new PeerHistory();
+    const arrive = (number: number, endsSession: boolean): void =>
+      history.malformed(Uint8Array.of(number), `number ${number}`, at(1), { endsSession });
+    for (let number = 1; number <= 200; number++) arrive(number, false);
+    const kept = (): number[] => history.malformedMessages.map(({ octets }) => octets[0] ?? 0);
+    expect(kept()).toEqual([1, 2, 3, 4, 5]);
+    arrive(201, true);
+    expect(kept()).toEqual([2, 3, 4, 5, 201]);
   });
 });

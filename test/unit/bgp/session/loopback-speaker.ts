@@ -2,7 +2,7 @@
 
 import { parseConfiguration, type SpeakerConfig, speakerConfig } from '../../../../agents/bgp/config.ts';
 import { type LocalSession, localOpen } from '../../../../agents/bgp/fsm/negotiate.ts';
-import { Speaker } from '../../../../agents/bgp/speaker.ts';
+import { Speaker, type SpeakerOptions } from '../../../../agents/bgp/speaker.ts';
 import { EventLog } from '../../../../lib/events/event-log.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
 import type { BgpdConfigurationInput } from '../../../../lib/protocol/bgpd.ts';
@@ -22,13 +22,17 @@ export class LoopbackSpeaker {
     this.#port = port;
   }
 
-  static async start(more: Partial<BgpdConfigurationInput>): Promise<LoopbackSpeaker> {
+  static async start(
+    more: Partial<BgpdConfigurationInput>,
+    options: Partial<SpeakerOptions> = {},
+  ): Promise<LoopbackSpeaker> {
     const port = await freePort();
     const speaker = new Speaker(configOf({ ...listenOn(port), ...more }), {
       log: silentLogger(),
       events: new EventLog({ host: 'test' }),
       isRestart: false,
       random: () => 0.5,
+      ...options,
     });
     await speaker.start();
     return new LoopbackSpeaker(speaker, port);
