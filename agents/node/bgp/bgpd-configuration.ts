@@ -7,8 +7,7 @@ import { type Cidr, cidrCovers, type Family, parseCidr } from '../../../lib/net/
 import { BGP_PORT, type BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
 import { exportPolicy, filterProblems, importPolicy } from './bgpd-policy.ts';
 import { type FamilyIntent, type PeerIntent, PRIORITY_BASE, type SecretKey } from './intent.ts';
-
-type PeerInput = NonNullable<BgpdConfigurationInput['peers']>[number];
+import type { PeerInput } from './transition.ts';
 
 /** Of one family: a node's blocks, borrowed addresses and services. One that announces more is wrong or hostile. */
 const MAX_PREFIXES_OF_A_NODE = 10_000;
@@ -29,13 +28,23 @@ export interface BgpdInputs {
   readonly workloads: readonly string[];
   /** Path of the file that holds the password; undefined while it is not known. */
   readonly passwordFile: (secret: SecretKey) => string | undefined;
+  /** Peers that bgpd has been given, by name: their passwords count while newly named ones are not known. */
+  readonly given: ReadonlyMap<string, PeerInput>;
 }
 
 export interface BgpdOutput {
   /** Undefined while this node has no address: then there is nobody to be. */
   readonly configuration: BgpdConfigurationInput | undefined;
+  /** Names of peers that are left out until their password is known. */
+  readonly withheld: readonly string[];
   /** Sentences on what was asked for and is not done. */
   readonly unsupported: readonly string[];
+}
+
+/** What comes to light while peers are worked out. */
+interface Notes {
+  readonly withheld: string[];
+  readonly unsupported: string[];
 }
 
 export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
@@ -46,9 +55,11 @@ export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
     ...unsupportedSettings(inputs.configuration),
     ...new Set(families.flatMap(filterProblems)),
   ];
-  if (families.length === 0) return { configuration: undefined, unsupported };
-  const peers = families.flatMap((family) => peersOf(family, inputs, unsupported));
+  const withheld: string[] = [];
+  if (families.length === 0) return { configuration: undefined, withheld, unsupported };
+  const peers = families.flatMap((family) => peersOf(family, inputs, { withheld, unsupported }));
   return {
+    withheld,
     unsupported: [...new Set(unsupported)],
     configuration: {
       routerId: ipv4.routerId,
@@ -75,7 +86,7 @@ export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
 }
 
 /** What the whole of Calico's peers of a family is in bgpd, which has one session to an address. */
-function peersOf(family: FamilyIntent, inputs: BgpdInputs, unsupported: string[]): PeerInput[] {
+function peersOf(family: FamilyIntent, inputs: BgpdInputs, notes: Notes): PeerInput[] {
   // A route of one internal peer goes to another one by reflection only; of an external one, to all.
   const passesOn = family.peers.some(({ isSameAs, clusterId }) => !isSameAs || clusterId !== undefined);
   const byAddress = new Map<string, PeerIntent>();
@@ -84,14 +95,14 @@ function peersOf(family: FamilyIntent, inputs: BgpdInputs, unsupported: string[]
     const winner = known === undefined || known.kind === 'mesh' ? peer : known;
     byAddress.set(peer.address, winner);
     if (known !== undefined && known.kind !== 'mesh' && peer.kind !== 'mesh')
-      unsupported.push(
+      notes.unsupported.push(
         `${peer.protocolName}: there is one session to ${peer.address}, that of ${winner.protocolName}`,
       );
   }
   for (const { kind, remote } of family.peers)
     if (kind === 'localWorkload' && 'resource' in remote)
-      unsupported.push(`BGPPeer ${remote.resource}: localWorkloadSelector: ${CLOSED_PORT}`);
-  return [...byAddress.values()].flatMap((peer) => peerOf(peer, family, passesOn, inputs, unsupported));
+      notes.unsupported.push(`BGPPeer ${remote.resource}: localWorkloadSelector: ${CLOSED_PORT}`);
+  return [...byAddress.values()].flatMap((peer) => peerOf(peer, family, passesOn, inputs, notes));
 }
 
 function peerOf(
@@ -99,21 +110,18 @@ function peerOf(
   family: FamilyIntent,
   passesOn: boolean,
   inputs: BgpdInputs,
-  unsupported: string[],
+  notes: Notes,
 ): PeerInput[] {
   if (peer.asn === 0) {
-    unsupported.push(`${peer.protocolName}: without asNumber there is no session`);
+    notes.unsupported.push(`${peer.protocolName}: without asNumber there is no session`);
     return [];
   }
-  const passwordFile = peer.password === undefined ? undefined : inputs.passwordFile(peer.password);
-  if (peer.password !== undefined && passwordFile === undefined) {
-    const { name, key } = peer.password;
-    unsupported.push(`${peer.protocolName}: no session before key ${key} of Secret ${name} can be read`);
-    return [];
-  }
+  const name = peerName(peer, family.family);
+  const password = passwordOf(peer, name, inputs, notes);
+  if (password === undefined) return [];
   return [
     {
-      name: peerName(peer, family.family),
+      name,
       description: peer.protocolName,
       address: peer.address,
       port: peer.port ?? BGP_PORT,
@@ -121,7 +129,7 @@ function peerOf(
       ...(peer.localAsn === undefined ? {} : { localAsn: peer.localAsn }),
       ...(peer.source === undefined ? {} : { localAddress: peer.source }),
       ...(peer.ttlSecurityHops === undefined ? {} : { ttlSecurity: Math.min(peer.ttlSecurityHops, 254) }),
-      ...(passwordFile === undefined ? {} : { passwordFile }),
+      ...password,
       ...timers(peer),
       addPaths: { receive: true, send: true },
       passive: peer.passive,
@@ -134,6 +142,27 @@ function peerOf(
       exportPolicy: exportPolicy(peer, family, passesOn),
     },
   ];
+}
+
+/** Undefined: there can be no session yet. One that there is goes on with what it has until its new password is known. */
+function passwordOf(
+  { password, protocolName, address }: PeerIntent,
+  name: string,
+  { passwordFile, given }: BgpdInputs,
+  notes: Notes,
+): Pick<PeerInput, 'passwordFile'> | undefined {
+  if (password === undefined) return {};
+  const file = passwordFile(password);
+  if (file !== undefined) return { passwordFile: file };
+  const before = given.get(name)?.address === address ? given.get(name) : undefined;
+  notes.unsupported.push(
+    `${protocolName}: no ${before === undefined ? 'session' : 'other password'} before key ${password.key} of Secret ${password.name} can be read`,
+  );
+  if (before === undefined) {
+    notes.withheld.push(name);
+    return undefined;
+  }
+  return before.passwordFile === undefined ? {} : { passwordFile: before.passwordFile };
 }
 
 /**

@@ -12,11 +12,9 @@ import { isSameJson } from '../../../lib/model/json-equality.ts';
 import { parseResourceKey } from '../../../lib/model/keys.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { canonicalCidr } from '../../../lib/net/ip.ts';
-import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
-import type { BgpdLink } from '../bgpd-link.ts';
-import { bgpdConfiguration } from './bgpd-configuration.ts';
+import { type BgpdOutput, bgpdConfiguration } from './bgpd-configuration.ts';
 import { type BgpResources, clusterSpec, expandBgp } from './expand.ts';
-import { Handover } from './handover.ts';
+import { type BgpdAccess, Handover } from './handover.ts';
 import { localPeers } from './local-peers.ts';
 import type { Passwords } from './secrets.ts';
 import type { ServiceSource } from './service-source.ts';
@@ -28,7 +26,7 @@ const COALESCE_MS = 5;
 
 export interface FeederOptions {
   readonly node: string;
-  readonly bgpd: BgpdLink;
+  readonly bgpd: BgpdAccess;
   readonly passwords: Pick<Passwords, 'fileOf' | 'want' | 'sweep'>;
   /** Undefined: no API to read services from. */
   readonly services: ServiceSource | undefined;
@@ -52,7 +50,7 @@ export class BgpFeeder {
   readonly #resources = new Map<string, Resource>();
   readonly #blocks = new Map<string, Block>();
   readonly #handover: Handover;
-  #wanted: BgpdConfigurationInput | undefined;
+  #wanted: Omit<BgpdOutput, 'unsupported'> | undefined;
   #said: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | undefined;
   #isInSync = false;
@@ -74,6 +72,7 @@ export class BgpFeeder {
   setLocked(isLocked: boolean): void {
     if (isLocked === this.#isLocked) return;
     this.#isLocked = isLocked;
+    this.#handover.setLocked(isLocked);
     if (!isLocked) this.onChange();
   }
 
@@ -133,7 +132,7 @@ export class BgpFeeder {
     const intent = expandBgp(resources);
     if (intent === undefined) return;
     passwords.want([...intent[4].peers, ...intent[6].peers].flatMap(({ password }) => password ?? []));
-    const { configuration, unsupported } = bgpdConfiguration({
+    const { unsupported, ...wanted } = bgpdConfiguration({
       intent,
       configuration: clusterSpec(resources),
       pools: resources.pools,
@@ -142,17 +141,28 @@ export class BgpFeeder {
         .flatMap((text) => canonicalCidr(text) ?? [])
         .sort(),
       passwordFile: (secret) => passwords.fileOf(secret),
+      given: this.#handover.given,
     });
     this.#say(unsupported);
-    if (configuration === undefined || isSameJson(configuration, this.#wanted)) return;
-    this.#wanted = configuration;
+    const { configuration, withheld } = wanted;
+    if (configuration === undefined || isSameJson(wanted, this.#wanted)) return;
+    this.#wanted = wanted;
     const nodes = new Set(resources.nodes.map(({ metadata }) => metadata.name));
-    this.#handover.change(configuration, (peer) => isOfCluster(peer, nodes));
+    this.#handover.change({
+      wanted: configuration,
+      withheld,
+      isKept: (peer) => isOfCluster(peer, nodes),
+    });
     void passwords
-      .sweep(() => this.#handover.passwordFiles)
+      .sweep(() => this.#passwordFiles)
       .catch((error: unknown) => {
         this.#options.logger.warn('old passwords were not removed', { error });
       });
+  }
+
+  /** Those that bgpd's configuration names, of leaving peers too. */
+  get #passwordFiles(): ReadonlySet<string> {
+    return new Set([...this.#handover.given.values()].flatMap(({ passwordFile }) => passwordFile ?? []));
   }
 
   /** Undefined while services are wanted and not known: what was announced stays. */

@@ -1,24 +1,48 @@
 // Hands configurations to bgpd so that no route is lost when the topology changes: what leaves stays until bgpd's own tables
 // say that it is not needed any more (transition.ts decides), or the time is over, which is said.
 
+import { isNativeError } from 'node:util/types';
 import type { EventSink } from '../../../lib/events/event.ts';
 import { waitFor } from '../../../lib/lifecycle/backoff.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
-import type { BgpdLink } from '../bgpd-link.ts';
-import { duringTransition, missing, NO_TRANSITION, planTransition, type Transition } from './transition.ts';
+import type { BgpdRib } from '../../../lib/protocol/bgpd-client.ts';
+import {
+  duringTransition,
+  type Leaving,
+  missingSessions,
+  missingWays,
+  NO_TRANSITION,
+  type PeerInput,
+  type PeerState,
+  planTransition,
+} from './transition.ts';
 
-/** How often bgpd is asked while peers are waited for. */
-const POLL_MS = 500;
+/** How long after a change bgpd is asked first while peers are waited for; each further pause is twice as long. */
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 5000;
+
+/** What is needed of the link to bgpd. */
+export interface BgpdAccess {
+  readonly configure: (configuration: BgpdConfigurationInput) => void;
+  readonly status: () => Promise<{ readonly peers: readonly PeerState[] }>;
+  readonly wholeRib: () => Promise<BgpdRib>;
+}
+
+/** What bgpd is to have. */
+export interface Change {
+  readonly wanted: BgpdConfigurationInput;
+  /** Names of peers that are left out of it until their password is known. */
+  readonly withheld: readonly string[];
+  readonly isKept: (peer: string) => boolean;
+}
 
 export interface HandoverOptions {
-  readonly bgpd: Pick<BgpdLink, 'configure' | 'status' | 'wholeRib'>;
+  readonly bgpd: BgpdAccess;
   readonly events: EventSink;
   readonly logger: Logger;
   readonly patienceMs: number;
 }
-
-type Leaving = NonNullable<Transition['leaving']>;
 
 export class Handover {
   readonly #options: HandoverOptions;
@@ -28,6 +52,10 @@ export class Handover {
   #wanted: BgpdConfigurationInput | undefined;
   #transition = NO_TRANSITION;
   #missing: string | undefined;
+  #isLocked = false;
+  #pauseMs = FIRST_PAUSE_MS;
+  /** Ends the pause that is made. */
+  #wake: (() => void) | undefined;
   #polling: Promise<void> | undefined;
 
   constructor(options: HandoverOptions) {
@@ -42,18 +70,19 @@ export class Handover {
     return clients === undefined ? undefined : `${clients.peers.length} peers may still need our reflection`;
   }
 
-  /** Files that bgpd's configuration names: those of leaving peers too. */
-  get passwordFiles(): ReadonlySet<string> {
-    return new Set((this.#given?.peers ?? []).flatMap(({ passwordFile }) => passwordFile ?? []));
+  /** Peers that bgpd was given last, leaving ones too, by name. */
+  get given(): ReadonlyMap<string, PeerInput> {
+    return new Map((this.#given?.peers ?? []).map((peer) => [peer.name, peer]));
   }
 
-  change(wanted: BgpdConfigurationInput, isKept: (peer: string) => boolean): void {
+  change({ wanted, withheld, isKept }: Change): void {
     const { patienceMs } = this.#options;
     const before = this.#transition;
     this.#wanted = wanted;
     this.#transition = planTransition({
       before: this.#given,
       wanted,
+      withheld,
       running: before,
       isKept,
       now: performance.now(),
@@ -65,10 +94,13 @@ export class Handover {
     if (before.clients === undefined && clients !== undefined)
       this.#emit(clients.peers.length, `reflection ends, and goes on for ${patienceMs / 1000} s`);
     this.#give();
-    if (this.#isRunning)
-      this.#polling ??= this.#poll().finally(() => {
-        this.#polling = undefined;
-      });
+    this.#askSoon();
+  }
+
+  /** While locked, bgpd keeps what it has, and what leaves stays. */
+  setLocked(isLocked: boolean): void {
+    this.#isLocked = isLocked;
+    if (!isLocked) this.#askSoon();
   }
 
   async stop(): Promise<void> {
@@ -77,7 +109,8 @@ export class Handover {
   }
 
   get #isRunning(): boolean {
-    return this.#transition.leaving !== undefined || this.#transition.clients !== undefined;
+    const { leaving, clients } = this.#transition;
+    return !this.#isLocked && (leaving !== undefined || clients !== undefined);
   }
 
   #give(): void {
@@ -86,19 +119,43 @@ export class Handover {
     this.#options.bgpd.configure(this.#given);
   }
 
+  /** A first pause that is made already goes on: changes one after the other do not put off what is looked for. */
+  #askSoon(): void {
+    if (this.#pauseMs > FIRST_PAUSE_MS) this.#wake?.();
+    this.#pauseMs = FIRST_PAUSE_MS;
+    if (this.#isRunning) this.#polling ??= this.#poll();
+  }
+
   async #poll(): Promise<void> {
-    const signal = this.#stopping.signal;
-    while (this.#isRunning && (await waitFor(POLL_MS, signal))) {
-      const { leaving, clients } = this.#transition;
-      if (clients !== undefined && performance.now() >= clients.deadline)
-        this.#endClients(clients.peers.length);
-      if (leaving === undefined) continue;
-      const reason = await this.#ask(leaving);
-      // A change of configuration meanwhile has its own transition: that one is asked about next.
-      if (signal.aborted || leaving !== this.#transition.leaving) continue;
-      this.#missing = reason;
-      if (reason === undefined || performance.now() >= leaving.deadline) this.#endLeaving(leaving, reason);
+    while (this.#isRunning && !this.#stopping.signal.aborted) {
+      if (!(await this.#pause()) || !this.#isRunning) continue;
+      this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
+      await this.#look();
     }
+    this.#polling = undefined;
+  }
+
+  /** No longer than until something is due. Whether it was not ended. */
+  #pause(): Promise<boolean> {
+    const { leaving, clients } = this.#transition;
+    const due = Math.min(leaving?.deadline ?? Infinity, clients?.deadline ?? Infinity) - performance.now();
+    const waking = new AbortController();
+    this.#wake = () => waking.abort();
+    const signal = AbortSignal.any([this.#stopping.signal, waking.signal]);
+    return waitFor(Math.max(0, Math.min(this.#pauseMs, due)), signal);
+  }
+
+  async #look(): Promise<void> {
+    const { leaving, clients } = this.#transition;
+    if (clients !== undefined && performance.now() >= clients.deadline)
+      this.#endClients(clients.peers.length);
+    if (leaving === undefined) return;
+    const reason = await this.#ask(leaving);
+    // A change of configuration meanwhile has its own transition: that one is asked about next.
+    const isStill = leaving === this.#transition.leaving && this.#isRunning;
+    if (!isStill || this.#stopping.signal.aborted) return;
+    this.#missing = reason;
+    if (reason === undefined || performance.now() >= leaving.deadline) this.#endLeaving(leaving, reason);
   }
 
   #endLeaving({ peers }: Leaving, reason: string | undefined): void {
@@ -121,16 +178,19 @@ export class Handover {
     this.#give();
   }
 
+  /** The whole table only after all sessions are there: it may be large. */
   async #ask(leaving: Leaving): Promise<string | undefined> {
     const { bgpd } = this.#options;
     try {
       const { peers } = await bgpd.status();
+      const late = missingSessions(leaving, peers);
+      if (late !== undefined) return late;
       const { destinations, total } = await bgpd.wholeRib();
       if (total > destinations.length)
         return `only ${destinations.length} of ${total} destinations can be looked at`;
-      return missing(leaving, peers, destinations);
+      return missingWays(leaving, destinations);
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return isNativeError(error) ? error.message : String(error);
     }
   }
 

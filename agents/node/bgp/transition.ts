@@ -4,7 +4,13 @@
 import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
 import type { BgpdDestination } from '../../../lib/protocol/bgpd-routes.ts';
 
-type PeerInput = NonNullable<BgpdConfigurationInput['peers']>[number];
+export type PeerInput = NonNullable<BgpdConfigurationInput['peers']>[number];
+
+/** What counts of a peer's status: `session` while it is Established. */
+export interface PeerState {
+  readonly name: string;
+  readonly session?: { readonly endOfRib: boolean };
+}
 
 /** Peers in the form in which bgpd had them, and the time from which on they are not kept, in milliseconds. */
 interface Kept {
@@ -12,9 +18,14 @@ interface Kept {
   readonly deadline: number;
 }
 
+export interface Leaving extends Kept {
+  /** Names of the peers that came with the change, those whose password is not known yet among them. */
+  readonly awaited: ReadonlySet<string>;
+}
+
 export interface Transition {
-  /** No longer wanted. `awaited`: names of the wanted peers that came with the change. */
-  readonly leaving: (Kept & { readonly awaited: ReadonlySet<string> }) | undefined;
+  /** No longer wanted. */
+  readonly leaving: Leaving | undefined;
   /**
    * No longer clients of this reflector. Only they know whether they have other ways, so the whole time is waited; to reflect
    * longer than needed does no harm.
@@ -27,6 +38,8 @@ export const NO_TRANSITION: Transition = { leaving: undefined, clients: undefine
 export interface TransitionInputs {
   readonly before: BgpdConfigurationInput | undefined;
   readonly wanted: BgpdConfigurationInput;
+  /** Names of peers that will be wanted as soon as their password is known. */
+  readonly withheld: readonly string[];
   readonly running: Transition;
   /** Whether a peer that leaves is still part of the cluster: one whose node was removed is not waited with. */
   readonly isKept: (peer: string) => boolean;
@@ -39,14 +52,8 @@ export function planTransition(inputs: TransitionInputs): Transition {
   return { leaving: planLeaving(inputs), clients: planClients(inputs) };
 }
 
-function planLeaving({
-  before,
-  wanted,
-  running,
-  isKept,
-  now,
-  patienceMs,
-}: TransitionInputs): Transition['leaving'] {
+function planLeaving(inputs: TransitionInputs): Transition['leaving'] {
+  const { before, wanted, withheld, running, isKept } = inputs;
   const wantedPeers = wanted.peers ?? [];
   const had = before?.peers ?? [];
   const addresses = new Set(wantedPeers.map(({ address }) => address));
@@ -54,22 +61,36 @@ function planLeaving({
   const peers = had.filter(
     ({ name, address }) => !addresses.has(address) && !names.has(name) && isKept(name),
   );
+  const takers = [...names, ...withheld];
   // Without any peer left there is nobody to take over.
-  if (peers.length === 0 || wantedPeers.length === 0) return undefined;
+  if (peers.length === 0 || takers.length === 0) return undefined;
   const known = new Set(had.map(({ name }) => name));
-  const awaited = [...names].filter(
-    (name) => !known.has(name) || running.leaving?.awaited.has(name) === true,
-  );
-  return { peers, awaited: new Set(awaited), deadline: running.leaving?.deadline ?? now + patienceMs };
+  const awaited = takers.filter((name) => !known.has(name) || running.leaving?.awaited.has(name) === true);
+  return { peers, awaited: new Set(awaited), deadline: deadlineOf(peers, running.leaving, inputs) };
 }
 
-function planClients({ before, wanted, running, now, patienceMs }: TransitionInputs): Transition['clients'] {
+function planClients(inputs: TransitionInputs): Transition['clients'] {
+  const { before, wanted, running } = inputs;
   const wantedByName = new Map((wanted.peers ?? []).map((peer) => [peer.name, peer]));
   const peers = (before?.peers ?? []).filter(({ name, asn, routeReflectorClient }) => {
     const now = wantedByName.get(name);
     return routeReflectorClient === true && now?.asn === asn && now.routeReflectorClient !== true;
   });
-  return peers.length === 0 ? undefined : { peers, deadline: running.clients?.deadline ?? now + patienceMs };
+  return peers.length === 0 ? undefined : { peers, deadline: deadlineOf(peers, running.clients, inputs) };
+}
+
+/**
+ * The time begins anew for all when one more is to be kept: the second change of two may undo what the
+ * first was waiting for. Other changes leave it as it is, however many there are.
+ */
+function deadlineOf(
+  peers: readonly PeerInput[],
+  running: Kept | undefined,
+  { now, patienceMs }: TransitionInputs,
+): number {
+  const kept = new Set(running?.peers.map(({ name }) => name));
+  const hasMore = peers.some(({ name }) => !kept.has(name));
+  return running === undefined || hasMore ? now + patienceMs : running.deadline;
 }
 
 /** What bgpd is given meanwhile. Peers that leave close without a word, so that the other end can hold on too. */
@@ -95,19 +116,22 @@ export function duringTransition(
   return { ...wanted, peers: [...staying, ...leaving] };
 }
 
-/**
- * What is still missing, in a sentence; undefined: the leaving peers can go. Peers that came must be Established and have
- * said their End-of-RIB, and no destination may hang on paths of leaving peers alone.
- */
-export function missing(
-  { peers: leavers, awaited }: NonNullable<Transition['leaving']>,
-  peers: readonly { readonly name: string; readonly session?: { readonly endOfRib: boolean } }[],
-  destinations: readonly BgpdDestination[],
+/** Which peers that came are not Established with their End-of-RIB said yet, in a sentence; undefined: all are. */
+export function missingSessions(
+  { awaited }: Pick<Leaving, 'awaited'>,
+  peers: readonly PeerState[],
 ): string | undefined {
   const byName = new Map(peers.map((peer) => [peer.name, peer]));
   const late = [...awaited].filter((name) => byName.get(name)?.session?.endOfRib !== true);
-  if (late.length > 0) return `no session with its End-of-RIB yet: ${few(late)}`;
-  const names = new Set(leavers.map(({ name }) => name));
+  return late.length === 0 ? undefined : `no session with its End-of-RIB yet: ${few(late)}`;
+}
+
+/** Which destinations hang on paths of leaving peers alone, in a sentence; undefined: none does. */
+export function missingWays(
+  { peers }: Pick<Leaving, 'peers'>,
+  destinations: readonly BgpdDestination[],
+): string | undefined {
+  const names = new Set(peers.map(({ name }) => name));
   const hanging = destinations.filter(({ paths }) => {
     const usable = paths.filter(({ verdict }) => verdict !== 'ineligible');
     return usable.length > 0 && usable.every(({ source }) => names.has(source));

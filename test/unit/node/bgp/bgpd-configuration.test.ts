@@ -2,7 +2,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { parseConfiguration, speakerConfig } from '../../../../agents/bgp/config.ts';
 import { applyPolicy } from '../../../../agents/bgp/policy/policy.ts';
-import { type BgpdOutput, bgpdConfiguration } from '../../../../agents/node/bgp/bgpd-configuration.ts';
+import {
+  type BgpdInputs,
+  type BgpdOutput,
+  bgpdConfiguration,
+} from '../../../../agents/node/bgp/bgpd-configuration.ts';
 import { type BgpResources, expandBgp } from '../../../../agents/node/bgp/expand.ts';
 import type { BGPFilterSpec, FilterRule } from '../../../../lib/model/bgp-types.ts';
 import { parseCidr, parseIp } from '../../../../lib/net/ip.ts';
@@ -11,6 +15,7 @@ import { configuration, filter, node, peer, pool, resources } from './bgp-resour
 interface Extra {
   readonly workloads?: readonly string[];
   readonly passwordFile?: (secret: { name: string; key: string }) => string | undefined;
+  readonly given?: BgpdInputs['given'];
 }
 
 function outputOf(changes: Partial<BgpResources> = {}, extra: Extra = {}): BgpdOutput {
@@ -24,6 +29,7 @@ function outputOf(changes: Partial<BgpResources> = {}, extra: Extra = {}): BgpdO
     pools: all.pools,
     workloads: extra.workloads ?? [],
     passwordFile: extra.passwordFile ?? (() => undefined),
+    given: extra.given ?? new Map(),
   });
 }
 function configurationOf(changes: Partial<BgpResources> = {}, extra: Extra = {}) {
@@ -296,10 +302,35 @@ describe('peers', () => {
     expect(configurationOf({ configurations, peers }, { passwordFile }).peers[0]?.passwordFile).toBe(
       '/run/s/k',
     );
-    const { configuration: output, unsupported } = outputOf({ configurations, peers });
+    const { configuration: output, withheld, unsupported } = outputOf({ configurations, peers });
     expect(output?.peers).toEqual([]);
+    expect(withheld).toEqual(['peer.p.192.0.2.1']);
     expect(unsupported).toEqual(['Global_192_0_2_1: no session before key k of Secret s can be read']);
   });
+
+  it.each([undefined, '/run/old'])(
+    'go on with the password that they have, %s, until a new one is known',
+    (file) => {
+      const name = 'peer.p.192.0.2.1';
+      const before = {
+        name,
+        address: '192.0.2.1',
+        asn: 65001,
+        ...(file === undefined ? {} : { passwordFile: file }),
+      };
+      const peers = written({ password: { secretKeyRef: { name: 's', key: 'k' } }, keepaliveTime: '20s' });
+      const changes = { configurations: [noMesh], peers };
+      const held = outputOf(changes, { given: new Map([[name, before]]) });
+      expect(held.configuration?.peers).toMatchObject([{ name, keepaliveSeconds: 20 }]);
+      expect(held.configuration?.peers?.[0]?.passwordFile).toBe(file);
+      expect(held.withheld).toEqual([]);
+      expect(held.unsupported).toEqual([
+        'Global_192_0_2_1: no other password before key k of Secret s can be read',
+      ]);
+      const elsewhere = new Map([[name, { ...before, address: '192.0.2.9' }]]);
+      expect(outputOf(changes, { given: elsewhere }).configuration?.peers).toEqual([]);
+    },
+  );
 });
 
 describe('what is asked for and not done', () => {

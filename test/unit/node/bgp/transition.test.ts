@@ -2,7 +2,8 @@
 import { describe, expect, it } from '@jest/globals';
 import {
   duringTransition,
-  missing,
+  missingSessions,
+  missingWays,
   NO_TRANSITION,
   planTransition,
   type Transition,
@@ -18,11 +19,17 @@ const config = (...names: string[]): BgpdConfigurationInput => ({
 const plan = (
   before: BgpdConfigurationInput | undefined,
   wanted: BgpdConfigurationInput,
-  changes: { running?: Transition; isKept?: (peer: string) => boolean; now?: number } = {},
+  changes: {
+    running?: Transition;
+    withheld?: string[];
+    isKept?: (peer: string) => boolean;
+    now?: number;
+  } = {},
 ): Transition =>
   planTransition({
     before,
     wanted,
+    withheld: changes.withheld ?? [],
     running: changes.running ?? NO_TRANSITION,
     isKept: changes.isKept ?? (() => true),
     now: changes.now ?? 0,
@@ -89,6 +96,25 @@ describe('a transition', () => {
     });
   });
 
+  it('has its whole time again when one more peer leaves', () => {
+    const first = plan(config('a', 'bb'), config('a', 'ccc'));
+    const given = duringTransition(config('a', 'ccc'), first);
+    const second = plan(given, config('a', 'dddd'), { now: 59_000, running: first });
+    expect(second.leaving).toMatchObject({
+      peers: [{ name: 'ccc' }, { name: 'bb' }],
+      awaited: new Set(['dddd']),
+      deadline: 119_000,
+    });
+  });
+
+  it('waits for peers whose password is not known yet, as long as for others', () => {
+    expect(plan(config('a', 'bb'), config(), { withheld: ['ccc'] }).leaving).toMatchObject({
+      peers: [{ name: 'a' }, { name: 'bb' }],
+      awaited: new Set(['ccc']),
+      deadline: 60_000,
+    });
+  });
+
   it('keeps who leaves in the configuration, to go without a word', () => {
     const wanted = config('a', 'ccc');
     const given = duringTransition(wanted, plan(config('a', 'bb'), wanted));
@@ -132,6 +158,15 @@ describe('a reflector that becomes an ordinary node', () => {
     expect(plan(config('a'), config('a'))).toEqual(NO_TRANSITION);
   });
 
+  it('does so for the whole time again when there is one more', () => {
+    const [client] = reflector.peers ?? [];
+    if (client === undefined) throw new Error('no client');
+    const second = { ...client, name: 'bb', address: '10.0.0.2' };
+    const first = plan(reflector, config('a'));
+    const both = { ...reflector, peers: [client, second] };
+    expect(plan(both, config('a', 'bb'), { running: first, now: 59_000 }).clients?.deadline).toBe(119_000);
+  });
+
   it('does not where the peer leaves, or is an external one now', () => {
     expect(plan(reflector, config('bb')).clients).toBeUndefined();
     const external = { ...config(), peers: [{ name: 'a', address: '10.0.0.1', asn: 65001 }] };
@@ -145,24 +180,20 @@ describe('what is missing', () => {
     awaited: new Set(['new']),
     deadline: 0,
   };
-  const ask = (peers: ReturnType<typeof status>[], destinations: BgpdDestination[]): string | undefined =>
-    missing(transition, peers, destinations);
 
   it('is a session, or its End-of-RIB', () => {
-    expect(ask([], [])).toMatch(/End-of-RIB yet: new/);
-    expect(ask([status('new', false)], [])).toMatch(/End-of-RIB yet: new/);
-    expect(ask([status('new', true)], [])).toBeUndefined();
+    expect(missingSessions(transition, [])).toMatch(/End-of-RIB yet: new/);
+    expect(missingSessions(transition, [status('new', false)])).toMatch(/End-of-RIB yet: new/);
+    expect(missingSessions(transition, [status('new', true)])).toBeUndefined();
   });
 
   it('is another way to each destination that leaving peers alone have', () => {
-    const peers = [status('new', true)];
-    expect(ask(peers, [destination('10.1.0.0/26', path('old'))])).toMatch(
-      /no other way yet to 10\.1\.0\.0\/26/,
-    );
-    expect(ask(peers, [destination('10.1.0.0/26', path('old'), path('new', 'ineligible'))])).toMatch(
-      /no other way/,
-    );
-    expect(ask(peers, [destination('10.1.0.0/26', path('old'), path('new', 'lost'))])).toBeUndefined();
-    expect(ask(peers, [destination('10.2.0.0/26', path('local'))])).toBeUndefined();
+    const ask = (...paths: BgpdDestination['paths']): string | undefined =>
+      missingWays(transition, [destination('10.1.0.0/26', ...paths)]);
+    expect(missingWays(transition, [])).toBeUndefined();
+    expect(ask(path('old'))).toMatch(/no other way yet to 10\.1\.0\.0\/26/);
+    expect(ask(path('old'), path('new', 'ineligible'))).toMatch(/no other way/);
+    expect(ask(path('old'), path('new', 'lost'))).toBeUndefined();
+    expect(ask(path('local'))).toBeUndefined();
   });
 });
