@@ -19,6 +19,7 @@ const MD5SIG_KEY_OFFSET = 136;
 /** The length in the option counts. */
 const MD5SIG_FLAG_PREFIX = 1;
 const MAX_KEY = 80;
+const ENOENT = 2;
 const ENOMEM = 12;
 
 /** Level and number of an option with a value of 32 bits. */
@@ -168,9 +169,9 @@ export function setMd5Key(fd: number, network: Cidr, password: string | undefine
   new DataView(option.buffer).setUint16(MD5SIG_LENGTH_OFFSET, key.length, true);
   option.set(key, MD5SIG_KEY_OFFSET);
   const [level, name] = isHost ? TCP_MD5SIG : TCP_MD5SIG_EXT;
-  const result = libc().setsockopt(fd, level, name, option, option.length);
-  const wasAbsent = password === undefined && result < 0;
-  if (result < 0 && !wasAbsent) throw failure('setsockopt TCP_MD5SIG');
+  if (libc().setsockopt(fd, level, name, option, option.length) >= 0) return;
+  const wasAbsent = password === undefined && libc().errno() === ENOENT;
+  if (!wasAbsent) throw failure('setsockopt TCP_MD5SIG');
 }
 
 /** Accepted sockets inherit it: on a listener it makes the SYN-ACK leave with 255 too. */

@@ -88,6 +88,17 @@ describe('sockets by libc', () => {
     await until('the window is closed', () => unacknowledged(fdOf(socket) ?? -1) > 100_000);
   });
 
+  it('lose a key that is there, do not mind one that is not, and say what else was wrong', async () => {
+    const { server } = await listening();
+    const fd = fdOf(server) ?? -1;
+    for (const network of [cidr('127.0.0.9/32'), cidr('127.0.0.0/29')]) {
+      setMd5Key(fd, network, 'key');
+      setMd5Key(fd, network, undefined);
+      setMd5Key(fd, network, undefined);
+      expect(() => setMd5Key(-1, network, undefined)).toThrow('setsockopt TCP_MD5SIG failed with errno 9');
+    }
+  });
+
   it('hold so many keys and say what bounds them', () => {
     const keys = Array.from({ length: 20_000 }, (_, index) => ({
       network: cidr(`10.${index >>> 8}.${index & 255}.1/32`),
