@@ -38,8 +38,10 @@ export class AlreadyRunningError extends Error {
   }
 }
 
-/** Unsent octets beyond which a client gets no more events until it has read. */
+/** Unsent octets beyond which a client gets no more events, and no more answers, until it has read. */
 const MAX_UNSENT = 8 * 1024 * 1024;
+/** Requests that may wait for those before them; beyond them nothing more is read. */
+const MAX_WAITING = 64;
 
 export class ControlServer {
   readonly #options: ControlOptions;
@@ -104,7 +106,9 @@ export class ControlServer {
       ...(number === undefined ? {} : { configurationNumber: number }),
     });
     let queue = Promise.resolve();
+    let waiting = 0;
     const answer = async (line: string): Promise<void> => {
+      await hasRead(socket);
       const request = parseRequest(line);
       if ('error' in request) return send(socket, request.error);
       // Gone while an earlier request was answered: nothing would ever end its following.
@@ -117,7 +121,11 @@ export class ControlServer {
       send(socket, { ...(await this.#handle(request)), id: request.id });
     };
     readLines(socket, BGPD_MAX_LINE, (line) => {
-      queue = queue.then(() => answer(line));
+      if (++waiting > MAX_WAITING) socket.pause();
+      queue = queue.then(async () => {
+        await answer(line);
+        if (--waiting === 0) socket.resume();
+      });
     });
   }
 
@@ -153,6 +161,20 @@ export class ControlServer {
 
 function send(socket: Socket, response: BgpdResponse): void {
   if (!socket.writableEnded && !socket.destroyed) socket.write(`${JSON.stringify(response)}\n`);
+}
+
+/** Until what was sent has been read, if it is too much, or the client is gone. */
+async function hasRead(socket: Socket): Promise<void> {
+  if (socket.writableLength <= MAX_UNSENT || socket.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const finish = (): void => {
+      socket.off('drain', finish);
+      socket.off('close', finish);
+      resolve();
+    };
+    socket.on('drain', finish);
+    socket.on('close', finish);
+  });
 }
 
 function parseRequest(line: string): BgpdRequest | { readonly error: BgpdResponse } {

@@ -1,6 +1,8 @@
 // bgpd's socket with a handler that takes its time or fails: nothing outlives the connection that it was asked on.
 
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -90,5 +92,31 @@ describe('the control server', () => {
     handle = () => Promise.resolve({ type: 'acknowledged' });
     await client.actOnPeer('reset', 'a');
     client.close();
+  });
+
+  it('answers a client that does not read up to 8 MiB, and the rest when it reads again', async () => {
+    const text = 'x'.repeat(256 * 1024);
+    let answered = 0;
+    handle = () => {
+      answered++;
+      return Promise.resolve({ type: 'metrics', text });
+    };
+    const socket = connect({ path: join(dir, 'bgpd.sock') });
+    await once(socket, 'connect');
+    socket.pause();
+    socket.write(`${JSON.stringify({ type: 'metrics' })}\n`.repeat(100));
+    await until('it has been answered for a while', () => answered >= 32);
+    // By then others would have been answered too: each round is a turn of the loop.
+    const other = await connected();
+    for (let round = 0; round < 50; round++) await other.why('nonsense').catch(() => undefined);
+    other.close();
+    expect(answered).toBeLessThan(50);
+    let lines = 0;
+    socket.on('data', (chunk: Buffer) => {
+      for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, end + 1)) lines++;
+    });
+    socket.resume();
+    await until('all answers have come', () => lines === 101);
+    socket.destroy();
   });
 });
