@@ -1,5 +1,6 @@
-// A rehearsal before the first session where large tables may come: a made-up table goes through tables of its own, so that V8 has compiled what a real
-// one goes through. Interpreted, the first hundred thousand prefixes take several times as long (docs/bgp.md "Speed").
+// A rehearsal before the first session where large tables may come: a made-up table goes through tables of its own, so
+// that V8 has compiled what a real one goes through. Interpreted, the first hundred thousand prefixes take several times
+// as long (docs/bgp.md "Speed").
 
 import type { Cidr, IpAddress } from '../../lib/net/ip.ts';
 import type { SpeakerConfig } from './config.ts';

@@ -20,8 +20,8 @@ function rank(name: AttributeName): number {
 }
 
 /**
- * The octets of a path attributes field, without its length. To a peer without four-octet AS numbers AS4_PATH and AS4_AGGREGATOR are added where they are needed;
- * `attributes` itself does not change.
+ * The octets of a path attributes field, without its length. To a peer without four-octet AS numbers AS4_PATH and
+ * AS4_AGGREGATOR are added where they are needed; `attributes` itself does not change.
  */
 export function encodeAttributes(attributes: PathAttributes, context: CodecContext): Uint8Array {
   const wire = context.fourOctetAs ? attributes : withFourOctet(attributes);

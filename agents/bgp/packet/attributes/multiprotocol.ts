@@ -1,5 +1,5 @@
-// MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 4760 §3, §4; next hops of RFC 2545 §3 and RFC 8950 §3). Lengths that hide the NLRI end the
-// session, as nothing could be withdrawn safely (RFC 7606 §5.3).
+// MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 4760 §3, §4; next hops of RFC 2545 §3 and RFC 8950 §3). Lengths that hide the
+// NLRI end the session, as nothing could be withdrawn safely (RFC 7606 §5.3).
 
 import type { IpAddress } from '../../../../lib/net/ip.ts';
 import type { ByteReader, ByteWriter } from '../bytes.ts';
