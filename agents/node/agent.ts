@@ -225,6 +225,7 @@ export class Agent implements Startable {
       client: new ResourceClient({ datastore }),
       api,
       passwordFolder: this.#paths.bgpPasswordFolder,
+      peersFile: this.#paths.bgpPeersFile,
       routerId: settings.routerId,
       clusterIps: settings.advertiseClusterIps,
       handoverMs: settings.bgpHandoverSeconds * 1000,

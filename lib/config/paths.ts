@@ -14,6 +14,8 @@ export interface HostPaths {
   readonly bgpdSocket: string;
   /** Passwords of BGP sessions, for bgpd alone. */
   readonly bgpPasswordFolder: string;
+  /** Peers that bgpd was given last. */
+  readonly bgpPeersFile: string;
   /** What the ids of rules stand for, an earlier agent's too. */
   readonly ruleNumbersFile: string;
   /** A file for each endpoint that is programmed, as Calico's own tools read them. */
@@ -30,6 +32,7 @@ export function hostPaths(stateDir: string): HostPaths {
     eventSocket: join(stateDir, 'events.sock'),
     bgpdSocket: join(stateDir, 'bgpd.sock'),
     bgpPasswordFolder: join(stateDir, 'bgp-passwords'),
+    bgpPeersFile: join(stateDir, 'bgp-peers.json'),
     ruleNumbersFile: join(stateDir, 'rule-numbers'),
     endpointStatusFolder: join(stateDir, 'endpoint-status'),
     nodeNameFile: join(stateDir, 'nodename'),

@@ -4,6 +4,7 @@
 import { decodeStored } from '../../../lib/datastore/stored-form.ts';
 import type { SyncerUpdate } from '../../../lib/datastore/syncer-contract.ts';
 import type { EventSink } from '../../../lib/events/event.ts';
+import type { Startable } from '../../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import type { BGPConfiguration, BGPFilter, BGPPeer } from '../../../lib/model/bgp-types.ts';
 import type { CalicoNode, IPPool, WorkloadEndpoint } from '../../../lib/model/endpoint-types.ts';
@@ -14,6 +15,7 @@ import type { Resource } from '../../../lib/model/metadata.ts';
 import { canonicalCidr } from '../../../lib/net/ip.ts';
 import { type BgpdOutput, bgpdConfiguration } from './bgpd-configuration.ts';
 import { type BgpResources, clusterSpec, expandBgp } from './expand.ts';
+import { GivenPeers } from './given-peers.ts';
 import { type BgpdAccess, Handover } from './handover.ts';
 import { localPeers } from './local-peers.ts';
 import type { Passwords } from './secrets.ts';
@@ -34,6 +36,8 @@ export interface FeederOptions {
   readonly routerId: string | undefined;
   /** As CALICO_ADVERTISE_CLUSTER_IPS; undefined: BGPConfiguration says. */
   readonly clusterIps: readonly string[] | undefined;
+  /** Where peers that bgpd was given are kept over restarts of the agent. */
+  readonly peersFile: string;
   /** How long peers that leave are kept for those that come. */
   readonly handoverMs: number;
   readonly events: EventSink;
@@ -45,7 +49,7 @@ interface Block {
   readonly isConfirmed: boolean;
 }
 
-export class BgpFeeder {
+export class BgpFeeder implements Startable {
   readonly #options: FeederOptions;
   readonly #resources = new Map<string, Resource>();
   readonly #blocks = new Map<string, Block>();
@@ -58,8 +62,13 @@ export class BgpFeeder {
 
   constructor(options: FeederOptions) {
     this.#options = options;
-    const { bgpd, events, logger, handoverMs } = options;
-    this.#handover = new Handover({ bgpd, events, logger, patienceMs: handoverMs });
+    const { bgpd, events, logger, handoverMs, peersFile } = options;
+    const given = new GivenPeers(peersFile, logger);
+    this.#handover = new Handover({ bgpd, given, events, logger, patienceMs: handoverMs });
+  }
+
+  async start(): Promise<void> {
+    await this.#handover.start();
   }
 
   /** Before everything has been read once a partial mesh would end sessions. */

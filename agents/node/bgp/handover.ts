@@ -4,9 +4,11 @@
 import { isNativeError } from 'node:util/types';
 import type { EventSink } from '../../../lib/events/event.ts';
 import { waitFor } from '../../../lib/lifecycle/backoff.ts';
+import type { Startable } from '../../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
 import type { BgpdRib } from '../../../lib/protocol/bgpd-client.ts';
+import type { GivenPeers } from './given-peers.ts';
 import {
   duringTransition,
   type Leaving,
@@ -39,16 +41,15 @@ export interface Change {
 
 export interface HandoverOptions {
   readonly bgpd: BgpdAccess;
+  readonly given: GivenPeers;
   readonly events: EventSink;
   readonly logger: Logger;
   readonly patienceMs: number;
 }
 
-export class Handover {
+export class Handover implements Startable {
   readonly #options: HandoverOptions;
   readonly #stopping = new AbortController();
-  /** What bgpd was given last, leaving peers among it. */
-  #given: BgpdConfigurationInput | undefined;
   #wanted: BgpdConfigurationInput | undefined;
   #transition = NO_TRANSITION;
   #missing: string | undefined;
@@ -62,6 +63,10 @@ export class Handover {
     this.#options = options;
   }
 
+  async start(): Promise<void> {
+    await this.#options.given.load();
+  }
+
   /** What is kept and for what, in a sentence; undefined: nothing is. */
   get waitingFor(): string | undefined {
     const { leaving, clients } = this.#transition;
@@ -72,15 +77,17 @@ export class Handover {
 
   /** Peers that bgpd was given last, leaving ones too, by name. */
   get given(): ReadonlyMap<string, PeerInput> {
-    return new Map((this.#given?.peers ?? []).map((peer) => [peer.name, peer]));
+    return new Map(this.#options.given.peers.map((peer) => [peer.name, peer]));
   }
 
   change({ wanted, withheld, isKept }: Change): void {
-    const { patienceMs } = this.#options;
+    const { patienceMs, given } = this.#options;
     const before = this.#transition;
+    const isFirst = this.#wanted === undefined;
     this.#wanted = wanted;
     this.#transition = planTransition({
-      before: this.#given,
+      before: given.peers,
+      isFirst,
       wanted,
       withheld,
       running: before,
@@ -106,6 +113,7 @@ export class Handover {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#polling;
+    await this.#options.given.stop();
   }
 
   get #isRunning(): boolean {
@@ -115,8 +123,9 @@ export class Handover {
 
   #give(): void {
     if (this.#wanted === undefined) return;
-    this.#given = duringTransition(this.#wanted, this.#transition);
-    this.#options.bgpd.configure(this.#given);
+    const configuration = duringTransition(this.#wanted, this.#transition);
+    this.#options.given.set(configuration.peers ?? []);
+    this.#options.bgpd.configure(configuration);
   }
 
   /** A first pause that is made already goes on: changes one after the other do not put off what is looked for. */

@@ -19,6 +19,7 @@ export interface NodeBgpOptions {
   /** Undefined: services and new passwords stay unknown. */
   readonly api: KubeClient | undefined;
   readonly passwordFolder: string;
+  readonly peersFile: string;
   /** As CALICO_ROUTER_ID. */
   readonly routerId: string | undefined;
   /** As CALICO_ADVERTISE_CLUSTER_IPS; none: BGPConfiguration says. */
@@ -48,6 +49,7 @@ export class NodeBgp implements Startable {
       services: this.#services,
       routerId,
       clusterIps: clusterIps.length === 0 ? undefined : clusterIps,
+      peersFile: options.peersFile,
       handoverMs,
       events,
       logger,
@@ -56,6 +58,7 @@ export class NodeBgp implements Startable {
 
   async start(): Promise<void> {
     await this.#passwords.start();
+    await this.feeder.start();
   }
 
   async stop(): Promise<void> {

@@ -36,7 +36,10 @@ export interface Transition {
 export const NO_TRANSITION: Transition = { leaving: undefined, clients: undefined };
 
 export interface TransitionInputs {
-  readonly before: BgpdConfigurationInput | undefined;
+  /** Peers that bgpd has been given. */
+  readonly before: readonly PeerInput[];
+  /** The agent has just started, and does not know who of `before` has come yet: all that are wanted are awaited. */
+  readonly isFirst: boolean;
   readonly wanted: BgpdConfigurationInput;
   /** Names of peers that will be wanted as soon as their password is known. */
   readonly withheld: readonly string[];
@@ -53,26 +56,27 @@ export function planTransition(inputs: TransitionInputs): Transition {
 }
 
 function planLeaving(inputs: TransitionInputs): Transition['leaving'] {
-  const { before, wanted, withheld, running, isKept } = inputs;
+  const { before, isFirst, wanted, withheld, running, isKept } = inputs;
   const wantedPeers = wanted.peers ?? [];
-  const had = before?.peers ?? [];
   const addresses = new Set(wantedPeers.map(({ address }) => address));
   const names = new Set(wantedPeers.map(({ name }) => name));
-  const peers = had.filter(
+  const peers = before.filter(
     ({ name, address }) => !addresses.has(address) && !names.has(name) && isKept(name),
   );
   const takers = [...names, ...withheld];
   // Without any peer left there is nobody to take over.
   if (peers.length === 0 || takers.length === 0) return undefined;
-  const known = new Set(had.map(({ name }) => name));
-  const awaited = takers.filter((name) => !known.has(name) || running.leaving?.awaited.has(name) === true);
+  const known = new Set(before.map(({ name }) => name));
+  const awaited = takers.filter(
+    (name) => isFirst || !known.has(name) || running.leaving?.awaited.has(name) === true,
+  );
   return { peers, awaited: new Set(awaited), deadline: deadlineOf(peers, running.leaving, inputs) };
 }
 
 function planClients(inputs: TransitionInputs): Transition['clients'] {
   const { before, wanted, running } = inputs;
   const wantedByName = new Map((wanted.peers ?? []).map((peer) => [peer.name, peer]));
-  const peers = (before?.peers ?? []).filter(({ name, asn, routeReflectorClient }) => {
+  const peers = before.filter(({ name, asn, routeReflectorClient }) => {
     const now = wantedByName.get(name);
     return routeReflectorClient === true && now?.asn === asn && now.routeReflectorClient !== true;
   });

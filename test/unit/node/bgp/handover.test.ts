@@ -1,6 +1,10 @@
 // What a handover gives to bgpd, when it asks bgpd, and when it ends.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { GivenPeers } from '../../../../agents/node/bgp/given-peers.ts';
 import { Handover } from '../../../../agents/node/bgp/handover.ts';
 import type { PeerState } from '../../../../agents/node/bgp/transition.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
@@ -29,11 +33,16 @@ class ScriptedBgpd {
 
 let bgpd: ScriptedBgpd;
 let handover: Handover;
+let folder: string;
 
 beforeEach(() => {
   bgpd = new ScriptedBgpd();
+  folder = mkdtempSync(join(tmpdir(), 'bgp-handover-'));
 });
-afterEach(() => handover.stop());
+afterEach(async () => {
+  await handover.stop();
+  rmSync(folder, { recursive: true });
+});
 
 function change(...names: string[]): void {
   const peers = names.map((name) => ({ name, address: `10.0.0.${name.length}`, asn: 64512 }));
@@ -45,6 +54,7 @@ function change(...names: string[]): void {
 function begin(patienceMs: number): void {
   handover = new Handover({
     bgpd,
+    given: new GivenPeers(join(folder, 'peers.json'), silentLogger()),
     events: { emit: () => undefined },
     logger: silentLogger(),
     patienceMs,

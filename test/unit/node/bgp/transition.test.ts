@@ -24,10 +24,12 @@ const plan = (
     withheld?: string[];
     isKept?: (peer: string) => boolean;
     now?: number;
+    isFirst?: boolean;
   } = {},
 ): Transition =>
   planTransition({
-    before,
+    before: before?.peers ?? [],
+    isFirst: changes.isFirst ?? false,
     wanted,
     withheld: changes.withheld ?? [],
     running: changes.running ?? NO_TRANSITION,
@@ -113,6 +115,11 @@ describe('a transition', () => {
       awaited: new Set(['ccc']),
       deadline: 60_000,
     });
+  });
+
+  it('waits for all that are wanted where it is not known who came', () => {
+    expect(plan(config('a', 'bb'), config('a'), { isFirst: true }).leaving?.awaited).toEqual(new Set(['a']));
+    expect(plan(config('a', 'bb'), config('a')).leaving?.awaited).toEqual(new Set());
   });
 
   it('keeps who leaves in the configuration, to go without a word', () => {
