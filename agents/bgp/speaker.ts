@@ -7,24 +7,21 @@
 import type { Socket } from 'node:net';
 import type { EventSink } from '../../lib/events/event.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
-import { formatCidr, hostCidr, type IpAddress, parseCidr, parseScopedIp } from '../../lib/net/ip.ts';
+import { hostCidr, type IpAddress, parseCidr, parseScopedIp } from '../../lib/net/ip.ts';
 import { localAddresses, type PeerConfig, type SpeakerConfig } from './config.ts';
 import { peerChange } from './config-change.ts';
+import { FlushLoop } from './flush-loop.ts';
 import type { NegotiatedSession } from './fsm/negotiate.ts';
 import { KernelRoutes } from './kernel/kernel-routes.ts';
-import { REACTIONS, type Reaction, type UpdateFault } from './packet/errors.ts';
-import { ADDRESS_FAMILIES, type AddressFamily, CeaseSubcode, FAMILIES } from './packet/iana.ts';
-import { maxPrefixesReached } from './packet/notification.ts';
-import type { PeerUpdates } from './rib/group-log.ts';
+import { type AddressFamily, CeaseSubcode, FAMILIES } from './packet/iana.ts';
 import { Rib, type SessionEnd } from './rib/rib.ts';
-import type { Excess } from './rib/update-receiver.ts';
 import type { Refusal } from './session/admission.ts';
 import { DynamicPeers } from './session/dynamic-peers.ts';
 import { BgpListener } from './session/listener.ts';
-import { MinuteLog } from './session/minute-log.ts';
 import { type PeerHandlers, PeerSession } from './session/peer-session.ts';
 import { cease, type PeerStop, shutdown } from './session/stop.ts';
 import { SpeakerEvents } from './speaker-events.ts';
+import { UpdateIntake } from './update-intake.ts';
 
 export interface SpeakerOptions {
   readonly log: Logger;
@@ -35,8 +32,6 @@ export interface SpeakerOptions {
   readonly random: () => number;
 }
 
-/** Of the prefixes that a peer may announce: from here on it is worth a warning. */
-const NEAR_LIMIT = 0.75;
 /** How long stale routes of a peer that is back may wait for their End-of-RIB. */
 const STALE_MS = 360_000;
 
@@ -44,8 +39,6 @@ export class Speaker {
   readonly kernel: KernelRoutes;
   readonly listener: BgpListener;
   readonly rib: Rib;
-  /** Flushes so far, and the time that they took. */
-  readonly flushes = { count: 0, seconds: 0 };
   readonly #log: Logger;
   readonly #events: SpeakerEvents;
   readonly #random: () => number;
@@ -54,17 +47,12 @@ export class Speaker {
   readonly #dynamicPeers: DynamicPeers;
   readonly #graceTimers = new Map<string, NodeJS.Timeout>();
   readonly #isRestart: boolean;
-  /** Families whose End-of-RIB the peer has said in this session. */
-  readonly #endOfRib = new Map<string, Set<AddressFamily>>();
-  /** Peers whose warning about their number of prefixes has been given in this session. */
-  readonly #warnedOfLimit = new Set<string>();
-  readonly #malformed: MinuteLog<Reaction>;
+  readonly #intake: UpdateIntake;
+  readonly #flushLoop: FlushLoop;
   #deferralTimer: NodeJS.Timeout | undefined;
   #config: SpeakerConfig;
   #isRestarting = false;
   #hasSwept = false;
-  #flushing: Promise<void> | undefined;
-  #flushWanted = false;
   #isStopped = false;
 
   constructor(config: SpeakerConfig, options: SpeakerOptions) {
@@ -79,9 +67,6 @@ export class Speaker {
       isPeer: (address) => this.#isConfigured(address),
       accept: (socket, address) => this.#accept(socket, address),
     });
-    this.#malformed = new MinuteLog((peer, counts) =>
-      this.#log.warn('more malformed updates in the last minute', { peer, ...counts }),
-    );
     this.#dynamicPeers = new DynamicPeers(config.dynamicPeers, (peer) => this.#removePeer(peer));
     this.rib = new Rib({
       localAsn: config.asn,
@@ -90,7 +75,17 @@ export class Speaker {
       localAddresses: localAddresses(config),
       forwards: config.kernel.enabled,
     });
+    this.#intake = new UpdateIntake(this.rib, this.#events, options.log);
+    this.#flushLoop = new FlushLoop({
+      ...{ rib: this.rib, kernel: this.kernel, peers: this.#peers, events: this.#events, log: options.log },
+      settled: () => this.#endRestart(),
+    });
     this.#watch(config);
+  }
+
+  /** Flushes so far, and the time that they took. */
+  get flushes(): FlushLoop['flushes'] {
+    return this.#flushLoop.flushes;
   }
 
   get config(): SpeakerConfig {
@@ -113,8 +108,7 @@ export class Speaker {
   /** Whether the peer has said the End-of-RIB of every family of its session. */
   hasEndOfRib(name: string): boolean {
     const families = this.#peers.get(name)?.session?.context.families;
-    const said = this.#endOfRib.get(name);
-    return families !== undefined && [...families].every((family) => said?.has(family) === true);
+    return families !== undefined && this.#intake.hasEndOfRib(name, families);
   }
 
   /** Begins, with what the kernel still holds of an earlier run. */
@@ -127,14 +121,14 @@ export class Speaker {
       this.rib.deferSelection(expected.map(({ name }) => name));
       this.#deferralTimer = setTimeout(() => {
         this.rib.endDeferral();
-        this.#scheduleFlush();
+        this.#flushLoop.schedule();
       }, 1000 * this.#config.selectionDeferralSeconds);
     }
     this.rib.setOriginated(this.#config.originate);
     await this.kernel.configure(this.#config.kernel);
     this.#configureListener();
     for (const peer of this.#config.peers) this.#addPeer(peer);
-    this.#scheduleFlush();
+    this.#flushLoop.schedule();
   }
 
   /**
@@ -155,7 +149,7 @@ export class Speaker {
     this.rib.setOriginated(config.originate);
     const result = await this.kernel.configure(config.kernel);
     this.#events.kernel(result);
-    this.#scheduleFlush();
+    this.#flushLoop.schedule();
   }
 
   /** Leaves for good: peers drop our routes at once (RFC 8538 hard reset where spoken), the kernel's are withdrawn. */
@@ -175,10 +169,11 @@ export class Speaker {
     clearTimeout(this.#deferralTimer);
     for (const timer of this.#graceTimers.values()) clearTimeout(timer);
     this.listener.stop();
-    this.#malformed.stop();
+    this.#intake.stop();
+    this.#flushLoop.stop();
     this.#dynamicPeers.stop();
     for (const peer of this.#peers.values()) peer.stop(stop);
-    await this.#flushing;
+    await this.#flushLoop.stopped();
   }
 
   #accept(socket: Socket, address: string): 'taken' | Refusal {
@@ -241,8 +236,7 @@ export class Speaker {
     this.#clearGrace(peer.name);
     this.#dynamicPeers.removed(peer);
     this.#peers.delete(peer.name);
-    this.#endOfRib.delete(peer.name);
-    this.#warnedOfLimit.delete(peer.name);
+    this.#intake.forget(peer.name);
     this.#forgetAddress(peer);
     this.rib.peerRemoved(peer.name);
   }
@@ -277,7 +271,7 @@ export class Speaker {
         return;
       case 'rib':
         peer.reconfigure(config);
-        this.#endIfOver(peer, this.rib.reconfigure(config.name, config.rib));
+        this.#intake.endIfOver(peer, this.rib.reconfigure(config.name, config.rib));
         return;
       case 'timers':
         peer.reconfigure(config);
@@ -309,8 +303,7 @@ export class Speaker {
     this.#log.info('session established', { peer: name, address: config.addressText });
     this.#events.peerUp(config.addressText, name);
     this.#clearGrace(name);
-    this.#warnedOfLimit.delete(name);
-    this.#endOfRib.set(name, new Set());
+    this.#intake.begin(name);
     this.rib.peerUp({
       name,
       address: config.address,
@@ -321,7 +314,7 @@ export class Speaker {
       config: config.rib,
     });
     if (this.rib.staleCount(name) > 0) this.#startGrace(name, STALE_MS);
-    this.#scheduleFlush();
+    this.#flushLoop.schedule();
   }
 
   #down(peer: PeerSession, session: NegotiatedSession, end: SessionEnd, reason: string): void {
@@ -332,31 +325,18 @@ export class Speaker {
     const restartSeconds = session.gracefulRestart?.restartTimeSeconds ?? 0;
     this.rib.peerDown(name, end);
     if (graceful && this.rib.staleCount(name) > 0) this.#startGrace(name, 1000 * restartSeconds);
-    this.#scheduleFlush();
+    this.#flushLoop.schedule();
   }
 
   #update(peer: PeerSession, octets: Uint8Array): void {
-    const received = this.rib.receive(peer.name, octets);
-    if (received === undefined) return;
-    const { faults, excess, endOfRib } = received;
-    const fault = strongest(faults);
-    if (fault !== undefined) {
-      peer.noteError(fault);
-      const { reaction, reason } = fault;
-      if (this.#malformed.isFirst(peer.name, reaction))
-        this.#log.warn('malformed update', { peer: peer.name, reaction, reason });
-    }
-    for (const family of endOfRib) this.#endOfRib.get(peer.name)?.add(family);
-    this.#events.received(peer.config.addressText, received);
-    if (excess === undefined) this.#warnNearLimit(peer);
-    this.#endIfOver(peer, excess);
-    this.#scheduleFlush();
+    this.#intake.take(peer, octets);
+    this.#flushLoop.schedule();
   }
 
   #behind(peer: PeerSession, isBehind: boolean): void {
     this.#log.info(isBehind ? 'peer does not keep up' : 'peer keeps up again', { peer: peer.name });
     this.rib.setBehind(peer.name, isBehind);
-    if (!isBehind) this.#scheduleFlush();
+    if (!isBehind) this.#flushLoop.schedule();
   }
 
   #watch({ watch }: SpeakerConfig): void {
@@ -364,45 +344,14 @@ export class Speaker {
     this.rib.setWatched([...watch].flatMap((text) => parseCidr(text) ?? []));
   }
 
-  /** Never again at once: the peer would only announce the same. */
-  #endIfOver(peer: PeerSession, excess: Excess | undefined): void {
-    if (excess === undefined) return;
-    const seconds = peer.config.maxPrefixesRestartSeconds;
-    if (excess.of === 'attributes') {
-      this.#log.error('peer announces more attributes than there is memory for', {
-        peer: peer.name,
-        seconds,
-      });
-      const reason = `more attributes than there is memory for; no session for ${seconds} s`;
-      peer.holdDown(cease(CeaseSubcode.outOfResources), reason, seconds);
-      return;
-    }
-    const { family, limit } = excess;
-    this.#log.error('peer announces too many prefixes', { peer: peer.name, family, limit, seconds });
-    const reason = `more than ${limit} prefixes of ${family}; no session for ${seconds} s`;
-    peer.holdDown(maxPrefixesReached(family, limit), reason, seconds);
-  }
-
-  #warnNearLimit({ name, config }: PeerSession): void {
-    const { maxPrefixes } = config.rib;
-    let prefixes = 0;
-    for (const family of ADDRESS_FAMILIES) {
-      const { received, stale } = this.rib.counts(name, family);
-      prefixes = Math.max(prefixes, received - stale);
-    }
-    if (prefixes <= NEAR_LIMIT * maxPrefixes || this.#warnedOfLimit.has(name)) return;
-    this.#warnedOfLimit.add(name);
-    this.#log.warn('peer is near its limit of prefixes', { peer: name, prefixes, limit: maxPrefixes });
-  }
-
   #refreshAsked(peer: PeerSession, family: AddressFamily): void {
     this.rib.refresh(peer.name, family);
-    this.#scheduleFlush();
+    this.#flushLoop.schedule();
   }
 
   #refreshEnds(peer: PeerSession, family: AddressFamily): void {
     this.rib.refreshEnds(peer.name, family);
-    this.#scheduleFlush();
+    this.#flushLoop.schedule();
   }
 
   /** Stale routes go when the peer does not come back, or does not finish, in time. */
@@ -411,7 +360,7 @@ export class Speaker {
     const expire = (): void => {
       this.#graceTimers.delete(name);
       this.rib.sweepStale(name);
-      this.#scheduleFlush();
+      this.#flushLoop.schedule();
     };
     this.#graceTimers.set(name, setTimeout(expire, milliseconds));
   }
@@ -438,43 +387,6 @@ export class Speaker {
     return nextHops;
   }
 
-  /**
-   * At most one flush at a time; what comes up meanwhile is the next one. The kernel's refusals do not reject it: what does
-   * is a broken invariant, after which tables and peers may differ for good. Nothing catches it, so that the process ends,
-   * routes stay, and a new one takes them up.
-   */
-  #scheduleFlush(): void {
-    this.#flushWanted = true;
-    if (this.#flushing !== undefined || this.#isStopped) return;
-    this.#flushing = this.#flushAll().finally(() => {
-      this.#flushing = undefined;
-      if (this.#flushWanted && !this.#isStopped) this.#scheduleFlush();
-    });
-  }
-
-  async #flushAll(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#flushWanted = false;
-    if (this.#isStopped) return;
-    const started = performance.now();
-    this.#events.flushReceived();
-    const sessions = new Map([...this.#peers].map(([name, peer]) => [name, peer.session]));
-    const { updatesByPeer, forwarding, tooLarge, isPartial } = this.rib.flush();
-    if (isPartial) this.#flushWanted = true;
-    if (tooLarge.length > 0) {
-      const prefixes = tooLarge.slice(0, 5).map(formatCidr);
-      this.#log.warn('attributes too large for some peers, withdrawn instead', { prefixes });
-    }
-    const installs = forwarding.filter((change) => change.nextHops.length > 0);
-    const removals = forwarding.filter((change) => change.nextHops.length === 0);
-    this.#events.kernel(await this.kernel.apply(installs));
-    for (const [name, updates] of updatesByPeer) this.#send(name, sessions.get(name), updates);
-    this.#events.kernel(await this.kernel.apply(removals));
-    if (!this.rib.isDeferring && !isPartial) await this.#endRestart();
-    this.flushes.count++;
-    this.flushes.seconds += (performance.now() - started) / 1000;
-  }
-
   /** The tables are in and selected: what the kernel holds beyond them is stale. */
   async #endRestart(): Promise<void> {
     if (this.#hasSwept) return;
@@ -483,19 +395,4 @@ export class Speaker {
     clearTimeout(this.#deferralTimer);
     this.#events.kernel(await this.kernel.sweep());
   }
-
-  #send(name: string, session: NegotiatedSession | undefined, updates: PeerUpdates): void {
-    const peer = this.#peers.get(name);
-    // A session that began while the kernel was busy knows nothing of these; it gets the whole table anyway.
-    if (peer?.session === undefined || peer.session !== session) return;
-    peer.send(updates.buffers, updates.messages);
-    this.#events.sent(peer.config.addressText, updates);
-  }
-}
-
-/** Of what is wrong with an UPDATE, what has cost most. */
-function strongest(faults: readonly UpdateFault[]): UpdateFault | undefined {
-  if (faults.length === 0) return undefined;
-  const rank = ({ reaction }: UpdateFault): number => REACTIONS.indexOf(reaction);
-  return faults.toSorted((a, b) => rank(b) - rank(a))[0];
 }
