@@ -6,15 +6,15 @@ import type { Logger } from '../logging/logger.ts';
 /** Well below the time that Docker and Kubernetes leave a container. */
 const STOP_MS = 4000;
 
-/** Aborts at TERM or INT; so long after that the process ends, whatever it still does. */
-export function endSignal(logger: Logger): AbortSignal {
+/** Aborts at TERM or INT; `stopMs` after that the process ends, whatever it still does. */
+export function endSignal(logger: Logger, stopMs = STOP_MS): AbortSignal {
   const ended = new AbortController();
   const end = (): void => {
     ended.abort();
     setTimeout(() => {
-      logger.warn('not everything stopped in time', { milliseconds: STOP_MS });
+      logger.warn('not everything stopped in time', { milliseconds: stopMs });
       process.exit();
-    }, STOP_MS).unref();
+    }, stopMs).unref();
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, end);
   return ended.signal;

@@ -24,6 +24,7 @@ const BURST = 60;
 const PER_SECOND = 0.5;
 /** From here on full buckets are forgotten, and strangers without one share one. Peers are as many as are configured. */
 const MAX_BUCKETS = 4096;
+const SWEEP_MS = 1000;
 const OTHERS = 'others';
 
 interface Bucket {
@@ -34,6 +35,7 @@ interface Bucket {
 export class Admission {
   readonly #peers = new Map<string, Bucket>();
   readonly #strangers = new Map<string, Bucket>();
+  #sweptAt = Number.NEGATIVE_INFINITY;
 
   /** Whether the source may have another connection now; counts it. `now` in milliseconds. */
   admits(address: string, isPeer: boolean, now: number): boolean {
@@ -47,12 +49,20 @@ export class Admission {
 
   #bucket(address: string, isPeer: boolean, now: number): Bucket {
     const buckets = isPeer ? this.#peers : this.#strangers;
-    if (!buckets.has(address) && buckets.size >= MAX_BUCKETS) forgetFull(buckets, now);
+    if (!buckets.has(address) && buckets.size >= MAX_BUCKETS) this.#sweep(now);
     const isShared = !isPeer && !buckets.has(address) && buckets.size >= MAX_BUCKETS;
     const key = isShared ? OTHERS : address;
     const bucket = buckets.get(key) ?? { tokens: BURST, at: now };
     buckets.set(key, bucket);
     return bucket;
+  }
+
+  /** Not at each of thousands of strangers. */
+  #sweep(now: number): void {
+    if (now - this.#sweptAt < SWEEP_MS) return;
+    this.#sweptAt = now;
+    forgetFull(this.#strangers, now);
+    forgetFull(this.#peers, now);
   }
 }
 

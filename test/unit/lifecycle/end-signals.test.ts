@@ -8,7 +8,7 @@ const ROOT = join(import.meta.dirname, '../../..');
 const script = (afterwards: string): string => `
   import { endSignal } from '${ROOT}/lib/lifecycle/end-signals.ts';
   import { createLogger } from '${ROOT}/lib/logging/logger.ts';
-  const signal = endSignal(createLogger({ component: 'test', host: 'test', level: 'info' }));
+  const signal = endSignal(createLogger({ component: 'test', host: 'test', level: 'info' }), 100);
   const hanging = setInterval(() => undefined, 1000);
   signal.addEventListener('abort', () => { ${afterwards} });
   process.kill(process.pid, 'SIGTERM');

@@ -137,7 +137,7 @@ function familyOf(prefixes: readonly string[]): AddressFamily {
 }
 
 /** What the peer learns from the messages, as lines: `+prefix via next hop path [..]`, `-prefix`, `end family`. */
-export function lines(peer: RibPeer, updates: PeerUpdates | undefined): string[] {
+function lines(peer: RibPeer, updates: PeerUpdates | undefined): string[] {
   return messagesOf(updates).flatMap((message) => {
     const context = { ...peer.session.context, peerAsn: LOCAL_ASN };
     const decoded = decodeMessage(message, context);
