@@ -1,10 +1,13 @@
 // What a peer, or a stranger, may cost a speaker on loopback: lines of the log, octets that wait, a peer's own admission.
 
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { frame } from '../../../../agents/bgp/packet/header.ts';
 import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
 import { hex } from '../packet/codec-support.ts';
 import { LoopbackSpeaker } from './loopback-speaker.ts';
+
+// Thousands of connections, on a busy machine.
+jest.setTimeout(30_000);
 
 const PEER = { name: 'p2', address: '127.0.0.2', asn: 65000, passive: true };
 const MEBIBYTE = 1024 * 1024;
