@@ -25,6 +25,7 @@ const project = (displayName) => ({
   setupFilesAfterEnv: displayName === 'unit' ? [] : ['<rootDir>/test/support/long-test-timeout.ts'],
 });
 export default {
+  testSequencer: '<rootDir>/jest-sequencer.config.js',
   // unit: pure code and conformance cases. integration: a real etcd or Redis. lab: real kernel, needs a network
   // namespace. interop: real BGP routers. e2e: containers.
   projects: ['unit', 'integration', 'lab', 'interop', 'e2e'].map(project),
