@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
+import { processInput } from './command-line.ts';
 import { runProgram } from './program.ts';
 
 /** From the sources and from dist/ alike. */
@@ -18,18 +19,9 @@ function packageVersion(): string {
   return 'unknown';
 }
 
-const interrupted = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
-// `calicoctl … | head`: whoever reads has seen enough.
-process.stdout.on('error', () => process.exit(0));
-
 process.exitCode = await runProgram({
-  argv: process.argv.slice(2),
+  ...processInput(),
   env: process.env,
   version: packageVersion(),
-  out: (chunk) => void process.stdout.write(chunk),
-  err: (chunk) => void process.stderr.write(chunk),
   readStdin: () => text(process.stdin),
-  now: () => new Date(),
-  signal: interrupted.signal,
 });

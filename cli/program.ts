@@ -1,7 +1,7 @@
 // calicoctl's command line: Calico's commands and flags, with kubectl's habits where the two differ (docs/calicoctl.md).
 
-import { Command, CommanderError } from 'commander';
-import { explainError } from './cli-error.ts';
+import { Command } from 'commander';
+import { asCommandLine, type CommandLineInput, runCommandLine } from './command-line.ts';
 import { addBgpCommands } from './commands/bgp.ts';
 import { addChangeCommands } from './commands/change.ts';
 import { addEventsCommand } from './commands/events.ts';
@@ -14,25 +14,16 @@ import { Connections } from './connection/connect.ts';
 import type { Environment } from './connection/settings.ts';
 import type { ProgramContext } from './program-context.ts';
 
-export interface ProgramInput {
-  /** Behind the program's own name. */
-  readonly argv: readonly string[];
+export interface ProgramInput extends CommandLineInput {
   readonly env: Environment;
   readonly version: string;
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
   readonly readStdin: () => Promise<string>;
-  readonly now: () => Date;
-  /** Ends what is under way, such as `events -f`. */
-  readonly signal: AbortSignal;
 }
 
 interface GlobalOptions {
   readonly config?: string;
   readonly context?: string;
 }
-
-const INTERRUPTED = 130;
 
 /** Runs one command line; resolves with the exit code. Only bugs reject. */
 export async function runProgram(input: ProgramInput): Promise<number> {
@@ -53,11 +44,8 @@ export async function runProgram(input: ProgramInput): Promise<number> {
     .description('Reads and writes the resources of Calico, and shows what the nodes do.')
     .option('-c, --config <file>', 'configuration file (default: /etc/calico/calicoctl.cfg, if it is there)')
     .option('--context <name>', 'context of the kubeconfig')
-    .option('--allow-version-mismatch', 'taken for the sake of scripts: versions are not compared')
-    .exitOverride()
-    .configureOutput({ writeOut: input.out, writeErr: input.err })
-    .showSuggestionAfterError()
-    .helpCommand(true);
+    .option('--allow-version-mismatch', 'taken for the sake of scripts: versions are not compared');
+  asCommandLine(program, input);
   addGetCommand(program, context);
   addWriteCommands(program, context);
   addChangeCommands(program, context);
@@ -66,16 +54,5 @@ export async function runProgram(input: ProgramInput): Promise<number> {
   addIpamCommands(program, context);
   addEventsCommand(program, context);
   addVersionCommand(program, context, input.version);
-  try {
-    await program.parseAsync([...input.argv], { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode;
-    if (input.signal.aborted) return INTERRUPTED;
-    const explained = explainError(error);
-    if (explained === undefined) throw error;
-    input.err(`${explained.message}\n`);
-    if (explained.next !== undefined) input.err(`  ${explained.next}\n`);
-    return 1;
-  }
-  return exitCode;
+  return await runCommandLine(program, input, () => exitCode);
 }
