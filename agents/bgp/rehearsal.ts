@@ -4,7 +4,7 @@
 
 import type { Cidr, IpAddress } from '../../lib/net/ip.ts';
 import type { SpeakerConfig } from './config.ts';
-import { type LocalSession, localOpen, negotiate } from './fsm/negotiate.ts';
+import { type LocalSession, localOpen, negotiate, PLAIN_SESSION } from './fsm/negotiate.ts';
 import { packAnnouncements, packWithdrawals } from './packet/update.ts';
 import { ACCEPT_ALL } from './policy/policy.ts';
 import { Rib } from './rib/rib.ts';
@@ -115,12 +115,7 @@ function localSession(bgpIdentifier: number): LocalSession {
     peerAsns: [{ from: ASN, to: ASN }],
     holdTimeSeconds: 90,
     families: ['ipv4Unicast', 'ipv6Unicast'],
-    addPaths: { receive: false, send: false },
-    extendedNextHop: false,
-    strictRole: false,
-    enforceFirstAs: true,
-    requireCapabilities: [],
-    withoutCapabilities: false,
+    ...PLAIN_SESSION,
   };
 }
 

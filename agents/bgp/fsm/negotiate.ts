@@ -54,6 +54,16 @@ export interface LocalSession {
   };
 }
 
+/** Of our side what is for special peers, switched off. */
+export const PLAIN_SESSION = {
+  addPaths: { receive: false, send: false },
+  extendedNextHop: false,
+  strictRole: false,
+  enforceFirstAs: true,
+  requireCapabilities: [],
+  withoutCapabilities: false,
+} satisfies Partial<LocalSession>;
+
 /** AS numbers from one to another, both included. */
 export interface AsnRange {
   readonly from: number;

@@ -1,11 +1,12 @@
 // Why a peer has no session: what has failed, what it waits for, and what the kernel has dropped meanwhile.
 
+import type { BgpdReason } from '../../../lib/protocol/bgpd-status.ts';
 import type { PeerConfig } from '../config.ts';
 import type { CloseCause } from '../fsm/fsm.ts';
 import type { Connection } from './connection.ts';
 import { type DropCounters, dropsSince, NO_DROPS, readDropCounters } from './drop-counters.ts';
 import { PeerHistory } from './history.ts';
-import { type PeerFacts, type Reason, reasonOfCause, reasonOfWaiting, type Waiting } from './reason.ts';
+import { type PeerFacts, reasonOfCause, reasonOfWaiting, type Waiting } from './reason.ts';
 
 /** What is more to the point than why the last session ended. */
 const ALWAYS_SAID: ReadonlySet<Waiting['kind']> = new Set([
@@ -32,7 +33,7 @@ export class Diagnosis {
   }
 
   /** Why there is no session; `connection` is one that is being tried. */
-  why(waiting: Waiting, config: PeerConfig, connection: Connection | undefined): Reason {
+  why(waiting: Waiting, config: PeerConfig, connection: Connection | undefined): BgpdReason {
     const last = this.history.lastReason?.reason;
     const isNews = last === undefined || ALWAYS_SAID.has(waiting.kind);
     return isNews ? reasonOfWaiting(waiting, this.#facts(config, connection)) : last;

@@ -1,8 +1,8 @@
 // What has happened to the sessions with one peer: a ring of transitions and reasons, and the last malformed messages
 // whole. Failures that repeat are one entry with a count, so that a peer that is away for long does not push out the rest.
 
+import type { BgpdReason } from '../../../lib/protocol/bgpd-status.ts';
 import type { StateName } from '../fsm/fsm.ts';
-import type { Reason } from './reason.ts';
 
 export type HistoryEntry = {
   readonly seq: number;
@@ -11,7 +11,7 @@ export type HistoryEntry = {
   | { readonly kind: 'state'; readonly from: StateName; readonly to: StateName }
   | {
       readonly kind: 'reason';
-      readonly reason: Reason;
+      readonly reason: BgpdReason;
       /** How often in a row, the last time at `lastTime`. */
       count: number;
       lastTime: Date;
@@ -59,7 +59,7 @@ export class PeerHistory {
     if (this.#transitions.length > MAX_TRANSITIONS) this.#transitions.shift();
   }
 
-  failed(reason: Reason, time: Date): void {
+  failed(reason: BgpdReason, time: Date): void {
     const last = this.#reasons.at(-1);
     if (last !== undefined && isSame(last.reason, reason)) {
       last.count++;
@@ -84,6 +84,6 @@ function isTrying(state: StateName): boolean {
   return state === 'Idle' || state === 'Connect' || state === 'Active';
 }
 
-function isSame(one: Reason, other: Reason): boolean {
+function isSame(one: BgpdReason, other: BgpdReason): boolean {
   return one.direction === other.direction && one.sentence === other.sentence && one.hex === other.hex;
 }

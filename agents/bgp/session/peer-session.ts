@@ -2,6 +2,7 @@
 // what status shows of it (RFC 4271 §6.8, §8.1.1 DampPeerOscillations).
 
 import type { Socket } from 'node:net';
+import type { BgpdReason } from '../../../lib/protocol/bgpd-status.ts';
 import type { PeerConfig } from '../config.ts';
 import { type CollisionSides, isShakingHands } from '../fsm/collision.ts';
 import type { CloseCause, Event, StateName } from '../fsm/fsm.ts';
@@ -21,7 +22,7 @@ import { socketOptionsProblem } from './libc.ts';
 import { localSessionOf, type SpeakerIdentity } from './local-session.ts';
 import { MessageCounts, PeerCounts } from './peer-counts.ts';
 import { protectAccepted } from './protect.ts';
-import type { Reason, Waiting } from './reason.ts';
+import type { Waiting } from './reason.ts';
 import { RefreshWindows, refreshRequests } from './refresh-windows.ts';
 import { endRivals, resolveCollisions } from './rivals.ts';
 import { cease, type PeerStop, shutdown } from './stop.ts';
@@ -129,7 +130,7 @@ export class PeerSession {
   }
 
   /** Why there is no session; undefined while there is one. */
-  get why(): Reason | undefined {
+  get why(): BgpdReason | undefined {
     if (this.#established !== undefined) return undefined;
     return this.#diagnosis.why(this.#waiting(), this.#config, this.#outgoing);
   }

@@ -1,28 +1,12 @@
 // Why a session is down, in one sentence, and what to do next: pure, one row per cause. Names and NOTIFICATIONs are
 // decoded, so that nobody has to look up a number.
 
+import type { BgpdReason } from '../../../lib/protocol/bgpd-status.ts';
 import type { CloseCause } from '../fsm/fsm.ts';
 import type { Notification } from '../packet/errors.ts';
 import { CeaseSubcode, ErrorCode, errorName, OpenSubcode } from '../packet/iana.ts';
 import { meantBy, shutdownText } from '../packet/notification.ts';
 import type { DropCounters } from './drop-counters.ts';
-
-export interface Reason {
-  /** Whose NOTIFICATION it is; `local` where there was none. */
-  readonly direction: 'sent' | 'received' | 'local';
-  /** Numbers of the NOTIFICATION that is meant, which a hard reset wraps. */
-  readonly code?: number;
-  readonly subcode?: number;
-  /** `Cease: administrative shutdown`, or of a local cause a word like `refused`. */
-  readonly name: string;
-  /** What the operator of the other side says (RFC 9003). */
-  readonly text?: string;
-  /** Data of the NOTIFICATION. */
-  readonly hex?: string;
-  readonly sentence: string;
-  /** A command or a check. */
-  readonly next: string;
-}
 
 /** What the words need to know of the peer. */
 export interface PeerFacts {
@@ -49,7 +33,7 @@ export type Waiting =
 
 type Words = readonly [sentence: string, next: string];
 
-export function reasonOfCause(cause: CloseCause, facts: PeerFacts): Reason {
+export function reasonOfCause(cause: CloseCause, facts: PeerFacts): BgpdReason {
   switch (cause.kind) {
     case 'tcp':
       return ofConnection(cause, facts);
@@ -72,7 +56,7 @@ export function reasonOfCause(cause: CloseCause, facts: PeerFacts): Reason {
   }
 }
 
-export function reasonOfWaiting(waiting: Waiting, facts: PeerFacts): Reason {
+export function reasonOfWaiting(waiting: Waiting, facts: PeerFacts): BgpdReason {
   return local(waiting.kind, waitingWords(waiting, facts));
 }
 
@@ -121,7 +105,7 @@ function waitingWords(waiting: Waiting, facts: PeerFacts): Words {
   }
 }
 
-function ofConnection({ reason, code }: Extract<CloseCause, { kind: 'tcp' }>, facts: PeerFacts): Reason {
+function ofConnection({ reason, code }: Extract<CloseCause, { kind: 'tcp' }>, facts: PeerFacts): BgpdReason {
   const words = connectionWords(code, reason, facts);
   return local(code === undefined ? 'closed' : (CONNECTION_NAMES[code] ?? code), words);
 }
@@ -353,7 +337,11 @@ function ceaseWords(subcode: number, text: string | undefined, { address, localA
   }
 }
 
-function ofNotification(direction: 'sent' | 'received', notification: Notification, words: Words): Reason {
+function ofNotification(
+  direction: 'sent' | 'received',
+  notification: Notification,
+  words: Words,
+): BgpdReason {
   const meant = meantBy(notification);
   const text = shutdownText(meant);
   const [sentence, next] = words;
@@ -369,6 +357,6 @@ function ofNotification(direction: 'sent' | 'received', notification: Notificati
   };
 }
 
-function local(name: string, [sentence, next]: Words): Reason {
+function local(name: string, [sentence, next]: Words): BgpdReason {
   return { direction: 'local', name, sentence, next };
 }

@@ -3,10 +3,15 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { type Action, type Event, type FsmPeer, type State, step } from '../../../../agents/bgp/fsm/fsm.ts';
-import { type LocalSession, localOpen, negotiate } from '../../../../agents/bgp/fsm/negotiate.ts';
+import {
+  type LocalSession,
+  localOpen,
+  negotiate,
+  PLAIN_SESSION,
+} from '../../../../agents/bgp/fsm/negotiate.ts';
 import { updateError } from '../../../../agents/bgp/packet/errors.ts';
 import { openMessage } from '../../../../agents/bgp/packet/open.ts';
-import { only, PLAIN_SESSION } from './plain-session.ts';
+import { only } from './peer-asns.ts';
 
 const local: LocalSession = {
   asn: 65000,

@@ -6,12 +6,13 @@ import {
   localOpen,
   type NegotiatedSession,
   negotiate,
+  PLAIN_SESSION,
 } from '../../../../agents/bgp/fsm/negotiate.ts';
 import type { Capability } from '../../../../agents/bgp/packet/capabilities.ts';
 import { Role } from '../../../../agents/bgp/packet/iana.ts';
 import { type OpenMessage, openMessage } from '../../../../agents/bgp/packet/open.ts';
 import { toHex } from '../packet/codec-support.ts';
-import { only, PLAIN_SESSION } from './plain-session.ts';
+import { only } from './peer-asns.ts';
 
 const local: LocalSession = {
   asn: 65000,

@@ -9,8 +9,8 @@ import {
   resolveCollision,
 } from '../../../../agents/bgp/fsm/collision.ts';
 import { type Event, type State, step } from '../../../../agents/bgp/fsm/fsm.ts';
-import { type LocalSession, localOpen } from '../../../../agents/bgp/fsm/negotiate.ts';
-import { only, PLAIN_SESSION } from './plain-session.ts';
+import { type LocalSession, localOpen, PLAIN_SESSION } from '../../../../agents/bgp/fsm/negotiate.ts';
+import { only } from './peer-asns.ts';
 
 type Speaker = 'A' | 'B';
 type Index = 0 | 1;

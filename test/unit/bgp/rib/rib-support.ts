@@ -5,6 +5,7 @@ import {
   localOpen,
   type NegotiatedSession,
   negotiate,
+  PLAIN_SESSION,
 } from '../../../../agents/bgp/fsm/negotiate.ts';
 import { formatAsPath } from '../../../../agents/bgp/packet/attributes/as-path.ts';
 import type { PathAttributes } from '../../../../agents/bgp/packet/attributes/types.ts';
@@ -29,7 +30,7 @@ import {
   parseCidr,
   parseIp,
 } from '../../../../lib/net/ip.ts';
-import { only, PLAIN_SESSION } from '../fsm/plain-session.ts';
+import { only } from '../fsm/peer-asns.ts';
 
 export const cidr = (text: string): Cidr => parseCidr(text) as Cidr;
 export const ip = (text: string): IpAddress => parseIp(text) as IpAddress;

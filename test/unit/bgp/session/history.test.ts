@@ -2,10 +2,10 @@
 
 import { describe, expect, it } from '@jest/globals';
 import { PeerHistory } from '../../../../agents/bgp/session/history.ts';
-import type { Reason } from '../../../../agents/bgp/session/reason.ts';
+import type { BgpdReason } from '../../../../lib/protocol/bgpd-status.ts';
 
 const at = (second: number): Date => new Date(1000 * second);
-const reason = (sentence: string): Reason => ({ direction: 'local', name: 'x', sentence, next: '' });
+const reason = (sentence: string): BgpdReason => ({ direction: 'local', name: 'x', sentence, next: '' });
 
 describe('PeerHistory', () => {
   it('keeps what comes of trying, not the trying', () => {

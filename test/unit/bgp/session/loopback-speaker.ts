@@ -1,13 +1,13 @@
 // A speaker in this process on loopback, with peers that are scripts.
 
 import { parseConfiguration, type SpeakerConfig, speakerConfig } from '../../../../agents/bgp/config.ts';
-import { type LocalSession, localOpen } from '../../../../agents/bgp/fsm/negotiate.ts';
+import { type LocalSession, localOpen, PLAIN_SESSION } from '../../../../agents/bgp/fsm/negotiate.ts';
 import { Speaker, type SpeakerOptions } from '../../../../agents/bgp/speaker.ts';
 import { EventLog } from '../../../../lib/events/event-log.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
 import type { BgpdConfigurationInput } from '../../../../lib/protocol/bgpd.ts';
 import { until } from '../../../support/until.ts';
-import { only, PLAIN_SESSION } from '../fsm/plain-session.ts';
+import { only } from '../fsm/peer-asns.ts';
 import { ip } from '../rib/rib-support.ts';
 import { freePort, RawPeer } from './raw-peer.ts';
 

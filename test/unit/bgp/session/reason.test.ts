@@ -7,11 +7,11 @@ import { administrative, hardReset, maxPrefixesReached } from '../../../../agent
 import { NO_DROPS } from '../../../../agents/bgp/session/drop-counters.ts';
 import {
   type PeerFacts,
-  type Reason,
   reasonOfCause,
   reasonOfWaiting,
   type Waiting,
 } from '../../../../agents/bgp/session/reason.ts';
+import type { BgpdReason } from '../../../../lib/protocol/bgpd-status.ts';
 
 const facts: PeerFacts = {
   address: '10.0.0.2',
@@ -208,7 +208,7 @@ const rows: readonly Row[] = [
 ];
 
 function judge(
-  reason: Reason,
+  reason: BgpdReason,
   row: { readonly says: string; readonly next: string; readonly name: string },
 ): void {
   expect(reason.name).toBe(row.name);

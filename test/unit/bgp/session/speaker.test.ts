@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { SpeakerConfig } from '../../../../agents/bgp/config.ts';
-import { type LocalSession, localOpen } from '../../../../agents/bgp/fsm/negotiate.ts';
+import { type LocalSession, localOpen, PLAIN_SESSION } from '../../../../agents/bgp/fsm/negotiate.ts';
 import { findCapability } from '../../../../agents/bgp/packet/capabilities.ts';
 import type { CodecContext } from '../../../../agents/bgp/packet/context.ts';
 import { frame } from '../../../../agents/bgp/packet/header.ts';
@@ -14,7 +14,7 @@ import { Speaker } from '../../../../agents/bgp/speaker.ts';
 import { EventLog } from '../../../../lib/events/event-log.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
 import { until } from '../../../support/until.ts';
-import { only, PLAIN_SESSION } from '../fsm/plain-session.ts';
+import { only } from '../fsm/peer-asns.ts';
 import { hex, INTERNAL } from '../packet/codec-support.ts';
 import { cidr, ip } from '../rib/rib-support.ts';
 import { configOf } from './loopback-speaker.ts';
