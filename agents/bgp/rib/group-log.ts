@@ -2,7 +2,10 @@
 // must not get it, or those alone that shall.
 
 import type { Cidr } from '../../../lib/net/ip.ts';
-import type { AddressFamily } from '../packet/iana.ts';
+import { UNNEGOTIATED } from '../packet/context.ts';
+import { type AddressFamily, FAMILIES, RouteRefreshSubtype } from '../packet/iana.ts';
+import { encodeMessage } from '../packet/message.ts';
+import { encodeEndOfRib } from '../packet/update.ts';
 import type { FamilyTable } from './family-table.ts';
 import type { OutSet } from './out-set.ts';
 import type { Chain, NlriOf, UpdateWriter } from './update-writer.ts';
@@ -35,6 +38,8 @@ export interface LogParts {
   readonly chain: Chain;
 }
 
+/** End-of-RIB (RFC 4724 §2), and the marks around a refresh (RFC 7313 §3.2). */
+type Mark = 'endOfRib' | 'beginOfRefresh' | 'endOfRefresh';
 type Content = Partial<Pick<Stretch, 'announced' | 'withdrawn' | 'endOfRib'>> & {
   readonly mentions?: Mention[];
 };
@@ -71,19 +76,10 @@ export class GroupLog {
     }
   }
 
-  /** End-of-RIB (RFC 4724 §2), or a mark of a refresh (RFC 7313 §3.2). */
-  mark(
-    { writer, table: { family } }: LogParts,
-    kind: 'endOfRib' | 'beginOfRefresh' | 'endOfRefresh',
-    only: readonly number[],
-  ): void {
-    if (kind === 'endOfRib') {
-      writer.endOfRib(family);
-      this.#add(writer, { endOfRib: family }, [], only);
-      return;
-    }
-    writer.refreshMark(family, kind === 'beginOfRefresh' ? 1 : 2);
-    this.#add(writer, {}, [], only);
+  /** To these peers alone. */
+  mark({ writer, table: { family } }: LogParts, kind: Mark, only: readonly number[]): void {
+    writer.message(markMessage(family, kind));
+    this.#add(writer, kind === 'endOfRib' ? { endOfRib: family } : {}, [], only);
   }
 
   /** The message just written; one for the same peers as the last becomes one stretch with it. */
@@ -110,6 +106,14 @@ export class GroupLog {
     last.withdrawn += withdrawn;
     for (const mention of mentions) last.mentions.push(mention);
   }
+}
+
+/** Path ids, AS numbers and the like have no part in any of them. */
+function markMessage(family: AddressFamily, kind: Mark): Uint8Array {
+  if (kind === 'endOfRib') return encodeEndOfRib(family, UNNEGOTIATED);
+  const { afi, safi } = FAMILIES[family];
+  const subtype = kind === 'beginOfRefresh' ? RouteRefreshSubtype.beginning : RouteRefreshSubtype.end;
+  return encodeMessage({ type: 'routeRefresh', afi, subtype, safi }, UNNEGOTIATED);
 }
 
 /** A prefix that is alone in its message, and those that are watched. */

@@ -2,11 +2,11 @@
 // all of the group's peers, and the peers that must not be told.
 
 import { encodeAttributes } from '../packet/attributes/encode.ts';
+import { writeMpReach } from '../packet/attributes/multiprotocol.ts';
 import { ByteWriter } from '../packet/bytes.ts';
 import type { CodecContext } from '../packet/context.ts';
 import { HEADER_LENGTH } from '../packet/header.ts';
-import { type AddressFamily, AttributeCode, AttributeFlag, FAMILIES } from '../packet/iana.ts';
-import { writeAddress } from '../packet/nlri.ts';
+import { type AddressFamily, AttributeCode, AttributeFlag } from '../packet/iana.ts';
 import type { RouteAttributes } from '../packet/validate.ts';
 
 /** Octets before the path attributes of an UPDATE that withdraws nothing. */
@@ -43,10 +43,10 @@ export class OutSet {
   constructor(family: AddressFamily, { attributes, excluded }: OutSetParts, context: CodecContext) {
     this.attributes = attributes;
     this.excluded = excluded;
-    const { nextHop, ...rest } = attributes;
-    this.isMultiprotocol = family === 'ipv6Unicast' || nextHop.family === 6;
+    this.isMultiprotocol = family === 'ipv6Unicast' || attributes.nextHop.family === 6;
     if (this.isMultiprotocol) {
-      this.head = multiprotocolHead(family, nextHop);
+      const { nextHop, ...rest } = attributes;
+      this.head = multiprotocolHead(family, nextHop, context);
       this.tail = encodeAttributes(rest, context);
     } else {
       this.head = encodeAttributes(attributes, context);
@@ -68,16 +68,14 @@ export class OutSet {
   }
 }
 
-/** MP_REACH_NLRI up to the NLRI (RFC 4760 §3), its length still 0. */
-function multiprotocolHead(family: AddressFamily, nextHop: RouteAttributes['nextHop']): Uint8Array {
-  const { afi, safi } = FAMILIES[family];
-  const writer = new ByteWriter()
-    .u8(AttributeFlag.optional | AttributeFlag.extendedLength)
-    .u8(AttributeCode.mpReachNlri)
-    .u16(0)
-    .u16(afi)
-    .u8(safi)
-    .u8(nextHop.family === 4 ? 4 : 16);
-  writeAddress(nextHop, writer);
-  return writer.u8(0).finish();
+/** MP_REACH_NLRI up to the NLRI (RFC 4760 §3), its length in two octets and still 0. */
+function multiprotocolHead(
+  family: AddressFamily,
+  nextHop: RouteAttributes['nextHop'],
+  context: CodecContext,
+): Uint8Array {
+  const flags = AttributeFlag.optional | AttributeFlag.extendedLength;
+  const writer = new ByteWriter().u8(flags).u8(AttributeCode.mpReachNlri).u16(0);
+  writeMpReach({ family, nextHop, prefixes: [] }, writer, context);
+  return writer.finish();
 }

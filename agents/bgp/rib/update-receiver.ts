@@ -168,31 +168,36 @@ export class UpdateReceiver {
   }
 
   #announceField(octets: Uint8Array, start: number, end: number, received: ReceivedSet): void {
-    const { family } = received;
-    const { sets, context } = this.#parts;
-    const table = this.#parts.table(family);
-    const hasPathIds = context.addPathReceive.has(family);
+    const { sets } = this.#parts;
+    const table = this.#parts.table(received.family);
     const whole = sets.whole(received);
-    for (let at = start; at < end && this.#excess === undefined; ) {
-      const pathId = hasPathIds ? word(octets, at, 4, 32) : 0;
-      if (hasPathIds) at += 4;
-      const length = octets[at] ?? 0;
-      const id = numberOf(table, octets, at + 1, length, true);
-      at += 1 + ((length + 7) >>> 3);
-      this.#announce(table, id, pathId, whole ?? sets.forPrefix(received, () => table.prefixes.cidr(id)));
-    }
+    this.#walk(octets, start, end, table, true, (id, pathId) => {
+      const set = whole ?? sets.forPrefix(received, () => table.prefixes.cidr(id));
+      this.#announce(table, id, pathId, set);
+    });
   }
 
   #withdrawField(octets: Uint8Array, start: number, end: number, family: AddressFamily): void {
     const table = this.#parts.table(family);
-    const hasPathIds = this.#parts.context.addPathReceive.has(family);
-    for (let at = start; at < end; ) {
+    this.#walk(octets, start, end, table, false, (id, pathId) => this.#withdraw(table, id, pathId));
+  }
+
+  /** Every prefix of a field; of routes until there is one too many. */
+  #walk(
+    octets: Uint8Array,
+    start: number,
+    end: number,
+    table: FamilyTable,
+    isAnnounced: boolean,
+    visit: (id: number, pathId: number) => void,
+  ): void {
+    const hasPathIds = this.#parts.context.addPathReceive.has(table.family);
+    for (let at = start; at < end && !(isAnnounced && this.#excess !== undefined); ) {
       const pathId = hasPathIds ? word(octets, at, 4, 32) : 0;
       if (hasPathIds) at += 4;
       const length = octets[at] ?? 0;
-      const id = numberOf(table, octets, at + 1, length, false);
+      visit(numberOf(table, octets, at + 1, length, isAnnounced), pathId);
       at += 1 + ((length + 7) >>> 3);
-      this.#withdraw(table, id, pathId);
     }
   }
 
@@ -249,35 +254,37 @@ export class UpdateReceiver {
  * Equal for messages with the same attributes and next hop, whatever their NLRI: the attributes' octets without the two
  * multiprotocol ones, behind the family and the next hop of MP_REACH_NLRI.
  */
-function keyOf(octets: Uint8Array, { attributes, attributesEnd, reach, unreach }: UpdateLayout): string {
-  const text = (start: number, end: number): string => latin1(octets, start, end);
-  if (reach === undefined && unreach === undefined) return `4 ${text(attributes, attributesEnd)}`;
-  const cuts = [reach, unreach].filter((cut) => cut !== undefined).sort((a, b) => a.start - b.start);
-  let key = reach === undefined ? '4 ' : `${reach.family}${text(reach.start + 4, reach.nlri)} `;
-  let at = attributes;
-  for (const cut of cuts) {
-    key += text(at, cut.start);
-    at = cut.end;
-  }
-  return key + text(at, attributesEnd);
+function keyOf(octets: Uint8Array, layout: UpdateLayout): string {
+  const { reach } = layout;
+  const head = reach === undefined ? '4 ' : `${reach.family}${latin1(octets, reach.value, reach.nlri)} `;
+  return besideMultiprotocol(layout).reduce((key, [start, end]) => key + latin1(octets, start, end), head);
 }
 
 /** The path attributes without any NLRI: MP_REACH_NLRI ends behind its next hop, MP_UNREACH_NLRI is left out. */
 function attributeOctets(octets: Uint8Array, layout: UpdateLayout): Uint8Array {
-  const { attributes, attributesEnd, reach, unreach } = layout;
-  if (reach === undefined && unreach === undefined) return octets.subarray(attributes, attributesEnd);
   const writer = new ByteWriter();
-  let at = attributes;
-  for (const cut of [reach, unreach].sort((a, b) => (a?.start ?? 0) - (b?.start ?? 0))) {
-    if (cut === undefined) continue;
-    writer.raw(octets.subarray(at, cut.start));
-    if (cut === reach) {
-      const value = octets.subarray(cut.value, cut.nlri);
-      writer.u8(AttributeFlag.optional).u8(AttributeCode.mpReachNlri).u8(value.length).raw(value);
-    }
-    at = cut.end;
+  const { reach } = layout;
+  if (reach !== undefined) {
+    const value = octets.subarray(reach.value, reach.nlri);
+    writer.u8(AttributeFlag.optional | AttributeFlag.extendedLength).u8(AttributeCode.mpReachNlri);
+    writer.u16(value.length).raw(value);
   }
-  return writer.raw(octets.subarray(at, attributesEnd)).finish();
+  for (const [start, end] of besideMultiprotocol(layout)) writer.raw(octets.subarray(start, end));
+  return writer.finish();
+}
+
+/** Where the other attributes stand, from and to. */
+function besideMultiprotocol(layout: UpdateLayout): readonly (readonly [number, number])[] {
+  const { attributes, attributesEnd, reach, unreach } = layout;
+  if (reach === undefined && unreach === undefined) return [[attributes, attributesEnd]];
+  const stretches: [number, number][] = [];
+  let at = attributes;
+  const cuts = [reach, unreach].filter((cut) => cut !== undefined).sort((a, b) => a.start - b.start);
+  for (const { start, end } of cuts) {
+    stretches.push([at, start]);
+    at = end;
+  }
+  return [...stretches, [at, attributesEnd]];
 }
 
 function latin1(octets: Uint8Array, start: number, end: number): string {

@@ -76,22 +76,12 @@ export class UpdateWriter {
     return rest;
   }
 
-  /** RFC 4724 §2: an empty UPDATE, or an MP_UNREACH_NLRI with the family only. */
-  endOfRib(family: AddressFamily): void {
-    this.#whole(MessageType.update, endOfRibBody(family));
-  }
-
-  /** ROUTE-REFRESH that marks the beginning (1) or the end (2) of what was asked for (RFC 7313 §3.2). */
-  refreshMark(family: AddressFamily, subtype: 1 | 2): void {
-    const { afi, safi } = FAMILIES[family];
-    this.#whole(MessageType.routeRefresh, Uint8Array.of(afi >>> 8, afi, subtype, safi));
-  }
-
-  #whole(type: number, body: Uint8Array): void {
+  /** A whole message of any other kind. */
+  message(octets: Uint8Array): void {
     this.count = 0;
-    this.#begin(HEADER_LENGTH + body.length, type);
-    this.#raw(body);
-    this.#finish();
+    this.#room(octets.length);
+    this.#message = this.#at;
+    this.#raw(octets);
   }
 
   #nlri(
@@ -115,15 +105,18 @@ export class UpdateWriter {
     return unit;
   }
 
-  #begin(limit: number, type: number = MessageType.update): void {
-    if (this.#at + limit > this.#octets.length) {
-      this.#octets = new Uint8Array(Math.max(BUFFER_OCTETS, limit));
-      this.#at = 0;
-    }
+  #begin(limit: number): void {
+    this.#room(limit);
     this.#message = this.#at;
     this.#octets.fill(0xff, this.#at, this.#at + 16);
-    this.#octets[this.#at + 18] = type;
+    this.#octets[this.#at + 18] = MessageType.update;
     this.#at += HEADER_LENGTH;
+  }
+
+  #room(count: number): void {
+    if (this.#at + count <= this.#octets.length) return;
+    this.#octets = new Uint8Array(Math.max(BUFFER_OCTETS, count));
+    this.#at = 0;
   }
 
   #finish(): void {
@@ -158,21 +151,4 @@ export class UpdateWriter {
 export interface NlriOf {
   readonly prefixOf: (unit: number) => number;
   readonly pathIdOf?: (unit: number) => number;
-}
-
-function endOfRibBody(family: AddressFamily): Uint8Array {
-  if (family === 'ipv4Unicast') return new Uint8Array(4);
-  const { afi, safi } = FAMILIES[family];
-  return Uint8Array.of(
-    0,
-    0,
-    0,
-    6,
-    AttributeFlag.optional,
-    AttributeCode.mpUnreachNlri,
-    3,
-    afi >>> 8,
-    afi,
-    safi,
-  );
 }
