@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { BgpdProcess, watchRoutes } from './support/bgpd-process.ts';
 import { BirdProcess } from './support/bird-process.ts';
 import { configuration } from './support/configuration.ts';
-import { bgpRoutes, execIn, type TestHost, TestNetwork } from './support/network.ts';
+import { bgpRoutes, execIn, hasBgpRoute, type TestHost, TestNetwork } from './support/network.ts';
 import { waitFor } from './support/wait.ts';
 
 jest.setTimeout(60_000);
@@ -35,14 +35,9 @@ describe('an internal session with bird2', () => {
   afterAll(() => network.close());
 
   const installed = (prefix: string): Promise<boolean> =>
-    waitFor(`${prefix} in the kernel`, async () =>
-      (await bgpRoutes(local)).some((route) => route.startsWith(`${prefix} `)),
-    );
+    waitFor(`${prefix} in the kernel`, () => hasBgpRoute(local, prefix));
   const withdrawn = (prefix: string): Promise<boolean> =>
-    waitFor(
-      `${prefix} gone`,
-      async () => !(await bgpRoutes(local)).some((route) => route.startsWith(`${prefix} `)),
-    );
+    waitFor(`${prefix} gone`, async () => !(await hasBgpRoute(local, prefix)));
 
   it('exchanges IPv4 and IPv6 prefixes both ways and installs what it has learned', async () => {
     await installed('10.2.0.64/26');

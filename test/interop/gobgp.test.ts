@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { BgpdProcess } from './support/bgpd-process.ts';
 import { configuration } from './support/configuration.ts';
 import { GobgpProcess } from './support/gobgp-process.ts';
-import { bgpRoutes, type TestHost, TestNetwork } from './support/network.ts';
+import { bgpRoutes, hasBgpRoute, type TestHost, TestNetwork } from './support/network.ts';
 import { waitFor } from './support/wait.ts';
 
 jest.setTimeout(60_000);
@@ -17,8 +17,7 @@ describe('an internal session with gobgpd', () => {
   let gobgp: GobgpProcess;
 
   const ours = (remote: TestHost) => configuration(local, remote, { name: 'gobgp', password: 's3cret' });
-  const installed = async (prefix: string): Promise<boolean> =>
-    (await bgpRoutes(local)).some((route) => route.startsWith(`${prefix} `));
+  const installed = (prefix: string): Promise<boolean> => hasBgpRoute(local, prefix);
 
   beforeAll(async () => {
     network = await TestNetwork.create();

@@ -14,7 +14,7 @@ import {
   PEER_ASN,
 } from './support/matrix-peer.ts';
 import { ProofTable } from './support/matrix-table.ts';
-import { bgpRoutes, ipIn, type TestHost, TestNetwork } from './support/network.ts';
+import { hasBgpRoute, ipIn, type TestHost, TestNetwork } from './support/network.ts';
 import { startTraffic } from './support/traffic.ts';
 import { waitFor } from './support/wait.ts';
 
@@ -78,7 +78,7 @@ class Round {
   }
 
   async hasInstalled(prefix: string): Promise<boolean> {
-    return (await bgpRoutes(this.local)).some((route) => route.startsWith(`${prefix} `));
+    return await hasBgpRoute(this.local, prefix);
   }
 
   async withdrawn(prefix: string): Promise<void> {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { runOk } from '../../../lib/process/run.ts';
 import { type Service, spawnService } from '../../../lib/process/service.ts';
 import type { TestHost, TestNetwork } from './network.ts';
+import { type Launch, PeerProcess } from './peer-process.ts';
 import { waitFor } from './wait.ts';
 
 export interface BirdOptions {
@@ -24,20 +25,11 @@ export interface BirdOptions {
   readonly protocols?: string;
 }
 
-export class BirdProcess {
-  readonly host: TestHost;
-  #service: Service;
-
-  private constructor(host: TestHost, service: Service) {
-    this.host = host;
-    this.#service = service;
-  }
-
+export class BirdProcess extends PeerProcess {
   static async start(network: TestNetwork, host: TestHost, options: BirdOptions): Promise<BirdProcess> {
     writeFileSync(join(host.dir, 'bird.conf'), configuration(host, options));
-    const bird = new BirdProcess(host, await launch(host, []));
-    network.onClose(() => bird.kill());
-    return bird;
+    const launchHere: Launch = (flags) => launch(host, flags);
+    return new BirdProcess(network, host, launchHere, await launchHere([]));
   }
 
   /** A birdc command's output. */
@@ -69,18 +61,9 @@ export class BirdProcess {
     return stdout.includes(`${prefix} `);
   }
 
-  signal(signal: NodeJS.Signals): void {
-    this.#service.kill(signal);
-  }
-
-  async kill(): Promise<void> {
-    this.#service.kill('SIGKILL');
-    await this.#service.exited;
-  }
-
   /** Starts again as a restarting speaker (`-R`). */
   async startAgain(): Promise<void> {
-    this.#service = await launch(this.host, ['-R']);
+    await this.launchAgain('-R');
   }
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { runOk } from '../../../lib/process/run.ts';
 import { type Service, spawnService } from '../../../lib/process/service.ts';
 import type { TestHost, TestNetwork } from './network.ts';
+import { type Launch, PeerProcess } from './peer-process.ts';
 import { waitFor } from './wait.ts';
 
 export interface FrrOptions {
@@ -22,22 +23,13 @@ export interface FrrOptions {
   readonly ipv6Routes?: readonly string[];
 }
 
-export class FrrProcess {
-  readonly host: TestHost;
-  #service: Service;
-
-  private constructor(host: TestHost, service: Service) {
-    this.host = host;
-    this.#service = service;
-  }
-
+export class FrrProcess extends PeerProcess {
   static async start(network: TestNetwork, host: TestHost, options: FrrOptions): Promise<FrrProcess> {
     writeFileSync(join(host.dir, 'bgpd.conf'), configuration(host, options));
     // Without this vtysh asks for a password by PAM.
     writeFileSync(join(host.dir, 'vtysh.conf'), 'username root nopassword\n');
-    const frr = new FrrProcess(host, await launch(host));
-    network.onClose(() => frr.kill());
-    return frr;
+    const launchHere: Launch = () => launch(host);
+    return new FrrProcess(network, host, launchHere, await launchHere([]));
   }
 
   /** Output of vtysh commands, given one after the other. */
@@ -61,17 +53,8 @@ export class FrrProcess {
     return (await this.route(prefix)) !== '';
   }
 
-  signal(signal: NodeJS.Signals): void {
-    this.#service.kill(signal);
-  }
-
-  async kill(): Promise<void> {
-    this.#service.kill('SIGKILL');
-    await this.#service.exited;
-  }
-
   async startAgain(): Promise<void> {
-    this.#service = await launch(this.host);
+    await this.launchAgain();
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { runOk } from '../../../lib/process/run.ts';
 import { type Service, spawnService } from '../../../lib/process/service.ts';
 import type { TestHost, TestNetwork } from './network.ts';
+import { type Launch, PeerProcess } from './peer-process.ts';
 import { waitFor } from './wait.ts';
 
 export interface GobgpOptions {
@@ -21,20 +22,11 @@ export interface GobgpOptions {
 /** Its API, on the loopback of its own namespace. */
 const API_PORT = 50_051;
 
-export class GobgpProcess {
-  readonly host: TestHost;
-  #service: Service;
-
-  private constructor(host: TestHost, service: Service) {
-    this.host = host;
-    this.#service = service;
-  }
-
+export class GobgpProcess extends PeerProcess {
   static async start(network: TestNetwork, host: TestHost, options: GobgpOptions): Promise<GobgpProcess> {
     writeFileSync(join(host.dir, 'gobgpd.toml'), configuration(host, options));
-    const gobgp = new GobgpProcess(host, await launch(host, []));
-    network.onClose(() => gobgp.kill());
-    return gobgp;
+    const launchHere: Launch = (flags) => launch(host, flags);
+    return new GobgpProcess(network, host, launchHere, await launchHere([]));
   }
 
   /** Puts a new configuration in force without a restart. */
@@ -74,18 +66,9 @@ export class GobgpProcess {
     return readFileSync(join(this.host.dir, 'gobgpd.log'), 'utf8');
   }
 
-  signal(signal: NodeJS.Signals): void {
-    this.#service.kill(signal);
-  }
-
-  async kill(): Promise<void> {
-    this.#service.kill('SIGKILL');
-    await this.#service.exited;
-  }
-
   /** Starts again as a restarting speaker (`-r`); what it announced has to be added again. */
   async startAgain(): Promise<void> {
-    this.#service = await launch(this.host, ['-r']);
+    await this.launchAgain('-r');
   }
 }
 

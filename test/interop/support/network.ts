@@ -104,6 +104,11 @@ export async function bgpRoutes(host: TestHost): Promise<string[]> {
     .filter((line) => line !== '');
 }
 
+/** Whether the kernel has a route of bgpd's for this prefix. */
+export async function hasBgpRoute(host: TestHost, prefix: string): Promise<boolean> {
+  return (await bgpRoutes(host)).some((route) => route.startsWith(`${prefix} `));
+}
+
 async function removeLeftovers(): Promise<void> {
   const { stdout } = await runOk('ip', ['netns', 'list']);
   for (const line of stdout.split('\n')) {
