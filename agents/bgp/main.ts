@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isNativeError } from 'node:util/types';
 import { EventLog } from '../../lib/events/event-log.ts';
+import { exitWithin } from '../../lib/lifecycle/end-signals.ts';
 import { createLogger, LOG_LEVELS } from '../../lib/logging/logger.ts';
 import { ConfigFileError } from './control/config-file-error.ts';
 import { AlreadyRunningError } from './control/control-server.ts';
@@ -54,8 +55,8 @@ async function main(): Promise<void> {
         process.exitCode = 1;
       },
     );
-    // Whatever hangs must not keep the process: its routes are withdrawn, or meant to stay.
-    setTimeout(() => process.exit(), 5000).unref();
+    // Its routes are withdrawn by then, or meant to stay.
+    exitWithin(5000, log);
   };
   const events = new EventLog({ host });
   const daemon = new Daemon({ stateDir, configFile: values.config, host, log, events, onEnd: end });

@@ -11,11 +11,16 @@ export function endSignal(logger: Logger, stopMs = STOP_MS): AbortSignal {
   const ended = new AbortController();
   const end = (): void => {
     ended.abort();
-    setTimeout(() => {
-      logger.warn('not everything stopped in time', { milliseconds: stopMs });
-      process.exit();
-    }, stopMs).unref();
+    exitWithin(stopMs, logger);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, end);
   return ended.signal;
+}
+
+/** The process ends by then at the latest, whatever it still does. */
+export function exitWithin(stopMs: number, logger: Logger): void {
+  setTimeout(() => {
+    logger.warn('not everything stopped in time', { milliseconds: stopMs });
+    process.exit();
+  }, stopMs).unref();
 }

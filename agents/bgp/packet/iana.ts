@@ -11,6 +11,11 @@ export const FAMILIES = {
 export type AddressFamily = keyof typeof FAMILIES;
 export const ADDRESS_FAMILIES: readonly AddressFamily[] = ['ipv4Unicast', 'ipv6Unicast'];
 
+/** The one for routes of this version of IP. */
+export function unicastFamily(ip: 4 | 6): AddressFamily {
+  return ip === 4 ? 'ipv4Unicast' : 'ipv6Unicast';
+}
+
 /** The family with these numbers, undefined if bgpd does not speak it. */
 export function familyOf(afi: number, safi: number): AddressFamily | undefined {
   if (safi !== 1) return undefined;

@@ -78,11 +78,6 @@ export class FamilyTable {
     this.#options = options;
   }
 
-  /** Path numbers are below this. */
-  get pathEnd(): number {
-    return this.#pathEnd;
-  }
-
   /** How many prefixes have a path. */
   get destinations(): number {
     return this.#destinations;
@@ -144,7 +139,10 @@ export class FamilyTable {
     return id;
   }
 
-  /** Puts the set in the place of the source's earlier path, or adds one. One that is there already only loses its stale mark. Returns what the source has then. */
+  /**
+   * Puts the set in the place of the source's earlier path, or adds one. One that is there already only loses its stale
+   * mark. Returns what the source has then.
+   */
   announce(id: number, source: number, pathId: number, set: RouteSet): Readonly<PathCounts> {
     this.#ensurePrefixes();
     const counts = this.#countsOf(source);
@@ -160,7 +158,7 @@ export class FamilyTable {
         this.sets.use(set);
         this.sets.release(this.setOf(known));
         this.#set[known] = set.index;
-        this.#mark(id);
+        this.#dirty.add(id);
       }
       this.#count(known, counts, 1);
     }
@@ -266,13 +264,13 @@ export class FamilyTable {
     if (this.#head[id] === 0) this.#destinations++;
     this.#head[id] = path;
     this.sets.use(set);
-    this.#mark(id);
+    this.#dirty.add(id);
   }
 
   #withdrawPath(path: number): void {
     this.#count(path, this.#countsOf(this.sourceOf(path)), -1);
     this.#flags[path] = GONE;
-    this.#mark(this.prefixOf(path));
+    this.#dirty.add(this.prefixOf(path));
   }
 
   /** Adds the path to the counts of its source, or takes it away; one that is gone is in none. */
@@ -281,10 +279,6 @@ export class FamilyTable {
     counts.received += by;
     if (this.isStale(path)) counts.stale += by;
     if (this.setOf(path).ineligible === undefined) counts.accepted += by;
-  }
-
-  #mark(id: number): void {
-    this.#dirty.add(id);
   }
 
   /** Returns the paths that share the load, where anybody wants to know. */

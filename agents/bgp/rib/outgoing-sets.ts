@@ -3,7 +3,7 @@
 
 import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
 import { decidingRule, dependsOnPrefix, type PolicyRule } from '../policy/policy.ts';
-import { type Audience, advertise } from './advertise.ts';
+import { type Audience, advertise, type SuppressReason } from './advertise.ts';
 import type { FamilyTable } from './family-table.ts';
 import { OutSet } from './out-set.ts';
 import type { RouteSet } from './route-set.ts';
@@ -87,19 +87,29 @@ export class OutgoingSets {
     return made;
   }
 
-  #make({ source, sourceIndex, attributes }: RouteSet, id: number): OutSet | undefined {
+  #make(set: RouteSet, id: number): OutSet | undefined {
     const { table, audience, peerAt } = this.#parts;
-    const { family } = table;
-    const prefix = table.prefixes.cidr(id);
-    const advertisement = advertise({ prefix, family, source, attributes }, audience);
-    if (!advertisement.send) return undefined;
+    const out = outgoingOf(set, id, table, audience);
+    if (typeof out === 'string') return undefined;
     // RFC 4271 §5.1.3: never a peer's own address, it would send the traffic to itself.
-    const ofNextHop = peerAt(advertisement.attributes.nextHop);
-    const excluded = source.kind === 'peer' ? [sourceIndex] : [];
-    if (ofNextHop !== undefined && !excluded.includes(ofNextHop)) excluded.push(ofNextHop);
-    const out = new OutSet(family, { attributes: advertisement.attributes, excluded }, audience.context);
+    const ofNextHop = peerAt(out.attributes.nextHop);
+    if (ofNextHop !== undefined && !out.excluded.includes(ofNextHop))
+      out.excluded = [...out.excluded, ofNextHop];
     if (out.fits) return out;
-    this.#tooLarge.push(prefix);
+    this.#tooLarge.push(table.prefixes.cidr(id));
     return undefined;
   }
+}
+
+/** What peers of this kind are told of a prefix with this set, or why nothing; it may be too large for a message. */
+export function outgoingOf(
+  { source, sourceIndex, attributes }: RouteSet,
+  id: number,
+  { family, prefixes }: FamilyTable,
+  audience: Audience,
+): OutSet | SuppressReason {
+  const advertisement = advertise({ prefix: prefixes.cidr(id), family, source, attributes }, audience);
+  if (!advertisement.send) return advertisement.reason;
+  const excluded = source.kind === 'peer' ? [sourceIndex] : [];
+  return new OutSet(family, { attributes: advertisement.attributes, excluded }, audience.context);
 }

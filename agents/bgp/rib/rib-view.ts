@@ -2,12 +2,12 @@
 // told of them, and why it is not. Nothing here changes anything.
 
 import type { Cidr } from '../../../lib/net/ip.ts';
-import { ADDRESS_FAMILIES, type AddressFamily } from '../packet/iana.ts';
+import { ADDRESS_FAMILIES, type AddressFamily, unicastFamily } from '../packet/iana.ts';
 import type { RouteAttributes } from '../packet/validate.ts';
-import { advertise, type SuppressReason } from './advertise.ts';
+import type { SuppressReason } from './advertise.ts';
 import { type Decision, type DecisionOptions, decide } from './decision.ts';
 import type { FamilyTable } from './family-table.ts';
-import { OutSet } from './out-set.ts';
+import { outgoingOf } from './outgoing-sets.ts';
 import type { Path } from './path.ts';
 import type { RibPeer } from './rib-peer.ts';
 import { audienceOf, type UpdateGroups } from './update-groups.ts';
@@ -74,7 +74,7 @@ export class RibView {
 
   /** Undefined if the prefix has no number. */
   position(prefix: Cidr): Position | undefined {
-    const family = prefix.family === 4 ? 'ipv4Unicast' : 'ipv6Unicast';
+    const family = unicastFamily(prefix.family);
     const id = this.#tables.tables[family].prefixes.findCidr(prefix);
     return id < 0 ? undefined : { family, id };
   }
@@ -122,14 +122,12 @@ export class RibView {
     if (isDeferred(family)) return 'restarting';
     const best = table.best(id);
     if (best === 0) return 'noBestPath';
-    const { source, sourceIndex, attributes } = table.setOf(best);
-    if (sourceIndex === index) return 'isSource';
-    const audience = audienceOf(peer);
-    const outgoing = advertise({ prefix: table.prefixes.cidr(id), family, source, attributes }, audience);
-    if (!outgoing.send) return outgoing.reason;
-    const { nextHop } = outgoing.attributes;
+    const set = table.setOf(best);
+    if (set.sourceIndex === index) return 'isSource';
+    const out = outgoingOf(set, id, table, audienceOf(peer));
+    if (typeof out === 'string') return out;
+    const { nextHop } = out.attributes;
     if (nextHop.family === peer.address.family && nextHop.value === peer.address.value) return 'isNextHop';
-    const out = new OutSet(family, { attributes: outgoing.attributes, excluded: [] }, audience.context);
     return out.fits ? 'undecided' : 'tooLarge';
   }
 }

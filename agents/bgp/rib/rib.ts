@@ -5,7 +5,7 @@
 //             once per attribute set       └──────────► forwarding ─► kernel
 
 import type { Cidr } from '../../../lib/net/ip.ts';
-import { ADDRESS_FAMILIES, type AddressFamily } from '../packet/iana.ts';
+import { ADDRESS_FAMILIES, type AddressFamily, unicastFamily } from '../packet/iana.ts';
 import type { RouteAttributes, RouteChanges } from '../packet/validate.ts';
 import { FamilyTable, type PathCounts } from './family-table.ts';
 import type { ForwardingChange } from './forwarding.ts';
@@ -380,7 +380,7 @@ export class Rib {
   }
 
   #tableOf(prefix: Cidr): FamilyTable {
-    return this.#tables[prefix.family === 4 ? 'ipv4Unicast' : 'ipv6Unicast'];
+    return this.#tables[unicastFamily(prefix.family)];
   }
 
   #state(name: string): PeerState {

@@ -143,11 +143,6 @@ export class SourceSets {
     this.#importer = importer;
   }
 
-  /** How many distinct sets there are. */
-  get size(): number {
-    return this.#byKey.size;
-  }
-
   get(key: string): ReceivedSet | undefined {
     return this.#byKey.get(key);
   }

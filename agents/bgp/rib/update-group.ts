@@ -128,10 +128,7 @@ export class UpdateGroup implements NumberHolder {
   /** The attributes that the peer has been told, or is about to be, of a prefix; one set for each of its paths. */
   told(peer: number, id: number): OutSet['attributes'][] {
     if (!this.#members.has(peer)) return [];
-    return this.#unitsOf(id).flatMap((unit) => {
-      const out = this.#outs[this.#sent[unit] ?? 0];
-      return out === undefined || out.excluded.includes(peer) ? [] : [out.attributes];
-    });
+    return this.#unitsOf(id).flatMap((unit) => this.#toldTo(unit, peer)?.attributes ?? []);
   }
 
   /** Whether the peer is still to be told of the prefix as it is now. */
@@ -223,17 +220,15 @@ export class UpdateGroup implements NumberHolder {
     return paths;
   }
 
-  #toldTo(unit: number, peer: number): OutSet | undefined {
+  /** What the unit was told with last, unless the peer was left out. */
+  #toldTo(unit: number, peer: number | undefined): OutSet | undefined {
     const out = this.#outs[this.#sent[unit] ?? 0];
-    return out?.excluded.includes(peer) === true ? undefined : out;
+    return peer !== undefined && out?.excluded.includes(peer) === true ? undefined : out;
   }
 
   #addTold(pending: IdSet, peer: number | undefined): void {
-    for (let unit = 1; unit < this.#sent.length; unit++) {
-      const out = this.#outs[this.#sent[unit] ?? 0];
-      if (out === undefined || (peer !== undefined && out.excluded.includes(peer))) continue;
-      pending.add(unit);
-    }
+    for (let unit = 1; unit < this.#sent.length; unit++)
+      if (this.#toldTo(unit, peer) !== undefined) pending.add(unit);
   }
 
   #beginRefresh(member: Member): void {
@@ -382,8 +377,8 @@ export class UpdateGroup implements NumberHolder {
     let gone = 0;
     for (const unit of units) {
       this.#ensureUnits(unit);
-      const out = this.#outs[this.#sent[unit] ?? 0];
-      if (out === undefined || (alone !== undefined && out.excluded.includes(alone))) {
+      const out = this.#toldTo(unit, alone);
+      if (out === undefined) {
         this.#link[unit] = gone;
         gone = unit;
       } else {

@@ -43,10 +43,6 @@ export class Peer {
     this.inbox = new Inbox(options.expectedOctets, (type, body) => this.#receive(type, body));
   }
 
-  get isEstablished(): boolean {
-    return this.#isEstablished;
-  }
-
   /** Octets that have arrived, for seeing whether any still do. */
   get bytesRead(): number {
     return this.#socket?.bytesRead ?? 0;
