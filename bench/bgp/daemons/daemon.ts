@@ -48,14 +48,17 @@ export function running(service: Service): RunningDaemon {
 
 const IDLE_POLL_MS = 100;
 const IDLE_SHARE = 0.03;
+/** One that is still busy then is measured as it is. */
+const MAX_LOOKS = 200;
 
 /** Until a process has done next to nothing for three looks in a row: its configuration is read. */
 export async function becomesIdle(pid: number): Promise<void> {
-  let looks = 0;
-  for (let before = cpuSeconds(pid); looks < 3; ) {
+  let idle = 0;
+  let before = cpuSeconds(pid);
+  for (let look = 0; look < MAX_LOOKS && idle < 3; look++) {
     await delay(IDLE_POLL_MS);
     const now = cpuSeconds(pid);
-    looks = now - before < (IDLE_SHARE * IDLE_POLL_MS) / 1000 ? looks + 1 : 0;
+    idle = now - before < (IDLE_SHARE * IDLE_POLL_MS) / 1000 ? idle + 1 : 0;
     before = now;
   }
 }
