@@ -13,7 +13,7 @@ import {
   type BgpdRib,
   type PageOptions,
 } from '../../lib/protocol/bgpd-client.ts';
-import type { BgpdWhy } from '../../lib/protocol/bgpd-routes.ts';
+import type { BgpdReceivedPath, BgpdSentPath, BgpdWhy } from '../../lib/protocol/bgpd-routes.ts';
 import type { BgpdEvent, BgpdHistory, BgpdStatus } from '../../lib/protocol/bgpd-status.ts';
 
 const RECONNECT_MS = 250;
@@ -73,6 +73,16 @@ export class BgpdLink implements Startable {
   /** The first destinations, 1,000 or as many as asked for, or the one of the prefix. Throws BgpdClientError. */
   async rib(page: PageOptions = {}): Promise<BgpdRib> {
     return this.#connected().rib(page);
+  }
+
+  /** Throws BgpdClientError, for a peer that is none too. */
+  async ribIn(peer: string, page: PageOptions): Promise<readonly BgpdReceivedPath[]> {
+    return this.#connected().ribIn(peer, page);
+  }
+
+  /** Throws BgpdClientError, for a peer that is none too. */
+  async ribOut(peer: string, page: PageOptions): Promise<readonly BgpdSentPath[]> {
+    return this.#connected().ribOut(peer, page);
   }
 
   /** Throws BgpdClientError. */

@@ -18,6 +18,8 @@ export interface NodeApiSources {
   readonly rules: () => Promise<string>;
   /** bgpd's answers; they throw where it does not answer, or knows no such peer. */
   readonly rib: (page: PageOptions) => Promise<object>;
+  readonly ribIn: (peer: string, page: PageOptions) => Promise<object>;
+  readonly ribOut: (peer: string, page: PageOptions) => Promise<object>;
   readonly why: (prefix: string) => Promise<object>;
   readonly history: (peer: string, raw: boolean) => Promise<object>;
   /** Sentences on why the node is not ready; empty if it is. */
@@ -115,11 +117,15 @@ export class NodeApi extends HttpListener {
         return sendText(response, 200, await sources.rules());
       case '/v1/rib':
         return sendJson(response, 200, await sources.rib(pageOf(url.searchParams)));
+      case '/v1/rib-in':
+        return sendJson(response, 200, await sources.ribIn(peerOf(url), pageOf(url.searchParams)));
+      case '/v1/rib-out':
+        return sendJson(response, 200, await sources.ribOut(peerOf(url), pageOf(url.searchParams)));
       case '/v1/why':
         return sendJson(response, 200, await sources.why(url.searchParams.get('prefix') ?? ''));
       case '/v1/history': {
         const isRaw = url.searchParams.get('raw') === 'true';
-        return sendJson(response, 200, await sources.history(url.searchParams.get('peer') ?? '', isRaw));
+        return sendJson(response, 200, await sources.history(peerOf(url), isRaw));
       }
       case '/v1/events':
         return this.#sendEvents(url, response);
@@ -148,6 +154,10 @@ export class NodeApi extends HttpListener {
     });
     response.on('close', unfollow);
   }
+}
+
+function peerOf({ searchParams }: URL): string {
+  return searchParams.get('peer') ?? '';
 }
 
 /** `prefix`, and `limit` where it is a count; bgpd judges the rest. */

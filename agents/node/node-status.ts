@@ -31,6 +31,8 @@ export function nodeApiSources(parts: NodeParts): NodeApiSources {
       return table === undefined ? 'nothing is programmed yet\n' : formatRules(table);
     },
     rib: (page) => parts.bgpd.rib(page),
+    ribIn: (peer, page) => parts.bgpd.ribIn(peer, page),
+    ribOut: (peer, page) => parts.bgpd.ribOut(peer, page),
     why: (prefix) => parts.bgpd.why(prefix),
     history: (peer, raw) => parts.bgpd.history(peer, raw),
     metrics: () => metricsText(parts),

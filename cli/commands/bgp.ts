@@ -1,10 +1,18 @@
-// `calicoctl bgp peers|rib|routes|why|history`: what the bgpd of every node does, from anywhere. `bgpctl` shows more of one.
+// `calicoctl bgp peers|rib|rib-in|rib-out|routes|why|history`: what the bgpd of every node does, from anywhere. `bgpctl` shows
+// more of one.
 
 import type { Command } from 'commander';
 import type { KubeClient } from '../../lib/kube-client/client.ts';
 import type { BgpdHistory } from '../../lib/protocol/bgpd-status.ts';
-import { parseNodeHistory, parseNodeRib, parseNodeWhy } from '../../lib/protocol/node-bgp.ts';
+import {
+  parseNodeHistory,
+  parseNodeRib,
+  parseNodeRibIn,
+  parseNodeRibOut,
+  parseNodeWhy,
+} from '../../lib/protocol/node-bgp.ts';
 import type { NodeStatus } from '../../lib/protocol/node-status.ts';
+import { CliError } from '../cli-error.ts';
 import { renderHistory } from '../output/bgp/history.ts';
 import { type PeerRow, renderPeers } from '../output/bgp/peers.ts';
 import {
@@ -14,7 +22,7 @@ import {
   renderClusterRoutes,
   renderReachability,
 } from '../output/bgp/reachability.ts';
-import { renderDestinations, renderWhy } from '../output/bgp/routes.ts';
+import { renderDestinations, renderReceived, renderSent, renderWhy } from '../output/bgp/routes.ts';
 import { FORMAT_OPTION, parseFormat, renderAs } from '../output/format.ts';
 import { parsePrefix, prefixQuery } from '../prefix-argument.ts';
 import type { ProgramContext } from '../program-context.ts';
@@ -50,6 +58,18 @@ export function addBgpCommands(program: Command, context: ProgramContext): void 
     .option(...FORMAT_OPTION)
     .addHelpText('after', examples('bgp rib --node node-1', 'bgp rib 10.65.0.0/26'))
     .action((prefix: string | undefined, options: BgpOptions) => rib(context, prefixQuery(prefix), options));
+  addAdjacentCommand(bgp, context, {
+    name: 'rib-in',
+    description: 'Adj-RIB-In: what a peer has announced, and what the import policy made of it',
+    parse: parseNodeRibIn,
+    render: renderReceived,
+  });
+  addAdjacentCommand(bgp, context, {
+    name: 'rib-out',
+    description: 'Adj-RIB-Out: what a peer has been told, with the attributes it has seen',
+    parse: parseNodeRibOut,
+    render: renderSent,
+  });
   bgp
     .command('routes')
     .description('Where destinations are originated and who reaches them; with PREFIX by which way')
@@ -82,6 +102,64 @@ export function addBgpCommands(program: Command, context: ProgramContext): void 
 }
 
 type PrefixQuery = ReturnType<typeof prefixQuery>;
+
+/** One of the two tables that belong to a peer (RFC 4271 §3.2). */
+interface AdjacentView<Path> {
+  readonly name: 'rib-in' | 'rib-out';
+  readonly description: string;
+  readonly parse: (answer: unknown) => readonly Path[] | undefined;
+  readonly render: (paths: readonly Path[]) => string;
+}
+
+function addAdjacentCommand<Path>(bgp: Command, context: ProgramContext, view: AdjacentView<Path>): void {
+  const { name, description } = view;
+  bgp
+    .command(name)
+    .description(description)
+    .argument('<peer>', 'name of a peer, as "bgp peers" lists it')
+    .argument('[prefix]', 'one destination')
+    .option(...NODE_OPTION)
+    .option(...FORMAT_OPTION)
+    .addHelpText(
+      'after',
+      examples(`bgp ${name} node.node-2.v4 --node node-1`, `bgp ${name} node.node-2.v4 10.65.0.0/26`),
+    )
+    .action((peer: string, prefix: string | undefined, options: BgpOptions) =>
+      adjacent(context, view, peer, prefixQuery(prefix), options),
+    );
+}
+
+/** Of the nodes that have a peer of that name. */
+function adjacent<Path>(
+  context: ProgramContext,
+  { name: view, parse, render }: AdjacentView<Path>,
+  peer: string,
+  query: PrefixQuery,
+  { node = [], output }: BgpOptions,
+): Promise<void> {
+  const format = parseFormat(output);
+  return context.connections().withApi(async (client) => {
+    const asked = await askNodes(context, client, node, async (name) => {
+      const peers = peerRows(await statusOfNode(context, client, name));
+      if (!peers.some((row) => row.peer.name === peer)) return undefined;
+      const asking = { peer, ...pageQuery(query) };
+      return { node: name, paths: await askNodeFor(context, client, name, view, asking, parse) };
+    });
+    const answers = asked.answers.filter((answer) => answer !== undefined);
+    if (answers.length === 0 && asked.isComplete)
+      throw new CliError({ code: 'failed' }, `no node has a peer ${peer}`, {
+        next: '"calicoctl bgp peers" lists them',
+      });
+    const sections = (): string =>
+      answers.map(({ node: of, paths }) => `NODE ${of}\n${render(paths)}`).join('\n');
+    context.out(renderAs(format, answers, sections));
+    asked.report();
+  });
+}
+
+function pageQuery({ prefix }: PrefixQuery): Readonly<Record<string, string>> {
+  return prefix === undefined ? { limit: RIB_LIMIT } : { prefix };
+}
 
 function peers(context: ProgramContext, { node = [], output }: BgpOptions): Promise<void> {
   const format = parseFormat(output);
@@ -127,10 +205,9 @@ async function ribOf(
   context: ProgramContext,
   client: KubeClient,
   node: string,
-  { prefix }: PrefixQuery,
+  query: PrefixQuery,
 ): Promise<NodeRoutes> {
-  const query = prefix === undefined ? { limit: RIB_LIMIT } : { prefix };
-  const { destinations } = await askNodeFor(context, client, node, 'rib', query, parseNodeRib);
+  const { destinations } = await askNodeFor(context, client, node, 'rib', pageQuery(query), parseNodeRib);
   return { node, destinations };
 }
 

@@ -32,7 +32,10 @@ const settingsSchema = z.strictObject({
 });
 
 const PATH = /^\/apis\/calico-ts\.dev\/v1\/(nodes|events|ipam)(?:\/(.*))?$/;
-const NODE_VIEWS = new Set(['status', 'rules', 'rib', 'why', 'history', 'events', 'metrics']);
+const NODE_VIEWS = new Set([
+  ...['status', 'rules', 'events', 'metrics'],
+  ...['rib', 'rib-in', 'rib-out', 'why', 'history'],
+]);
 const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
 const DEFAULT_LAST = 1000;
 const MAX_LAST = 100_000;

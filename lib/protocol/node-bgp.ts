@@ -1,8 +1,9 @@
-// What agents pass on of their bgpd (node API, `/v1/rib`, `/v1/why`, `/v1/history`; docs/interfaces.md "command line → node").
+// What agents pass on of their bgpd (node API, `/v1/rib`, `/v1/rib-in`, `/v1/rib-out`, `/v1/why`, `/v1/history`;
+// docs/interfaces.md "command line → node").
 
 import { z } from 'zod';
 import type { BgpdRib } from './bgpd-client.ts';
-import type { BgpdWhy } from './bgpd-routes.ts';
+import type { BgpdReceivedPath, BgpdSentPath, BgpdWhy } from './bgpd-routes.ts';
 import type { BgpdHistory } from './bgpd-status.ts';
 
 // As much as is needed to show them: an agent of another version may say more.
@@ -19,6 +20,16 @@ const ribSchema = z.looseObject({
   ),
   total: z.number(),
 });
+const receivedSchema = z.array(
+  z.looseObject({
+    prefix: z.string(),
+    received: z.looseObject(attributes),
+    accepted: z.looseObject(attributes).optional(),
+    verdict: z.string(),
+    stale: z.boolean(),
+  }),
+);
+const sentSchema = z.array(z.looseObject({ prefix: z.string(), attributes: z.looseObject(attributes) }));
 const whySchema = z.array(
   z.looseObject({
     prefix: z.string(),
@@ -40,6 +51,18 @@ const historySchema = z.looseObject({
 export function parseNodeRib(value: unknown): BgpdRib | undefined {
   const parsed = ribSchema.safeParse(value);
   return parsed.success ? (parsed.data as unknown as BgpdRib) : undefined;
+}
+
+/** Undefined for what an agent of another version says. */
+export function parseNodeRibIn(value: unknown): readonly BgpdReceivedPath[] | undefined {
+  const parsed = receivedSchema.safeParse(value);
+  return parsed.success ? (parsed.data as unknown as readonly BgpdReceivedPath[]) : undefined;
+}
+
+/** Undefined for what an agent of another version says. */
+export function parseNodeRibOut(value: unknown): readonly BgpdSentPath[] | undefined {
+  const parsed = sentSchema.safeParse(value);
+  return parsed.success ? (parsed.data as unknown as readonly BgpdSentPath[]) : undefined;
 }
 
 /** Undefined for what an agent of another version says. */

@@ -371,6 +371,16 @@ describe('nodes through the controller', () => {
     expect(bad).toMatchObject({ code: 1, err: expect.stringContaining('neither a prefix nor an address') });
   });
 
+  it('shows what belongs to one peer', async () => {
+    const one = ['--node', 'node-1'];
+    const received = await cluster.run('api', ['bgp', 'rib-in', 'node-2', ...one]);
+    expect(received).toMatchObject({ code: 0, out: 'NODE node-1\nNothing received.\n' });
+    const sent = await cluster.run('api', ['bgp', 'rib-out', 'node-2', '10.65.0.0/26', ...one]);
+    expect(sent).toMatchObject({ code: 0, out: 'NODE node-1\nNothing advertised.\n' });
+    const unknown = await cluster.run('api', ['bgp', 'rib-out', 'nobody', ...one]);
+    expect(unknown).toMatchObject({ code: 1, err: expect.stringContaining('no node has a peer nobody') });
+  });
+
   it('shows the history of sessions', async () => {
     const { code, out } = await cluster.run('api', ['bgp', 'history', '--node', 'node-1']);
     expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('NODE node-1\n') });

@@ -158,6 +158,11 @@ it('calicoctl bgp shows sessions, ways, reasons and history of every node', asyn
   const why = await calicoctl('bgp', 'why', '10.96.0.0/12', '--node', 'node-1');
   expect(why).toMatch(/^ {4}lost, from node\.node-2\.v4: .*\n {6}we originate the prefix ourselves$/m);
   expect(why).toMatch(/^ {4}node\.node-2\.v4: told next hop /m);
+  const isIn = /^10\.96\.0\.0\/12 .* lost +accepted/m;
+  expect(await calicoctl('bgp', 'rib-in', 'node.node-2.v4')).toMatch(isIn);
+  expect(await calicoctl('bgp', 'rib-out', 'node.node-2.v4', '10.96.0.0/12')).toMatch(
+    /^NODE node-1\nPREFIX .*\n10\.96\.0\.0\/12 /,
+  );
   expect(await calicoctl('bgp', 'history', 'node.node-2.v4')).toContain('OpenConfirm -> Established');
   expect(await calicoctl('node', 'metrics', 'node-1')).toContain(
     'bgp_peer_state{peer="node.node-2.v4",state="Established"} 1',

@@ -230,6 +230,8 @@ export class CliCluster {
       status: async () => this.nodeStatus,
       rules: async () => this.rules,
       rib: (page) => this.bgp.rib(page),
+      ribIn: (peer, page) => this.bgp.ribIn(peer, page),
+      ribOut: (peer, page) => this.bgp.ribOut(peer, page),
       why: (prefix) => this.bgp.why(prefix),
       history: (peer, raw) => this.bgp.history(peer, raw),
       notReady: () => [],
