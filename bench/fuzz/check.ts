@@ -4,7 +4,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { decodeAttributes } from '../../agents/bgp/packet/attributes/decode.ts';
 import { encodeAttributes } from '../../agents/bgp/packet/attributes/encode.ts';
-import { ATTRIBUTE_BY_CODE } from '../../agents/bgp/packet/attributes/table.ts';
+import { ATTRIBUTE_NAMES } from '../../agents/bgp/packet/attributes/table.ts';
 import type { PathAttributes } from '../../agents/bgp/packet/attributes/types.ts';
 import type { CodecContext } from '../../agents/bgp/packet/context.ts';
 import { DecodeError, type UpdateFault } from '../../agents/bgp/packet/errors.ts';
@@ -201,7 +201,7 @@ function checkAccounting(list: Uint8Array, attributes: PathAttributes, faults: r
     throw new Finding('accounting', isWhole ? 'whole, but cut short' : 'cut short, but whole');
   const merged = new Set(['as4Path', 'as4Aggregator']);
   for (const [code, { flags }] of rawByCode) {
-    const name = ATTRIBUTE_BY_CODE.get(code);
+    const name = ATTRIBUTE_NAMES[code];
     const isValue = name === undefined ? false : attributes[name] !== undefined || merged.has(name);
     const isDropped = name === undefined && (flags & AttributeFlag.transitive) === 0;
     const isPassedOn = attributes.unknown?.some((unknown) => unknown.code === code) === true;
@@ -221,7 +221,7 @@ function checkExact(list: Uint8Array, encoded: Uint8Array): void {
     const before = came.get(code);
     // Of attributes that are interpreted, nobody asks who could not.
     const ignored =
-      AttributeFlag.extendedLength | (ATTRIBUTE_BY_CODE.has(code) ? AttributeFlag.partial : 0) | 0x0f;
+      AttributeFlag.extendedLength | (ATTRIBUTE_NAMES[code] !== undefined ? AttributeFlag.partial : 0) | 0x0f;
     const isSame = before !== undefined && (before.flags & ~ignored) === (flags & ~ignored);
     if (!isSame || (flags & 0x0f) !== 0 || !isDeepStrictEqual(plain(before.value), plain(value))) {
       throw new Finding('exact', `attribute ${code}: ${JSON.stringify([before, { flags, value }], text)}`);

@@ -36,13 +36,19 @@ export class ByteReader {
 
   /** Unsigned: `<<` alone would make a negative number of a high octet. */
   u32(): number {
-    return this.u16() * 0x10000 + this.u16();
+    const octets = this.#octets;
+    const at = this.#advance(4);
+    const high = ((octets[at] ?? 0) << 8) | (octets[at + 1] ?? 0);
+    return high * 0x10000 + (((octets[at + 2] ?? 0) << 8) | (octets[at + 3] ?? 0));
   }
 
-  /** `count` octets as an unsigned number of any size. */
+  /** `count` octets as an unsigned number of any size; four at a time, as each step makes a number anew. */
   big(count: number): bigint {
+    if (count === 4) return BigInt(this.u32());
+    if (count > this.remaining) throw this.#short();
     let value = 0n;
-    for (let i = 0; i < count; i++) value = (value << 8n) | BigInt(this.u8());
+    for (let left = count % 4; left > 0; left--) value = (value << 8n) | BigInt(this.u8());
+    for (let left = count - (count % 4); left > 0; left -= 4) value = (value << 32n) | BigInt(this.u32());
     return value;
   }
 
@@ -116,13 +122,23 @@ export class ByteWriter {
   }
 
   u32(value: number): this {
-    return this.u16(Math.floor(value / 0x10000)).u16(value & 0xffff);
+    this.#reserve(4);
+    const octets = this.#octets;
+    octets[this.#length] = value >>> 24;
+    octets[this.#length + 1] = value >>> 16;
+    octets[this.#length + 2] = value >>> 8;
+    octets[this.#length + 3] = value;
+    this.#length += 4;
+    return this;
   }
 
   /** The low `count` octets of `value`. */
   big(value: bigint, count: number): this {
-    for (let i = count - 1; i >= 0; i--) this.u8(Number((value >> BigInt(8 * i)) & 0xffn));
-    return this;
+    const whole = count - (count % 4);
+    for (let left = count; left > whole; left--) this.u8(Number((value >> BigInt(8 * (left - 1))) & 0xffn));
+    for (let left = whole; left > 4; left -= 4)
+      this.u32(Number((value >> BigInt(8 * (left - 4))) & 0xffffffffn));
+    return whole > 0 ? this.u32(Number(value & 0xffffffffn)) : this;
   }
 
   raw(octets: Uint8Array): this {

@@ -161,7 +161,8 @@ function routeAttributes(
   const { mpReachNlri, mpUnreachNlri, as4Path, as4Aggregator } = attributes;
   // As nearly always; leaving fields out costs a copy field by field.
   const isPlain = mpReachNlri === undefined && mpUnreachNlri === undefined && as4Path === undefined;
-  if (isPlain && as4Aggregator === undefined) return { ...attributes, nextHop };
+  if (isPlain && as4Aggregator === undefined)
+    return attributes.nextHop === nextHop ? (attributes as RouteAttributes) : { ...attributes, nextHop };
   const {
     mpReachNlri: _reach,
     mpUnreachNlri: _unreach,

@@ -255,7 +255,9 @@ export class UpdateReceiver {
  * multiprotocol ones, behind the family and the next hop of MP_REACH_NLRI.
  */
 function keyOf(octets: Uint8Array, layout: UpdateLayout): string {
-  const { reach } = layout;
+  const { attributes, attributesEnd, reach, unreach } = layout;
+  // As nearly always.
+  if (reach === undefined && unreach === undefined) return `4 ${latin1(octets, attributes, attributesEnd)}`;
   const head = reach === undefined ? '4 ' : `${reach.family}${latin1(octets, reach.value, reach.nlri)} `;
   return besideMultiprotocol(layout).reduce((key, [start, end]) => key + latin1(octets, start, end), head);
 }

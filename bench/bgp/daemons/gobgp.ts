@@ -28,7 +28,7 @@ export const GOBGP: Daemon = {
         argv: onHost(place, ['gobgpd', '-f', file, '--api-hosts', `127.0.0.1:${API_PORT}`]),
         readyWhen: {
           kind: 'probe',
-          isReady: async () => (await gobgp('neighbor').catch(() => undefined)) !== undefined,
+          isReady: async () => (await gobgp('global').catch(() => undefined)) !== undefined,
           intervalMs: 100,
         },
         readyTimeoutMs: 30_000,

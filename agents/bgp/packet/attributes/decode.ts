@@ -6,7 +6,7 @@ import type { CodecContext } from '../context.ts';
 import { AttributeError, lengthError, type UpdateFault, updateError } from '../errors.ts';
 import { AS_TRANS, AttributeCode, AttributeFlag, UpdateSubcode } from '../iana.ts';
 import { mergeAs4Path } from './as-path.ts';
-import { ATTRIBUTE_BY_CODE, ATTRIBUTES, type AttributeName, type AttributeRow } from './table.ts';
+import { ATTRIBUTE_NAMES, ATTRIBUTES, type AttributeName, type AttributeRow } from './table.ts';
 import type { PathAttributes, UnknownAttribute } from './types.ts';
 
 export interface DecodedAttributes {
@@ -35,11 +35,12 @@ export function decodeAttributes(list: Uint8Array, context: CodecContext): Decod
   return { attributes: mergeFourOctet(attributes.finish(), context), faults: attributes.faults };
 }
 
-/** One attribute as it stands in the list: its header, and its octets for the data field of a NOTIFICATION. */
+/** One attribute as it stands in the list, from its flags to its last octet. */
 interface Header {
   readonly code: number;
   readonly flags: number;
-  readonly octets: () => Uint8Array;
+  readonly start: number;
+  readonly end: number;
 }
 
 class AttributeList {
@@ -48,7 +49,8 @@ class AttributeList {
   readonly #context: CodecContext;
   readonly #values: Partial<Record<AttributeName, unknown>> = {};
   readonly #unknown: UnknownAttribute[] = [];
-  readonly #seen = new Set<number>();
+  /** By type code, 32 to a number: an UPDATE has few attributes, and there are many UPDATEs. */
+  readonly #seen = [0, 0, 0, 0, 0, 0, 0, 0];
 
   constructor(list: Uint8Array, context: CodecContext) {
     this.#list = list;
@@ -77,21 +79,33 @@ class AttributeList {
     const flags = reader.u8();
     const code = reader.u8();
     const length = (flags & AttributeFlag.extendedLength) === 0 ? reader.u8() : reader.u16();
-    const name = ATTRIBUTE_BY_CODE.get(code);
+    const name = ATTRIBUTE_NAMES[code];
     if (length > reader.remaining) throw overEnd(name);
     const end = this.#list.length - reader.remaining + length;
     const value = reader.slice(
       length,
       (name === undefined ? undefined : ATTRIBUTES[name].short) ?? lengthError,
     );
-    const header: Header = { code, flags, octets: () => copyOf(this.#list, start, end) };
-    if (this.#seen.has(code)) {
+    const header: Header = { code, flags, start, end };
+    if (!this.#isFirst(code)) {
       this.#repeated(header);
       return;
     }
-    this.#seen.add(code);
     if (name === undefined) this.#readUnknown(header, value);
     else this.#readKnown(name, header, value);
+  }
+
+  #isFirst(code: number): boolean {
+    const word = code >>> 5;
+    const bit = 1 << (code & 31);
+    const before = this.#seen[word] ?? 0;
+    this.#seen[word] = before | bit;
+    return (before & bit) === 0;
+  }
+
+  /** For the data field of a NOTIFICATION. */
+  #octets({ start, end }: Header): Uint8Array {
+    return copyOf(this.#list, start, end);
   }
 
   /** RFC 7606 §3 g: the first counts; a second MP attribute hides which NLRI are meant. */
@@ -106,7 +120,7 @@ class AttributeList {
     const { code, flags } = header;
     if ((flags & AttributeFlag.optional) === 0) {
       const reason = `unrecognised well-known attribute ${code}`;
-      throw updateError(UpdateSubcode.unrecognisedWellKnown, reason, header.octets());
+      throw updateError(UpdateSubcode.unrecognisedWellKnown, reason, this.#octets(header));
     }
     if ((flags & AttributeFlag.transitive) === 0) return; // RFC 4271 §5: dropped silently
     this.#unknown.push({ code, flags: flags & PASSED_ON_FLAGS, value: value.rest() });
@@ -139,7 +153,7 @@ class AttributeList {
     } catch (error) {
       if (!(error instanceof AttributeError)) throw error;
       const { subcode, reason } = error.type;
-      if (row.malformed === 'sessionReset') throw updateError(subcode, reason, header.octets());
+      if (row.malformed === 'sessionReset') throw updateError(subcode, reason, this.#octets(header));
       this.#fault(header, row.malformed, subcode, `${name}: ${reason}`);
     }
   }
@@ -151,7 +165,7 @@ class AttributeList {
   }
 
   #fault(header: Header, reaction: UpdateFault['reaction'], subcode: number, reason: string): void {
-    const data = SUBCODES_WITHOUT_DATA.has(subcode) ? new Uint8Array() : header.octets();
+    const data = SUBCODES_WITHOUT_DATA.has(subcode) ? new Uint8Array() : this.#octets(header);
     this.faults.push({ attribute: header.code, reaction, subcode, data, reason });
   }
 }

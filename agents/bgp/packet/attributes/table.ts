@@ -156,10 +156,14 @@ export const ATTRIBUTES: { readonly [N in AttributeName]: AttributeRow<Value<N>>
   onlyToCustomer: number(AttributeCode.onlyToCustomer, OPTIONAL_TRANSITIVE, 'anyPeer'),
 };
 
-/** Attribute name by type code. */
-export const ATTRIBUTE_BY_CODE: ReadonlyMap<number, AttributeName> = new Map(
-  (Object.keys(ATTRIBUTES) as AttributeName[]).map((name) => [ATTRIBUTES[name].code, name]),
-);
+/** Attribute names, each at the place of its type code. */
+export const ATTRIBUTE_NAMES: readonly (AttributeName | undefined)[] = namesByCode();
+
+function namesByCode(): (AttributeName | undefined)[] {
+  const names: (AttributeName | undefined)[] = new Array(256).fill(undefined);
+  for (const name of Object.keys(ATTRIBUTES) as AttributeName[]) names[ATTRIBUTES[name].code] = name;
+  return names;
+}
 
 function number(code: number, flags: number, from: AttributeRow<number>['from']): AttributeRow<number> {
   return {
