@@ -277,17 +277,20 @@ function asnRange(entry: number | AsnRange): AsnRange {
 function policyOf(policy: BgpdPolicy): Policy {
   return {
     otherwise: policy.otherwise,
-    rules: policy.rules.map(({ action, set, prefix, operator, community, asPathPrefix, ...match }) => ({
-      action,
-      match: {
-        operator,
-        ...defined(match),
-        ...(prefix === undefined ? {} : { prefix: network(prefix) }),
-        ...(community === undefined ? {} : communityMatch(community)),
-        ...(asPathPrefix === undefined ? {} : { asPathPrefix }),
-      },
-      ...(set === undefined ? {} : { set: actionsOf(set) }),
-    })),
+    rules: policy.rules.map(
+      ({ action, set, prefix, operator, community, asPathPrefix, nextHop, ...match }) => ({
+        action,
+        match: {
+          operator,
+          ...defined(match),
+          ...(prefix === undefined ? {} : { prefix: network(prefix) }),
+          ...(community === undefined ? {} : communityMatch(community)),
+          ...(asPathPrefix === undefined ? {} : { asPathPrefix }),
+          ...(nextHop === undefined ? {} : { nextHop: network(nextHop) }),
+        },
+        ...(set === undefined ? {} : { set: actionsOf(set) }),
+      }),
+    ),
   };
 }
 

@@ -1,6 +1,6 @@
 // The node's own addresses (Calico's node startup, "first-found"): pure choice over what the system reports.
 
-import { formatIp, parseCidr, parseIp } from '../../lib/net/ip.ts';
+import { canonicalCidr, formatIp, parseCidr, parseIp } from '../../lib/net/ip.ts';
 
 /** As os.networkInterfaces() gives them. */
 export interface HostInterfaces {
@@ -55,6 +55,19 @@ export function chooseAddress(setting: string, interfaces: HostInterfaces, famil
     .flatMap((entries) => entries ?? [])
     .find((entry) => entry.address === text);
   return { ok: true, address: owner?.cidr ?? `${text}/${family === 4 ? 32 : 128}` };
+}
+
+/** The network of each address, by interface; link-local ones are on every link, and tell nothing. */
+export function hostNetworks(
+  interfaces: HostInterfaces,
+): readonly { readonly interface: string; readonly cidr: string }[] {
+  return Object.entries(interfaces).flatMap(([name, addresses = []]) =>
+    addresses.flatMap(({ address, cidr, internal }) => {
+      const network = cidr === null ? undefined : canonicalCidr(cidr);
+      if (network === undefined || internal || isLinkLocal(address)) return [];
+      return { interface: name, cidr: network };
+    }),
+  );
 }
 
 /** Name of the interface that has the address, if any. */

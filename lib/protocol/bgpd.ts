@@ -49,6 +49,8 @@ const policyRule = z.strictObject({
   community: community.optional(),
   asPathPrefix: z.array(asn).min(1).max(64).optional(),
   localPref: uint32.optional(),
+  /** A network that holds the path's next hop; paths of our own have none. */
+  nextHop: prefix.optional(),
   action: z.enum(['accept', 'reject']),
   set: z
     .strictObject({

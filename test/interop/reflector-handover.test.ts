@@ -100,6 +100,7 @@ describe('from the mesh to a reflector and back', () => {
       services: undefined,
       routerId: undefined,
       clusterIps: undefined,
+      interfaces: () => ({}),
       peersFile: join(host.dir, 'bgp-peers.json'),
       handoverMs: 60_000,
       events,

@@ -18,7 +18,7 @@ export function decidedBy(direction: 'import' | 'export', policy: Policy, input:
 
 function describeMatch(match: PolicyMatch): string {
   const { prefix, operator, minLength, maxLength, family, source } = match;
-  const { community, largeCommunity, asPathPrefix, localPref } = match;
+  const { community, largeCommunity, asPathPrefix, localPref, nextHop } = match;
   return [
     ...(prefix === undefined ? [] : [`prefix ${OPERATORS[operator]} ${formatCidr(prefix)}`]),
     ...(minLength === undefined ? [] : [`length at least ${minLength}`]),
@@ -29,6 +29,7 @@ function describeMatch(match: PolicyMatch): string {
     ...(largeCommunity === undefined ? [] : [`community ${largeCommunity.join(':')}`]),
     ...(asPathPrefix === undefined ? [] : [`AS_PATH begins with ${asPathPrefix.join(' ')}`]),
     ...(localPref === undefined ? [] : [`LOCAL_PREF ${localPref}`]),
+    ...(nextHop === undefined ? [] : [`next hop in ${formatCidr(nextHop)}`]),
   ].join(', ');
 }
 

@@ -1,7 +1,7 @@
-// Import and export policy: an ordered list of rules on prefix, source, community and AS path; the first that matches
+// Import and export policy: an ordered list of rules on prefix, source, next hop, community and AS path; the first that matches
 // decides. Without one, internal peers accept and external peers reject (RFC 8212).
 
-import { type Cidr, cidrCovers } from '../../../lib/net/ip.ts';
+import { type Cidr, cidrCovers, hostCidr } from '../../../lib/net/ip.ts';
 import { prependAsn } from '../packet/attributes/as-path.ts';
 import type { LargeCommunity } from '../packet/attributes/types.ts';
 import type { RouteAttributes } from '../packet/validate.ts';
@@ -19,7 +19,12 @@ export interface PolicyMatch {
   /** The AS path begins with these. */
   readonly asPathPrefix?: readonly number[];
   readonly localPref?: number;
+  /** The path's next hop is inside; our own paths have none. */
+  readonly nextHop?: Cidr;
 }
+
+/** The conditions that one prefix meets and another does not, with the same attributes. */
+export type PrefixMatch = Pick<PolicyMatch, 'prefix' | 'operator' | 'minLength' | 'maxLength' | 'family'>;
 
 export interface PolicyActions {
   readonly localPref?: number;
@@ -87,7 +92,7 @@ function matches(match: PolicyMatch, input: PolicyInput): boolean {
   );
 }
 
-function matchesPrefix(match: PolicyMatch, prefix: Cidr): boolean {
+export function matchesPrefix(match: PrefixMatch, prefix: Cidr): boolean {
   if (match.family !== undefined && match.family !== prefix.family) return false;
   if (match.minLength !== undefined && prefix.length < match.minLength) return false;
   if (match.maxLength !== undefined && prefix.length > match.maxLength) return false;
@@ -107,11 +112,13 @@ function matchesPrefix(match: PolicyMatch, prefix: Cidr): boolean {
 }
 
 function matchesSource(match: PolicyMatch, input: PolicyInput): boolean {
+  if (match.nextHop !== undefined && input.source === 'local') return false;
   return match.source === undefined || match.source === input.source;
 }
 
 function matchesAttributes(match: PolicyMatch, attributes: RouteAttributes): boolean {
-  const { community, largeCommunity, asPathPrefix, localPref } = match;
+  const { community, largeCommunity, asPathPrefix, localPref, nextHop } = match;
+  if (nextHop !== undefined && !cidrCovers(nextHop, hostCidr(attributes.nextHop))) return false;
   if (community !== undefined && !(attributes.communities ?? []).includes(community)) return false;
   if (largeCommunity !== undefined && !hasLarge(attributes.largeCommunities, largeCommunity)) return false;
   if (localPref !== undefined && attributes.localPref !== localPref) return false;

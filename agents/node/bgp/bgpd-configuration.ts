@@ -5,7 +5,7 @@ import type { BGPConfigurationSpec } from '../../../lib/model/bgp-types.ts';
 import type { IPPool } from '../../../lib/model/endpoint-types.ts';
 import { type Cidr, cidrCovers, type Family, parseCidr } from '../../../lib/net/ip.ts';
 import { BGP_PORT, type BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
-import { exportPolicy, filterProblems, importPolicy } from './bgpd-policy.ts';
+import { exportPolicy, importPolicy, type RouteInterfaces } from './bgpd-policy.ts';
 import { type FamilyIntent, type PeerIntent, PRIORITY_BASE, type SecretKey } from './intent.ts';
 import type { PeerInput } from './transition.ts';
 
@@ -24,8 +24,10 @@ export interface BgpdInputs {
   /** The BGPConfiguration `default`. */
   readonly configuration: BGPConfigurationSpec;
   readonly pools: readonly IPPool[];
-  /** Addresses of this node's workloads, canonical /32 and /128. */
-  readonly workloads: readonly string[];
+  /** Addresses of this node's workloads, canonical /32 and /128, and the host's side of each. */
+  readonly workloads: RouteInterfaces['workloads'];
+  /** The networks that this host's interfaces are on. */
+  readonly networks: RouteInterfaces['networks'];
   /** Path of the file that holds the password; undefined while it is not known. */
   readonly passwordFile: (secret: SecretKey) => string | undefined;
   /** Peers that bgpd has been given, by name: their passwords count while newly named ones are not known. */
@@ -53,7 +55,6 @@ export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
   const unsupported = [
     ...inputs.pools.flatMap(unsupportedTunnels),
     ...unsupportedSettings(inputs.configuration),
-    ...new Set(families.flatMap(filterProblems)),
   ];
   const withheld: string[] = [];
   if (families.length === 0) return { configuration: undefined, withheld, unsupported };
@@ -102,13 +103,20 @@ function peersOf(family: FamilyIntent, inputs: BgpdInputs, notes: Notes): PeerIn
   for (const { kind, remote } of family.peers)
     if (kind === 'localWorkload' && 'resource' in remote)
       notes.unsupported.push(`BGPPeer ${remote.resource}: localWorkloadSelector: ${CLOSED_PORT}`);
-  return [...byAddress.values()].flatMap((peer) => peerOf(peer, family, passesOn, inputs, notes));
+  const interfaces = { networks: inputs.networks, workloads: borrowed(family, inputs) };
+  return [...byAddress.values()].flatMap((peer) => {
+    const policies = {
+      importPolicy: importPolicy(peer, family, interfaces),
+      exportPolicy: exportPolicy(peer, family, interfaces, passesOn),
+    };
+    return peerOf(peer, family, policies, inputs, notes);
+  });
 }
 
 function peerOf(
   peer: PeerIntent,
-  family: FamilyIntent,
-  passesOn: boolean,
+  { family }: FamilyIntent,
+  policies: Pick<PeerInput, 'importPolicy' | 'exportPolicy'>,
   inputs: BgpdInputs,
   notes: Notes,
 ): PeerInput[] {
@@ -116,7 +124,7 @@ function peerOf(
     notes.unsupported.push(`${peer.protocolName}: without asNumber there is no session`);
     return [];
   }
-  const name = peerName(peer, family.family);
+  const name = peerName(peer, family);
   const password = passwordOf(peer, name, inputs, notes);
   if (password === undefined) return [];
   return [
@@ -133,13 +141,12 @@ function peerOf(
       ...timers(peer),
       addPaths: { receive: true, send: true },
       passive: peer.passive,
-      families: [family.family === 6 ? 'ipv6Unicast' : 'ipv4Unicast'],
+      families: [family === 6 ? 'ipv6Unicast' : 'ipv4Unicast'],
       nextHopMode: peer.nextHop,
       ...(peer.clusterId === undefined ? {} : { routeReflectorClient: true, clusterId: peer.clusterId }),
       ...(peer.allowLocalAs === undefined ? {} : { allowOwnAs: Math.min(peer.allowLocalAs, MAX_OWN_AS) }),
       ...(peer.kind === 'mesh' ? { maxPrefixes: MAX_PREFIXES_OF_A_NODE } : {}),
-      importPolicy: importPolicy(peer, family),
-      exportPolicy: exportPolicy(peer, family, passesOn),
+      ...policies,
     },
   ];
 }
@@ -186,20 +193,25 @@ function timers({ restartTime, keepaliveTime }: PeerIntent): Partial<PeerInput> 
 
 /** Blocks, addresses borrowed from blocks of others, and services, each at the normal priority. */
 function originated(
-  { family, aggregates, services, routePriority }: FamilyIntent,
-  { pools, workloads }: BgpdInputs,
+  intent: FamilyIntent,
+  inputs: BgpdInputs,
 ): NonNullable<BgpdConfigurationInput['originate']> {
-  const own = workloads.filter((address) => parseCidr(address)?.family === family);
-  const borrowed = own.filter(
-    (address) =>
-      !isInside(address, aggregates) &&
-      isInside(
-        address,
-        pools.map(({ spec }) => spec?.cidr ?? ''),
-      ),
-  );
+  const { aggregates, services, routePriority } = intent;
+  const single = borrowed(intent, inputs).map(({ cidr }) => cidr);
   const localPref = PRIORITY_BASE - routePriority;
-  return [...new Set([...aggregates, ...borrowed, ...services])].map((prefix) => ({ prefix, localPref }));
+  return [...new Set([...aggregates, ...single, ...services])].map((prefix) => ({ prefix, localPref }));
+}
+
+/** Workloads with addresses of pools that are in none of this node's blocks. */
+function borrowed(
+  { family, aggregates }: FamilyIntent,
+  { pools, workloads }: BgpdInputs,
+): RouteInterfaces['workloads'] {
+  const networks = pools.map(({ spec }) => spec?.cidr ?? '');
+  return workloads.filter(
+    ({ cidr }) =>
+      parseCidr(cidr)?.family === family && !isInside(cidr, aggregates) && isInside(cidr, networks),
+  );
 }
 
 function isInside(prefix: string, networks: readonly string[]): boolean {

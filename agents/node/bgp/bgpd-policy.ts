@@ -2,28 +2,53 @@
 // first rule that matches, so what Calico says in steps (filters, refusals, communities, permissions) is laid out in order.
 
 import type { FilterRule } from '../../../lib/model/bgp-types.ts';
-import { type Cidr, cidrCovers, familyBits, formatCidr, parseCidr } from '../../../lib/net/ip.ts';
+import {
+  type Cidr,
+  cidrCovers,
+  type Family,
+  familyBits,
+  formatCidr,
+  parseCidr,
+} from '../../../lib/net/ip.ts';
 import type { BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
+import { matchesPrefix } from '../../bgp/policy/policy.ts';
 import { type FamilyIntent, type PeerIntent, PRIORITY_BASE } from './intent.ts';
 import { asNumber } from './node-table.ts';
 
 export type PolicyInput = NonNullable<NonNullable<BgpdConfigurationInput['peers']>[number]['exportPolicy']>;
 type RuleInput = PolicyInput['rules'][number];
 
+/** Where routes leave this host, for rules that ask for an interface. */
+export interface RouteInterfaces {
+  /** The networks that interfaces are on: by them next hops are reached. */
+  readonly networks: readonly { readonly interface: string; readonly cidr: string }[];
+  /** Workloads whose addresses are announced by themselves. */
+  readonly workloads: readonly { readonly interface: string; readonly cidr: string }[];
+}
+
 /** What no filter decides is accepted. */
-export function importPolicy(peer: PeerIntent, intent: FamilyIntent): PolicyInput {
-  return { rules: filterRules(peer, intent, 'imports'), otherwise: 'accept' };
+export function importPolicy(
+  peer: PeerIntent,
+  intent: FamilyIntent,
+  interfaces: RouteInterfaces,
+): PolicyInput {
+  return { rules: filterRules(peer, intent, interfaces, 'imports'), otherwise: 'accept' };
 }
 
 /**
  * What no filter decides is announced if it is this node's own, or a learned route of a pool or service. `passesOn`: this
  * node may have learned routes that the peer can be told; where it cannot, one rule for all prefixes is enough.
  */
-export function exportPolicy(peer: PeerIntent, intent: FamilyIntent, passesOn: boolean): PolicyInput {
+export function exportPolicy(
+  peer: PeerIntent,
+  intent: FamilyIntent,
+  interfaces: RouteInterfaces,
+  passesOn: boolean,
+): PolicyInput {
   const networks = passesOn ? [...new Set([...intent.services, ...intent.announced])].flatMap(parse) : [];
   return {
     rules: [
-      ...filterRules(peer, intent, 'exports'),
+      ...filterRules(peer, intent, interfaces, 'exports'),
       ...intent.refused.map((prefix): RuleInput => ({ prefix, operator: 'in', action: 'reject' })),
       ...withCommunities({ source: 'local', action: 'accept' }, undefined, intent),
       ...networks.flatMap((network) =>
@@ -34,14 +59,14 @@ export function exportPolicy(peer: PeerIntent, intent: FamilyIntent, passesOn: b
   };
 }
 
-/** Rules that can never hold here: a route of bgpd has no interface. In sentences. */
-export function filterProblems(intent: FamilyIntent): string[] {
-  return [...intent.filters]
-    .filter(([, { imports, exports }]) => [...imports, ...exports].some(needsInterface))
-    .map(([name]) => `BGPFilter ${name}: rules with interface never hold, as bgpd's routes have none`);
+/** Whether a filter asks for an interface: then policies depend on the host's. */
+export function asksForInterface(intent: FamilyIntent): boolean {
+  return [...intent.filters.values()].some(({ imports, exports }) =>
+    [...imports, ...exports].some(({ interface: pattern }) => isGiven(pattern)),
+  );
 }
 
-function needsInterface({ interface: pattern }: FilterRule): boolean {
+function isGiven(pattern: string | undefined): pattern is string {
   return pattern !== undefined && pattern !== '';
 }
 
@@ -72,13 +97,63 @@ function withCommunities(rule: RuleInput, within: Cidr | undefined, intent: Fami
   return [...special, rule];
 }
 
-function filterRules(peer: PeerIntent, intent: FamilyIntent, direction: 'imports' | 'exports'): RuleInput[] {
+function filterRules(
+  peer: PeerIntent,
+  intent: FamilyIntent,
+  interfaces: RouteInterfaces,
+  direction: 'imports' | 'exports',
+): RuleInput[] {
   const isWanted = ({ peerType }: FilterRule): boolean =>
     peerType === undefined || (peerType === 'iBGP') === peer.isSameAs;
   return peer.filters
     .flatMap((name) => intent.filters.get(name)?.[direction] ?? [])
-    .filter((rule) => isWanted(rule) && !needsInterface(rule))
-    .flatMap(ruleOf);
+    .filter(isWanted)
+    .flatMap((rule) =>
+      isGiven(rule.interface) ? byInterface(rule, rule.interface, intent.family, interfaces) : ruleOf(rule),
+    );
+}
+
+/**
+ * A learned route leaves by the interface on whose network its next hop is, a workload's own by the workload's; blocks and
+ * services leave by none, and the rule never holds for them. Of the rules that come of it one at most holds for a route.
+ */
+function byInterface(
+  rule: FilterRule,
+  pattern: string,
+  family: Family,
+  { networks, workloads }: RouteInterfaces,
+): RuleInput[] {
+  const isMatch = globMatcher(pattern);
+  const chosen = (routes: RouteInterfaces['networks']): Cidr[] =>
+    routes
+      .filter((route) => isMatch(route.interface))
+      .flatMap(({ cidr }) => parse(cidr))
+      .filter((cidr) => cidr.family === family);
+  const learned = chosen(networks).flatMap((network) =>
+    ruleOf(rule).map((each): RuleInput => ({ ...each, source: 'peer', nextHop: formatCidr(network) })),
+  );
+  if (rule.source === 'RemotePeers') return learned;
+  const own = chosen(workloads).flatMap((address) =>
+    ruleOf(rule).flatMap((each): RuleInput[] => {
+      const { prefix, operator = 'in', minLength, maxLength, ...rest } = each;
+      const [network] = parse(prefix ?? '');
+      const match = {
+        ...{ operator, ...(network === undefined ? {} : { prefix: network }) },
+        ...(minLength === undefined ? {} : { minLength }),
+        ...(maxLength === undefined ? {} : { maxLength }),
+      };
+      if (!matchesPrefix(match, address)) return [];
+      return [{ ...rest, source: 'local', prefix: formatCidr(address), operator: 'equal' }];
+    }),
+  );
+  return [...learned, ...own];
+}
+
+/** `*` stands for any characters, none too. */
+function globMatcher(pattern: string): (name: string) => boolean {
+  const parts = pattern.split('*').map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&'));
+  const expression = new RegExp(`^${parts.join('.*')}$`);
+  return (name) => expression.test(name);
 }
 
 function ruleOf(rule: FilterRule): RuleInput[] {

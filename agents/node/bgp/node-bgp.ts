@@ -1,5 +1,6 @@
 // The BGP part of an agent: passwords, services, the feeder of bgpd's configuration, and the status objects about it.
 
+import { networkInterfaces } from 'node:os';
 import type { ResourceClient } from '../../../lib/datastore/resource-client.ts';
 import type { SyncerUpdate } from '../../../lib/datastore/syncer-contract.ts';
 import type { EventSink } from '../../../lib/events/event.ts';
@@ -49,6 +50,7 @@ export class NodeBgp implements Startable {
       services: this.#services,
       routerId,
       clusterIps: clusterIps.length === 0 ? undefined : clusterIps,
+      interfaces: networkInterfaces,
       peersFile: options.peersFile,
       handoverMs,
       events,

@@ -57,10 +57,18 @@ describe('conditions', () => {
     [{ asPathPrefix: [65001, 65002, 65003] }, false],
     [{ localPref: 300 }, true],
     [{ localPref: 100 }, false],
+    [{ nextHop: cidr('10.9.0.0/24') }, true],
+    [{ nextHop: cidr('10.9.1.0/24') }, false],
+    [{ nextHop: cidr('fd09::/64') }, false],
     [{ prefix: cidr('10.1.0.0/16'), community: 8 }, false],
   ];
   it.each(table)('%j: %s', (match, expected) => {
     expect(accepts(match)).toBe(expected);
+  });
+
+  it('paths of our own have no next hop, whatever stands in its place', () => {
+    expect(accepts({ nextHop: cidr('0.0.0.0/0') }, '10.1.2.0/26', 'local')).toBe(false);
+    expect(accepts({ nextHop: cidr('0.0.0.0/0') }, '10.1.2.0/26', 'peer')).toBe(true);
   });
 });
 

@@ -13,7 +13,8 @@ import { parseCidr, parseIp } from '../../../../lib/net/ip.ts';
 import { configuration, filter, node, peer, pool, resources } from './bgp-resources.ts';
 
 interface Extra {
-  readonly workloads?: readonly string[];
+  readonly workloads?: BgpdInputs['workloads'];
+  readonly networks?: BgpdInputs['networks'];
   readonly passwordFile?: (secret: { name: string; key: string }) => string | undefined;
   readonly given?: BgpdInputs['given'];
 }
@@ -28,6 +29,7 @@ function outputOf(changes: Partial<BgpResources> = {}, extra: Extra = {}): BgpdO
     configuration: cluster,
     pools: all.pools,
     workloads: extra.workloads ?? [],
+    networks: extra.networks ?? [],
     passwordFile: extra.passwordFile ?? (() => undefined),
     given: extra.given ?? new Map(),
   });
@@ -55,8 +57,11 @@ function judged(
   direction: 'importPolicy' | 'exportPolicy',
   route: Route,
   changes: Partial<BgpResources>,
+  extra: Extra = {},
 ): object | undefined {
-  const parsed = parseConfiguration(configurationOf({ configurations: [noMesh], peers: [tor], ...changes }));
+  const parsed = parseConfiguration(
+    configurationOf({ configurations: [noMesh], peers: [tor], ...changes }, extra),
+  );
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
   const policy = speakerConfig(parsed.configuration, new Map()).peers[0]?.rib[direction];
   const prefix = parseCidr(route.prefix);
@@ -131,7 +136,10 @@ describe('what is announced', () => {
       { cidr: '10.65.1.0/26', isConfirmed: false },
       { cidr: '10.65.9.9/32', isConfirmed: true },
     ];
-    const workloads = ['10.65.0.1/32', '10.65.7.9/32', '192.0.2.7/32'];
+    const workloads = ['10.65.0.1/32', '10.65.7.9/32', '192.0.2.7/32'].map((cidr) => ({
+      interface: 'cali1',
+      cidr,
+    }));
     expect(prefixes({ blocks }, { workloads })).toEqual(['10.65.0.0/26', '10.65.9.9/32', '10.65.7.9/32']);
     expect(configurationOf({ blocks }).originate?.[0]).toEqual({
       prefix: '10.65.0.0/26',
@@ -240,6 +248,68 @@ describe('BGPFilters', () => {
     expect(isRejected(fields, route)).toBe(expected);
   });
 
+  describe('match by interface', () => {
+    // The peer's next hop is 172.30.0.12.
+    const extra: Extra = {
+      networks: [
+        { interface: 'eth0', cidr: '172.30.0.0/24' },
+        { interface: 'eth0', cidr: 'fd00:30::/64' },
+        { interface: 'vxlan.calico', cidr: '10.65.0.0/32' },
+      ],
+      workloads: [
+        { interface: 'cali12345', cidr: '10.65.7.9/32' },
+        { interface: 'cali67890', cidr: '10.65.8.9/32' },
+        // In a block of this node's, so not announced by itself.
+        { interface: 'cali12345', cidr: '10.65.0.9/32' },
+      ],
+    };
+    const isTold = (pattern: string, route: Route, fields: Partial<FilterRule> = {}): boolean => {
+      const rules: FilterRule[] = [{ action: 'Accept', interface: pattern, ...fields }];
+      const filters = [filter('f', { exportV4: [...rules, { action: 'Reject' }] })];
+      const blocks = [{ cidr: '10.65.0.0/26', isConfirmed: true }];
+      return (
+        judged('exportPolicy', route, { filters, blocks, pools: [pool('10.65.0.0/16')] }, extra) !== undefined
+      );
+    };
+    const learned: Route = { prefix: '10.65.9.0/26' };
+    const own: Route = { prefix: '10.65.7.9/32', source: 'local' };
+
+    it.each<[string, Route, Partial<FilterRule>, boolean]>([
+      ['eth0', learned, {}, true],
+      ['eth*', learned, {}, true],
+      ['*0', learned, {}, true],
+      ['eth', learned, {}, false],
+      ['eth1', learned, {}, false],
+      ['vxlan.calico', learned, {}, false],
+      ['eth.', learned, {}, false],
+      ['cali*', own, {}, true],
+      ['*12345', own, {}, true],
+      ['cali67890', own, {}, false],
+      ['eth0', own, {}, false],
+      // A block leads nowhere, and an address in it is not announced by itself.
+      ['*', { prefix: '10.65.0.0/26', source: 'local' }, {}, false],
+      ['cali*', { prefix: '10.65.0.9/32', source: 'local' }, {}, false],
+      // The other conditions hold beside it.
+      ['cali*', own, { source: 'RemotePeers' }, false],
+      ['cali*', own, { cidr: '10.65.7.0/24', matchOperator: 'In' }, true],
+      ['cali*', own, { cidr: '10.65.7.0/24', matchOperator: 'NotIn' }, false],
+      ['cali*', own, { cidr: '10.65.0.0/16', matchOperator: 'In', prefixLength: { max: 31 } }, false],
+      ['cali*', own, { cidr: '10.66.0.0/16', matchOperator: 'NotIn', prefixLength: { min: 24 } }, true],
+      ['eth0', learned, { cidr: '10.65.9.0/26', matchOperator: 'Equal' }, true],
+      ['eth0', learned, { cidr: '10.65.9.0/26', matchOperator: 'NotEqual' }, false],
+    ])('%s, %j, %j: %s', (pattern, route, fields, expected) => {
+      expect(isTold(pattern, route, fields)).toBe(expected);
+    });
+
+    it('also what comes in, by the network of its next hop', () => {
+      const imports = (pattern: string): Partial<BgpResources> => ({
+        filters: [filter('f', { importV4: [{ action: 'Reject', interface: pattern }] })],
+      });
+      expect(judged('importPolicy', learned, imports('eth*'), extra)).toBeUndefined();
+      expect(judged('importPolicy', learned, imports('cali*'), extra)).toBeDefined();
+    });
+  });
+
   it('change what they accept, in the order of their operations', () => {
     const operations = [
       { addCommunity: { value: '65001:200' } },
@@ -340,7 +410,6 @@ describe('what is asked for and not done', () => {
       peer('second', { node: 'node-1', peerIP: '192.0.2.1:1790', asNumber: 65002 }),
       peer('nobody', { peerIP: '192.0.2.3' }),
     ];
-    const filters = [filter('f', { exportV4: [{ action: 'Accept', interface: 'eth*' }] })];
     const configurations = [
       configuration({ programClusterRoutes: 'Disabled', localWorkloadPeeringIPV4: '169.254.0.179' }),
     ];
@@ -348,13 +417,12 @@ describe('what is asked for and not done', () => {
       pool('10.65.0.0/16', { vxlanMode: 'CrossSubnet' }),
       pool('10.66.0.0/16', { ipipMode: 'Always' }),
     ];
-    const { unsupported } = outputOf({ peers, filters, configurations, pools });
+    const { unsupported } = outputOf({ peers, configurations, pools });
     expect(unsupported.map((sentence) => sentence.split(':').slice(0, 2).join(':'))).toEqual([
       'IPPool 10.65.0.0/16: vxlanMode CrossSubnet',
       'IPPool 10.66.0.0/16: ipipMode Always',
       'BGPConfiguration default: programClusterRoutes Disabled',
       'BGPConfiguration default: localWorkloadPeeringIPV4/6',
-      'BGPFilter f: rules with interface never hold, as bgpd’s routes have none'.replace('’', "'"),
       'Node_192_0_2_1_port_1790: there is one session to 192.0.2.1, that of Global_192_0_2_1',
       'Global_192_0_2_3: without asNumber there is no session',
     ]);
