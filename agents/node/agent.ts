@@ -189,6 +189,7 @@ export class Agent implements Startable {
     };
     const isInSync = (names: readonly string[]): boolean =>
       names.every((name) => this.#statuses.get(name) === 'inSync');
+    felix.followLocalPeers((peers) => feeder.setLocalPeers(peers));
     let hasSaid = false;
     const onStatus = (): void => {
       if (isInSync(['resources', 'blocks'])) felix.onInSync();

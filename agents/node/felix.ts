@@ -7,9 +7,11 @@ import type { EventSink } from '../../lib/events/event.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import { parseResourceKey } from '../../lib/model/keys.ts';
+import { workloadEndpointKey } from '../../lib/policy/compiled.ts';
 import { CalcGraph } from '../felix/calc/calc-graph.ts';
-import type { CalcFlush } from '../felix/calc/messages.ts';
+import type { CalcFlush, CalcMessage } from '../felix/calc/messages.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
+import type { LocalPeer } from './bgp/peers.ts';
 
 /** How long a change waits for the kernel before the next one is handed over beside it. */
 const PATIENCE_MS = 1000;
@@ -33,6 +35,8 @@ export class Felix {
   #unacknowledged = 0;
   #pumping: Promise<void> | undefined;
   #acknowledgedRevision = 0;
+  readonly #localPeers = new Map<string, LocalPeer>();
+  #onLocalPeers: ((peers: readonly LocalPeer[]) => void) | undefined;
 
   constructor(options: FelixOptions) {
     this.#options = options;
@@ -52,6 +56,11 @@ export class Felix {
   /** Of address blocks, which another syncer brings: how far that one is says nothing about policy. */
   onBlocks(updates: readonly SyncerUpdate[]): void {
     this.#take(updates, false);
+  }
+
+  /** Tells of the workloads that BGPPeers choose, from the first calculation on and at every change. */
+  followLocalPeers(onLocalPeers: (peers: readonly LocalPeer[]) => void): void {
+    this.#onLocalPeers = onLocalPeers;
   }
 
   /** Policy and endpoints are known up to this revision, also where nothing of them changed. */
@@ -117,8 +126,26 @@ export class Felix {
         count: flush.messages.length,
         durationMs: performance.now() - started,
       });
+      this.#noteLocalPeers(flush.messages);
       await this.#program(flush);
     }
+  }
+
+  #noteLocalPeers(messages: readonly CalcMessage[]): void {
+    let isDifferent = false;
+    for (const message of messages) {
+      if (message.type === 'workloadEndpointUpdate') {
+        const { id, localBgpPeer, nets4, nets6 } = message.endpoint;
+        const key = workloadEndpointKey(id);
+        if (localBgpPeer !== undefined)
+          this.#localPeers.set(key, { peer: localBgpPeer, ipv4: addressOf(nets4), ipv6: addressOf(nets6) });
+        isDifferent ||= localBgpPeer !== undefined || this.#localPeers.has(key);
+        if (localBgpPeer === undefined) this.#localPeers.delete(key);
+      } else if (message.type === 'workloadEndpointRemove') {
+        isDifferent = this.#localPeers.delete(workloadEndpointKey(message.id)) || isDifferent;
+      } else if (message.type === 'inSync') isDifferent = true;
+    }
+    if (isDifferent) this.#onLocalPeers?.([...this.#localPeers.values()]);
   }
 
   /**
@@ -151,6 +178,10 @@ export class Felix {
   #acknowledge(revision: number): void {
     this.#acknowledgedRevision = Math.max(this.#acknowledgedRevision, revision);
   }
+}
+
+function addressOf([net]: readonly string[]): string | undefined {
+  return net?.split('/')[0];
 }
 
 /** What is no object of its kind goes in as it is: the graph takes it for absent, and says so. */

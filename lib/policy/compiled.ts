@@ -178,6 +178,8 @@ export interface CompiledWorkloadEndpoint {
   readonly profiles: readonly string[];
   readonly tiers: readonly EndpointTier[];
   readonly identity: IdentityId;
+  /** Name of the BGPPeer that lets it peer with its host: port 179 of the host is open to it. */
+  readonly localBgpPeer?: string;
   /** etcd revision of the WorkloadEndpoint. */
   readonly revision: number;
 }

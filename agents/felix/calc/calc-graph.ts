@@ -13,6 +13,7 @@ import { IdentityIndex } from './identity-index.ts';
 import type { CalcInput, NodeInput } from './inputs.ts';
 import { L3RouteResolver } from './l3-route-resolver.ts';
 import { LabelInheritance } from './label-inheritance.ts';
+import { LocalBgpPeers } from './local-bgp-peers.ts';
 import type { CalcFlush, CalcMessage, InvalidValue } from './messages.ts';
 import { PolicyResolver } from './policy-resolver.ts';
 import { PoolRegistry } from './pool-registry.ts';
@@ -32,7 +33,7 @@ export interface CalcGraphOptions {
 
 type ConfigInput = Extract<
   CalcInput,
-  { type: 'nodeLabels' | 'globalConfig' | 'selectedConfig' | 'hostConfig' }
+  { type: 'bgpPeer' | 'nodeLabels' | 'globalConfig' | 'selectedConfig' | 'hostConfig' }
 >;
 type NetworkInput = Extract<CalcInput, { type: 'pool' | 'block' | 'node' | 'vxlanTunnel' | 'wireguard' }>;
 
@@ -49,6 +50,7 @@ export class CalcGraph {
   private readonly activeRules: ActiveRules;
   private readonly scanner: RuleScanner;
   private readonly policyResolver: PolicyResolver;
+  private readonly bgpPeers: LocalBgpPeers;
   private readonly routes: L3RouteResolver;
   private readonly vxlan: VxlanResolver;
   private readonly encapsulation: EncapsulationResolver;
@@ -72,6 +74,7 @@ export class CalcGraph {
    *   profiles ──┼───────────────┘                │                │    │  match            │ in use
    *   policies ──┼────────────────────────────────┼────────────────┘    ▼                   ▼
    *   tiers ─────┼────────────────────────────────┼──────────▶ PolicyResolver·flush    IdentityIndex·flush
+   *   BGPPeers ─ LocalBgpPeers ◀── labels ────────┤         │           │                  │
    *              │ addresses, ports               └─ labels ──────────  ▲ identity  ────▶   │
    *              └───────────────────────────────────────────────────────┼──────────────────┤
    *   pools ── PoolRegistry ─┬─▶ EncapsulationResolver                   │                  │
@@ -110,12 +113,18 @@ export class CalcGraph {
       {
         policiesOf: (endpoint) => this.activeRules.policiesOf(endpoint),
         identityOf: (endpoint) => this.identities.identityOf(endpoint),
+        bgpPeerOf: (endpoint) => this.bgpPeers.peerOf(endpoint),
       },
       sequencer,
     );
+    this.bgpPeers = new LocalBgpPeers(options.hostname, (endpoint) =>
+      this.policyResolver.markDirty(endpoint),
+    );
     this.inheritance = new LabelInheritance((item, labels) => {
       this.identities.setLabels(item, labels);
-      if (this.localEndpoints.has(item)) this.activeRules.updateEndpointLabels(item, labels);
+      if (!this.localEndpoints.has(item)) return;
+      this.activeRules.updateEndpointLabels(item, labels);
+      if (isWorkloadItem(item)) this.bgpPeers.updateEndpoint(item, labels);
     });
     this.routes = new L3RouteResolver(options.hostname, sequencer);
     this.vxlan = new VxlanResolver(sequencer);
@@ -226,7 +235,12 @@ export class CalcGraph {
   private onConfigInput(input: ConfigInput): void {
     switch (input.type) {
       case 'nodeLabels':
-        if (input.name === this.hostname) this.config.setNodeLabels(input.value);
+        if (input.name !== this.hostname) break;
+        this.config.setNodeLabels(input.value);
+        this.bgpPeers.setNodeLabels(input.value);
+        break;
+      case 'bgpPeer':
+        this.bgpPeers.updatePeer(input.name, input.value);
         break;
       case 'globalConfig':
         this.config.setGlobal(input.value);
@@ -336,6 +350,12 @@ export class CalcGraph {
   }
 }
 
+const WORKLOAD = 'wep ';
+
 function workloadItem(id: WorkloadEndpointId): string {
-  return `wep ${workloadEndpointKey(id)}`;
+  return `${WORKLOAD}${workloadEndpointKey(id)}`;
+}
+
+function isWorkloadItem(item: string): boolean {
+  return item.startsWith(WORKLOAD);
 }

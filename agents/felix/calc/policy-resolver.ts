@@ -19,6 +19,8 @@ import type {
 export interface PolicyResolverSources {
   policiesOf(endpoint: string): readonly PolicyInput[];
   identityOf(endpoint: string): IdentityId | undefined;
+  /** Name of the BGPPeer by which the workload peers with its host. */
+  bgpPeerOf(endpoint: string): string | undefined;
 }
 
 export interface PolicyResolverCallbacks {
@@ -89,6 +91,7 @@ export class PolicyResolver {
     }
     const identity = this.sources.identityOf(key);
     if (identity === undefined) throw new Error(`workload endpoint ${key} has no identity`);
+    const localBgpPeer = this.sources.bgpPeerOf(key);
     this.callbacks.onWorkloadEndpointUpdate({
       id,
       interfaceName: input.interfaceName,
@@ -99,6 +102,7 @@ export class PolicyResolver {
       profiles: input.profiles,
       tiers: workloadTiers(this.sources.policiesOf(key), this.tiers),
       identity,
+      ...(localBgpPeer === undefined ? {} : { localBgpPeer }),
       revision: input.revision,
     });
   }

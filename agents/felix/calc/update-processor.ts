@@ -1,6 +1,7 @@
 // From the datastore's keys and resources to what the graph's nodes read (libcalico-go syncersv1 update processors, and
 // Felix's validation filter): one resource may be several inputs, and an invalid one counts as absent.
 
+import type { BGPPeer } from '../../../lib/model/bgp-types.ts';
 import type {
   CalicoNode,
   FelixConfiguration,
@@ -15,6 +16,7 @@ import { DEFAULT_ALLOW_PROFILE } from '../../../lib/policy/cluster.ts';
 import { type CompilableResource, compileProfile } from '../../../lib/policy/compile.ts';
 import type { PolicyId, PolicyKind } from '../../../lib/policy/compiled.ts';
 import { PolicyError } from '../../../lib/policy/policy-error.ts';
+import { bgpPeerInput } from './bgp-peer-processor.ts';
 import { configInputs } from './config-processor.ts';
 import {
   hostEndpointInput,
@@ -62,6 +64,7 @@ const READ_KINDS: ReadonlySet<string> = new Set([
   'Profile',
   'IPPool',
   'Node',
+  'BGPPeer',
   'FelixConfiguration',
 ]);
 
@@ -140,6 +143,8 @@ export class UpdateProcessor {
         return [{ type: 'pool', key: key.name, value: poolInput(value as IPPool | undefined) }];
       case 'Node':
         return nodeInputs(key.name, value as CalicoNode | undefined);
+      case 'BGPPeer':
+        return [{ type: 'bgpPeer', name: key.name, value: bgpPeerInput(value as BGPPeer | undefined) }];
       case 'FelixConfiguration':
         return configInputs(key.name, value as FelixConfiguration | undefined, this.hostname);
       default:

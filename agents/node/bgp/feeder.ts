@@ -12,12 +12,15 @@ import { parseIpamKey } from '../../../lib/model/ipam-keys.ts';
 import { isSameJson } from '../../../lib/model/json-equality.ts';
 import { parseResourceKey } from '../../../lib/model/keys.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
-import { canonicalCidr } from '../../../lib/net/ip.ts';
+import { canonicalCidr, type Family } from '../../../lib/net/ip.ts';
+import { type HostInterfaces, hostNetworks } from '../address-detection.ts';
 import { type BgpdOutput, bgpdConfiguration } from './bgpd-configuration.ts';
+import { asksForInterface, type RouteInterfaces } from './bgpd-policy.ts';
 import { type BgpResources, clusterSpec, expandBgp } from './expand.ts';
 import { GivenPeers } from './given-peers.ts';
 import { type BgpdAccess, Handover } from './handover.ts';
-import { localPeers } from './local-peers.ts';
+import type { FamilyIntent } from './intent.ts';
+import { isSet, type LocalPeer } from './peers.ts';
 import type { Passwords } from './secrets.ts';
 import type { ServiceSource } from './service-source.ts';
 import { announcesServices } from './services.ts';
@@ -25,6 +28,8 @@ import { announcesServices } from './services.ts';
 const KINDS = new Set(['Node', 'BGPConfiguration', 'BGPPeer', 'BGPFilter', 'IPPool', 'WorkloadEndpoint']);
 /** Changes within so long are one. */
 const COALESCE_MS = 5;
+/** Interfaces that filters ask for. */
+const LOOK_AGAIN_MS = 2000;
 
 export interface FeederOptions {
   readonly node: string;
@@ -36,6 +41,7 @@ export interface FeederOptions {
   readonly routerId: string | undefined;
   /** As CALICO_ADVERTISE_CLUSTER_IPS; undefined: BGPConfiguration says. */
   readonly clusterIps: readonly string[] | undefined;
+  readonly interfaces: () => HostInterfaces;
   /** Where peers that bgpd was given are kept over restarts of the agent. */
   readonly peersFile: string;
   /** How long peers that leave are kept for those that come. */
@@ -56,7 +62,10 @@ export class BgpFeeder implements Startable {
   readonly #handover: Handover;
   #wanted: Omit<BgpdOutput, 'unsupported'> | undefined;
   #said: ReadonlySet<string> = new Set();
+  /** Undefined before they have been worked out. */
+  #localPeers: readonly LocalPeer[] | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #lookTimer: NodeJS.Timeout | undefined;
   #isInSync = false;
   #isLocked = false;
 
@@ -87,6 +96,7 @@ export class BgpFeeder implements Startable {
 
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
+    clearTimeout(this.#lookTimer);
     await this.#handover.stop();
   }
 
@@ -113,6 +123,12 @@ export class BgpFeeder implements Startable {
       else this.#blocks.set(key, { cidr: parsed.cidr, isConfirmed: state === 'confirmed' });
       this.onChange();
     }
+  }
+
+  /** All workloads of this node that BGPPeers choose. */
+  setLocalPeers(peers: readonly LocalPeer[]): void {
+    this.#localPeers = peers;
+    this.onChange();
   }
 
   /** Confirmed blocks of this node. */
@@ -146,9 +162,14 @@ export class BgpFeeder implements Startable {
       configuration: clusterSpec(resources),
       pools: resources.pools,
       workloads: this.#workloads()
-        .flatMap(({ spec }) => spec?.ipNetworks ?? [])
-        .flatMap((text) => canonicalCidr(text) ?? [])
-        .sort(),
+        .flatMap(({ spec }) =>
+          (spec?.ipNetworks ?? []).flatMap((text) => {
+            const cidr = canonicalCidr(text);
+            return cidr === undefined ? [] : { interface: spec?.interfaceName ?? '', cidr };
+          }),
+        )
+        .sort((a, b) => (a.cidr < b.cidr ? -1 : 1)),
+      networks: this.#networks(intent),
       passwordFile: (secret) => passwords.fileOf(secret),
       given: this.#handover.given,
     });
@@ -169,12 +190,20 @@ export class BgpFeeder implements Startable {
       });
   }
 
+  /** Where this host's interfaces are, looked at again and again while a filter asks for one. */
+  #networks(intent: Readonly<Record<Family, FamilyIntent>>): RouteInterfaces['networks'] {
+    clearTimeout(this.#lookTimer);
+    if (!asksForInterface(intent[4]) && !asksForInterface(intent[6])) return [];
+    this.#lookTimer = setTimeout(() => this.onChange(), LOOK_AGAIN_MS).unref();
+    return hostNetworks(this.#options.interfaces());
+  }
+
   /** Those that bgpd's configuration names, of leaving peers too. */
   get #passwordFiles(): ReadonlySet<string> {
     return new Set([...this.#handover.given.values()].flatMap(({ passwordFile }) => passwordFile ?? []));
   }
 
-  /** Undefined while services are wanted and not known: what was announced stays. */
+  /** Undefined while services or local workloads are wanted and not known: what was announced stays. */
   #gather(): BgpResources | undefined {
     const { node, services, routerId, clusterIps } = this.#options;
     const configurations = this.#ofKind<BGPConfiguration>('BGPConfiguration');
@@ -182,6 +211,8 @@ export class BgpFeeder implements Startable {
     services?.setWanted(isAnnounced);
     if (services !== undefined && isAnnounced && !services.isReady) return undefined;
     const peers = this.#ofKind<BGPPeer>('BGPPeer');
+    const isLocalWanted = peers.some(({ spec }) => isSet(spec?.localWorkloadSelector));
+    if (isLocalWanted && this.#localPeers === undefined) return undefined;
     return {
       node,
       nodes: this.#ofKind<CalicoNode>('Node'),
@@ -192,7 +223,7 @@ export class BgpFeeder implements Startable {
       blocks: [...this.#blocks.values()].sort((a, b) => (a.cidr < b.cidr ? -1 : 1)),
       services: services?.services ?? [],
       endpointSlices: services?.endpointSlices ?? [],
-      localPeers: localPeers(peers, this.#workloads()),
+      localPeers: this.#localPeers ?? [],
       routerId,
       clusterIps,
     };

@@ -313,6 +313,6 @@ function familyOf(address: string): Family | undefined {
 }
 
 /** An empty text is as good as none. */
-function isSet(text: string | undefined): text is string {
+export function isSet(text: string | undefined): text is string {
   return text !== undefined && text !== '';
 }

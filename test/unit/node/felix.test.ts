@@ -4,10 +4,13 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CalcFlush } from '../../../agents/felix/calc/messages.ts';
 import type { FlushAck } from '../../../agents/felix/dataplane/dataplane.ts';
+import type { LocalPeer } from '../../../agents/node/bgp/peers.ts';
 import { Felix } from '../../../agents/node/felix.ts';
 import type { SyncerUpdate } from '../../../lib/datastore/syncer-contract.ts';
 import type { EventInput } from '../../../lib/events/event.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
+import { keyOf } from '../../../lib/model/keys.ts';
+import type { Resource } from '../../../lib/model/metadata.ts';
 import { until } from '../../support/until.ts';
 
 class Kernel {
@@ -41,21 +44,19 @@ function setUp() {
   return { kernel, felix, events };
 }
 
-const profile = (name: string, revision: number): SyncerUpdate => {
-  const key = `/calico/resources/v3/projectcalico.org/nodes/${name}`;
-  const value = {
-    apiVersion: 'projectcalico.org/v3',
-    kind: 'Node',
-    metadata: { name },
-    spec: { bgp: { ipv4Address: `172.30.0.${revision}/24` } },
-  };
+const profile = (name: string, revision: number): SyncerUpdate =>
+  stored('Node', { name }, { bgp: { ipv4Address: `172.30.0.${revision}/24` } }, revision);
+
+function stored(kind: string, metadata: Resource['metadata'], spec: object, revision: number): SyncerUpdate {
+  const value = { apiVersion: 'projectcalico.org/v3', kind, metadata, spec };
+  const key = keyOf(value);
   return {
     key,
     kv: { key, value: JSON.stringify(value), modRevision: revision } as never,
     previous: undefined,
     revision,
   };
-};
+}
 /** Enough turns of the event loop for everything that needs no timer. */
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
@@ -110,6 +111,43 @@ describe('Felix', () => {
     await eventually(() => felix.acknowledgedRevision === 9);
     expect(kernel.flushes).toHaveLength(2);
     expect(kernel.flushes[1]?.messages.map(({ type }) => type)).not.toContain('hostRemove');
+    await felix.stop();
+  });
+
+  it('tells of the workloads that peer with their host, from the first calculation on', async () => {
+    const { felix } = setUp();
+    const told: (readonly LocalPeer[])[] = [];
+    felix.followLocalPeers((peers) => void told.push(peers));
+    const spec = { localWorkloadSelector: 'app == "router"', asNumber: 65001 };
+    felix.onUpdates([stored('BGPPeer', { name: 'p' }, spec, 5)]);
+    await turns();
+    expect(told).toEqual([]);
+    felix.onInSync();
+    await eventually(() => told.length === 1);
+    expect(told).toEqual([[]]);
+    const workload = (app: string, revision: number): SyncerUpdate =>
+      stored(
+        'WorkloadEndpoint',
+        { name: 'node--1-k8s-a-eth0', namespace: 'default', labels: { app } },
+        {
+          ...{ node: 'node-1', orchestrator: 'k8s', pod: 'a', endpoint: 'eth0', interfaceName: 'cali1' },
+          ipNetworks: ['10.65.0.1/32', 'fd65::1/128'],
+        },
+        revision,
+      );
+    felix.onUpdates([workload('router', 6)]);
+    await eventually(() => told.length === 2);
+    expect(told[1]).toEqual([{ peer: 'p', ipv4: '10.65.0.1', ipv6: 'fd65::1' }]);
+    felix.onUpdates([workload('web', 7)]);
+    await eventually(() => told.length === 3);
+    expect(told[2]).toEqual([]);
+    felix.onUpdates([workload('api', 8)]);
+    await eventually(() => felix.acknowledgedRevision === 8);
+    felix.onUpdates([workload('router', 9)]);
+    await eventually(() => told.length === 4);
+    felix.onUpdates([{ ...workload('router', 10), kv: undefined }]);
+    await eventually(() => told.length === 5);
+    expect(told[4]).toEqual([]);
     await felix.stop();
   });
 

@@ -2,9 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { type BgpResources, expandBgp } from '../../../../agents/node/bgp/expand.ts';
 import type { FamilyIntent } from '../../../../agents/node/bgp/intent.ts';
-import { localPeers } from '../../../../agents/node/bgp/local-peers.ts';
 import type { BGPPeerSpec } from '../../../../lib/model/bgp-types.ts';
-import type { WorkloadEndpoint } from '../../../../lib/model/endpoint-types.ts';
 import { configuration, node, peer, pool, resources } from './bgp-resources.ts';
 
 const intentOf = (changes: Partial<BgpResources> = {}, family: 4 | 6 = 4): FamilyIntent => {
@@ -172,28 +170,17 @@ describe('BGPPeers', () => {
     expect(names({ peers, configurations: [noMesh] })).toEqual([]);
   });
 
-  it('find the workloads that a selector chooses, each once, and wait for them to connect', () => {
-    const workload = (name: string, app: string): WorkloadEndpoint => ({
-      apiVersion: 'x',
-      kind: 'WorkloadEndpoint',
-      metadata: { name, labels: { app } },
-      spec: {
-        node: 'node-1',
-        orchestrator: 'k8s',
-        endpoint: 'eth0',
-        ipNetworks: [`10.65.0.${name}/32`, `fd00::${name}/128`],
-      },
-    });
+  it('are the workloads that a selector has chosen, which are waited for', () => {
     const peers = [
       peer('b', { localWorkloadSelector: 'app == "router"', asNumber: 65100 }),
       peer('a', { localWorkloadSelector: 'has(app)', asNumber: 65200, nodeSelector: 'all()' }),
     ];
-    const chosen = localPeers(peers, [workload('1', 'router'), workload('2', 'web')]);
-    expect(chosen.map(({ peer: name, ipv4 }) => [name, ipv4])).toEqual([
-      ['a', '10.65.0.1'],
-      ['a', '10.65.0.2'],
-    ]);
-    const { peers: found } = intentOf({ peers, localPeers: chosen, configurations: [noMesh] });
+    const localPeers = ['1', '2'].map((host) => ({
+      peer: 'a',
+      ipv4: `10.65.0.${host}`,
+      ipv6: `fd00::${host}`,
+    }));
+    const { peers: found } = intentOf({ peers, localPeers, configurations: [noMesh] });
     expect(
       found.map(({ protocolName, asn, passive, source }) => [protocolName, asn, passive, source]),
     ).toEqual([

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import type { HostInterfaces } from '../../../../agents/node/address-detection.ts';
 import { BgpFeeder } from '../../../../agents/node/bgp/feeder.ts';
 import { encodeStored } from '../../../../lib/datastore/stored-form.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
@@ -10,7 +11,7 @@ import { keyOf } from '../../../../lib/model/keys.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
 import type { BgpdConfigurationInput } from '../../../../lib/protocol/bgpd.ts';
 import { until } from '../../../support/until.ts';
-import { configuration, node, peer } from './bgp-resources.ts';
+import { configuration, filter, node, peer } from './bgp-resources.ts';
 
 const nodeMeshPassword = { secretKeyRef: { name: 's', key: 'k' } };
 let feeder: BgpFeeder;
@@ -18,6 +19,7 @@ let given: BgpdConfigurationInput[];
 let wanted: number;
 let folder: string;
 let file: string | undefined;
+let interfaces: HostInterfaces;
 
 function say(...resources: Resource[]): void {
   feeder.onResources(
@@ -55,6 +57,7 @@ function newFeeder(): BgpFeeder {
     services: undefined,
     routerId: undefined,
     clusterIps: undefined,
+    interfaces: () => interfaces,
     peersFile: join(folder, 'bgp-peers.json'),
     handoverMs: 60_000,
     events: { emit: () => undefined },
@@ -67,6 +70,7 @@ beforeEach(async () => {
   given = [];
   wanted = 0;
   file = undefined;
+  interfaces = {};
   feeder = newFeeder();
   say(node('node-1', '172.30.0.11/24'), node('node-2', '172.30.0.12/24'));
   feeder.onInSync();
@@ -85,6 +89,42 @@ it('keeps the mesh while its new password is read', async () => {
   feeder.onChange();
   await until('the new password', () => given.length === 2);
   expect(peersOf(given[1])).toEqual([['node.node-2.v4', '/run/s']]);
+});
+
+it("goes by the host's interfaces as they are, while a filter asks for one", async () => {
+  const filters = ['f'];
+  say(
+    peer('tor', { peerIP: '192.0.2.1', asNumber: 65001, filters }),
+    filter('f', { importV4: [{ action: 'Reject', interface: 'eth*' }] }),
+  );
+  const networks = (): unknown[] =>
+    (given.at(-1)?.peers?.find(({ asn }) => asn === 65001)?.importPolicy?.rules ?? []).map(
+      ({ nextHop }) => nextHop,
+    );
+  await until('the peer', () => given.at(-1)?.peers?.length === 2);
+  expect(networks()).toEqual([]);
+  const address = { address: '192.0.2.7', family: 'IPv4', cidr: '192.0.2.7/24', internal: false };
+  const linkLocal = { address: 'fe80::7', family: 'IPv6', cidr: 'fe80::7/64', internal: false };
+  interfaces = { eth1: [address, linkLocal], other0: [{ ...address, cidr: '198.51.100.7/24' }] };
+  await until('the interface', () => networks().length > 0);
+  expect(networks()).toEqual(['192.0.2.0/24']);
+});
+
+it('leaves things as they are until the workloads that a BGPPeer chooses are known', async () => {
+  say(
+    peer('routers', { localWorkloadSelector: 'app == "router"', asNumber: 65001 }),
+    node('node-3', '172.30.0.13/24'),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(given).toHaveLength(1);
+  feeder.setLocalPeers([{ peer: 'routers', ipv4: '10.65.0.1', ipv6: undefined }]);
+  await until('the workload', () => given.at(-1)?.peers?.length === 3);
+  expect(given.at(-1)?.peers?.find(({ asn }) => asn === 65001)).toMatchObject({
+    name: 'peer.routers.10.65.0.1',
+    passive: true,
+  });
+  feeder.setLocalPeers([]);
+  await until('its end', () => given.at(-1)?.peers?.length === 2);
 });
 
 it('waits with new peers until their password is known', async () => {
