@@ -2,52 +2,25 @@
 // and their shims apart.
 //   node scripts/build.ts && node scripts/inside.ts node bench/memory.ts [idle seconds] [pods]
 
-import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { namespaceObject, podObject } from '../lab/story/pods.ts';
 import { NAMESPACES, PODS } from '../lib/kube-client/client.ts';
 import type { Resource } from '../lib/model/metadata.ts';
 import { type BenchLab, withBenchLab } from './support/bench-lab.ts';
+import { memoryOf, PODS_AND_SHIMS } from './support/host-memory.ts';
 
 const [idleSeconds = 300, pods = 100] = process.argv.slice(2).map(Number);
 const NAMESPACE = 'bench';
 const RUNNING_TIMEOUT_MS = 600_000;
-const PROGRAMS = [
-  ['kernel writer', 'agents/felix/kernel/main'],
-  ['agent', 'agents/node/main'],
-  ['bgpd', 'agents/bgp/main'],
-  ['kubelet', 'agents/kubelet/main'],
-] as const;
-
-/** KiB by program, of the processes of one host. What is none of ours runs in a pod, or holds one. */
-function memoryOf(host: string): ReadonlyMap<string, number> {
-  const sums = new Map<string, number>();
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    const read = (file: string): string => {
-      try {
-        return readFileSync(`/proc/${pid}/${file}`, 'latin1');
-      } catch {
-        return '';
-      }
-    };
-    if (!read('environ').includes(`/${host}\0`)) continue;
-    const command = read('cmdline');
-    const program = PROGRAMS.find(([, path]) => command.includes(path))?.[0] ?? 'pods and shims';
-    const pss = Number(/^Pss:\s+(\d+) kB/m.exec(read('smaps_rollup'))?.[1] ?? 0);
-    sums.set(program, (sums.get(program) ?? 0) + pss);
-  }
-  return sums;
-}
-
 function report(title: string, { lab }: BenchLab): void {
   console.log(title);
   for (const { name } of lab.hosts()) {
     const sums = memoryOf(name);
     const mb = (kib: number): string => `${(kib / 1024).toFixed(0)} MB`;
-    const own = [...sums].filter(([program]) => program !== 'pods and shims');
+    const own = [...sums].filter(([program]) => program !== PODS_AND_SHIMS);
     const total = own.reduce((sum, [, kib]) => sum + kib, 0);
     const parts = own.map(([program, kib]) => `${program} ${mb(kib)}`).join(', ');
-    console.log(`  ${name}: ${mb(total)} (${parts}); pods and shims ${mb(sums.get('pods and shims') ?? 0)}`);
+    console.log(`  ${name}: ${mb(total)} (${parts}); pods and shims ${mb(sums.get(PODS_AND_SHIMS) ?? 0)}`);
   }
 }
 

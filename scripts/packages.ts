@@ -23,7 +23,14 @@ import {
 const ROOT = join(import.meta.dirname, '..');
 /** Generous: on a busy machine a first start reads a large program from disk. */
 const PROBE_TIMEOUT_MS = 30_000;
-const GROUPS: readonly PackageGroup[] = ['lab', 'integration', 'interop', 'containers', 'base-image'];
+const GROUPS: readonly PackageGroup[] = [
+  'lab',
+  'integration',
+  'interop',
+  'containers',
+  'base-image',
+  'bench',
+];
 const SYSTEM_LIBRARIES = [
   '/usr/lib/x86_64-linux-gnu',
   '/usr/lib/aarch64-linux-gnu',

@@ -7,6 +7,7 @@ import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { run } from '../../lib/process/run.ts';
+import { chosen } from '../support/machine.ts';
 import { BGPD } from './daemons/bgpd.ts';
 import { BIRD } from './daemons/bird.ts';
 import { becomesIdle, type Daemon } from './daemons/daemon.ts';
@@ -48,19 +49,6 @@ function options(): Options {
     limitSeconds: Number(values.limit),
     out: values.out,
   };
-}
-
-function chosen<T extends { readonly name: string }>(
-  all: readonly T[],
-  names: string | undefined,
-  what: string,
-): readonly T[] {
-  if (names === undefined) return all;
-  return names.split(',').map((name) => {
-    const found = all.find((each) => each.name === name);
-    if (found !== undefined) return found;
-    throw new Error(`no ${what} ${name}; there are: ${all.map((each) => each.name).join(' ')}`);
-  });
 }
 
 /** One row against a daemon that is started for it. */

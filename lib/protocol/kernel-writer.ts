@@ -34,6 +34,42 @@ export const workloadLinkStateSchema = z.strictObject({
 });
 export type WorkloadLinkState = z.infer<typeof workloadLinkStateSchema>;
 
+/** Fields of a set's key that elements can be encoded for. */
+export const ELEMENT_FIELDS = [
+  'mark',
+  'ifname',
+  'ipv4_addr',
+  'ipv6_addr',
+  'inet_proto',
+  'inet_service',
+] as const;
+export type ElementField = (typeof ELEMENT_FIELDS)[number];
+
+/** Elements of one set or map that come, or that go. Keys and values as nftables writes them, numbers as numbers. */
+const elementChangeSchema = z.strictObject({
+  set: z.string(),
+  change: z.enum(['add', 'delete']),
+  fields: z.array(z.enum(ELEMENT_FIELDS)),
+  isInterval: z.boolean(),
+  elements: z.array(
+    z.strictObject({
+      key: z.string(),
+      /** A mark or `goto CHAIN`; none in a set, and none where an element goes. */
+      value: z.string().optional(),
+      comment: z.string().optional(),
+    }),
+  ),
+});
+export type ElementChange = z.infer<typeof elementChangeSchema>;
+
+/** One element of a set without intervals, by its key. */
+const elementQuerySchema = z.strictObject({
+  set: z.string(),
+  fields: z.array(z.enum(ELEMENT_FIELDS)),
+  key: z.string(),
+});
+export type ElementQuery = z.infer<typeof elementQuerySchema>;
+
 const id = z.int().positive();
 export const kernelRequestSchema = z.discriminatedUnion('op', [
   /**
@@ -46,6 +82,15 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
     text: z.string(),
     output: z.enum(['text', 'json', 'terseJson']),
     isCheck: z.boolean(),
+  }),
+  /** One nftables transaction of elements of an `inet` table alone, all or nothing. */
+  z.strictObject({ id, op: z.literal('elements'), table: z.string(), changes: z.array(elementChangeSchema) }),
+  /** Whether an `inet` table has all of these elements; the output is `true` or `false`. */
+  z.strictObject({
+    id,
+    op: z.literal('hasElements'),
+    table: z.string(),
+    queries: z.array(elementQuerySchema),
   }),
   /** Lines for the long-lived `ip -force -batch -`; each line is tried, failures are named by their index. */
   z.strictObject({ id, op: z.literal('ip'), lines: z.array(z.string()) }),
@@ -93,7 +138,7 @@ export const kernelAnswerSchema = z.discriminatedUnion('ok', [
     id,
     ok: z.literal(true),
     output: z.string(),
-    /** nft only: the ruleset's generation id after the transaction. */
+    /** `nft` and `elements`: the ruleset's generation id after the transaction. */
     rulesetGeneration: z.int().optional(),
     durationMs: z.number(),
   }),

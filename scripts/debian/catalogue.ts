@@ -1,8 +1,8 @@
 // Which Debian packages each part of the project needs, and how one sees that they (or their like) are there already.
 // docs/limits.md says why etcd comes from trixie: bookworm's 3.4 is end of life.
 
-/** What a package is needed for: a test suite, the lab, the container cluster, or a base image where none can be pulled. */
-export type PackageGroup = 'lab' | 'integration' | 'interop' | 'containers' | 'base-image';
+/** What a package is needed for: a test suite, the lab, the container cluster, a base image where none can be pulled, or benchmarks. */
+export type PackageGroup = 'lab' | 'integration' | 'interop' | 'containers' | 'base-image' | 'bench';
 
 /** How one sees that nothing has to be installed. */
 export type Evidence =
@@ -82,6 +82,17 @@ export const PACKAGES: readonly DebianPackage[] = [
     fromTrixie: true,
     withRecommended: true,
     evidence: [{ kind: 'compose' }],
+  },
+  {
+    name: 'iptables',
+    groups: ['bench'],
+    evidence: program('iptables-legacy-restore', 'iptables-nft-restore'),
+  },
+  { name: 'ipset', groups: ['bench'], evidence: program('ipset') },
+  {
+    name: 'containernetworking-plugins',
+    groups: ['bench'],
+    evidence: [{ kind: 'program', name: '../lib/cni/bridge' }],
   },
   { name: 'mmdebstrap', groups: ['base-image'], evidence: program('mmdebstrap') },
 ];

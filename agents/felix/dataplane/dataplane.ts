@@ -10,9 +10,10 @@ import type { CalcFlush, CalcMessage } from '../calc/messages.ts';
 import { CONNTRACK_SYSCTLS, HOST_SYSCTLS } from '../interfaces/sysctls.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { HostCheck } from '../nftables/host-check.ts';
+import { elementQueries } from '../nftables/render/commits.ts';
 import { DataplaneState } from '../nftables/render/dataplane-state.ts';
 import type { TableDescription } from '../nftables/render/describe.ts';
-import { TABLE } from '../nftables/render/layout.ts';
+import { TABLE_NAME } from '../nftables/render/layout.ts';
 import { RuleNumbers } from '../nftables/rule-numbers.ts';
 import { TableDriver, type TableUpdate } from '../nftables/table-driver.ts';
 import { LocalRoutes } from '../routes/local-routes.ts';
@@ -169,12 +170,11 @@ export class Dataplane implements Startable {
     const endpoint = this.#state.endpoints.get(key);
     if (endpoint === undefined || endpoint.revision < minimumRevision) return ['endpoint not calculated'];
     if (!this.#routes.isProgrammed(key)) return ['endpoint not programmed'];
-    const elements = this.#table.renderer?.endpointElements(key);
-    if (elements === undefined) return ['endpoint left out: the kernel refuses it'];
-    const text = elements
-      .map(({ set, key: element }) => `get element ${TABLE} ${set} { ${element} }`)
-      .join('\n');
-    const found = await this.#options.writer.hasElements(text);
+    const { renderer } = this.#table;
+    const elements = renderer?.endpointElements(key);
+    if (renderer === undefined || elements === undefined) return ['endpoint left out: the kernel refuses it'];
+    const queries = elementQueries(renderer.table, elements);
+    const found = await this.#options.writer.hasElements(TABLE_NAME, queries);
     if (!found) return ['elements of the endpoint'];
     const missing = await this.#routes.missingFor(endpoint);
     if (missing.length > 0) this.#routes.writeAnew(key);

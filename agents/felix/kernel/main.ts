@@ -1,9 +1,12 @@
 // The kernel writer: a small process, forked early by the agent, that does all of its kernel writes (docs/dataplane.md
 // "Kernel writer"). One request at a time, in order. It ends when its channel closes.
 
+import { constants } from 'node:os';
 import { IpBatch } from '../../../lib/process/ip-batch.ts';
 import { run } from '../../../lib/process/run.ts';
 import {
+  type ElementChange,
+  type ElementQuery,
   type KernelAnswer,
   type KernelErrorType,
   type KernelRequest,
@@ -11,6 +14,8 @@ import {
 } from '../../../lib/protocol/kernel-writer.ts';
 import { clearConntrackMarks, conntrackMarks } from './conntrack.ts';
 import { Libnftables } from './libnftables.ts';
+import { elementBatch, getElement } from './netlink/element-messages.ts';
+import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
 import { RulesetGeneration } from './ruleset-generation.ts';
 import { WorkloadLinks, writeSysctls } from './workload-links.ts';
 
@@ -23,6 +28,7 @@ const COMMAND_TIMEOUT_MS = 20_000;
 class KernelWriter {
   readonly #nftables = new Libnftables();
   readonly #rulesetGeneration = new RulesetGeneration();
+  readonly #netfilter = new NetlinkSocket(NetlinkFamily.netfilter);
   readonly #links = new WorkloadLinks();
   /** Its lines bear being done twice. */
   readonly #ip = new IpBatch({ whenEnded: 'tryEach' });
@@ -53,6 +59,12 @@ class KernelWriter {
     switch (request.op) {
       case 'nft':
         return this.#nft(request);
+      case 'elements':
+        return this.#elements(request);
+      case 'hasElements': {
+        const { table, queries } = request;
+        return { output: String(queries.every((query) => this.#hasElement(table, query))) };
+      }
       case 'rulesetGeneration':
         return this.#withGeneration('');
       case 'ip':
@@ -90,10 +102,34 @@ class KernelWriter {
     return this.#withGeneration(result.output);
   }
 
+  #elements({ table, changes }: Extract<KernelRequest, { op: 'elements' }>): Outcome {
+    try {
+      this.#netfilter.batch(elementBatch(table, changes));
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      return { error: { code: 'refused', message: `elements of ${setNames(changes)}: ${error.message}` } };
+    }
+    return this.#withGeneration('');
+  }
+
+  #hasElement(table: string, query: ElementQuery): boolean {
+    try {
+      return this.#netfilter.request(getElement(table, query)) !== undefined;
+    } catch (error) {
+      // Nor is anything in a set, or a table, that is not there.
+      if (error instanceof NetlinkError && error.type.errno === constants.errno.ENOENT) return false;
+      throw error;
+    }
+  }
+
   #withGeneration(output: string): Outcome {
     const rulesetGeneration = this.#rulesetGeneration.read();
     return rulesetGeneration === undefined ? { output } : { output, rulesetGeneration };
   }
+}
+
+function setNames(changes: readonly ElementChange[]): string {
+  return [...new Set(changes.map(({ set }) => set))].slice(0, 5).join(', ');
 }
 
 async function attempted(command: string, work: () => Promise<string>): Promise<Outcome> {

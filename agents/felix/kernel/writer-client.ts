@@ -6,6 +6,8 @@ import type { EventSink } from '../../../lib/events/event.ts';
 import type { Startable } from '../../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import {
+  type ElementChange,
+  type ElementQuery,
   type KernelRequest,
   kernelAnswerSchema,
   kernelReadySchema,
@@ -83,6 +85,11 @@ export class KernelWriterClient implements Startable {
     return await this.request({ op: 'nft', text, output: 'text', isCheck: false });
   }
 
+  /** One transaction of elements of an `inet` table, all or nothing. Throws KernelWriteError. */
+  async elements(table: string, changes: readonly ElementChange[]): Promise<KernelResult> {
+    return await this.request({ op: 'elements', table, changes: [...changes] });
+  }
+
   /** Whether the kernel would take this transaction; undefined if it would, else what it says. Nothing changes. */
   async checkNft(text: string): Promise<string | undefined> {
     try {
@@ -94,15 +101,9 @@ export class KernelWriterClient implements Startable {
     }
   }
 
-  /** Whether the kernel has what these `get element` commands ask for, all of them. */
-  async hasElements(text: string): Promise<boolean> {
-    try {
-      await this.nft(text);
-      return true;
-    } catch (error) {
-      if (error instanceof KernelWriteError && error.type.code === 'refused') return false;
-      throw error;
-    }
+  /** Whether an `inet` table has all of these elements, asked one by one: nothing is listed. */
+  async hasElements(table: string, queries: readonly ElementQuery[]): Promise<boolean> {
+    return (await this.request({ op: 'hasElements', table, queries: [...queries] })).output === 'true';
   }
 
   /** JSON output of list or get commands; undefined where the kernel knows no such object. */

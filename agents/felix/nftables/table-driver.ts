@@ -6,8 +6,9 @@ import type { Logger } from '../../../lib/logging/logger.ts';
 import { KernelWriteError } from '../kernel/kernel-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { Generations } from './generations.ts';
+import { type Commit, commitsOf, elementChanges } from './render/commits.ts';
 import type { DataplaneState } from './render/dataplane-state.ts';
-import { TABLE } from './render/layout.ts';
+import { TABLE, TABLE_NAME } from './render/layout.ts';
 import { differences, type Listing, parseListing } from './render/listing.ts';
 import { epochOfName, NumbersExhausted } from './render/numbering.ts';
 import { chunks, type Operation, record, renderTransaction } from './render/operations.ts';
@@ -66,6 +67,8 @@ export class TableDriver {
   /** Chains with a hook that may be there, and their declarations: they outlive epochs, so what is not wanted is emptied. */
   readonly #baseChains = new Map<string, string>();
   #cleanUpAtMs: number | undefined;
+  /** Due with the last update, and not done yet. */
+  #cleanUp: readonly PlannedTransaction[] = [];
   #rulesetGeneration: number | undefined;
   /** The kernel has counted more changes than ours. */
   #hasForeignWrite = false;
@@ -199,11 +202,13 @@ export class TableDriver {
       return await this.#updateOnce();
     }
     await this.#numbers.note(this.#epoch, renderer.generation, renderer.numbering.takeNewRules());
-    const kernelMs = await this.#perform(plan.transactions);
+    const needed = plan.transactions.filter(({ phases }) => !phases.includes('cleanUp'));
+    const kernelMs = await this.#perform(needed);
+    this.#cleanUp = plan.transactions.filter(({ phases }) => phases.includes('cleanUp'));
     this.#planner.performed(this.#options.nowMs());
     this.#afterUpdate(plan, replacing, generationMoved);
-    const operations = plan.transactions.reduce((sum, transaction) => sum + transaction.operations.length, 0);
-    const transactions = plan.transactions.length;
+    const operations = needed.reduce((sum, transaction) => sum + transaction.operations.length, 0);
+    const transactions = needed.length;
     return { transactions, operations, kernelMs, generation: this.#generation, generationMoved };
   }
 
@@ -249,8 +254,10 @@ export class TableDriver {
   async #perform(transactions: readonly PlannedTransaction[]): Promise<number> {
     let kernelMs = 0;
     for (const transaction of transactions) {
-      kernelMs += await this.#commit(transaction.operations);
-      record(this.#planner.programmed, transaction.operations);
+      for (const commit of commitsOf(transaction)) {
+        kernelMs += await this.#commit(commit);
+        record(this.#planner.programmed, commit.operations);
+      }
       if (transaction.phases.includes('generation'))
         this.#generation = this.#renderer?.generation ?? this.#generation;
     }
@@ -258,8 +265,11 @@ export class TableDriver {
   }
 
   /** Each change of any table counts the ruleset's id up by one: by more than one, and somebody else has written too. */
-  async #commit(operations: readonly Operation[]): Promise<number> {
-    const result = await this.#writer.nft(renderTransaction(operations));
+  async #commit(commit: Commit): Promise<number> {
+    const result =
+      commit.kind === 'elements'
+        ? await this.#writer.elements(TABLE_NAME, elementChanges(commit.operations))
+        : await this.#writer.nft(renderTransaction(commit.operations));
     const expected = this.#rulesetGeneration === undefined ? undefined : this.#rulesetGeneration + 1;
     if (expected !== undefined && result.rulesetGeneration !== expected) this.#hasForeignWrite = true;
     this.#rulesetGeneration = result.rulesetGeneration;
@@ -284,8 +294,12 @@ export class TableDriver {
       events.emit({ component: 'agent', kind: 'generationMoved', generation: this.#generation });
   }
 
-  /** Deletes what earlier epochs have left, a second after nothing leads to it any more. */
+  /**
+   * Deletes what nothing has led to for a second: of this epoch, and all that earlier ones have left. Whoever waits for an update
+   * does not wait for this.
+   */
   async sweep(): Promise<void> {
+    await this.#performCleanUp();
     const now = this.#options.nowMs();
     const due = this.#switches.filter(({ atMs }) => atMs + UNREACHABLE_MS <= now);
     const switched = due.at(-1)?.epoch;
@@ -293,7 +307,7 @@ export class TableDriver {
     const listing = await this.#list('terseJson');
     const stale = listing?.objects.filter(({ name }) => (epochOfName(name) ?? switched) < switched) ?? [];
     try {
-      for (const operations of splitSweep(stale)) await this.#commit(operations);
+      for (const operations of splitSweep(stale)) await this.#commit({ kind: 'text', operations });
     } catch (error) {
       if (!(error instanceof KernelWriteError) || error.type.code !== 'refused') throw error;
       this.#options.logger.warn('what earlier epochs left cannot be deleted yet', { error });
@@ -301,6 +315,18 @@ export class TableDriver {
       return;
     }
     this.#switches = this.#switches.filter(({ epoch }) => epoch > switched);
+  }
+
+  /** What fails here is made anew with everything else. */
+  async #performCleanUp(): Promise<void> {
+    const transactions = this.#cleanUp;
+    this.#cleanUp = [];
+    try {
+      await this.#perform(transactions);
+    } catch (error) {
+      if (error instanceof KernelWriteError) await this.#onWriteError(error, 1);
+      throw error;
+    }
   }
 
   async #onWriteError(error: KernelWriteError, attempt: number): Promise<void> {

@@ -69,8 +69,9 @@ export class LocalRoutes {
     const keys = [...this.#dirty];
     const lines: { readonly key: string; readonly line: string; readonly mayFail: boolean }[] = [];
     for (const key of keys) lines.push(...this.#removals(key));
-    for (const key of keys) lines.push(...this.#additions(key));
-    const failed = await this.#run(lines);
+    const absent = await this.#run(keys.flatMap((key) => this.#raising(key)));
+    for (const key of keys) if (!absent.has(key)) lines.push(...this.#additions(key));
+    const failed = new Set([...absent, ...(await this.#run(lines))]);
     const programmed: string[] = [];
     const waiting: string[] = [];
     for (const key of keys) {
@@ -141,11 +142,18 @@ export class LocalRoutes {
     return [...missing, ...lost.map((net) => `route ${net}`)];
   }
 
+  /** By itself and first: `ip` ends with a neighbour on an interface that is not there, and would be started for each line. */
+  #raising(key: string): { key: string; line: string; mayFail: boolean }[] {
+    const endpoint = this.#desired.get(key);
+    if (endpoint === undefined) return [];
+    return [{ key, line: `link set dev ${endpoint.interfaceName} up`, mayFail: false }];
+  }
+
   #additions(key: string): { key: string; line: string; mayFail: boolean }[] {
     const endpoint = this.#desired.get(key);
     if (endpoint === undefined) return [];
     const { interfaceName, mac } = endpoint;
-    const lines = [`link set dev ${interfaceName} up`];
+    const lines: string[] = [];
     for (const net of netsOf(endpoint)) {
       const scope = net.includes(':') ? '' : ' scope link';
       lines.push(`route replace ${net} dev ${interfaceName}${scope} proto ${ROUTE_PROTOCOL}`);

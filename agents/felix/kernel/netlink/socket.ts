@@ -10,6 +10,10 @@ const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
+const SO_SNDBUF = 7;
+/** Past the system's limit, for who may. */
+const SO_SNDBUFFORCE = 32;
+const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
 const SOL_NETLINK = 270;
 /** An acknowledgement carries the request's header alone. */
 const NETLINK_CAP_ACK = 10;
@@ -18,6 +22,7 @@ const NETLINK_EXT_ACK = 11;
 const WAIT_SECONDS = 5n;
 const ANSWER_BYTES = 64 * 1024;
 const MOST_DATAGRAMS = 64;
+const MSG_DONTWAIT = 0x40;
 
 export const NetlinkFamily = { route: 0, netfilter: 12 } as const;
 
@@ -74,6 +79,10 @@ export class NetlinkSocket {
     const limit = Buffer.alloc(16);
     limit.writeBigInt64LE(WAIT_SECONDS, 0);
     this.#libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, limit, limit.length);
+    const size = Buffer.alloc(4);
+    size.writeUInt32LE(SEND_BUFFER_BYTES, 0);
+    for (const option of [SO_SNDBUF, SO_SNDBUFFORCE])
+      this.#libc.setsockopt(this.#fd, SOL_SOCKET, option, size, size.length);
     const yes = Buffer.from([1, 0, 0, 0]);
     for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK])
       this.#libc.setsockopt(this.#fd, SOL_NETLINK, option, yes, yes.length);
@@ -102,6 +111,39 @@ export class NetlinkSocket {
       if (answer !== undefined) return answer;
     }
     throw new NetlinkError(constants.errno.EPROTO, 'no answer among what the kernel sent');
+  }
+
+  /**
+   * Messages of one nfnetlink batch, the last but one of which asks for an acknowledgement. Throws NetlinkError if anything of it was
+   * refused: then nothing of it happened.
+   */
+  batch(messages: readonly NetlinkMessage[]): void {
+    const first = this.#sequence + 1;
+    const bytes = Buffer.concat(
+      messages.map((message) => {
+        this.#sequence = (this.#sequence + 1) >>> 0;
+        return encodeMessage({ ...message, sequence: this.#sequence });
+      }),
+    );
+    const acknowledged = this.#sequence - 1;
+    if (this.#libc.send(this.#fd, bytes, bytes.length, 0) < 0)
+      throw new NetlinkError(koffi.errno(), undefined);
+    let refusal: NetlinkError | undefined;
+    let isDone = false;
+    // All answers are there when the call returns: one for each message that is refused, then the acknowledgement.
+    for (let datagrams = 0; datagrams < MOST_DATAGRAMS + messages.length; datagrams++) {
+      const length = this.#libc.recv(this.#fd, this.#answer, this.#answer.length, MSG_DONTWAIT);
+      if (length < 0) break;
+      for (const answer of decodeMessages(this.#answer.subarray(0, length))) {
+        const { sequence = 0 } = answer;
+        if (answer.type !== NLMSG_ERROR || sequence < first || sequence > this.#sequence) continue;
+        const { errno, reason } = decodeError(answer);
+        if (errno !== 0) refusal ??= new NetlinkError(errno, reason);
+        else if (sequence === acknowledged) isDone = true;
+      }
+    }
+    if (refusal !== undefined) throw refusal;
+    if (!isDone) throw new NetlinkError(constants.errno.EPROTO, 'no answer among what the kernel sent');
   }
 
   close(): void {

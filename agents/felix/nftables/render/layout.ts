@@ -14,7 +14,8 @@ export interface LayoutOptions {
   readonly hasSpoofedPrefixes: boolean;
 }
 
-export const TABLE = 'inet calico';
+export const TABLE_NAME = 'calico';
+export const TABLE = `inet ${TABLE_NAME}`;
 const BASE_CHAINS = {
   forward: `type filter hook forward priority filter; policy accept; ${commentClause('to and from workloads')}`,
   input: `type filter hook input priority filter; policy accept; ${commentClause('workloads to their own host')}`,
