@@ -14,4 +14,6 @@ export interface ProgramContext {
   readonly connections: () => Connections;
   /** The exit code, unless the command throws; the highest wins. */
   readonly setExitCode: (code: number) => void;
+  /** The exit code if the command throws; 1 if not set. */
+  readonly setFailureCode: (code: number) => void;
 }

@@ -4,10 +4,13 @@ import { Command } from 'commander';
 import { asCommandLine, type CommandLineInput, runCommandLine } from './command-line.ts';
 import { addBgpCommands } from './commands/bgp.ts';
 import { addChangeCommands } from './commands/change.ts';
+import { addDiffCommand } from './commands/diff.ts';
 import { addEventsCommand } from './commands/events.ts';
+import { addExplainCommand } from './commands/explain.ts';
 import { addGetCommand } from './commands/get.ts';
 import { addIpamCommands } from './commands/ipam.ts';
 import { addNodeCommands } from './commands/node.ts';
+import { addTestCommand } from './commands/test.ts';
 import { addVersionCommand } from './commands/version.ts';
 import { addWriteCommands } from './commands/write.ts';
 import { Connections } from './connection/connect.ts';
@@ -28,6 +31,7 @@ interface GlobalOptions {
 /** Runs one command line; resolves with the exit code. Only bugs reject. */
 export async function runProgram(input: ProgramInput): Promise<number> {
   let exitCode = 0;
+  let failureCode = 1;
   const program = new Command('calicoctl');
   const context: ProgramContext = {
     out: input.out,
@@ -38,6 +42,9 @@ export async function runProgram(input: ProgramInput): Promise<number> {
     connections: () => new Connections(input.env, program.opts<GlobalOptions>(), input.signal),
     setExitCode: (code) => {
       exitCode = Math.max(exitCode, code);
+    },
+    setFailureCode: (code) => {
+      failureCode = code;
     },
   };
   program
@@ -50,9 +57,17 @@ export async function runProgram(input: ProgramInput): Promise<number> {
   addWriteCommands(program, context);
   addChangeCommands(program, context);
   addNodeCommands(program, context);
+  addDiffCommand(program, context);
+  addExplainCommand(program, context);
+  addTestCommand(program, context);
   addBgpCommands(program, context);
   addIpamCommands(program, context);
   addEventsCommand(program, context);
   addVersionCommand(program, context, input.version);
-  return await runCommandLine(program, input, () => exitCode);
+  return await runCommandLine(
+    program,
+    input,
+    () => exitCode,
+    () => failureCode,
+  );
 }

@@ -33,6 +33,7 @@ npm run lab -- shell [HOST] [COMMAND …]   a shell on a host (or beside etcd), 
 npm run lab -- etcdctl …           etcdctl with the lab's endpoint set
 npm run lab -- kubectl …           kubectl with the lab's kubeconfig
 npm run lab -- calicoctl …         this project's calicoctl
+npm run lab -- policy-test FILE …   policy tests (kind PolicyTest) with real packets; --format text|tap|junit
 npm run lab -- add NAME [external] add a node, or a machine outside the cluster
 npm run lab -- remove NAME [power-off]    shut a host down, or cut its power
 npm run lab -- logs                what the lab said so far
@@ -66,6 +67,8 @@ async function main(args: readonly string[]): Promise<number> {
       return await shell(context, rest);
     case 'story':
       return await playStory(context, availableForm());
+    case 'policy-test':
+      return await runInLab(context, 'lab/policy-test/main', rest, process.cwd());
     case 'add':
       return await control(context, {
         op: 'addHost',
@@ -142,15 +145,22 @@ where to look next
   npm run lab -- shell node-1 nft list table inet calico
   npm run lab -- --down`;
 
-/** The scenes run inside, beside etcd. */
-async function playStory(context: Context, form: 'dist' | 'source'): Promise<number> {
+function playStory(context: Context, form: 'dist' | 'source'): Promise<number> {
+  return runInLab(context, 'lab/story/main', [], ROOT, form);
+}
+
+/** A program of the lab's own, inside, beside etcd. */
+async function runInLab(
+  context: Context,
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  form = availableForm(),
+): Promise<number> {
   const record = mustRun(context);
   const options = ['--state-dir', context.stateDir, '--calicoctl', programFile('cli/main', form)];
-  const argv = [process.execPath, programFile('lab/story/main', form), ...options];
-  return await runInherited(
-    enterArgv(argv, { ...context, pid: record.pid, cwd: ROOT }),
-    installedEnvironment(),
-  );
+  const argv = [process.execPath, programFile(program, form), ...options, ...args];
+  return await runInherited(enterArgv(argv, { ...context, pid: record.pid, cwd }), installedEnvironment());
 }
 
 function programFile(path: string, form: 'dist' | 'source'): string {

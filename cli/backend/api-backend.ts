@@ -1,14 +1,17 @@
 // calicoctl through the Kubernetes-shaped API: v3 kinds at their own group; Calico's Nodes, which share their name with
 // Kubernetes', at `calico-ts.dev`, as `caliconodes`.
 
+import { isDeepStrictEqual } from 'node:util';
 import { ResourceError, type ResourceErrorType } from '../../lib/datastore/resource-error.ts';
+import type { RuleSources } from '../../lib/datastore/rule-sources.ts';
 import type { IpamInspection } from '../../lib/ipam/inspection.ts';
 import { type KindPath, KubeClient, KubeError } from '../../lib/kube-client/client.ts';
 import type { ResourceKey } from '../../lib/model/keys.ts';
 import { CALICO_API_VERSION, CALICO_GROUP, kindInfo } from '../../lib/model/kinds.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiIpam } from './api-ipam.ts';
-import type { ApplyOutcome, Backend, BackendList } from './backend.ts';
+import { apiRuleSources } from './api-rule-sources.ts';
+import type { ApplyOutcome, Backend, BackendList, Previewer } from './backend.ts';
 import { refOf } from './etcd-backend.ts';
 
 const CALICO_NODES: KindPath = { group: 'calico-ts.dev', version: 'v1', plural: 'caliconodes' };
@@ -20,6 +23,7 @@ const OUTCOMES: readonly Outcome[] = ['alreadyExists', 'doesNotExist', 'conflict
 export class ApiBackend implements Backend {
   readonly type = 'api';
   readonly ipam: IpamInspection;
+  readonly ruleSources: RuleSources;
   readonly #client: KubeClient;
   readonly #signal: AbortSignal;
 
@@ -27,6 +31,7 @@ export class ApiBackend implements Backend {
     this.#client = client;
     this.#signal = signal;
     this.ipam = new ApiIpam(client, signal);
+    this.ruleSources = apiRuleSources(client, signal);
   }
 
   async list(kind: string, namespace: string | undefined): Promise<BackendList> {
@@ -44,7 +49,7 @@ export class ApiBackend implements Backend {
     );
   }
 
-  async create(resource: Resource): Promise<Resource> {
+  async create(resource: Resource, isDryRun = false): Promise<Resource> {
     const ref = refOf(resource);
     // What is not found here is the namespace, which the server's own words name.
     const codes = ['alreadyExists', 'conflict'] as const;
@@ -52,15 +57,19 @@ export class ApiBackend implements Backend {
       const path = pathOf(ref.kind);
       const created = await this.#client.create(path, ref.namespace, toApi(resource), {
         signal: this.#signal,
+        ...dryRunQuery(isDryRun),
       });
       return fromApi(ref.kind, created);
     });
   }
 
-  async update(resource: Resource): Promise<Resource> {
+  async update(resource: Resource, isDryRun = false): Promise<Resource> {
     const ref = refOf(resource);
     return this.#tell(ref, OUTCOMES, async () => {
-      const stored = await this.#client.replace(pathOf(ref.kind), toApi(resource), { signal: this.#signal });
+      const stored = await this.#client.replace(pathOf(ref.kind), toApi(resource), {
+        signal: this.#signal,
+        ...dryRunQuery(isDryRun),
+      });
       return fromApi(ref.kind, stored);
     });
   }
@@ -90,6 +99,22 @@ export class ApiBackend implements Backend {
       const path = KubeClient.path(pathOf(ref.kind), ref.namespace, ref.name);
       await this.#client.call('DELETE', path, preconditions, { signal: this.#signal });
     });
+  }
+
+  previewer(): Previewer {
+    return async (action, resource) => {
+      const ref = refOf(resource);
+      const before = action === 'create' ? undefined : await this.#find(ref);
+      if (before === undefined && action !== 'replace')
+        return { before, after: await this.create(resource, true), outcome: 'created' };
+      const after = await this.update(resource, true);
+      const isSame = before !== undefined && isDeepStrictEqual(fromApi(ref.kind, before), after);
+      return {
+        before: before === undefined ? undefined : fromApi(ref.kind, before),
+        after,
+        outcome: isSame ? 'unchanged' : 'configured',
+      };
+    };
   }
 
   /** The API's server has done it. */
@@ -127,6 +152,10 @@ function outcomeOf(error: unknown): Outcome | undefined {
     default:
       return undefined;
   }
+}
+
+function dryRunQuery(isDryRun: boolean): { readonly query?: Readonly<Record<string, string>> } {
+  return isDryRun ? { query: { dryRun: 'All' } } : {};
 }
 
 function pathOf(kind: string): KindPath {

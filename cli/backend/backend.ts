@@ -1,5 +1,6 @@
 // Where calicoctl reads and writes: etcd itself, or the API by a kubeconfig. Both behave alike to the commands.
 
+import type { RuleSources } from '../../lib/datastore/rule-sources.ts';
 import type { IpamInspection } from '../../lib/ipam/inspection.ts';
 import type { ResourceKey } from '../../lib/model/keys.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
@@ -10,6 +11,19 @@ export interface BackendList {
 }
 
 export type ApplyOutcome = 'created' | 'configured' | 'unchanged';
+
+export type WriteAction = 'create' | 'apply' | 'replace';
+
+/** What a write would do. */
+export interface Preview {
+  /** Undefined: there is none yet. */
+  readonly before: Resource | undefined;
+  readonly after: Resource;
+  readonly outcome: ApplyOutcome;
+}
+
+/** What writes would do, one after the other; nothing is stored. Throws what the write would throw. */
+export type Previewer = (action: WriteAction, resource: Resource) => Promise<Preview>;
 
 /** All methods throw ResourceError for what is about the object, and the error of etcd's or the API's client otherwise. */
 export interface Backend {
@@ -22,8 +36,12 @@ export interface Backend {
   update(resource: Resource): Promise<Resource>;
   apply(resource: Resource): Promise<{ readonly resource: Resource; readonly outcome: ApplyOutcome }>;
   delete(ref: ResourceKey, resourceVersion?: string): Promise<void>;
+  /** On etcd a later write sees what the earlier ones would have stored; the API judges each by itself. */
+  previewer(): Previewer;
   /** Makes what every datastore must hold before the first write. */
   initialize(): Promise<void>;
   readonly ipam: IpamInspection;
+  /** Where rules were written. */
+  readonly ruleSources: RuleSources;
   close(): Promise<void>;
 }

@@ -1,21 +1,24 @@
 // calicoctl on etcd itself, through the same client as every process of this project.
 
 import type { Datastore } from '../../lib/datastore/datastore.ts';
+import { DryRunDatastore } from '../../lib/datastore/dry-run-datastore.ts';
 import { ensureInitialized } from '../../lib/datastore/initialize.ts';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { isResourceError, ResourceError } from '../../lib/datastore/resource-error.ts';
+import { type RuleSources, storedRuleSources } from '../../lib/datastore/rule-sources.ts';
 import { beforeDeletion, goesWithOthers } from '../../lib/ipam/before-deletion.ts';
 import { type IpamInspection, inspectIpam } from '../../lib/ipam/inspection.ts';
 import type { ResourceKey } from '../../lib/model/keys.ts';
 import { kindInfo } from '../../lib/model/kinds.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import type { ApplyOutcome, Backend, BackendList } from './backend.ts';
+import type { ApplyOutcome, Backend, BackendList, Previewer } from './backend.ts';
 
 const UPDATE_ATTEMPTS = 5;
 
 export class EtcdBackend implements Backend {
   readonly type = 'etcd';
   readonly ipam: IpamInspection;
+  readonly ruleSources: RuleSources;
   readonly #datastore: Datastore;
   readonly #client: ResourceClient;
   readonly #signal: AbortSignal;
@@ -25,6 +28,7 @@ export class EtcdBackend implements Backend {
     this.#client = new ResourceClient({ datastore });
     this.#signal = signal;
     this.ipam = inspectIpam(datastore);
+    this.ruleSources = storedRuleSources(datastore, signal);
   }
 
   async list(kind: string, namespace: string | undefined): Promise<BackendList> {
@@ -95,6 +99,22 @@ export class EtcdBackend implements Backend {
       if (isResourceError(error, 'doesNotExist')) return undefined;
       throw error;
     }
+  }
+
+  previewer(): Previewer {
+    const dry = new EtcdBackend(new DryRunDatastore(this.#datastore), this.#signal);
+    const ready = dry.initialize().catch(() => undefined); // As before a write: what is really wrong, the write will say.
+    return async (action, resource) => {
+      await ready;
+      const before = await dry.#find(refOf(resource));
+      if (action === 'create')
+        return { before: undefined, after: await dry.create(resource), outcome: 'created' };
+      const { resource: after, outcome } =
+        action === 'apply'
+          ? await dry.apply(resource)
+          : { resource: await dry.update(resource), outcome: 'configured' as const };
+      return { before, after, outcome };
+    };
   }
 
   async initialize(): Promise<void> {

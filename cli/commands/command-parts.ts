@@ -1,10 +1,13 @@
 // What several commands share: repeated options, examples in help, checking of documents, telling of failures.
 
+import { type Command, CommanderError } from 'commander';
 import { explainError } from '../cli-error.ts';
 import { type CheckedObject, checkObject, type ManifestAction } from '../manifest/check.ts';
 import type { ManifestObject } from '../manifest/manifest.ts';
 import { manifestError } from '../manifest/read-files.ts';
 import type { ProgramContext } from '../program-context.ts';
+
+const ANSWERED_NOTHING = 2;
 
 /** For options that may be given more than once. */
 export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
@@ -13,6 +16,15 @@ export function collect(value: string, before: readonly string[] | undefined): r
 
 export function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  calicoctl ${line}`).join('\n')}\n`;
+}
+
+/** For commands whose exit code 1 is an answer: whatever goes wrong in them, wrong use too, is 2. */
+export function answersByExitCode(command: Command, context: ProgramContext): Command {
+  return command
+    .exitOverride((error) => {
+      throw error.exitCode === 0 ? error : new CommanderError(ANSWERED_NOTHING, error.code, error.message);
+    })
+    .hook('preAction', () => context.setFailureCode(ANSWERED_NOTHING));
 }
 
 /** All objects, or CliError with every problem of every one. */

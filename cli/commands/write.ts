@@ -7,11 +7,13 @@ import type { Resource } from '../../lib/model/metadata.ts';
 import { applyDefaults } from '../../lib/model/validation/defaults.ts';
 import { formatProblem } from '../../lib/model/validation/problem.ts';
 import { validateUpdate } from '../../lib/model/validation/validate.ts';
-import type { Backend } from '../backend/backend.ts';
+import { hasSources } from '../../lib/policy/rule-source.ts';
+import type { Backend, Previewer, WriteAction } from '../backend/backend.ts';
 import { refOf } from '../backend/etcd-backend.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { type CheckedObject, refusals } from '../manifest/check.ts';
 import { type FileOptions, manifestError, readObjects } from '../manifest/read-files.ts';
+import { recordSources } from '../manifest/record-sources.ts';
 import { resourceName } from '../output/resources.ts';
 import type { ProgramContext } from '../program-context.ts';
 import { collect, countOf, examples, reportFailures, resourcesOf } from './command-parts.ts';
@@ -20,20 +22,27 @@ import { type NamespaceOptions, parseKindArguments, refsOf } from './kind-argume
 interface WriteOptions extends FileOptions, NamespaceOptions {
   readonly skipExists?: boolean;
   readonly skipNotExists?: boolean;
+  readonly dryRun?: string;
 }
 
-type Action = 'create' | 'apply' | 'replace';
 const DONE = { create: 'created', apply: 'applied', replace: 'replaced', delete: 'deleted' } as const;
 
 export function addWriteCommands(program: Command, context: ProgramContext): void {
-  fileCommand(program, 'create', 'Create the resources of files; those that exist already are errors')
+  writingCommand(program, 'create', 'Create the resources of files; those that exist already are errors')
     .option('--skip-exists', 'leave resources alone that exist already')
     .addHelpText('after', examples('create -f pool.yaml', 'create -f manifests/ -R'))
     .action((options: WriteOptions) => write(context, 'create', options));
-  fileCommand(program, 'apply', 'Create the resources of files, or make those that exist as the files say')
-    .addHelpText('after', examples('apply -f policies.yaml', 'apply -f - -n prod < policy.json'))
+  writingCommand(program, 'apply', 'Create the resources of files, or make those that exist as the files say')
+    .addHelpText(
+      'after',
+      examples(
+        'apply -f policies.yaml',
+        'apply -f policies.yaml --dry-run=server',
+        'apply -f - -n prod < policy.json',
+      ),
+    )
     .action((options: WriteOptions) => write(context, 'apply', options));
-  fileCommand(program, 'replace', 'Replace resources that exist by those of files')
+  writingCommand(program, 'replace', 'Replace resources that exist by those of files')
     .addHelpText('after', examples('replace -f bgp.yaml'))
     .action((options: WriteOptions) => write(context, 'replace', options));
   fileCommand(
@@ -71,40 +80,96 @@ function fileCommand(program: Command, name: string, description: string): Comma
     .option('-n, --namespace <namespace>', 'namespace of namespaced objects that name none');
 }
 
-async function write(context: ProgramContext, action: Action, options: WriteOptions): Promise<void> {
+function writingCommand(program: Command, name: WriteAction, description: string): Command {
+  return fileCommand(program, name, description).option(
+    '--dry-run <strategy>',
+    'server: let etcd or the API judge every object and store none; client: only check the files; none',
+    'none',
+  );
+}
+
+async function write(context: ProgramContext, action: WriteAction, options: WriteOptions): Promise<void> {
+  const dryRun = parseDryRun(options.dryRun);
   const objects = await readObjects(options, context.readStdin);
   const checked = resourcesOf(objects, action, options.namespace);
+  const suffix = dryRun === 'none' ? '' : ` (${dryRun} dry run)`;
+  if (dryRun === 'client') {
+    for (const { resource } of checked) context.out(`${resourceName(resource)} ${DONE[action]}${suffix}\n`);
+    return;
+  }
   await context.connections().withBackend(async (backend) => {
     if (action !== 'create') await checkChanges(backend, checked);
-    await backend.initialize().catch(() => undefined); // As Calico's: what is really wrong, the write will say.
+    const writer =
+      dryRun === 'server' ? previewing(backend.previewer(), action) : await writing(context, backend, action);
     const failures: unknown[] = [];
     const done: string[] = [];
-    for (const { resource } of checked) {
+    for (const object of checked) {
       try {
-        const outcome = await writeOne(backend, action, resource, options);
-        context.out(`${resourceName(resource)} ${outcome}\n`);
-        done.push(resource.kind);
+        const outcome = await unlessExisting(() => writer(object), options);
+        context.out(`${resourceName(object.resource)} ${outcome}${suffix}\n`);
+        done.push(object.resource.kind);
       } catch (error) {
         failures.push(error);
         if (action === 'replace') break;
       }
     }
     const kinds = checked.map(({ resource }) => resource.kind);
+    if (dryRun === 'server') return reportFailures(context, failures);
     summarize(context, action, { total: checked.length, kinds, done: done.length }, failures);
   });
 }
 
+function parseDryRun(strategy: string | undefined): 'none' | 'server' | 'client' {
+  if (strategy === undefined || strategy === 'none') return 'none';
+  if (strategy === 'server' || strategy === 'client') return strategy;
+  throw usageError(`unknown strategy ${JSON.stringify(strategy)}`, 'use --dry-run=server, client or none');
+}
+
+/** Resolves with what became of the object. */
+type Writer = (object: CheckedObject) => Promise<string>;
+
+function previewing(preview: Previewer, action: WriteAction): Writer {
+  return async ({ resource }) => {
+    const { outcome } = await preview(action, action === 'create' ? asNew(resource) : resource);
+    return action === 'apply' ? outcome : DONE[action];
+  };
+}
+
+async function writing(context: ProgramContext, backend: Backend, action: WriteAction): Promise<Writer> {
+  await backend.initialize().catch(() => undefined); // As Calico's: what is really wrong, the write will say.
+  return async (object) => {
+    const { stored, outcome } = await writeOne(backend, action, object.resource);
+    const complaint = await recordSources(backend, stored, object);
+    if (complaint !== undefined) context.err(`${complaint}\n`);
+    return outcome;
+  };
+}
+
+async function unlessExisting(work: () => Promise<string>, options: WriteOptions): Promise<string> {
+  try {
+    return await work();
+  } catch (error) {
+    if (options.skipExists === true && isResourceError(error, 'alreadyExists'))
+      return 'exists already, left alone';
+    throw error;
+  }
+}
+
 async function writeOne(
   backend: Backend,
-  action: Action,
+  action: WriteAction,
   resource: Resource,
-  options: WriteOptions,
-): Promise<string> {
-  if (action === 'apply') return (await backend.apply(resource)).outcome;
-  if (action === 'replace') {
-    await backend.update(resource);
-    return 'replaced';
+): Promise<{ readonly stored: Resource; readonly outcome: string }> {
+  if (action === 'apply') {
+    const { resource: stored, outcome } = await backend.apply(resource);
+    return { stored, outcome };
   }
+  if (action === 'replace') return { stored: await backend.update(resource), outcome: DONE.replace };
+  return { stored: await backend.create(asNew(resource)), outcome: DONE.create };
+}
+
+/** Without what only a stored object has. */
+function asNew(resource: Resource): Resource {
   const { name, namespace, labels, annotations } = resource.metadata;
   const metadata = {
     name,
@@ -112,14 +177,7 @@ async function writeOne(
     ...(labels === undefined ? {} : { labels }),
     ...(annotations === undefined ? {} : { annotations }),
   };
-  try {
-    await backend.create({ ...resource, metadata });
-    return 'created';
-  } catch (error) {
-    if (options.skipExists === true && isResourceError(error, 'alreadyExists'))
-      return 'exists already, left alone';
-    throw error;
-  }
+  return { ...resource, metadata };
 }
 
 /** What an update may not change is found before anything is stored. */
@@ -172,6 +230,8 @@ async function remove(
     for (const { ref, resourceVersion } of targets) {
       try {
         await backend.delete(ref, resourceVersion);
+        // What is left of it fits no other object; it would only lie about.
+        if (hasSources(ref.kind)) await backend.ruleSources.remove(ref).catch(() => undefined);
         context.out(`${resourceName(bare(ref))} deleted\n`);
         done += 1;
       } catch (error) {

@@ -7,6 +7,7 @@ import { applyDefaults } from '../../lib/model/validation/defaults.ts';
 import { formatProblem, type Problem } from '../../lib/model/validation/problem.ts';
 import { unknownFields } from '../../lib/model/validation/unknown-fields.ts';
 import { validateResource } from '../../lib/model/validation/validate.ts';
+import type { PlaceOf } from '../../lib/policy/rule-source.ts';
 import { isObject, type ManifestObject } from './manifest.ts';
 
 export type ManifestAction = 'create' | 'apply' | 'replace' | 'delete' | 'get' | 'validate';
@@ -14,6 +15,7 @@ export type ManifestAction = 'create' | 'apply' | 'replace' | 'delete' | 'get' |
 export interface CheckedObject {
   readonly resource: Resource;
   readonly locate: (path: string) => string;
+  readonly placeOf: PlaceOf;
 }
 
 export const DEFAULT_NAMESPACE = 'default';
@@ -21,7 +23,7 @@ const KUBERNETES_POLICY_PREFIX = 'knp.default.';
 
 /** The object with its namespace; undefined if it cannot be used, with the reasons in `problems`. */
 export function checkObject(
-  { value, locate }: ManifestObject,
+  { value, locate, placeOf }: ManifestObject,
   action: ManifestAction,
   namespace: string | undefined,
   problems: string[],
@@ -36,7 +38,7 @@ export function checkObject(
   for (const problem of refusals(resource, info, action)) report(problem);
   const reads = action === 'get' || action === 'delete';
   if (!reads) for (const problem of modelProblems(resource)) report(problem);
-  return problems.length > count ? undefined : { resource, locate };
+  return problems.length > count ? undefined : { resource, locate, placeOf };
 }
 
 function checkShape(

@@ -2,6 +2,7 @@
 // complaint names file, line and column (Calico's calicoctl/resourcemgr; docs/calicoctl.md "Manifests").
 
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml';
+import type { PlaceOf } from '../../lib/policy/rule-source.ts';
 
 export interface ManifestObject {
   /** Path of the file, or `-`. */
@@ -10,6 +11,7 @@ export interface ManifestObject {
   readonly value: Readonly<Record<string, unknown>>;
   /** `file.yaml:12:5` of a field path (`spec.ingress[0].action`), or of the nearest thing around it. */
   readonly locate: (path: string) => string;
+  readonly placeOf: PlaceOf;
 }
 
 export interface ManifestText {
@@ -25,18 +27,20 @@ export function parseManifest(manifest: ManifestText, problems: string[]): Manif
     prettyErrors: false,
     merge: true,
   });
-  const place = (offset: number): string => {
-    const { line, col } = lines.linePos(offset);
-    return `${manifest.source}:${line}:${col}`;
-  };
+  const place: Place = (offset) => lines.linePos(offset);
+  const placeText = (offset: number): string => formatPlace(manifest.source, place(offset));
   return [...documents].flatMap((document) => {
-    for (const { pos, message } of document.errors) problems.push(`${place(pos[0])}: ${message}`);
+    for (const { pos, message } of document.errors) problems.push(`${placeText(pos[0])}: ${message}`);
     if (document.errors.length > 0 || document.contents === null) return [];
     return objectsOf(document, manifest.source, place, problems);
   });
 }
 
-type Place = (offset: number) => string;
+type Place = (offset: number) => { readonly line: number; readonly col: number };
+
+function formatPlace(source: string, { line, col }: ReturnType<Place>): string {
+  return `${source}:${line}:${col}`;
+}
 
 function objectsOf(document: Document, source: string, place: Place, problems: string[]): ManifestObject[] {
   const offset = offsetOf(document.contents) ?? 0;
@@ -44,12 +48,16 @@ function objectsOf(document: Document, source: string, place: Place, problems: s
   try {
     value = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    problems.push(`${place(offset)}: ${String((error as { message?: unknown }).message)}`);
+    problems.push(
+      `${formatPlace(source, place(offset))}: ${String((error as { message?: unknown }).message)}`,
+    );
     return [];
   }
   return flatten(value, []).flatMap(({ item, base }) => {
-    const locate = (path: string): string => place(offsetAt(document, base, splitPath(path)));
-    if (isObject(item)) return [{ source, value: item, locate }];
+    const placeAt = (path: string): ReturnType<Place> => place(offsetAt(document, base, splitPath(path)));
+    const locate = (path: string): string => formatPlace(source, placeAt(path));
+    const placeOf: PlaceOf = (path) => ({ file: source, line: placeAt(path).line });
+    if (isObject(item)) return [{ source, value: item, locate, placeOf }];
     if (item === null) return [];
     problems.push(`${locate('')}: this is not an object with apiVersion, kind and metadata`);
     return [];

@@ -1,5 +1,5 @@
 // What only this project's controller answers, beside the Kubernetes-shaped API: nodes by their agents, the cluster's events,
-// address management. `/apis/calico-ts.dev/v1/…`, for administrators; not in discovery, so that kubectl does not see it.
+// address management, sources of rules. `/apis/calico-ts.dev/v1/…`, for administrators; not in discovery, so that kubectl does not see it.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
@@ -15,6 +15,7 @@ import { contentType, isTrue, numberParameter, readBody } from '../api/request.t
 import { sendJson } from '../api/responder.ts';
 import type { AgentClient } from './agent-client.ts';
 import { ClusterEvents, type ClusterEventsOptions } from './cluster-events.ts';
+import { RuleSourceRoutes } from './rule-sources.ts';
 
 export interface InspectionOptions extends ClusterEventsOptions {
   readonly datastore: Datastore;
@@ -31,7 +32,7 @@ const settingsSchema = z.strictObject({
   ipCooldownSeconds: z.number(),
 });
 
-const PATH = /^\/apis\/calico-ts\.dev\/v1\/(nodes|events|ipam)(?:\/(.*))?$/;
+const PATH = /^\/apis\/calico-ts\.dev\/v1\/(nodes|events|ipam|rulesources)(?:\/(.*))?$/;
 const NODE_VIEWS = new Set([
   ...['status', 'rules', 'events', 'metrics'],
   ...['rib', 'rib-in', 'rib-out', 'why', 'history'],
@@ -48,11 +49,13 @@ export class Inspection {
   readonly #options: InspectionOptions;
   readonly #events: ClusterEvents;
   readonly #ipam: IpamInspection;
+  readonly #ruleSources: RuleSourceRoutes;
 
   constructor(options: InspectionOptions) {
     this.#options = options;
     this.#events = new ClusterEvents(options);
     this.#ipam = inspectIpam(options.datastore);
+    this.#ruleSources = new RuleSourceRoutes(options.datastore);
   }
 
   /** Answers a request that `isInspectionPath`, whose caller may ask. Throws ApiError. */
@@ -63,6 +66,7 @@ export class Inspection {
       .filter((part) => part !== '')
       .map(decodePart);
     if (area === 'ipam') return this.#answerIpam(parts, request, response);
+    if (area === 'rulesources') return this.#ruleSources.handle(parts, url, request, response);
     if (request.method !== 'GET') throw new ApiError('MethodNotAllowed', 'this is only read');
     const ended = new AbortController();
     response.on('close', () => ended.abort());

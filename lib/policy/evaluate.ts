@@ -53,8 +53,8 @@ export interface Verdict {
   readonly source: Location;
   readonly destination: Location;
   /**
-   * In the order of the packet's way, up to the first that denies. Empty: nothing on the way is policed, as for a host
-   * to its own workload, or for a workload to itself.
+   * In the order of the packet's way, up to the first that denies (with `bothSides`, up to the first on each side). Empty:
+   * nothing on the way is policed, as for a host to its own workload, or for a workload to itself.
    */
   readonly checkpoints: readonly CheckpointTrace[];
 }
@@ -65,13 +65,20 @@ const IPIP = 4;
 const BGP_PORT = 179;
 const VXLAN_PORT = 4789;
 
+export interface EvaluateOptions extends DecideOptions {
+  /** Ask the destination's side also where the source's has denied: what would have to change on both. */
+  readonly bothSides?: boolean;
+}
+
 /** The verdict on the first packet of a flow. Throws PacketError. */
-export function evaluate(cluster: PolicyCluster, packet: Packet, options: DecideOptions = {}): Verdict {
+export function evaluate(cluster: PolicyCluster, packet: Packet, options: EvaluateOptions = {}): Verdict {
   const view = viewPacket(packet, cluster.identities);
   const source = locate(cluster, view.source.address);
   const destination = locate(cluster, view.destination.address);
   const way = new Way(cluster, view, options);
-  const isAllowed = way.leave(source, destination) && way.arrive(source, destination);
+  const hasLeft = way.leave(source, destination);
+  const hasArrived = (hasLeft || options.bothSides === true) && way.arrive(source, destination);
+  const isAllowed = hasLeft && hasArrived;
   return { isAllowed, source, destination, checkpoints: way.checkpoints };
 }
 

@@ -21,8 +21,18 @@ export { SelectorError } from '../selector/selector-error.ts';
 export { type ClusterProblem, type PolicyCluster, resolveCluster } from './cluster.ts';
 export { compilePolicy, compileProfile, type PolicyCompilation } from './compile.ts';
 export type { CompiledPolicy, CompiledRule } from './compiled.ts';
+// What a change means for traffic, and whether there is traffic that there should never be.
+export { type Comparison, compareConnectivity } from './connectivity/compare.ts';
+export { type Claim, findCounterExample, type Search } from './connectivity/counter-example.ts';
 // Evaluating: the verdict on a packet, who said so at each place on its way, and that in words.
 export { evaluate, type Verdict } from './evaluate.ts';
 export { formatReason } from './evaluation/explain.ts';
 export { type Packet, PacketError } from './evaluation/packet.ts';
+// Questions by name (`shop/web`, `5432/tcp`), and the verdict explained rule by rule.
+export { type Explanation, explain } from './explanation/explanation.ts';
+export { renderExplanation } from './explanation/render.ts';
 export { PolicyError } from './policy-error.ts';
+export { type Answer, ask, type Question } from './question/ask.ts';
+export { type End, parseEnd } from './question/ends.ts';
+export { QuestionError } from './question/question-error.ts';
+export { parseTraffic, type Traffic } from './question/traffic.ts';

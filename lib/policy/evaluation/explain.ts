@@ -3,9 +3,9 @@
 import type { PolicyId, RuleRef } from '../compiled.ts';
 import type { CheckpointPlace, CheckpointTrace, Verdict } from '../evaluate.ts';
 
-/** One sentence: the decision of the checkpoint that denied, or of the last one if all allowed. */
+/** One sentence: the decision of the first checkpoint that denied, or of the last one if all allowed. */
 export function formatReason(verdict: Verdict): string {
-  const last = verdict.checkpoints.at(-1);
+  const last = verdict.checkpoints.find(({ decision }) => !decision.isAllowed) ?? verdict.checkpoints.at(-1);
   if (last === undefined) return 'allowed: nothing on the way is policed';
   return `${verdict.isAllowed ? 'allowed' : 'denied'}: ${formatCheckpoint(last)}`;
 }
@@ -15,7 +15,8 @@ function formatCheckpoint(checkpoint: CheckpointTrace): string {
   return `${checkpoint.direction} ${formatPlace(checkpoint.place)}: ${formatDecision(checkpoint)}`;
 }
 
-function formatPlace(place: CheckpointPlace): string {
+/** `of workload shop/web`. */
+export function formatPlace(place: CheckpointPlace): string {
   switch (place.type) {
     case 'workload':
       return `of workload ${place.endpoint.workload}`;
@@ -26,7 +27,8 @@ function formatPlace(place: CheckpointPlace): string {
   }
 }
 
-function formatDecision({ decision }: CheckpointTrace): string {
+/** `ingress rule 1 of NetworkPolicy shop/p allows`. */
+export function formatDecision({ decision }: Pick<CheckpointTrace, 'decision'>): string {
   switch (decision.type) {
     case 'rule':
       return `${formatRule(decision.ref)} ${decision.isAllowed ? 'allows' : 'denies'}`;
@@ -57,6 +59,7 @@ function formatRule(ref: RuleRef): string {
   return `${ref.direction} rule ${ref.index + 1} of ${owner}`;
 }
 
-function formatPolicy(id: PolicyId): string {
+/** `NetworkPolicy shop/p`. */
+export function formatPolicy(id: PolicyId): string {
   return id.namespace === '' ? `${id.kind} ${id.name}` : `${id.kind} ${id.namespace}/${id.name}`;
 }

@@ -1,0 +1,76 @@
+// Everything that policy depends on, read from etcd or the API: for `explain`, `diff` and `test --live`.
+
+import type { Resource } from '../../lib/model/metadata.ts';
+import { type PolicyCluster, resolveCluster } from '../../lib/policy/cluster.ts';
+import { policyKey, type RuleRef } from '../../lib/policy/compiled.ts';
+import { type RulePlace, ruleSource, type SourceRecord } from '../../lib/policy/rule-source.ts';
+import { withStagedEnacted } from '../../lib/policy/staged.ts';
+import { sourceName } from '../../lib/protocol/rule-sources.ts';
+import type { Backend } from '../backend/backend.ts';
+
+const POLICY_KINDS: readonly string[] = [
+  'NetworkPolicy',
+  'GlobalNetworkPolicy',
+  'StagedNetworkPolicy',
+  'StagedGlobalNetworkPolicy',
+  'StagedKubernetesNetworkPolicy',
+];
+/** What else a verdict may depend on. */
+const OTHER_KINDS: readonly string[] = [
+  'Tier',
+  'Profile',
+  'WorkloadEndpoint',
+  'HostEndpoint',
+  'NetworkSet',
+  'GlobalNetworkSet',
+  'Node',
+  'FelixConfiguration',
+  'BGPPeer',
+];
+
+/** Whether a change of such an object can change what the policies of others mean. */
+export function isKindOfOthers(kind: string): boolean {
+  return OTHER_KINDS.includes(kind);
+}
+
+/** All objects of these kinds, of all namespaces. */
+export async function readResources(backend: Backend): Promise<readonly Resource[]> {
+  const lists = await Promise.all(
+    [...POLICY_KINDS, ...OTHER_KINDS].map((kind) => backend.list(kind, undefined)),
+  );
+  return lists.flatMap(({ items }) => items);
+}
+
+/** As the hosts enforce it, or with `staged` as if the staged policies were enforced. */
+export function clusterOf(resources: readonly Resource[], staged: boolean): PolicyCluster {
+  return resolveCluster(staged ? withStagedEnacted(resources) : resources);
+}
+
+/** One line for each policy or profile that counts as absent, as the hosts treat it too. */
+export function clusterWarnings(cluster: PolicyCluster): readonly string[] {
+  return cluster.problems.map(({ kind, namespace, name, error }) => {
+    const full = namespace === '' ? name : `${namespace}/${name}`;
+    return `${kind} ${full} is left out: ${error.message}`;
+  });
+}
+
+/** Finds where the rules of these resources were written. */
+export function sourceFinder(
+  resources: readonly Resource[],
+  records: ReadonlyMap<string, SourceRecord>,
+): (ref: RuleRef) => RulePlace | undefined {
+  const byName = new Map(
+    resources.map((resource) => {
+      const { kind, metadata } = resource;
+      return [sourceName({ kind, ...metadata }), resource];
+    }),
+  );
+  return (ref) => {
+    const name =
+      ref.type === 'policy' ? policyKey(ref.policy) : sourceName({ kind: 'Profile', name: ref.profile });
+    const resource = byName.get(name);
+    return resource === undefined
+      ? undefined
+      : ruleSource(resource, records.get(name), ref.direction, ref.index);
+  };
+}

@@ -1,0 +1,60 @@
+// The records of where rules were written, in the datastore (lib/protocol/rule-sources.ts). They are hints: a record that is
+// missing or does not fit costs a line number, and nothing else depends on them.
+
+import type { ResourceKey } from '../model/keys.ts';
+import type { SourceRecord } from '../policy/rule-source.ts';
+import {
+  parseRuleSourceKey,
+  parseSourceRecord,
+  RULE_SOURCES_ROOT,
+  ruleSourceKey,
+  sourceName,
+} from '../protocol/rule-sources.ts';
+import type { Datastore } from './datastore.ts';
+
+/** All throw the errors of what they work on. */
+export interface RuleSources {
+  /** By `sourceName`. */
+  list(): Promise<ReadonlyMap<string, SourceRecord>>;
+  get(ref: ResourceKey): Promise<SourceRecord | undefined>;
+  put(ref: ResourceKey, record: SourceRecord): Promise<void>;
+  /** It is fine if there is none. */
+  remove(ref: ResourceKey): Promise<void>;
+}
+
+const PAGE = 1000;
+
+export function storedRuleSources(datastore: Datastore, signal?: AbortSignal): RuleSources {
+  const withSignal = signal === undefined ? {} : { signal };
+  return {
+    list: async () => {
+      const records = new Map<string, SourceRecord>();
+      for (let after: string | undefined; ; ) {
+        const { items, hasMore } = await datastore.list(RULE_SOURCES_ROOT, {
+          ...withSignal,
+          limit: PAGE,
+          ...(after === undefined ? {} : { after }),
+        });
+        for (const { key, value } of items) {
+          const ref = parseRuleSourceKey(key);
+          const record = parseSourceRecord(value);
+          if (ref !== undefined && record !== undefined) records.set(sourceName(ref), record);
+        }
+        after = items.at(-1)?.key;
+        if (!hasMore || after === undefined) return records;
+      }
+    },
+    get: async (ref) => {
+      const { kv } = await datastore.get(ruleSourceKey(ref), withSignal);
+      return kv === undefined ? undefined : parseSourceRecord(kv.value);
+    },
+    put: async (ref, record) => {
+      const put = { type: 'put', key: ruleSourceKey(ref), value: JSON.stringify(record) } as const;
+      await datastore.transact({ compare: [], success: [put] }, signal);
+    },
+    remove: async (ref) => {
+      const remove = { type: 'delete', key: ruleSourceKey(ref) } as const;
+      await datastore.transact({ compare: [], success: [remove] }, signal);
+    },
+  };
+}

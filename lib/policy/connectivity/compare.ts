@@ -1,0 +1,200 @@
+// What a change of policy changes for traffic: which pairs lose what, and which gain what, over classes of subjects rather than
+// all pairs (docs/policy.md "Connectivity"). Pure and bounded.
+
+import type { Family } from '../../net/ip.ts';
+import type { PolicyCluster } from '../cluster.ts';
+import { type Direction, type EndpointTier, type PolicyId, policyKey } from '../compiled.ts';
+import { evaluate } from '../evaluate.ts';
+import type { DecideOptions } from '../evaluation/decide.ts';
+import { classify, type SubjectClass } from './classes.ts';
+import { type ClassChange, type ConnectivityChange, mergeChanges } from './merge-changes.ts';
+import {
+  endpointOf,
+  hostEndpoints,
+  hostTiersOf,
+  type Pair,
+  packetBetween,
+  pairsOf,
+  TrafficOfPairs,
+} from './pairs.ts';
+import { type Subject, subjectsOf } from './subjects.ts';
+import type { TrafficClass } from './traffic-classes.ts';
+import { formatTrafficSet } from './traffic-set.ts';
+
+export interface Comparison {
+  readonly changes: readonly ConnectivityChange[];
+  readonly subjects: number;
+  readonly classes: number;
+  /** Pairs of classes that the change can touch, and how many of them were looked at before the bound. */
+  readonly pairs: number;
+  readonly pairsLookedAt: number;
+}
+
+export interface ComparisonOptions extends DecideOptions {
+  /** Something else than policies has changed: every pair is looked at. */
+  readonly everything?: boolean;
+  /** Verdicts that are asked for at most; 500,000 if left out. */
+  readonly maxVerdicts?: number;
+}
+
+const MAX_VERDICTS = 500_000;
+const FAMILIES: readonly Family[] = [4, 6];
+
+export function compareConnectivity(
+  before: PolicyCluster,
+  after: PolicyCluster,
+  options: ComparisonOptions = {},
+): Comparison {
+  const clusters = [before, after] as const;
+  const subjects = subjectsOf(clusters);
+  const classes = classify(clusters, subjects);
+  const touched = touchedPairs(clusters, classes, options.everything === true);
+  const traffic = new TrafficOfPairs(clusters);
+  const found: ClassChange[] = [];
+  /** Those that packets were asked about: others have no fate to compare. */
+  const asked = new Set<SubjectClass>();
+  let verdictsLeft = options.maxVerdicts ?? MAX_VERDICTS;
+  let pairsLookedAt = 0;
+  for (const [from, to] of touched.pairs) {
+    for (const pair of pairsOf(from, to)) {
+      const all = traffic.classes(pair);
+      verdictsLeft -= 2 * FAMILIES.length * all.length;
+      if (verdictsLeft < 0) break;
+      const changes = changesOf(clusters, pair, all, options);
+      if (changes === undefined) continue;
+      asked.add(from).add(to);
+      found.push(...changes.map((change) => ({ ...change, from, to })));
+    }
+    if (verdictsLeft < 0) break;
+    pairsLookedAt += 1;
+  }
+  return {
+    changes: mergeChanges(found, [...asked]),
+    subjects: subjects.length,
+    classes: classes.length,
+    pairs: touched.count,
+    pairsLookedAt,
+  };
+}
+
+type Clusters = readonly [before: PolicyCluster, after: PolicyCluster];
+
+interface TouchedPairs {
+  readonly count: number;
+  readonly pairs: Generator<readonly [from: SubjectClass, to: SubjectClass]>;
+}
+
+function touchedPairs(
+  clusters: Clusters,
+  classes: readonly SubjectClass[],
+  everything: boolean,
+): TouchedPairs {
+  const changed = new ChangedPolicies(clusters);
+  const isTouched = (direction: Direction): ReadonlySet<SubjectClass> =>
+    new Set(
+      classes.filter(
+        ({ members: [subject] }) => subject !== undefined && changed.touches(subject, direction),
+      ),
+    );
+  const sources = isTouched('egress');
+  const destinations = isTouched('ingress');
+  const allFrom = everything ? new Set(classes) : sources;
+  const count = allFrom.size * classes.length + (classes.length - allFrom.size) * destinations.size;
+  return { count, pairs: generate(classes, allFrom, destinations) };
+}
+
+/** One by one: of thousands of classes there are millions. */
+function* generate(
+  classes: readonly SubjectClass[],
+  sources: ReadonlySet<SubjectClass>,
+  destinations: ReadonlySet<SubjectClass>,
+): TouchedPairs['pairs'] {
+  for (const from of classes) {
+    for (const to of sources.has(from) ? classes : destinations) yield [from, to];
+  }
+}
+
+/** Which subjects meet other policies than before, or changed ones. */
+class ChangedPolicies {
+  readonly #clusters: Clusters;
+  readonly #policies: ReadonlySet<string>;
+  readonly #profiles: ReadonlySet<string>;
+
+  constructor(clusters: Clusters) {
+    this.#clusters = clusters;
+    this.#policies = differing(clusters.map(({ policies }) => policies));
+    this.#profiles = differing(clusters.map(({ profiles }) => profiles));
+  }
+
+  touches(subject: Subject, direction: Direction): boolean {
+    const [before, after] = this.#clusters.map((cluster) => {
+      const endpoint = endpointOf(cluster, subject);
+      const hosts = hostEndpoints(cluster, subject.host);
+      return {
+        // What is forwarded passes its host's endpoints both ways.
+        tiers: [
+          ...(endpoint?.tiers ?? []).map((tier) => tierIn(tier, [direction])),
+          ...hosts.flatMap(hostTiersOf).map((tier) => tierIn(tier, ['ingress', 'egress'])),
+        ].filter(({ policies }) => policies.length > 0),
+        profiles: [...(endpoint?.profiles ?? []), ...hosts.flatMap(({ profiles }) => profiles)],
+      };
+    });
+    if (JSON.stringify(before) !== JSON.stringify(after)) return true;
+    const ids: readonly PolicyId[] = (after?.tiers ?? []).flatMap(({ policies }) => policies);
+    return (
+      ids.some((id) => this.#policies.has(policyKey(id))) ||
+      (after?.profiles ?? []).some((name) => this.#profiles.has(name))
+    );
+  }
+}
+
+function tierIn(
+  tier: EndpointTier,
+  directions: readonly Direction[],
+): { readonly name: string; readonly defaultAction: string; readonly policies: readonly PolicyId[] } {
+  const { name, defaultAction } = tier;
+  return { name, defaultAction, policies: directions.flatMap((direction) => tier[direction]) };
+}
+
+/** Names of what is in one of the two only, or not alike, revisions aside. */
+function differing(maps: readonly ReadonlyMap<string, object>[]): ReadonlySet<string> {
+  const [before = new Map<string, object>(), after = new Map<string, object>()] = maps;
+  const text = (value: object | undefined): string =>
+    value === undefined ? '' : JSON.stringify({ ...value, revision: 0 });
+  const names = [...new Set([...before.keys(), ...after.keys()])];
+  return new Set(names.filter((name) => text(before.get(name)) !== text(after.get(name))));
+}
+
+type Change = Omit<ClassChange, 'from' | 'to'>;
+
+/** Undefined: there is no packet between the two. */
+function changesOf(
+  [before, after]: Clusters,
+  pair: Pair,
+  all: readonly TrafficClass[],
+  options: DecideOptions,
+): Change[] | undefined {
+  const found = FAMILIES.flatMap((family): Change[] => {
+    const lost = new Set<TrafficClass>();
+    const gained = new Set<TrafficClass>();
+    let exists = false;
+    for (const traffic of all) {
+      const packet = packetBetween(pair, traffic, all, family);
+      if (packet === undefined) continue;
+      exists = true;
+      const was = evaluate(before, packet, options).isAllowed;
+      const is = evaluate(after, packet, options).isAllowed;
+      if (was && !is) lost.add(traffic);
+      if (is && !was) gained.add(traffic);
+    }
+    if (!exists) return [];
+    const text = (set: ReadonlySet<TrafficClass>): string =>
+      set.size === 0 ? '' : formatTrafficSet(all, (traffic) => set.has(traffic));
+    return [{ lost: text(lost), gained: text(gained), family }];
+  });
+  const [first, second] = found;
+  if (first === undefined) return undefined;
+  const isAlike = second === undefined || (first.lost === second.lost && first.gained === second.gained);
+  const told = isAlike ? found.slice(0, 1).map((change) => ({ ...change, family: undefined })) : found;
+  return told.filter(({ lost, gained }) => lost !== '' || gained !== '');
+}

@@ -1,0 +1,242 @@
+// The cluster of a test as v3 resources: manifests of Calico's and Kubernetes' kinds as they are, and a short form for
+// namespaces, nodes and workloads. What a test does not care about (addresses, nodes) is filled in.
+
+import { convertToStoredNetworkPolicy } from '../../conversion/network-policy.ts';
+import { convertPod, podInterfaceName } from '../../conversion/pod.ts';
+import {
+  convertNamespace,
+  convertServiceAccount,
+  namespaceProfileName,
+  serviceAccountProfileName,
+} from '../../conversion/profiles.ts';
+import type { WorkloadEndpoint } from '../../model/endpoint-types.ts';
+import { CALICO_API_VERSION } from '../../model/kinds.ts';
+import type { Pod } from '../../model/kubernetes-pod-types.ts';
+import type { KubernetesNetworkPolicy, Namespace, ServiceAccount } from '../../model/kubernetes-types.ts';
+import type { Resource } from '../../model/metadata.ts';
+import { applyDefaults } from '../../model/validation/defaults.ts';
+import { workloadEndpointName } from '../../model/workload-endpoint-name.ts';
+import { formatIp, parseIp } from '../../net/ip.ts';
+import { QuestionError } from '../question/question-error.ts';
+import { parseTraffic, protocolName } from '../question/traffic.ts';
+import type { TestCluster } from './schema.ts';
+
+export interface TestResources {
+  readonly resources: readonly Resource[];
+  /** What was passed over or not understood, a sentence each. */
+  readonly notes: readonly string[];
+}
+
+const DEFAULT_NODE = 'node-1';
+const POD_NETWORK = '10.244.0.0';
+const NODE_NETWORK = '172.31.0.0';
+/** As every datastore holds them. */
+const TIERS: readonly Resource[] = [
+  tier('default', { order: 1_000_000, defaultAction: 'Deny' }),
+  tier('kube-admin', { order: 1_000, defaultAction: 'Pass' }),
+  tier('kube-baseline', { order: 10_000_000, defaultAction: 'Pass' }),
+];
+
+/** `objects` are those of the files and of the test itself; `live` those that are there already. */
+export function testResources(
+  { namespaces = {}, nodes = {}, workloads = {} }: TestCluster,
+  objects: readonly Resource[],
+  live: readonly Resource[] = [],
+): TestResources {
+  const notes: string[] = [];
+  const addresses = new AddressSource(
+    [...objects, ...live],
+    [
+      ...Object.values(nodes).flat(),
+      ...Object.values(workloads).flatMap((workload) => workload?.addresses ?? []),
+    ],
+  );
+  const given = [
+    ...Object.entries(namespaces).map(([name, labels]) => namespaceObject(name, labels ?? {})),
+    ...objects,
+  ].flatMap((object) => toCalico(object, addresses, notes));
+  const short = Object.entries(workloads).map(([name, workload]) =>
+    workloadResource(name, workload ?? {}, addresses),
+  );
+  const own = [...given, ...short];
+  const resources = [
+    ...withoutReplaced(live, own),
+    ...own,
+    ...Object.entries(nodes).map(([name, texts]) => nodeResource(name, texts)),
+  ];
+  return { resources: [...resources, ...missing(resources, addresses)], notes };
+}
+
+/** What the test brings takes the place of what is there. */
+function withoutReplaced(live: readonly Resource[], own: readonly Resource[]): readonly Resource[] {
+  const keyOf = ({ kind, metadata }: Resource): string =>
+    `${kind}/${metadata.namespace ?? ''}/${metadata.name}`;
+  const replaced = new Set(own.map(keyOf));
+  return live.filter((resource) => !replaced.has(keyOf(resource)));
+}
+
+function toCalico(object: Resource, addresses: AddressSource, notes: string[]): Resource[] {
+  const { apiVersion, kind, metadata } = object;
+  switch (`${apiVersion} ${kind}`) {
+    case 'v1 Namespace':
+      return [convertNamespace(object as Namespace)];
+    case 'v1 ServiceAccount':
+      return [convertServiceAccount(object as ServiceAccount)];
+    case 'v1 Pod':
+      return podEndpoint(object as Pod, addresses, notes);
+    case 'discovery.k8s.io/v1 EndpointSlice':
+      return [object];
+    case 'networking.k8s.io/v1 NetworkPolicy': {
+      const { policy, problems } = convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy);
+      for (const { field, reason } of problems)
+        notes.push(`NetworkPolicy ${metadata.name}: ${field} is left out: ${reason}`);
+      return [policy];
+    }
+  }
+  if (apiVersion === CALICO_API_VERSION) return [applyDefaults(object)];
+  notes.push(`${kind} ${metadata.name} (${apiVersion}) has no part in policy and is passed over`);
+  return [];
+}
+
+/** A pod of a manifest has no node and no address yet. */
+function podEndpoint(pod: Pod, addresses: AddressSource, notes: string[]): Resource[] {
+  const hasAddress = pod.status?.podIP !== undefined || (pod.status?.podIPs ?? []).length > 0;
+  const placed = {
+    ...pod,
+    spec: { ...pod.spec, nodeName: pod.spec?.nodeName ?? DEFAULT_NODE },
+    status: hasAddress ? pod.status : { ...pod.status, podIP: addresses.next(POD_NETWORK) },
+  } as Pod;
+  const converted = convertPod(placed);
+  if (converted.ok) return [converted.endpoint];
+  notes.push(`Pod ${pod.metadata.name} is passed over: ${converted.problem.code}`);
+  return [];
+}
+
+function workloadResource(
+  fullName: string,
+  { labels = {}, node = DEFAULT_NODE, addresses, serviceAccount, ports = {} }: ShortWorkload,
+  source: AddressSource,
+): WorkloadEndpoint {
+  const [namespace = '', pod = ''] = fullName.split('/');
+  const named = workloadEndpointName({ node, orchestrator: 'k8s', pod, endpoint: 'eth0' });
+  const account = serviceAccount === undefined ? {} : { serviceAccountName: serviceAccount };
+  return {
+    apiVersion: CALICO_API_VERSION,
+    kind: 'WorkloadEndpoint',
+    metadata: { name: named.ok ? named.name : pod, namespace, labels: { ...labels } },
+    spec: {
+      orchestrator: 'k8s',
+      node,
+      pod,
+      endpoint: 'eth0',
+      interfaceName: podInterfaceName(namespace, pod),
+      ipNetworks: (addresses ?? [source.next(POD_NETWORK)]).map((text) => asNetwork(text)),
+      profiles: [
+        namespaceProfileName(namespace),
+        ...(serviceAccount === undefined ? [] : [serviceAccountProfileName(namespace, serviceAccount)]),
+      ],
+      ...account,
+      ports: Object.entries(ports).map(([name, text]) => namedPort(name, text)),
+    },
+  };
+}
+
+type ShortWorkload = NonNullable<NonNullable<TestCluster['workloads']>[string]>;
+
+function asNetwork(address: string): string {
+  return address.includes('/') ? address : `${address}/${address.includes(':') ? 128 : 32}`;
+}
+
+/** Throws QuestionError for what is no port. */
+function namedPort(name: string, text: string): { name: string; protocol: string; port: number } {
+  const traffic = parseTraffic(text);
+  if (traffic.type !== 'port') {
+    const message = `port ${name}: ${text} is not PROTOCOL/NUMBER`;
+    throw new QuestionError({ code: 'badTraffic', text }, message);
+  }
+  return { name, protocol: protocolName(traffic.protocol).toUpperCase(), port: traffic.port };
+}
+
+/** What every cluster has: tiers; profiles of the namespaces and nodes that workloads name. */
+function missing(resources: readonly Resource[], addresses: AddressSource): Resource[] {
+  const names = (kind: string): Set<string> =>
+    new Set(resources.filter((resource) => resource.kind === kind).map(({ metadata }) => metadata.name));
+  const [tiers, profiles, nodes] = [names('Tier'), names('Profile'), names('Node')];
+  const endpoints = resources.filter(
+    (resource): resource is WorkloadEndpoint => resource.kind === 'WorkloadEndpoint',
+  );
+  const namespaces = new Set(endpoints.map(({ metadata }) => metadata.namespace ?? 'default'));
+  const hosts = new Set(endpoints.flatMap(({ spec }) => spec?.node ?? []));
+  return [
+    ...TIERS.filter(({ metadata }) => !tiers.has(metadata.name)),
+    ...[...namespaces]
+      .filter((name) => !profiles.has(namespaceProfileName(name)))
+      .map((name) => convertNamespace(namespaceObject(name, {}))),
+    ...missingAccounts(endpoints, profiles),
+    ...[...hosts]
+      .filter((name) => !nodes.has(name))
+      .map((name) => nodeResource(name, [addresses.next(NODE_NETWORK)])),
+  ];
+}
+
+/** An account that is only named has no labels; its profile must be there all the same, or it denies everything. */
+function missingAccounts(endpoints: readonly WorkloadEndpoint[], profiles: ReadonlySet<string>): Resource[] {
+  const byName = new Map<string, ServiceAccount>();
+  for (const { metadata, spec } of endpoints) {
+    const name = spec?.serviceAccountName;
+    if (name === undefined) continue;
+    const namespace = metadata.namespace ?? 'default';
+    byName.set(serviceAccountProfileName(namespace, name), {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name, namespace },
+    } as ServiceAccount);
+  }
+  return [...byName]
+    .filter(([name]) => !profiles.has(name))
+    .map(([, account]) => convertServiceAccount(account));
+}
+
+function namespaceObject(name: string, labels: Readonly<Record<string, string>>): Namespace {
+  return {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    // As the API server labels every namespace.
+    metadata: { name, labels: { 'kubernetes.io/metadata.name': name, ...labels } },
+  } as Namespace;
+}
+
+function nodeResource(name: string, addresses: readonly string[]): Resource {
+  return {
+    apiVersion: CALICO_API_VERSION,
+    kind: 'Node',
+    metadata: { name },
+    spec: { addresses: addresses.map((address) => ({ address })) },
+  };
+}
+
+function tier(name: string, spec: { readonly order: number; readonly defaultAction: string }): Resource {
+  return { apiVersion: CALICO_API_VERSION, kind: 'Tier', metadata: { name }, spec };
+}
+
+/** Gives out addresses that nobody has. */
+class AddressSource {
+  readonly #taken: Set<string>;
+  readonly #lastByNetwork = new Map<string, bigint>();
+
+  constructor(resources: readonly Resource[], given: readonly string[]) {
+    // Wherever in the objects an address is written, it is somebody's.
+    const text = JSON.stringify(resources);
+    const found = [...text.matchAll(/\d{1,3}(?:\.\d{1,3}){3}/g)].map(([address]) => address);
+    this.#taken = new Set([...found, ...given]);
+  }
+
+  next(network: string): string {
+    const base = parseIp(network)?.value ?? 0n;
+    for (let value = (this.#lastByNetwork.get(network) ?? base) + 1n; ; value += 1n) {
+      this.#lastByNetwork.set(network, value);
+      const address = formatIp({ family: 4, value });
+      if (!this.#taken.has(address)) return address;
+    }
+  }
+}

@@ -1,0 +1,226 @@
+// Policy on the command line against a real etcd and the real controller, on both backends: explanations, where rules were
+// written, dry runs.
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { stringify } from 'yaml';
+import { ResourceClient } from '../../lib/datastore/resource-client.ts';
+import { NAMESPACES } from '../../lib/kube-client/client.ts';
+import type { Explanation } from '../../lib/policy/explanation/explanation.ts';
+import { type BackendName, CliCluster } from '../support/cli-cluster.ts';
+import { SHOP } from '../support/policy-world.ts';
+
+let cluster: CliCluster;
+let folder: string;
+
+beforeAll(async () => {
+  cluster = await CliCluster.start();
+  folder = await mkdtemp(join(tmpdir(), 'calico-ts-cli-policy-'));
+  const client = new ResourceClient({ datastore: cluster.datastore });
+  for (const resource of SHOP) await client.apply(resource);
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } };
+  await cluster.client.create(NAMESPACES, undefined, namespace);
+});
+afterAll(async () => {
+  await cluster?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const POLICY = `apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: { name: db, namespace: shop }
+spec:
+  selector: app == 'db'
+  ingress:
+    - action: Allow
+      protocol: UDP
+    - action: Allow
+      protocol: TCP
+      source: { selector: app == 'web' }
+      destination: { ports: [5432] }
+`;
+const ASKED = ['explain', 'shop/web', 'shop/db', '5432/tcp'];
+
+describe.each<BackendName>(['etcd', 'api'])('policy through %s', (backend) => {
+  const run = (argv: readonly string[], stdin?: string): ReturnType<CliCluster['run']> =>
+    cluster.run(backend, argv, stdin);
+  let file: string;
+
+  beforeEach(async () => {
+    file = join(folder, 'db.yaml');
+    await writeFile(file, `# The database.\n${POLICY}`);
+    expect(await run(['apply', '-f', file])).toMatchObject({ code: 0, err: '' });
+  });
+  afterEach(async () => {
+    await run(['delete', 'policy', 'db', '-n', 'shop', '--skip-not-exists']);
+  });
+
+  async function decidedBy(): Promise<string | undefined> {
+    const { out } = await run([...ASKED, '-o', 'json']);
+    const [explanation] = JSON.parse(out) as [Explanation];
+    const source = explanation.checkpoints.at(-1)?.decidedBy?.source;
+    return source === undefined ? undefined : `${source.file}:${source.line}`;
+  }
+
+  it('explains a verdict down to file and line', async () => {
+    const { code, out, err } = await run(ASKED);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toContain('shop/web (10.0.0.1 on n1) → shop/db (10.0.1.1 on n2)  tcp/5432\nallowed: ');
+    expect(out).toContain(
+      `✓ ingress of workload shop/db: ingress rule 2 of NetworkPolicy shop/db allows  ${file}:10\n`,
+    );
+    expect(out).toContain(`· ingress rule 1: allow udp  ${file}:8\n`);
+    expect(out).toContain('\nover IPv6 the same\n');
+  });
+
+  it('tells by its exit code whether the verdict is the expected one', async () => {
+    const codeOf = async (...argv: string[]): Promise<number> => (await run(['explain', ...argv])).code;
+    expect(await codeOf('shop/web', 'shop/db', '5432/tcp', '--expect', 'allow')).toBe(0);
+    expect(await codeOf('shop/web', 'shop/db', '5432/tcp', '--expect', 'deny')).toBe(1);
+    expect(await codeOf('external', 'shop/db', 'ping', '--expect', 'deny')).toBe(0);
+    expect(await codeOf('shop/nobody', 'shop/db', '5432/tcp', '--expect', 'deny')).toBe(2);
+    expect(await codeOf('shop/web', 'shop/db', '--expect', 'deny')).toBe(2);
+    expect(await codeOf('shop/web', 'shop/db', '5432/tcp', '--expect', 'maybe')).toBe(2);
+    const { err } = await run(['explain', 'shop/we', 'shop/db', '5432/tcp']);
+    expect(err).toBe('there is no workload shop/we with an address\n  did you mean shop/web?\n');
+  });
+
+  it('answers what if staged policies were enforced', async () => {
+    const staged = POLICY.replace('kind: Net', 'kind: StagedNet').replace('5432', '5433');
+    await run(['apply', '-f', '-'], staged);
+    expect((await run([...ASKED, '--expect', 'allow'])).code).toBe(0);
+    expect((await run([...ASKED, '--staged', '--expect', 'deny'])).code).toBe(0);
+    await run(['delete', '-f', '-'], staged);
+  });
+
+  it('keeps lines through get and apply, and forgets those of rules that somebody else changed', async () => {
+    expect(await decidedBy()).toBe(`${file}:10`);
+    const printed = (await run(['get', 'policy', 'db', '-n', 'shop', '-o', 'yaml'])).out;
+    expect(printed).not.toContain(file);
+    expect((await run(['apply', '-f', '-'], printed)).out).toContain('unchanged');
+    expect(await decidedBy()).toBe(`${file}:10`);
+    // Nothing else of it changes but where it is written.
+    await writeFile(file, `# Of\n# the shop.\n# The database.\n${POLICY}`);
+    expect((await run(['apply', '-f', file])).out).toContain('unchanged');
+    expect(await decidedBy()).toBe(`${file}:12`);
+    // As another client would: past the record.
+    const client = new ResourceClient({ datastore: cluster.datastore });
+    const stored = await client.get({ kind: 'NetworkPolicy', namespace: 'shop', name: 'db' });
+    const { ingress } = stored.spec as { ingress: object[] };
+    const wider = { ...ingress[1], destination: { ports: [5432, 5433] } };
+    await client.update({ ...stored, spec: { ...(stored.spec as object), ingress: [ingress[0], wider] } });
+    expect(await decidedBy()).toBeUndefined();
+    expect((await run(ASKED)).out).toContain(`· ingress rule 1: allow udp  ${file}:10\n`);
+  });
+
+  it('removes the record with the policy', async () => {
+    const records = async (): Promise<string[]> =>
+      (await cluster.datastore.list('/calico-ts/rule-sources/')).items.map(({ key }) => key);
+    expect(await records()).toEqual(['/calico-ts/rule-sources/NetworkPolicy/shop/db']);
+    await run(['delete', 'policy', 'db', '-n', 'shop']);
+    expect(await records()).toEqual([]);
+  });
+
+  it('judges on the server what would be written, and writes nothing', async () => {
+    const before = (await cluster.datastore.list('/cal')).items;
+    const other = POLICY.replace('name: db', 'name: other');
+    const changed = POLICY.replace('5432', '5433');
+    const same = `${other}---\n${changed}---\n${POLICY.replace('name: db', 'name: third')}`;
+    expect(await run(['apply', '--dry-run=server', '-f', '-'], same)).toEqual({
+      code: 0,
+      out: [
+        'networkpolicy.projectcalico.org/other created (server dry run)',
+        'networkpolicy.projectcalico.org/db configured (server dry run)',
+        'networkpolicy.projectcalico.org/third created (server dry run)',
+        '',
+      ].join('\n'),
+      err: '',
+    });
+    expect((await run(['apply', '--dry-run=server', '-f', '-'], POLICY)).out).toContain('db unchanged');
+    const taken = await run(['create', '--dry-run=server', '-f', '-'], POLICY);
+    expect(taken).toMatchObject({ code: 1, out: '' });
+    expect(taken.err).toContain('NetworkPolicy db already exists');
+    const tierless = POLICY.replace('selector:', 'tier: nowhere\n  selector:').replace('name: db', 'name: x');
+    const refused = await run(['apply', '--dry-run=server', '-f', '-'], tierless);
+    expect(refused).toMatchObject({ code: 1, out: '' });
+    expect(refused.err).toMatch(/nowhere/);
+    expect((await cluster.datastore.list('/cal')).items).toEqual(before);
+  });
+});
+
+describe.each<BackendName>(['etcd', 'api'])('diff through %s', (backend) => {
+  const diff = (argv: readonly string[], stdin: string): ReturnType<CliCluster['run']> =>
+    cluster.run(backend, ['diff', '-f', '-', ...argv], stdin);
+
+  beforeEach(async () => {
+    expect(await cluster.run(backend, ['apply', '-f', '-'], POLICY)).toMatchObject({ code: 0, err: '' });
+  });
+  afterEach(async () => {
+    await cluster.run(backend, ['delete', '-f', '-'], POLICY);
+  });
+
+  it('shows what would change in objects and for traffic, and changes nothing', async () => {
+    const before = (await cluster.datastore.list('/cal')).items;
+    const changed = POLICY.replace('5432', '5433');
+    expect(await diff([], changed)).toEqual({
+      code: 1,
+      out: `--- stored/shop/networkpolicy.projectcalico.org/db
++++ wanted/shop/networkpolicy.projectcalico.org/db
+@@ -13,7 +13,7 @@
+     - action: Allow
+       destination:
+         ports:
+-          - 5432
++          - 5433
+       protocol: TCP
+       source:
+         selector: app == 'web'
+
+FROM           TO                    TRAFFIC
+shop/app=web   shop/app=db   loses   tcp/5432
+shop/app=web   shop/app=db   gains   tcp/5433
+`,
+      err: '',
+    });
+    expect((await cluster.datastore.list('/cal')).items).toEqual(before);
+  });
+
+  it('answers 0 where nothing would change, and 2 where it cannot tell', async () => {
+    expect(await diff([], POLICY)).toEqual({ code: 0, out: 'connectivity does not change\n', err: '' });
+    expect(await diff([], POLICY.replace('Allow', 'Alow'))).toMatchObject({ code: 2, out: '' });
+    expect((await cluster.run(backend, ['diff'])).code).toBe(2);
+  });
+
+  it('tells what a new policy takes away, and what a deletion gives back', async () => {
+    const closed = POLICY.replace('name: db', 'name: closed').replace(
+      / {2}ingress:[\s\S]*/,
+      '  types: [Ingress]\n  order: 1\n  ingress: [{ action: Deny }]\n',
+    );
+    const { code, out } = await diff(['--no-objects'], closed);
+    expect({ code, out }).toEqual({
+      code: 1,
+      out: `FROM              TO                    TRAFFIC
+external, nodes   shop/app=db   loses   udp
+shop/app=web      shop/app=db   loses   tcp/5432, udp but 4789
+`,
+    });
+    const deleted = await diff(['--deleted', '-o', 'json'], POLICY);
+    expect(deleted.code).toBe(1);
+    const { objects, connectivity } = JSON.parse(deleted.out) as {
+      objects: { name: string; outcome: string }[];
+      connectivity: { changes: { from: string[]; gained: string; lost: string }[] };
+    };
+    expect(objects).toMatchObject([{ name: 'shop/networkpolicy.projectcalico.org/db', outcome: 'deleted' }]);
+    expect(connectivity.changes.map(({ lost }) => lost)).toEqual(['', '']);
+  });
+});
+
+it('sees on etcd what earlier objects of the same dry run would have stored', async () => {
+  const tier = stringify({ apiVersion: 'projectcalico.org/v3', kind: 'Tier', metadata: { name: 'first' } });
+  const policy = POLICY.replace('selector:', 'tier: first\n  selector:');
+  const dry = await cluster.run('etcd', ['create', '--dry-run=server', '-f', '-'], `${tier}---\n${policy}`);
+  expect(dry).toMatchObject({ code: 0, err: '' });
+  expect(dry.out).toContain('tier.projectcalico.org/first created (server dry run)\n');
+});

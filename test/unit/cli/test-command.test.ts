@@ -1,0 +1,125 @@
+// `calicoctl test` on files alone: the example of the docs, formats, exit codes, what is wrong with a file.
+
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { runProgram } from '../../../cli/program.ts';
+
+const EXAMPLE = 'examples/policy-test';
+
+interface Answer {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function calicoctl(argv: readonly string[], stdin = ''): Promise<Answer> {
+  let out = '';
+  let err = '';
+  const code = await runProgram({
+    argv,
+    env: {},
+    version: '0.0.0',
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    readStdin: async () => stdin,
+    now: () => new Date(0),
+    signal: new AbortController().signal,
+  });
+  return { code, out, err };
+}
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'calico-ts-policy-test-'));
+  for (const name of ['shop.yaml', 'shop.test.yaml']) copyFileSync(join(EXAMPLE, name), join(folder, name));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The example with one thing changed. */
+function change(name: string, from: string, to: string): void {
+  const text = readFileSync(join(folder, name), 'utf8');
+  expect(text).toContain(from);
+  writeFileSync(join(folder, name), text.replace(from, to));
+}
+
+describe('calicoctl test', () => {
+  it('passes the example', async () => {
+    const { code, out, err } = await calicoctl(['test', `${EXAMPLE}/shop.test.yaml`]);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toMatch(/^17 passed in 1 file \(\d+ ms\)\n$/);
+  });
+
+  it('passes the test that docs/policy.md shows', async () => {
+    const page = readFileSync('docs/policy.md', 'utf8');
+    const shown = /```yaml\n(apiVersion: calico-ts\.dev\/v1\nkind: PolicyTest\n[^`]*)```/.exec(page)?.[1];
+    writeFileSync(join(folder, 'docs.test.yaml'), shown ?? '');
+    const { code, out, err } = await calicoctl(['test', join(folder, 'docs.test.yaml')]);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toMatch(/^12 passed/);
+  });
+
+  it('runs the tests of a folder, beside which the policies lie', async () => {
+    expect((await calicoctl(['test', folder])).code).toBe(0);
+  });
+
+  it('says which rule of which line is to blame', async () => {
+    change('shop.yaml', "{ selector: app == 'web' }", '{ namespaceSelector: all() }');
+    const { code, out } = await calicoctl(['test', join(folder, 'shop.test.yaml')]);
+    expect(code).toBe(1);
+    expect(out).toContain(
+      `✗ batch/job → shop/db tcp/5432: deny  ${folder}/shop.test.yaml:42\n  expected deny, but it is allowed\n`,
+    );
+    expect(out).toContain(`ingress rule 1 of NetworkPolicy shop/db allows  ${folder}/shop.yaml:8\n`);
+    expect(out).toContain('✗ nothing outside the shop reaches its database');
+    expect(out).toMatch(/\n2 failed, 15 passed in 1 file \(\d+ ms\)\n$/);
+  });
+
+  it('speaks TAP and JUnit', async () => {
+    change('shop.test.yaml', 'port: 443/tcp', 'port: 444/tcp');
+    const tap = await calicoctl(['test', folder, '--format', 'tap']);
+    expect(tap.code).toBe(1);
+    expect(tap.out).toMatch(
+      /^TAP version 13\n1\.\.17\nok 1 - web reaches the database\nnot ok 2 - customers reach web\n/,
+    );
+    const junit = await calicoctl(['test', folder, '--format', 'junit']);
+    expect(junit.out).toContain('<testsuite name="shop" tests="17" failures="1" errors="0" skipped="0"');
+  });
+
+  it.each([
+    ['expect: allow', 'expect: maybe', /shop\.test\.yaml:\d+:\d+: cases\[0\]\.expect: /],
+    ['files: [shop.yaml]', 'files: [gone.yaml]', /gone\.yaml: no such file/],
+    ['kind: PolicyTest', 'kind: Something', /there is no PolicyTest in/],
+  ])('answers 2 where it cannot run: %s', async (from, to, message) => {
+    change('shop.test.yaml', from, to);
+    const { code, out, err } = await calicoctl(['test', folder]);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).toMatch(message);
+  });
+
+  it('answers 2 for an invalid policy, with its place', async () => {
+    change('shop.yaml', 'action: Allow', 'action: Alow');
+    const { code, err } = await calicoctl(['test', join(folder, 'shop.test.yaml')]);
+    expect(code).toBe(2);
+    expect(err).toContain(`${folder}/shop.yaml:8:7: spec.ingress[0].action: must be one of Allow`);
+  });
+
+  it('says what it passes over', async () => {
+    writeFileSync(
+      join(folder, 'shop.yaml'),
+      `${readFileSync(join(folder, 'shop.yaml'), 'utf8')}---\napiVersion: v1\nkind: Service\nmetadata: { name: db }\n`,
+    );
+    const { code, err } = await calicoctl(['test', join(folder, 'shop.test.yaml')]);
+    expect({ code, err }).toEqual({
+      code: 0,
+      err: `${folder}/shop.test.yaml: Service db (v1) has no part in policy and is passed over\n`,
+    });
+  });
+});
