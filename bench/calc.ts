@@ -5,12 +5,15 @@ import { CalcGraph } from '../agents/felix/calc/calc-graph.ts';
 import type { DatastoreUpdate } from '../agents/felix/calc/update-processor.ts';
 import { keyOf } from '../lib/model/keys.ts';
 import type { Resource } from '../lib/model/metadata.ts';
+import { endpointSliceKey } from '../lib/protocol/endpoint-slices.ts';
 
 const [endpoints = 10_000, policies = 1_000, localEndpoints = 100] = process.argv.slice(2).map(Number);
 const API = 'projectcalico.org/v3';
 const LOCAL = 'node0';
 const NAMESPACES = 50;
 const ROUNDS = 200;
+
+let revision = 0;
 
 function endpoint(index: number, labels: Record<string, string> = {}): Resource {
   const node = index < localEndpoints ? LOCAL : `node${1 + (index % 100)}`;
@@ -42,7 +45,16 @@ function endpoint(index: number, labels: Record<string, string> = {}): Resource 
   };
 }
 
+/** A slice of the service that the policies of one namespace match; `count` of its endpoints. */
+function slice(count: number): DatastoreUpdate {
+  revision++;
+  const addresses = Array.from({ length: count }, (_, index) => `10.65.${index >> 8}.${index & 255}`);
+  const value = { service: 'ns0/cart', addresses, ports: [{ protocol: 'TCP', port: 8080 }] };
+  return { key: endpointSliceKey({ namespace: 'ns0', name: 'cart' }), value, revision };
+}
+
 function policy(index: number, order = 100): Resource {
+  const toService = { action: 'Allow', destination: { services: { name: 'cart' } } };
   const peer = { selector: `app == 'app${(index * 7) % 200}' && role == 'web'` };
   return {
     apiVersion: API,
@@ -54,6 +66,7 @@ function policy(index: number, order = 100): Resource {
       types: ['Ingress'],
       selector: `app == 'app${index % 200}'`,
       ingress: [{ action: 'Allow', protocol: 'TCP', source: peer, destination: { ports: [8080] } }],
+      ...(index === 0 ? { types: ['Ingress', 'Egress'], egress: [toService] } : {}),
     },
   };
 }
@@ -71,7 +84,6 @@ function profile(index: number): Resource {
   };
 }
 
-let revision = 0;
 function update(resource: Resource): DatastoreUpdate {
   revision++;
   return { key: keyOf(resource), value: resource, revision };
@@ -123,9 +135,13 @@ print('start of day: flush', `${flushed.toFixed(0)} ms, ${messages} messages`);
 print('heap of the graph (its inputs not counted)', `${(heapMiB() - before).toFixed(0)} MiB`);
 
 function measure(what: string, change: (round: number) => Resource): void {
+  measureUpdate(what, (round) => update(change(round)));
+}
+
+function measureUpdate(what: string, change: (round: number) => DatastoreUpdate): void {
   let count = 0;
   const samples = Array.from({ length: ROUNDS }, (_, round) => {
-    const next = update(change(round));
+    const next = change(round);
     return milliseconds(() => {
       graph.onUpdate(next);
       count += graph.flush().messages.length;
@@ -148,3 +164,14 @@ measure('a namespace changes its labels', (round) => {
   const spec = { ...(changed.spec as object), labelsToApply: { 'pcns.team': `team${round}` } };
   return { ...changed, spec };
 });
+measureUpdate('a service of 1,000 gets an endpoint more', (round) => slice(1000 + round));
+const NETS = Array.from(
+  { length: 10_000 },
+  (_, index) => `172.${16 + (index >> 12)}.${(index >> 4) & 255}.${(index & 15) * 16}/28`,
+);
+measure('a set of 10,000 networks changes one', (round) => ({
+  apiVersion: API,
+  kind: 'GlobalNetworkSet',
+  metadata: { name: 'wide', labels: { set: 'wide' } },
+  spec: { nets: [...NETS, `192.0.2.${round}/32`] },
+}));

@@ -22,6 +22,7 @@ import type { Logger } from '../../lib/logging/logger.ts';
 import { blockAffinityPrefix, IPAM_ROOT } from '../../lib/model/ipam-keys.ts';
 import { keyForResource, RESOURCE_ROOT } from '../../lib/model/keys.ts';
 import { CniErrorCode } from '../../lib/protocol/cni.ts';
+import { ENDPOINT_SLICE_ROOT } from '../../lib/protocol/endpoint-slices.ts';
 import { PLUGIN_ROOT } from '../../lib/protocol/plugin-revision.ts';
 import { CniFailure } from '../cni/failure.ts';
 import { CniHandler } from '../cni/handler.ts';
@@ -183,7 +184,8 @@ export class Agent implements Startable {
           this.#noticeRemoval(updates);
         },
       },
-      blocks: { prefix: `${IPAM_ROOT}assignment/`, onUpdates: (updates) => felix.onBlocks(updates) },
+      blocks: { prefix: `${IPAM_ROOT}assignment/`, onUpdates: (updates) => felix.onOtherUpdates(updates) },
+      slices: { prefix: ENDPOINT_SLICE_ROOT, onUpdates: (updates) => felix.onOtherUpdates(updates) },
       affinities: { prefix: blockAffinityPrefix(node), onUpdates: (updates) => feeder.onAffinities(updates) },
       plugins: { prefix: PLUGIN_ROOT, onUpdates: (updates) => this.#mirror.onUpdates(updates) },
     };
@@ -192,7 +194,7 @@ export class Agent implements Startable {
     felix.followLocalPeers((peers) => feeder.setLocalPeers(peers));
     let hasSaid = false;
     const onStatus = (): void => {
-      if (isInSync(['resources', 'blocks'])) felix.onInSync();
+      if (isInSync(['resources', 'blocks', 'slices'])) felix.onInSync();
       if (isInSync(['resources', 'affinities'])) feeder.onInSync();
       if (!hasSaid && isInSync(Object.keys(prefixes))) {
         hasSaid = true;

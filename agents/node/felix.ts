@@ -53,8 +53,8 @@ export class Felix {
     this.#take(updates, true);
   }
 
-  /** Of address blocks, which another syncer brings: how far that one is says nothing about policy. */
-  onBlocks(updates: readonly SyncerUpdate[]): void {
+  /** Of address blocks and endpoint slices, which other syncers bring: how far those are says nothing about policy. */
+  onOtherUpdates(updates: readonly SyncerUpdate[]): void {
     this.#take(updates, false);
   }
 

@@ -4,6 +4,9 @@ import type { Datastore } from '../../lib/datastore/datastore.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import type { StatusCause } from './api-error.ts';
 
+/** Where ClusterNetworkPolicies are stored. */
+export const CLUSTER_POLICIES_PREFIX = '/registry/policy.networking.k8s.io/clusternetworkpolicies/';
+
 export type Verb = 'create' | 'delete' | 'get' | 'list' | 'patch' | 'update' | 'watch' | 'deletecollection';
 
 export interface Column {

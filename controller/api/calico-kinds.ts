@@ -75,7 +75,7 @@ function calicoKind(info: KindInfo): ApiKind {
       ...[
         ...validateResource(object),
         ...(previous === undefined ? [] : validateUpdate(previous, object)),
-      ].map(toCause),
+      ].map(problemCause),
       ...mirrorCauses(object),
     ],
     unknownFields,
@@ -85,7 +85,7 @@ function calicoKind(info: KindInfo): ApiKind {
   };
 }
 
-function toCause(problem: Problem): StatusCause {
+export function problemCause(problem: Problem): StatusCause {
   return { reason: kubernetesCauseReason(problem.rule), field: problem.path, message: problem.message };
 }
 

@@ -4,8 +4,13 @@
 import type { ApiKind } from './api-kind.ts';
 import { builtInKinds } from './built-in-kinds.ts';
 import { calicoKinds, calicoNodeKind } from './calico-kinds.ts';
+import { clusterNetworkPolicyKind } from './cluster-policy-kind.ts';
 
-export const API_KINDS: readonly ApiKind[] = [...builtInKinds(), ...calicoKinds()];
+export const API_KINDS: readonly ApiKind[] = [
+  ...builtInKinds(),
+  clusterNetworkPolicyKind(),
+  ...calicoKinds(),
+];
 
 const byUrl = new Map(
   [...API_KINDS, calicoNodeKind()].map((kind) => [`${kind.group}/${kind.version}/${kind.plural}`, kind]),

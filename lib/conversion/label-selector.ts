@@ -2,7 +2,7 @@
 // The text is what gets stored, so its spelling is Calico's: single quotes, `in { 'a', 'b' }`, `! has(x)`.
 
 import type { LabelSelector, LabelSelectorRequirement } from '../model/kubernetes-types.ts';
-import { ORCHESTRATOR_LABEL } from '../model/label-names.ts';
+import { NAMESPACE_LABEL_PREFIX, ORCHESTRATOR_LABEL } from '../model/label-names.ts';
 import { labelValue, qualifiedName } from '../model/validation/formats.ts';
 import { MAX_SELECTOR_LENGTH } from '../model/validation/rule-schema.ts';
 
@@ -12,7 +12,7 @@ interface Term {
   readonly problem: string | undefined;
 }
 
-export interface PodSelectorText {
+export interface SelectorText {
   readonly text: string;
   /** Requirements that could not be taken over: then more pods are selected than were meant. */
   readonly left: readonly string[];
@@ -26,11 +26,21 @@ export function podSelectorText(selector: LabelSelector | null | undefined): str
 }
 
 /** The longest part of the selector that can be stored. */
-export function storablePodSelector(selector: LabelSelector | null | undefined): PodSelectorText {
-  let text = PODS_ONLY;
+export function storablePodSelector(selector: LabelSelector | null | undefined): SelectorText {
+  return storable(PODS_ONLY, terms(selector));
+}
+
+/** The same of namespaces; `all()` where nothing is left. */
+export function storableNamespaceSelector(selector: LabelSelector | null | undefined): SelectorText {
+  const { text, left } = storable('', terms(selector, NAMESPACE_LABEL_PREFIX));
+  return { text: text || 'all()', left };
+}
+
+function storable(begin: string, all: readonly Term[]): SelectorText {
+  let text = begin;
   const left: string[] = [];
-  for (const term of terms(selector)) {
-    const longer = `${text} && ${term.text}`;
+  for (const term of all) {
+    const longer = text === '' ? term.text : `${text} && ${term.text}`;
     if (term.problem !== undefined) left.push(term.problem);
     else if (longer.length > MAX_SELECTOR_LENGTH)
       left.push(`the selector has more than ${MAX_SELECTOR_LENGTH} characters as Calico writes it`);
@@ -60,7 +70,8 @@ function terms(selector: LabelSelector | null | undefined, prefix = ''): Term[] 
     })),
     ...(selector?.matchExpressions ?? []).map((expression) => ({
       text: expressionText(expression),
-      problem: termProblem(`${prefix}${expression.key}`, expression.values ?? []),
+      problem:
+        expressionProblem(expression) ?? termProblem(`${prefix}${expression.key}`, expression.values ?? []),
     })),
   ];
 }
@@ -71,6 +82,16 @@ function termProblem(key: string, values: readonly string[]): string | undefined
   if (badKey !== undefined) return `label ${JSON.stringify(key)}: ${badKey}`;
   const bad = values.find((value) => labelValue(value) !== undefined);
   return bad === undefined ? undefined : `value ${JSON.stringify(bad)}: ${labelValue(bad)}`;
+}
+
+/** What an API server refuses in its own kinds, and may let through in a custom resource. */
+function expressionProblem({ key, operator, values }: LabelSelectorRequirement): string | undefined {
+  const takesValues = operator === 'In' || operator === 'NotIn';
+  if (!takesValues && operator !== 'Exists' && operator !== 'DoesNotExist')
+    return `label ${JSON.stringify(key)}: not an operator: ${JSON.stringify(operator)}`;
+  const hasValues = (values ?? []).length > 0;
+  if (takesValues === hasValues) return undefined;
+  return `label ${JSON.stringify(key)}: ${operator} ${takesValues ? 'needs' : 'takes no'} values`;
 }
 
 function expressionText({ key, operator, values }: LabelSelectorRequirement): string {

@@ -40,6 +40,11 @@ export const NETWORK_POLICIES: KindPath = {
   version: 'v1',
   plural: 'networkpolicies',
 };
+export const CLUSTER_NETWORK_POLICIES: KindPath = {
+  group: 'policy.networking.k8s.io',
+  version: 'v1alpha2',
+  plural: 'clusternetworkpolicies',
+};
 export const LEASES: KindPath = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' };
 
 export type KubeErrorType =

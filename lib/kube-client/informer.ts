@@ -13,6 +13,8 @@ export interface InformerCallbacks {
   onSynced?(): void;
   /** The copy is true at least up to this revision. */
   onRevision?(revision: number): void;
+  /** The server does not serve the kind, which is looked for again; of kinds that may be missing alone. */
+  onAbsent?(): void;
 }
 
 export interface InformerOptions {
@@ -21,6 +23,11 @@ export interface InformerOptions {
   readonly namespace?: string;
   readonly fieldSelector?: string;
   readonly labelSelector?: string;
+  /**
+   * A server without the kind counts as one without objects of it, once it has said so for this long: one that begins to serve
+   * may not know its custom resources yet.
+   */
+  readonly missingAfterMs?: number;
   readonly logger: Logger;
   readonly callbacks: InformerCallbacks;
 }
@@ -29,6 +36,8 @@ export interface InformerOptions {
 const WATCH_SECONDS = 300;
 /** The server ends a watch by itself; a connection that has died without a word is given up so much later. */
 const GRACE_SECONDS = 15;
+/** How often a kind that is not served is looked for. */
+const MISSING_MS = 2_000;
 /** A watch that the server ends sooner than this is not taken up again at once. */
 const SHORT_WATCH_MS = 1000;
 
@@ -62,6 +71,7 @@ export class Informer {
   readonly #stopping = new AbortController();
   #revision = '0';
   #isSynced = false;
+  #missingSince: number | undefined;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: InformerOptions) {
@@ -86,7 +96,6 @@ export class Informer {
   }
 
   async #run(): Promise<void> {
-    const { logger, kind } = this.#options;
     const signal = this.#stopping.signal;
     const backoff = new Backoff({ minMs: 50, maxMs: 5000 });
     let mustList = true;
@@ -99,12 +108,22 @@ export class Informer {
         if (performance.now() - started < SHORT_WATCH_MS) await waitFor(backoff.next(), signal);
       } catch (error) {
         if (signal.aborted) return;
-        mustList ||= isStatus(error, 410) || error instanceof TakeError;
-        if (error instanceof TakeError) logger.error('a change was not taken', { kind: kind.plural, error });
-        else if (!isStatus(error, 410)) logger.warn('watch of the API ended', { kind: kind.plural, error });
-        await waitFor(backoff.next(), signal);
+        mustList ||= isStatus(error, 410) || isStatus(error, 404) || error instanceof TakeError;
+        await waitFor(this.#onFailure(error) ?? backoff.next(), signal);
       }
     }
+  }
+
+  /** Says what is wrong. Returns how long to wait, in milliseconds, if not the usual time. */
+  #onFailure(error: unknown): number | undefined {
+    const { logger, kind, missingAfterMs } = this.#options;
+    if (missingAfterMs !== undefined && isStatus(error, 404)) {
+      this.#onMissing(missingAfterMs);
+      return MISSING_MS;
+    }
+    if (error instanceof TakeError) logger.error('a change was not taken', { kind: kind.plural, error });
+    else if (!isStatus(error, 410)) logger.warn('watch of the API ended', { kind: kind.plural, error });
+    return undefined;
   }
 
   async #list(): Promise<void> {
@@ -126,8 +145,19 @@ export class Informer {
     for (const key of [...this.#objects.keys()]) if (!keys.has(key)) this.#take(key, undefined);
     for (const object of items) this.#take(objectKey(object), object);
     this.#isSynced = true;
+    this.#missingSince = undefined;
     callbacks.onSynced?.();
     callbacks.onRevision?.(Number(this.#revision));
+  }
+
+  /** The kind is not served, or no more. */
+  #onMissing(afterMs: number): void {
+    const now = performance.now();
+    this.#missingSince ??= now;
+    if (now - this.#missingSince < afterMs) return;
+    for (const key of [...this.#objects.keys()]) this.#take(key, undefined);
+    this.#isSynced = true;
+    this.#options.callbacks.onAbsent?.();
   }
 
   async #watch(onLine: () => void): Promise<void> {

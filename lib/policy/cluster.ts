@@ -1,6 +1,7 @@
 // Batch resolver: a set of v3 resources to the compiled form of the whole cluster, all at once. The evaluator reads it;
 // the incremental calculation graph is tested against it, so it is kept as plain as can be.
 
+import { convertEndpointSlice } from '../conversion/endpoint-slice.ts';
 import type { BGPPeer } from '../model/bgp-types.ts';
 import type {
   CalicoNode,
@@ -8,6 +9,7 @@ import type {
   HostEndpoint,
   WorkloadEndpoint,
 } from '../model/endpoint-types.ts';
+import type { EndpointSlice } from '../model/kubernetes-service-types.ts';
 import type { Resource } from '../model/metadata.ts';
 import type { GlobalNetworkSet, NetworkSet, Profile, Tier } from '../model/policy-types.ts';
 import { type IpAddress, parseIp } from '../net/ip.ts';
@@ -47,6 +49,7 @@ import {
   workloadEndpointLabels,
 } from './labels.ts';
 import { PolicyError } from './policy-error.ts';
+import { selects, sliceMembers } from './services.ts';
 
 export interface ResolvedSelector {
   readonly canonical: string;
@@ -98,7 +101,10 @@ const POLICY_KINDS: ReadonlySet<string> = new Set([
   'StagedKubernetesNetworkPolicy',
 ]);
 
-/** Resolves the resources; kinds that have no part in policy are passed over. Revisions come from `resourceVersion`. */
+/**
+ * Resolves the resources, Kubernetes' EndpointSlices among them; kinds that have no part in policy are passed over. Revisions
+ * come from `resourceVersion`.
+ */
 export function resolveCluster(resources: readonly Resource[]): PolicyCluster {
   const problems: ClusterProblem[] = [];
   const policies = compileEach(resources.filter(isPolicy), problems, (resource) =>
@@ -130,6 +136,7 @@ export function resolveCluster(resources: readonly Resource[]): PolicyCluster {
   const hostEndpoints = resolveHostEndpoints(ofKind<HostEndpoint>(resources, 'HostEndpoint'), context);
   for (const set of ofKind<NetworkSet>(resources, 'NetworkSet')) addNetworkSet(set, context);
   for (const set of ofKind<GlobalNetworkSet>(resources, 'GlobalNetworkSet')) addNetworkSet(set, context);
+  for (const slice of ofKind<EndpointSlice>(resources, 'EndpointSlice')) addEndpointSlice(slice, identities);
   return {
     identities,
     selectors: resolveSelectors(
@@ -276,6 +283,14 @@ function addNetworkSet(set: NetworkSet | GlobalNetworkSet, context: Context): vo
   for (const net of nets) context.identities.addMember(net, identity.id);
 }
 
+function addEndpointSlice(resource: EndpointSlice, identities: IdentityTable): void {
+  const slice = convertEndpointSlice(resource);
+  if (slice === undefined) return;
+  const { nets, ports, service } = sliceMembers(slice);
+  const identity = identities.intern({}, ports, service);
+  for (const net of nets) identities.addMember(net, identity.id);
+}
+
 function resolveSelectors(
   used: readonly RuleSelector[],
   identities: IdentityTable,
@@ -284,7 +299,7 @@ function resolveSelectors(
   const all = [...identities.identities.values()];
   const resolved = new Map<SelectorId, ResolvedSelector>();
   for (const [id, selector] of selectorById) {
-    const matching = all.filter(({ labels }) => selector.matches(labels));
+    const matching = all.filter((identity) => selects(id, selector, identity));
     resolved.set(id, {
       canonical: selector.canonical,
       identities: new Set(matching.map((identity) => identity.id)),

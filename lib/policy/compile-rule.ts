@@ -21,13 +21,17 @@ import type {
   PortRange,
   RuleRef,
   RuleVerdict,
+  SelectorId,
 } from './compiled.ts';
 import { PolicyError } from './policy-error.ts';
+import { SERVICE_PORT, serviceSelector } from './services.ts';
 
 /** A selector that a rule uses, with the id that the compiled rule names it by. */
 export interface RuleSelector {
-  readonly id: string;
+  readonly id: SelectorId;
   readonly selector: Selector;
+  /** `namespace/name` of the service whose endpoints it selects; undefined: it is over labels. */
+  readonly service?: string;
 }
 
 export interface RuleCompilation {
@@ -43,8 +47,8 @@ const VERDICTS: Readonly<Record<string, RuleVerdict>> = {
 };
 
 /**
- * The compiled rule, or undefined for one that can match no packet: its networks are of different families, or it is one of
- * `notEnforcedIn` that is left out. `namespace` as in `ruleSelectors`; `field` is the rule's path for errors.
+ * The compiled rule, or undefined for one that can match no packet: its networks are of different families. `namespace` as
+ * in `ruleSelectors`; `field` is the rule's path for errors.
  */
 export function compileRule(
   rule: Rule,
@@ -53,17 +57,25 @@ export function compileRule(
   field: string,
 ): RuleCompilation | undefined {
   const verdict = compileAction(rule.action, `${field}.action`);
-  const namesService = servicesIn(rule).length > 0;
-  if (namesService && !restricts(verdict)) return undefined;
   const protocol = compileProtocol(rule.protocol, `${field}.protocol`);
-  const source = compileEntity(rule.source ?? {}, protocol, namespace, `${field}.source`);
-  const destination = compileEntity(rule.destination ?? {}, protocol, namespace, `${field}.destination`);
+  const source = withService(
+    compileEntity(rule.source ?? {}, protocol, namespace, `${field}.source`),
+    rule.source?.services,
+    namespace,
+    'source',
+  );
+  const destination = withService(
+    compileEntity(rule.destination ?? {}, protocol, namespace, `${field}.destination`),
+    rule.destination?.services,
+    namespace,
+    'destination',
+  );
   const families = matchedFamilies(rule, [source.entity, destination.entity]);
   if (families.length === 0) return undefined;
   return {
     rule: {
       ref,
-      verdict: namesService ? 'deny' : verdict,
+      verdict,
       ipVersion: families.length === 1 ? families[0] : undefined,
       protocol,
       notProtocol: compileProtocol(rule.notProtocol, `${field}.notProtocol`),
@@ -76,27 +88,11 @@ export function compileRule(
   };
 }
 
-/**
- * What of a rule nobody here enforces. Nobody delivers the members of services: a rule that would allow matches nothing then,
- * and one that would deny or pass denies all that the rest of it matches, as of what it meant nothing may get through.
- */
+/** What of a rule nobody here enforces. */
 export function notEnforcedIn(rule: Rule, ref: RuleRef, field: string): readonly NotEnforced[] {
-  const effect = restricts(VERDICTS[String(rule.action).toLowerCase()])
-    ? `members of services are not known: this ${rule.action} rule denies whatever the rest of it matches`
-    : `members of services are not known: this ${rule.action} rule matches nothing`;
-  const services = servicesIn(rule).map((side) => ({ ref, field: `${field}.${side}.services`, effect }));
-  if (rule.http === undefined || rule.http === null) return services;
-  const http = 'HTTP is not looked into: this rule allows whatever the rest of it matches';
-  return [...services, { ref, field: `${field}.http`, effect: http }];
-}
-
-function servicesIn(rule: Rule): readonly ('source' | 'destination')[] {
-  return (['source', 'destination'] as const).filter((side) => rule[side]?.services);
-}
-
-/** A match of it can take away what later rules would allow. */
-function restricts(verdict: RuleVerdict | undefined): boolean {
-  return verdict === 'deny' || verdict === 'pass';
+  if (rule.http === undefined || rule.http === null) return [];
+  const effect = 'HTTP is not looked into: this rule allows whatever the rest of it matches';
+  return [{ ref, field: `${field}.http`, effect }];
 }
 
 /** Calico leaves a rule out of a family's rules when a list of networks has none of that family, negated lists too. */
@@ -163,6 +159,35 @@ function compileEntity(
     selectors: used
       .filter((selector) => selector !== undefined)
       .map((selector) => ({ id: selector.id, selector })),
+  };
+}
+
+/**
+ * A service on a side of a rule: as a destination its endpoints at their ports, as a source their addresses alone. Without a
+ * namespace it is one of the policy's own.
+ */
+function withService(
+  side: EntityCompilation,
+  services: EntityRule['services'],
+  namespace: string | undefined,
+  name: 'source' | 'destination',
+): EntityCompilation {
+  if (!services) return side;
+  const service = `${services.namespace || (namespace ?? '')}/${services.name}`;
+  const used = serviceSelector(service, name);
+  const { entity } = side;
+  return {
+    entity:
+      name === 'source'
+        ? { ...entity, selectors: [...entity.selectors, used.id] }
+        : {
+            ...entity,
+            namedPorts: [
+              ...entity.namedPorts,
+              { protocol: undefined, name: SERVICE_PORT, selector: used.id },
+            ],
+          },
+    selectors: [...side.selectors, used],
   };
 }
 

@@ -48,7 +48,7 @@ const DEFAULT_TIER = 'default';
 interface Compilation {
   /** The selectors that the rules use, each once. */
   readonly selectors: readonly RuleSelector[];
-  /** Rules left out: nothing can match them (networks of two families), or nobody knows what would (a service). */
+  /** Rules left out: nothing can match them (networks of two families). */
   readonly unmatchable: readonly RuleRef[];
 }
 

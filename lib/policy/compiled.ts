@@ -5,12 +5,13 @@
 //   identity   a number for one distinct pair of (effective labels, named ports). Endpoints and network sets that
 //              agree in both share one. Counted up from 1 by whoever builds the form, never given out twice.
 //   member     a network (an address as /32 or /128, or a set's CIDR) and the identities that it carries.
-//   selector   canonical text and id (`s:…`), resolved to the set of identities that it matches.
+//   selector   canonical text and id (`s:…`), resolved to the set of identities that it matches. The endpoints of a service
+//              are selected in the same way (`svc:…`, `svcnoport:…`; services.ts).
 
 import type { Family } from '../net/ip.ts';
 
 export type IdentityId = number;
-/** `s:` + hash of the canonical selector, as Calico names its IP sets. */
+/** `s:` + hash of the canonical selector, or `svc:`, `svcnoport:` + hash of a service, as Calico names its IP sets. */
 export type SelectorId = string;
 export type Direction = 'ingress' | 'egress';
 export type RuleVerdict = 'allow' | 'deny' | 'pass' | 'log';
@@ -56,7 +57,10 @@ export interface PortRange {
   readonly max: number;
 }
 
-/** Packets to (from) a port that endpoints call `name`, if the endpoint's identity is matched by the selector. */
+/**
+ * Packets to (from) a port that endpoints call `name`, if the endpoint's identity is matched by the selector. Ports of
+ * services have the empty name.
+ */
 export interface NamedPort {
   /** Undefined: any protocol's port of that name. */
   readonly protocol: ProtocolNumber | undefined;
@@ -146,6 +150,8 @@ export interface Identity {
   /** Effective: own labels over inherited ones. */
   readonly labels: Readonly<Record<string, string>>;
   readonly ports: readonly IdentityPort[];
+  /** `namespace/name`: the identity of endpoints of this service. It has no labels, and no selector over labels matches it. */
+  readonly service?: string;
 }
 
 /** The policies of one tier that apply to an endpoint, in order. Tiers without any are left out. */

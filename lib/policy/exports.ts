@@ -2,6 +2,7 @@
 // Pure: no I/O, no clock. Whatever is not here may change without notice.
 
 // Manifests: what is wrong with one, and Kubernetes' objects as Calico's.
+export { convertClusterNetworkPolicy } from '../conversion/cluster-network-policy.ts';
 export { convertNetworkPolicy } from '../conversion/network-policy.ts';
 export { convertPod } from '../conversion/pod.ts';
 export { convertNamespace, convertServiceAccount } from '../conversion/profiles.ts';

@@ -1,4 +1,4 @@
-// Identities and who carries them: each distinct pair of labels and named ports gets a number, each network the numbers of
+// Identities and who carries them: each distinct pair of labels and named ports (or service and its ports) gets a number, each network the numbers of
 // all endpoints and sets that hold it (vocabulary: compiled.ts).
 
 import { type Family, type IpAddress, netmask, parseCidr } from '../net/ip.ts';
@@ -20,11 +20,12 @@ export class IdentityTable {
   private readonly levels = new Map<string, Level>();
 
   /** The identity of these labels and ports, a new one if there is none yet. Numbers count up from 1. */
-  intern(labels: Labels, ports: readonly IdentityPort[]): Identity {
-    const key = identityKey(labels, ports);
+  intern(labels: Labels, ports: readonly IdentityPort[], service?: string): Identity {
+    const key = identityKey(labels, ports, service);
     const known = this.identityByKey.get(key);
     if (known !== undefined) return known;
-    const identity: Identity = { id: this.identityById.size + 1, labels, ports };
+    const ofService = service === undefined ? {} : { service };
+    const identity: Identity = { id: this.identityById.size + 1, labels, ports, ...ofService };
     this.identityByKey.set(key, identity);
     this.identityById.set(identity.id, identity);
     return identity;

@@ -65,11 +65,11 @@ export function effectiveLabels(own: Labels, inherited: readonly (Labels | undef
   return Object.assign(labels, own);
 }
 
-/** Text that is equal for equal labels and named ports, and only then. */
-export function identityKey(labels: Labels, ports: readonly IdentityPort[]): string {
+/** Text that is equal for equal labels, named ports and service, and only then. */
+export function identityKey(labels: Labels, ports: readonly IdentityPort[], service?: string): string {
   const sortedLabels = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   const sortedPorts = ports.map((port) => JSON.stringify([port.name, port.protocol, port.port])).sort();
-  return JSON.stringify([sortedLabels, sortedPorts]);
+  return JSON.stringify([sortedLabels, sortedPorts, ...(service === undefined ? [] : [service])]);
 }
 
 /** Ports with a name, each once; those that only publish a host port have none. */

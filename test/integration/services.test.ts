@@ -1,9 +1,11 @@
-// Services, their EndpointSlices, and Secrets, by an unmodified kubectl against a real controller on a real etcd; and what a
-// node may read of them. No kubelet runs: the test says itself that a pod is ready.
+// Services, their EndpointSlices, Secrets, and ClusterNetworkPolicies, by an unmodified kubectl against a real controller on a real
+// etcd; and what a node may read of them. No kubelet runs: the test says itself that a pod is ready.
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ENDPOINT_SLICES, isStatus, NODES, PODS, SECRETS, SERVICES } from '../../lib/kube-client/client.ts';
 import type { EndpointSlice } from '../../lib/model/kubernetes-service-types.ts';
+import type { GlobalNetworkPolicy } from '../../lib/model/policy-types.ts';
+import { endpointSliceKey } from '../../lib/protocol/endpoint-slices.ts';
 import {
   type ControllerCluster,
   readyNode,
@@ -27,6 +29,12 @@ async function ok(args: string): Promise<string> {
 
 async function slice(name: string): Promise<EndpointSlice | undefined> {
   return (await cluster.client.find(ENDPOINT_SLICES, 'default', name)) as EndpointSlice | undefined;
+}
+
+/** What the agents read. */
+async function mirrored(name: string): Promise<unknown> {
+  const { kv } = await cluster.datastore.get(endpointSliceKey({ namespace: 'default', name }));
+  return kv === undefined ? undefined : JSON.parse(kv.value);
 }
 
 describe('a Service', () => {
@@ -76,10 +84,20 @@ describe('a Service', () => {
       ],
       ports: [{ port: 8080, protocol: 'TCP' }],
     });
+    await until('its mirror', async () => {
+      const addresses = ((await mirrored('server-ipv4')) as { addresses?: string[] } | undefined)?.addresses;
+      return addresses?.includes('10.65.0.9') === true;
+    });
+    expect(await mirrored('server-ipv4')).toEqual({
+      service: 'default/server',
+      addresses: ['10.65.0.9'],
+      ports: [{ protocol: 'TCP', port: 8080 }],
+    });
     await setReady('False');
     await until('an endpoint that is not ready', async () => (await isReady()) === false);
     await ok('delete service server');
     await until('the slice to go', async () => (await slice('server-ipv4')) === undefined);
+    await until('its mirror to go', async () => (await mirrored('server-ipv4')) === undefined);
   });
 
   it('is refused without ports, with a wrong type, and with an address that is another’s', async () => {
@@ -96,6 +114,93 @@ describe('a Service', () => {
     expect(await create({})).toBe(422);
     expect(await create({ type: 'Nonsense', ports: [{ port: 80 }] })).toBe(422);
     expect(await create({ clusterIP, ports: [{ port: 80 }] })).toBe(409);
+  });
+});
+
+describe('a ClusterNetworkPolicy', () => {
+  const manifest = (spec: object, name = 'zones'): string =>
+    JSON.stringify({
+      apiVersion: 'policy.networking.k8s.io/v1alpha2',
+      kind: 'ClusterNetworkPolicy',
+      metadata: { name },
+      spec,
+    });
+  const spec = {
+    tier: 'Admin',
+    priority: 10,
+    subject: { namespaces: {} },
+    ingress: [
+      { name: 'no outer', action: 'Deny', from: [{ namespaces: { matchLabels: { zone: 'outer' } } }] },
+    ],
+  };
+  const apply = (text: string) => cluster.kubectl(['apply', '-f', '-'], text);
+  const stored = async (): Promise<GlobalNetworkPolicy | undefined> =>
+    (await cluster.calico.list<GlobalNetworkPolicy>('GlobalNetworkPolicy')).items.find(
+      ({ metadata }) => metadata.name === 'kcnp.zones',
+    );
+
+  it('is applied, listed and mirrored, and takes its mirror with it', async () => {
+    expect(await apply(manifest(spec))).toMatchObject({ code: 0 });
+    expect(await ok('get clusternetworkpolicies')).toMatch(/NAME +TIER +PRIORITY +AGE\nzones +Admin +10 /);
+    await until('its mirror', async () => (await stored()) !== undefined);
+    expect((await stored())?.spec).toMatchObject({
+      tier: 'kube-admin',
+      order: 10,
+      types: ['Ingress'],
+      ingress: [{ action: 'Deny', source: { namespaceSelector: "zone == 'outer'" } }],
+    });
+    expect((await apply(manifest({ ...spec, priority: 20 }))).code).toBe(0);
+    await until('the change', async () => (await stored())?.spec?.order === 20);
+    expect((await cluster.kubectl(['delete', 'globalnetworkpolicy', 'kcnp.zones'])).stderr).toContain(
+      'mirrors clusternetworkpolicies.policy.networking.k8s.io "zones": delete that one',
+    );
+    await ok('delete clusternetworkpolicy zones');
+    await until('the mirror to go', async () => (await stored()) === undefined);
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['a wrong tier', { ...spec, tier: 'Other' }, /spec\.tier.*must be one of Admin, Baseline/],
+    ['no priority', { ...spec, priority: undefined }, /spec\.priority.*must be set/],
+    [
+      'two subjects',
+      { ...spec, subject: { namespaces: {}, pods: { namespaceSelector: {}, podSelector: {} } } },
+      /spec\.subject.*exactly one/,
+    ],
+    [
+      'a rule without peers',
+      { ...spec, ingress: [{ action: 'Deny', from: [] }] },
+      /spec\.ingress\[0\]\.from.*at least 1/,
+    ],
+    [
+      'nodes as peers',
+      { ...spec, egress: [{ action: 'Deny', to: [{ nodes: {} }] }] },
+      /spec\.egress\[0\]\.to\[0\]\.nodes.*not supported/,
+    ],
+    [
+      'an unknown operator',
+      { ...spec, subject: { namespaces: { matchExpressions: [{ key: 'a', operator: 'Gt' }] } } },
+      /spec\.subject/,
+    ],
+    ['a slip of the pen', { ...spec, ingres: [] }, /unknown field "spec\.ingres"/],
+  ])('is refused with %s', async (_what, wrong, complaint) => {
+    const result = await cluster.kubectl(
+      ['create', '--validate=strict', '-f', '-'],
+      manifest(wrong, 'wrong'),
+    );
+    expect(result.stderr).toMatch(complaint);
+    expect(result.code).not.toBe(0);
+  });
+
+  it('has its names to itself', async () => {
+    const policy = {
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'GlobalNetworkPolicy',
+      metadata: { name: 'kcnp.mine' },
+      spec: { selector: 'all()' },
+    };
+    expect((await apply(JSON.stringify(policy))).stderr).toContain(
+      'names with kcnp. are those of mirrored policies',
+    );
   });
 });
 

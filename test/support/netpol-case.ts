@@ -4,9 +4,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
+import { convertClusterNetworkPolicy } from '../../lib/conversion/cluster-network-policy.ts';
 import { convertToStoredNetworkPolicy } from '../../lib/conversion/network-policy.ts';
 import { convertPod } from '../../lib/conversion/pod.ts';
 import { convertNamespace, convertServiceAccount } from '../../lib/conversion/profiles.ts';
+import type { ClusterNetworkPolicy } from '../../lib/model/cluster-network-policy-types.ts';
 import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
 import type { KubernetesNetworkPolicy, Namespace, ServiceAccount } from '../../lib/model/kubernetes-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
@@ -90,7 +92,7 @@ export function loadNetpolCases(): NetpolCase[] {
   return files.sort().map((file) => parse(readFileSync(path.join(FOLDER, file), 'utf8')) as NetpolCase);
 }
 
-/** A list of cases that some executor cannot run yet: `waiting.json` or another file of the folder. */
+/** A list of cases that some executor cannot run yet: a file of the folder. */
 export function loadWaiting(file: string): { readonly id: string; readonly reason: string }[] {
   return JSON.parse(readFileSync(path.join(FOLDER, file), 'utf8')) as { id: string; reason: string }[];
 }
@@ -296,12 +298,18 @@ function toCalico(object: Resource): Resource[] {
       return [convertServiceAccount(object as ServiceAccount)];
     case 'networking.k8s.io/v1/NetworkPolicy':
       return [convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy).policy];
+    case 'policy.networking.k8s.io/v1alpha2/ClusterNetworkPolicy': {
+      const { policy, problems } = convertClusterNetworkPolicy(object as ClusterNetworkPolicy);
+      if (policy === undefined || problems.length > 0)
+        throw new Error(`${object.metadata.name}: ${JSON.stringify(problems)}`);
+      return [policy];
+    }
     case 'v1/Pod': {
       const conversion = convertPod(object as Pod);
       if (!conversion.ok) throw new Error(`${object.metadata.name}: ${conversion.problem.code}`);
       return [conversion.endpoint];
     }
     default:
-      return object.apiVersion === 'projectcalico.org/v3' ? [object] : [];
+      return object.apiVersion === 'projectcalico.org/v3' || object.kind === 'EndpointSlice' ? [object] : [];
   }
 }

@@ -18,6 +18,7 @@ import type { CalcFlush, CalcMessage, InvalidValue } from './messages.ts';
 import { PolicyResolver } from './policy-resolver.ts';
 import { PoolRegistry } from './pool-registry.ts';
 import { RuleScanner } from './rule-scanner.ts';
+import { ServiceIndex } from './service-index.ts';
 import { type CalcCounts, StatsCollector } from './stats-collector.ts';
 import { type DatastoreUpdate, UpdateProcessor } from './update-processor.ts';
 import { VxlanResolver } from './vxlan-resolver.ts';
@@ -37,6 +38,8 @@ type ConfigInput = Extract<
 >;
 type NetworkInput = Extract<CalcInput, { type: 'pool' | 'block' | 'node' | 'vxlanTunnel' | 'wireguard' }>;
 
+/** Of endpoints of services. */
+const NO_LABELS = {};
 /** How many unusable values one flush tells of; older ones give way. */
 const INVALID_LIMIT = 1000;
 
@@ -49,6 +52,7 @@ export class CalcGraph {
   private readonly identities: IdentityIndex;
   private readonly activeRules: ActiveRules;
   private readonly scanner: RuleScanner;
+  private readonly services: ServiceIndex;
   private readonly policyResolver: PolicyResolver;
   private readonly bgpPeers: LocalBgpPeers;
   private readonly routes: L3RouteResolver;
@@ -77,6 +81,7 @@ export class CalcGraph {
    *   BGPPeers ─ LocalBgpPeers ◀── labels ────────┤         │           │                  │
    *              │ addresses, ports               └─ labels ──────────  ▲ identity  ────▶   │
    *              └───────────────────────────────────────────────────────┼──────────────────┤
+   *   slices ── ServiceIndex (services in use, from RuleScanner) ────────┼──────────────────┤
    *   pools ── PoolRegistry ─┬─▶ EncapsulationResolver                   │                  │
    *   blocks ────────────────┼─▶ L3RouteResolver·flush ─┐                │                  │
    *   nodes ─────────────────┴─▶ VxlanResolver·flush ───┴──────────▶  EventSequencer  ◀─────┘
@@ -99,13 +104,22 @@ export class CalcGraph {
       onItemIdentity: (item) => this.policyResolver.markDirty(item),
     });
     this.scanner = new RuleScanner({
-      onSelectorActive: (id, selector) => {
+      onSelectorActive: ({ id, selector, service }) => {
         sequencer.onSelectorActive({ id, canonical: selector.canonical });
         this.identities.addSelector(id, selector);
+        if (service !== undefined) this.services.activate(id, service);
       },
       onSelectorInactive: (id) => {
         sequencer.onSelectorInactive(id);
         this.identities.removeSelector(id);
+        this.services.deactivate(id);
+      },
+    });
+    this.services = new ServiceIndex({
+      onSlice: (name, members) => {
+        const key = `slice ${name}`;
+        this.identities.setAddresses(key, members);
+        this.identities.setLabels(key, members && NO_LABELS);
       },
     });
     this.activeRules = this.createActiveRules();
@@ -186,6 +200,9 @@ export class CalcGraph {
         break;
       case 'networkSet':
         this.onNetworkSet(input);
+        break;
+      case 'endpointSlice':
+        this.services.updateSlice(input.name, input.value);
         break;
       case 'policy':
         this.stats.notePolicy(input.id, input.value !== undefined, input.value?.isApplicationLayer ?? false);

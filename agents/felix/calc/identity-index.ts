@@ -1,11 +1,13 @@
-// Numbers endpoints and network sets by what policy can tell of them (dataplane identities, docs/felix.md): one identity
-// for each distinct pair of effective labels and named ports; which networks carry it; which selectors match it.
+// Numbers endpoints, network sets and endpoints of services by what policy can tell of them (dataplane identities,
+// docs/felix.md): one identity for each distinct pair of effective labels and named ports, or of service and its ports; which
+// networks carry it; which selectors match it.
 
 import type { Identity, IdentityId, IdentityPort, SelectorId } from '../../../lib/policy/compiled.ts';
 import { identityKey } from '../../../lib/policy/labels.ts';
+import { isServiceSelector, selectableLabels } from '../../../lib/policy/services.ts';
 import type { Labels } from '../../../lib/selector/expression.ts';
 import type { Selector } from '../../../lib/selector/selector.ts';
-import { SelectorIndex } from './selector-index.ts';
+import { SelectorIndex, type SelectorMatchCallbacks } from './selector-index.ts';
 
 export interface IdentityCallbacks {
   onIdentityAdded(identity: Identity): void;
@@ -18,9 +20,11 @@ export interface IdentityCallbacks {
   onItemIdentity(item: string, identity: IdentityId): void;
 }
 
-interface ItemAddresses {
+export interface ItemAddresses {
   readonly nets: readonly string[];
   readonly ports: readonly IdentityPort[];
+  /** Of a slice: whose endpoints these are. */
+  readonly service?: string;
 }
 
 interface HeldIdentity {
@@ -45,6 +49,8 @@ export class IdentityIndex {
   /** How many items give the network that identity. */
   private readonly countsByNet = new Map<string, Map<IdentityId, number>>();
   private readonly selectorIndex: SelectorIndex<IdentityId, SelectorId>;
+  /** What selects endpoints of services sees nothing else, and is seen by nothing else. */
+  private readonly serviceIndex: SelectorIndex<IdentityId, SelectorId>;
   private readonly dirtyItems = new Set<string>();
   private readonly dirtyNets = new Set<string>();
   private readonly unreferenced = new Set<HeldIdentity>();
@@ -52,10 +58,12 @@ export class IdentityIndex {
 
   constructor(callbacks: IdentityCallbacks) {
     this.callbacks = callbacks;
-    this.selectorIndex = new SelectorIndex({
+    const matches: SelectorMatchCallbacks<IdentityId, SelectorId> = {
       onMatchStarted: (selector, identity) => callbacks.onSelectorIdentityAdded(selector, identity),
       onMatchStopped: (selector, identity) => callbacks.onSelectorIdentityRemoved(selector, identity),
-    });
+    };
+    this.selectorIndex = new SelectorIndex(matches);
+    this.serviceIndex = new SelectorIndex(matches);
   }
 
   /** Addresses and named ports of an item; it counts once its labels are known too. */
@@ -70,16 +78,16 @@ export class IdentityIndex {
   }
 
   addSelector(id: SelectorId, selector: Selector): void {
-    this.selectorIndex.updateSelector(id, selector);
+    this.indexOf(id).updateSelector(id, selector);
   }
 
   removeSelector(id: SelectorId): void {
-    this.selectorIndex.deleteSelector(id);
+    this.indexOf(id).deleteSelector(id);
   }
 
   /** The identities that a selector which was added matches. Changes with the index. */
   identitiesOf(id: SelectorId): ReadonlySet<IdentityId> {
-    return this.selectorIndex.itemsOf(id);
+    return this.indexOf(id).itemsOf(id);
   }
 
   /** Undefined until the item's labels and addresses are known and a flush has passed. */
@@ -96,10 +104,18 @@ export class IdentityIndex {
     for (const held of this.unreferenced) {
       if (held.references > 0) continue;
       this.identitiesByKey.delete(held.key);
-      this.selectorIndex.deleteItem(held.identity.id);
+      this.indexFor(held.identity).deleteItem(held.identity.id);
       this.callbacks.onIdentityRemoved(held.identity.id);
     }
     this.unreferenced.clear();
+  }
+
+  private indexOf(selector: SelectorId): SelectorIndex<IdentityId, SelectorId> {
+    return isServiceSelector(selector) ? this.serviceIndex : this.selectorIndex;
+  }
+
+  private indexFor({ service }: Identity): SelectorIndex<IdentityId, SelectorId> {
+    return service === undefined ? this.selectorIndex : this.serviceIndex;
   }
 
   private item(itemKey: string): Item {
@@ -120,7 +136,7 @@ export class IdentityIndex {
       item.heldNets = [];
       if (item.labels === undefined && item.addresses === undefined) this.items.delete(itemKey);
     } else {
-      item.held = this.acquire(item.labels, item.addresses.ports);
+      item.held = this.acquire(item.labels, item.addresses);
       item.heldNets = item.addresses.nets;
     }
     this.moveNets(oldHeld, oldNets, item);
@@ -132,19 +148,25 @@ export class IdentityIndex {
 
   private moveNets(oldHeld: HeldIdentity | undefined, oldNets: readonly string[], item: Item): void {
     if (oldHeld === item.held && oldNets === item.heldNets) return;
-    for (const net of item.held === undefined ? [] : item.heldNets) this.countNet(net, item.held, 1);
-    for (const net of oldHeld === undefined ? [] : oldNets) this.countNet(net, oldHeld, -1);
+    // What stays is passed over: a set of thousands in which one network changed costs one.
+    const [before, after] = oldHeld === item.held ? [new Set(oldNets), new Set(item.heldNets)] : [];
+    for (const net of item.held === undefined ? [] : item.heldNets)
+      if (before?.has(net) !== true) this.countNet(net, item.held, 1);
+    for (const net of oldHeld === undefined ? [] : oldNets)
+      if (after?.has(net) !== true) this.countNet(net, oldHeld, -1);
   }
 
-  private acquire(labels: Labels, ports: readonly IdentityPort[]): HeldIdentity {
-    const key = identityKey(labels, ports);
+  private acquire(labels: Labels, { ports, service }: ItemAddresses): HeldIdentity {
+    const key = identityKey(labels, ports, service);
     let held = this.identitiesByKey.get(key);
     if (held === undefined) {
       this.lastId++;
-      held = { identity: { id: this.lastId, labels, ports }, key, references: 0 };
+      const ofService = service === undefined ? {} : { service };
+      const identity: Identity = { id: this.lastId, labels, ports, ...ofService };
+      held = { identity, key, references: 0 };
       this.identitiesByKey.set(key, held);
-      this.callbacks.onIdentityAdded(held.identity);
-      this.selectorIndex.updateItem(held.identity.id, labels);
+      this.callbacks.onIdentityAdded(identity);
+      this.indexFor(identity).updateItem(identity.id, selectableLabels(identity));
     }
     held.references++;
     return held;

@@ -4,6 +4,7 @@
 import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
 import type { PolicyCompilation, ProfileCompilation } from '../../../lib/policy/compile.ts';
 import type { IdentityPort, PolicyId, WorkloadEndpointId } from '../../../lib/policy/compiled.ts';
+import type { SliceMembers } from '../../../lib/policy/services.ts';
 import type { Labels } from '../../../lib/selector/expression.ts';
 import type { Selector } from '../../../lib/selector/selector.ts';
 import type { SelectedSettings, Settings } from './config-batcher.ts';
@@ -127,6 +128,8 @@ export type CalcInput =
     }
   /** `name` is `name` or `namespace/name`. */
   | { readonly type: 'networkSet'; readonly name: string; readonly value: NetworkSetInput | undefined }
+  /** `name` is `namespace/name` of an EndpointSlice. */
+  | { readonly type: 'endpointSlice'; readonly name: string; readonly value: SliceMembers | undefined }
   | { readonly type: 'policy'; readonly id: PolicyId; readonly value: PolicyInput | undefined }
   | { readonly type: 'tier'; readonly name: string; readonly value: TierInput | undefined }
   | { readonly type: 'profileRules'; readonly name: string; readonly value: ProfileRulesInput | undefined }

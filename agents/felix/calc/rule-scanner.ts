@@ -3,10 +3,9 @@
 
 import type { RuleSelector } from '../../../lib/policy/compile.ts';
 import type { SelectorId } from '../../../lib/policy/compiled.ts';
-import type { Selector } from '../../../lib/selector/selector.ts';
 
 export interface RuleScannerCallbacks {
-  onSelectorActive(id: SelectorId, selector: Selector): void;
+  onSelectorActive(selector: RuleSelector): void;
   onSelectorInactive(id: SelectorId): void;
 }
 
@@ -22,9 +21,9 @@ export class RuleScanner {
   /** `owner` is a policy's or profile's key; its selectors replace those it had. An empty list when it goes. */
   update(owner: string, selectors: readonly RuleSelector[]): void {
     const previous = this.selectorsByOwner.get(owner);
-    const current = new Map(selectors.map(({ id, selector }) => [id, selector]));
+    const current = new Map(selectors.map((selector) => [selector.id, selector]));
     for (const [id, selector] of current) {
-      if (previous?.has(id) !== true) this.addOwner(id, selector);
+      if (previous?.has(id) !== true) this.addOwner(selector);
     }
     for (const id of previous ?? []) {
       if (!current.has(id)) this.removeOwner(id);
@@ -33,10 +32,10 @@ export class RuleScanner {
     else this.selectorsByOwner.set(owner, new Set(current.keys()));
   }
 
-  private addOwner(id: SelectorId, selector: Selector): void {
-    const owners = this.ownersBySelector.get(id) ?? 0;
-    this.ownersBySelector.set(id, owners + 1);
-    if (owners === 0) this.callbacks.onSelectorActive(id, selector);
+  private addOwner(selector: RuleSelector): void {
+    const owners = this.ownersBySelector.get(selector.id) ?? 0;
+    this.ownersBySelector.set(selector.id, owners + 1);
+    if (owners === 0) this.callbacks.onSelectorActive(selector);
   }
 
   private removeOwner(id: SelectorId): void {

@@ -16,6 +16,12 @@ import { DEFAULT_ALLOW_PROFILE } from '../../../lib/policy/cluster.ts';
 import { type CompilableResource, compileProfile } from '../../../lib/policy/compile.ts';
 import type { PolicyId, PolicyKind } from '../../../lib/policy/compiled.ts';
 import { PolicyError } from '../../../lib/policy/policy-error.ts';
+import { sliceMembers } from '../../../lib/policy/services.ts';
+import {
+  asStoredEndpointSlice,
+  type EndpointSliceRef,
+  parseEndpointSliceKey,
+} from '../../../lib/protocol/endpoint-slices.ts';
 import { bgpPeerInput } from './bgp-peer-processor.ts';
 import { configInputs } from './config-processor.ts';
 import {
@@ -34,7 +40,7 @@ import { asBlock, invalidResource } from './validation-filter.ts';
 export interface DatastoreUpdate {
   /** etcd key. */
   readonly key: string;
-  /** The parsed resource or block; undefined if absent. */
+  /** The parsed resource, block or endpoint slice; undefined if absent. */
   readonly value: unknown;
   /** etcd revision at which it is so. */
   readonly revision: number;
@@ -80,6 +86,8 @@ export class UpdateProcessor {
   process(update: DatastoreUpdate): ProcessedUpdate {
     const resourceKey = parseResourceKey(update.key);
     if (resourceKey !== undefined) return this.processResource(resourceKey, update);
+    const slice = parseEndpointSliceKey(update.key);
+    if (slice !== undefined) return processEndpointSlice(slice, update);
     const ipamKey = parseIpamKey(update.key);
     if (ipamKey?.type !== 'Block') return { inputs: [], invalid: undefined };
     const { cidr } = ipamKey;
@@ -171,6 +179,19 @@ export class UpdateProcessor {
     }
     return inputs;
   }
+}
+
+function processEndpointSlice(
+  { namespace, name }: EndpointSliceRef,
+  update: DatastoreUpdate,
+): ProcessedUpdate {
+  const slice = asStoredEndpointSlice(update.value);
+  const value = slice === undefined ? undefined : sliceMembers(slice);
+  const isInvalid = update.value !== undefined && slice === undefined;
+  return {
+    inputs: [{ type: 'endpointSlice', name: `${namespace}/${name}`, value }],
+    invalid: isInvalid ? invalidValue(update, 'not an endpoint slice') : undefined,
+  };
 }
 
 /** The profile that allows everything is always there and never stored. */

@@ -1,6 +1,11 @@
 // One kind's mirror: what the datastore must hold for an object of the orchestrator, and which stored objects are ours.
 
 import {
+  convertClusterNetworkPolicy,
+  STORED_CLUSTER_POLICY_PREFIX,
+  storedClusterPolicyName,
+} from '../../../lib/conversion/cluster-network-policy.ts';
+import {
   convertToStoredNetworkPolicy,
   STORED_POLICY_PREFIX,
   storedPolicyName,
@@ -14,11 +19,13 @@ import {
   unfitServiceAccountLabels,
 } from '../../../lib/conversion/profiles.ts';
 import {
+  CLUSTER_NETWORK_POLICIES,
   type KindPath,
   NAMESPACES,
   NETWORK_POLICIES,
   SERVICE_ACCOUNTS,
 } from '../../../lib/kube-client/client.ts';
+import type { ClusterNetworkPolicy } from '../../../lib/model/cluster-network-policy-types.ts';
 import type { ResourceKey } from '../../../lib/model/keys.ts';
 import type {
   KubernetesNetworkPolicy,
@@ -28,7 +35,8 @@ import type {
 import type { Resource } from '../../../lib/model/metadata.ts';
 
 export interface Desired {
-  readonly resource: Resource;
+  /** Undefined: nothing may be stored for it. */
+  readonly resource: Resource | undefined;
   /** What of the object is not in the resource, in sentences: never so that more is allowed. */
   readonly problems: readonly string[];
 }
@@ -36,6 +44,8 @@ export interface Desired {
 export interface Mirror {
   readonly name: string;
   readonly kind: KindPath;
+  /** A custom resource, which a server need not have: how long it must have said so. */
+  readonly missingAfterMs?: number;
   /** Kind of the stored objects. */
   readonly storedKind: string;
   /** Undefined: leave what is stored as it is. */
@@ -101,4 +111,25 @@ const networkPolicies: Mirror = {
       : undefined,
 };
 
-export const MIRRORS: readonly Mirror[] = [namespaces, serviceAccounts, networkPolicies];
+const clusterNetworkPolicies: Mirror = {
+  name: 'clusternetworkpolicies',
+  kind: CLUSTER_NETWORK_POLICIES,
+  missingAfterMs: 10_000,
+  storedKind: 'GlobalNetworkPolicy',
+  convert: (object) => {
+    const { policy, problems } = convertClusterNetworkPolicy(object as ClusterNetworkPolicy);
+    return { resource: policy, problems: problems.map(({ field, reason }) => `${field}: ${reason}`) };
+  },
+  storedRef: (key) => ({ kind: 'GlobalNetworkPolicy', name: storedClusterPolicyName(key) }),
+  sourceKey: ({ metadata: { name } }) =>
+    name.startsWith(STORED_CLUSTER_POLICY_PREFIX)
+      ? name.slice(STORED_CLUSTER_POLICY_PREFIX.length)
+      : undefined,
+};
+
+export const MIRRORS: readonly Mirror[] = [
+  namespaces,
+  serviceAccounts,
+  networkPolicies,
+  clusterNetworkPolicies,
+];

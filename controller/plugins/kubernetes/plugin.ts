@@ -1,11 +1,11 @@
-// The `kubernetes` orchestrator plugin: mirrors namespaces, service accounts, network policies, endpoint and node labels
-// into Calico's datastore, and publishes the revision of the API up to which all of it is there (docs/plugins.md).
+// The `kubernetes` orchestrator plugin: mirrors namespaces, service accounts, policies, endpoint slices, endpoint and node
+// labels into Calico's datastore, and publishes the revision of the API up to which all of it is there (docs/plugins.md).
 
 import type { Datastore } from '../../../lib/datastore/datastore.ts';
 import type { ResourceClient } from '../../../lib/datastore/resource-client.ts';
 import { isResourceError } from '../../../lib/datastore/resource-error.ts';
 import type { EventSink } from '../../../lib/events/event.ts';
-import { type KindPath, type KubeClient, NODES, PODS } from '../../../lib/kube-client/client.ts';
+import { ENDPOINT_SLICES, type KubeClient, NODES, PODS } from '../../../lib/kube-client/client.ts';
 import type { EventRecorder } from '../../../lib/kube-client/event-recorder.ts';
 import { Informer } from '../../../lib/kube-client/informer.ts';
 import { waitFor } from '../../../lib/lifecycle/backoff.ts';
@@ -20,6 +20,10 @@ import { followPod } from './endpoint-labels.ts';
 import { MIRRORS, type Mirror } from './mirror.ts';
 import { followNode } from './node-labels.ts';
 import { MirrorProgress } from './progress.ts';
+import { mirrorSlice, storedSlices } from './slice-mirror.ts';
+
+/** What is watched of the API, by the name of its copy. */
+type Source = Pick<Mirror, 'name' | 'kind' | 'missingAfterMs'>;
 
 export interface KubernetesPluginOptions {
   readonly api: KubeClient;
@@ -38,6 +42,7 @@ const PUBLISH_MS = 10;
 /** Everything is compared with the datastore again, in case somebody else changed what is ours. */
 const SWEEP_MS = 300_000;
 const SEPARATOR = '\n';
+const SLICES = 'endpointslices';
 
 export class KubernetesPlugin implements Startable {
   readonly #options: KubernetesPluginOptions;
@@ -54,10 +59,11 @@ export class KubernetesPlugin implements Startable {
   constructor(options: KubernetesPluginOptions) {
     const { logger } = options;
     this.#options = options;
-    const sources = [
-      ...MIRRORS.map(({ name, kind }) => ({ name, kind })),
+    const sources: readonly Source[] = [
+      ...MIRRORS,
       { name: 'pods', kind: PODS },
       { name: 'nodes', kind: NODES },
+      { name: SLICES, kind: ENDPOINT_SLICES },
     ];
     this.#progress = new MirrorProgress(sources.map(({ name }) => name));
     this.#queue = new KeyQueue({
@@ -65,7 +71,7 @@ export class KubernetesPlugin implements Startable {
       logger,
       maxDelayMs: 5000,
     });
-    for (const { name, kind } of sources) this.#informers.set(name, this.#informer(name, kind));
+    for (const source of sources) this.#informers.set(source.name, this.#informer(source));
   }
 
   get queueLength(): number {
@@ -86,13 +92,18 @@ export class KubernetesPlugin implements Startable {
     await this.#publishing;
   }
 
-  #informer(name: string, kind: KindPath): Informer {
+  #informer({ name, kind, missingAfterMs }: Source): Informer {
     const { api, logger } = this.#options;
     return new Informer({
       client: api,
       kind,
+      ...(missingAfterMs === undefined ? {} : { missingAfterMs }),
       logger,
       callbacks: {
+        onAbsent: () => {
+          this.#progress.absent(name);
+          this.#wakePublisher?.();
+        },
         onObject: (key, object, previous) => this.#onObject(name, key, object ?? previous),
         onRevision: (revision) => {
           this.#progress.seen(name, revision);
@@ -124,6 +135,7 @@ export class KubernetesPlugin implements Startable {
     const mirror = MIRRORS.find(({ name }) => name === source);
     try {
       if (mirror !== undefined) await this.#mirror(mirror, key, object, signal);
+      else if (source === SLICES) await this.#mirrorSlice(key, object, signal);
       else if (object !== undefined) await this.#follow(source, object, signal);
     } catch (error) {
       // No later attempt would end otherwise, and every pod of the cluster would wait for this one object.
@@ -155,6 +167,10 @@ export class KubernetesPlugin implements Startable {
     if (object === undefined) return this.#remove(mirror, key, signal);
     const desired = mirror.convert(object);
     if (desired === undefined) return;
+    if (desired.resource === undefined) {
+      this.#refused(`${mirror.name}/${key}`, object, desired.problems);
+      return this.#remove(mirror, key, signal);
+    }
     const { resource, outcome } = await calico.apply(desired.resource, signal);
     if (outcome === 'unchanged') return;
     if (desired.problems.length > 0) this.#refused(`${mirror.name}/${key}`, object, desired.problems);
@@ -165,6 +181,15 @@ export class KubernetesPlugin implements Startable {
       revision: Number(resource.metadata.resourceVersion),
       cause: `${object.kind}/${key}`,
     });
+  }
+
+  async #mirrorSlice(key: string, slice: Resource | undefined, signal: AbortSignal): Promise<void> {
+    const { datastore, events } = this.#options;
+    const revision = await mirrorSlice(datastore, key, slice, signal);
+    if (revision === undefined) return;
+    const cause = slice === undefined ? 'deleted' : 'changed';
+    const kind = 'pluginConverted';
+    events.emit({ component: 'controller', kind, object: `EndpointSlice/${key}`, revision, cause });
   }
 
   /** Says what of an object is not enforced as it was written: in the log, as an event, and at the object. */
@@ -200,6 +225,7 @@ export class KubernetesPlugin implements Startable {
       try {
         if ([...this.#informers.values()].every((informer) => informer.isSynced)) {
           for (const mirror of MIRRORS) await this.#sweepKind(mirror, signal);
+          await this.#sweepSlices(signal);
           if (!(await waitFor(SWEEP_MS, signal))) return;
         }
       } catch (error) {
@@ -222,6 +248,12 @@ export class KubernetesPlugin implements Startable {
         this.#queue.add(`${mirror.name}${SEPARATOR}${key}`);
     }
     for (const key of informer?.objects.keys() ?? []) this.#queue.add(`${mirror.name}${SEPARATOR}${key}`);
+  }
+
+  async #sweepSlices(signal: AbortSignal): Promise<void> {
+    const stored = await storedSlices(this.#options.datastore, signal);
+    const present = this.#informers.get(SLICES)?.objects.keys() ?? [];
+    for (const key of new Set([...stored, ...present])) this.#queue.add(`${SLICES}${SEPARATOR}${key}`);
   }
 
   async #publish(): Promise<void> {

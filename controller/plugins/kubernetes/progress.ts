@@ -13,7 +13,13 @@ export class MirrorProgress {
 
   /** A watch has delivered everything up to this revision. */
   seen(source: string, revision: number): void {
-    this.#seen.set(source, Math.max(revision, this.#seen.get(source) ?? 0));
+    const before = this.#seen.get(source) ?? 0;
+    this.#seen.set(source, before === Number.POSITIVE_INFINITY ? revision : Math.max(revision, before));
+  }
+
+  /** There is nothing of this source, until it is seen again. */
+  absent(source: string): void {
+    this.#seen.set(source, Number.POSITIVE_INFINITY);
   }
 
   /** A key changed at this revision (0: at an unknown time, so nothing is mirrored until it is done). */

@@ -30,8 +30,8 @@ export const DNS_SUBDOMAIN = new RegExp(`^${SUBDOMAIN}$`);
 export const NETWORK_POLICY_NAME = new RegExp(
   `^(${LABEL}(\\.${LABEL})?|(knp|ossg)\\.default\\.${SUBDOMAIN})$`,
 );
-/** label, or label.label. */
-export const GLOBAL_NETWORK_POLICY_NAME = new RegExp(`^(${LABEL}\\.)?${LABEL}$`);
+/** label, or label.label, or kcnp.<subdomain>: a ClusterNetworkPolicy as it is stored here. */
+export const GLOBAL_NETWORK_POLICY_NAME = new RegExp(`^((${LABEL}\\.)?${LABEL}|kcnp\\.${SUBDOMAIN})$`);
 
 export const resourceName = matching(
   DNS_SUBDOMAIN,

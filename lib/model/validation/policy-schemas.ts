@@ -1,6 +1,7 @@
 // Schemas of policies, staged policies and tiers (Calico v3; docs/policy.md).
 
 import { hasGlobal, looseCidr, resourceName } from './formats.ts';
+import { labelSelector } from './label-selector-schema.ts';
 import type { ProblemRule } from './problem.ts';
 import { RULE_SCHEMA, selectorText } from './rule-schema.ts';
 import {
@@ -14,7 +15,6 @@ import {
   type JsonObject,
   list,
   listField,
-  map,
   number,
   numberOrText,
   type ObjectSchema,
@@ -176,16 +176,6 @@ export const conditions = list(
     observedGeneration: integer(0),
   }),
 );
-
-const labelSelector = object({
-  matchLabels: map(text()),
-  matchExpressions: list(
-    object(
-      { key: text(), operator: oneOf('In', 'NotIn', 'Exists', 'DoesNotExist'), values: list(text()) },
-      { required: ['key', 'operator'] },
-    ),
-  ),
-});
 
 const peers = list(
   object(

@@ -9,9 +9,10 @@ import type {
   PortRange,
   SelectorId,
 } from '../compiled.ts';
+import { isServiceSelector } from '../services.ts';
 import type { PacketEnd, PacketView } from './packet.ts';
 
-type EntityCriterion = 'nets' | 'notNets' | 'selector' | 'notSelector' | 'ports' | 'notPorts';
+type EntityCriterion = 'nets' | 'notNets' | 'selector' | 'notSelector' | 'services' | 'ports' | 'notPorts';
 /** The part of a rule that a packet does not fit. */
 export type Criterion =
   | 'ipVersion'
@@ -69,13 +70,16 @@ function entityMismatch(
   const isSelected = (selector: SelectorId): boolean => hasIdentity(end, identitiesOf(selector));
   if (entity.nets.length > 0 && !isInNets(entity.nets, end.address)) return 'nets';
   if (isInNets(entity.notNets, end.address)) return 'notNets';
-  if (!entity.selectors.every(isSelected)) return 'selector';
+  const missed = entity.selectors.find((selector) => !isSelected(selector));
+  if (missed !== undefined) return isServiceSelector(missed) ? 'services' : 'selector';
   if (entity.notSelectors.some(isSelected)) return 'notSelector';
   const matchesPorts = (ranges: readonly PortRange[], names: readonly NamedPort[]): boolean =>
     isInRanges(ranges, end.port) ||
     names.some((named) => isNamedPort(named, end, protocol, identitiesOf(named.selector)));
   const asksPorts = entity.ports.length > 0 || entity.namedPorts.length > 0;
-  if (asksPorts && !matchesPorts(entity.ports, entity.namedPorts)) return 'ports';
+  if (asksPorts && !matchesPorts(entity.ports, entity.namedPorts)) {
+    return entity.namedPorts.some(({ selector }) => isServiceSelector(selector)) ? 'services' : 'ports';
+  }
   if (matchesPorts(entity.notPorts, entity.notNamedPorts)) return 'notPorts';
   return undefined;
 }

@@ -456,18 +456,15 @@ describe('the dataplane', () => {
     expect(await verdict('red/client', 'red/server', 'TCP', 80)).toBe('denied');
   });
 
-  it('denies whatever a rule might mean that denies a service, whose members nobody knows, and says so', async () => {
-    await apply(policy(UDP_BY_SELECTOR));
-    expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('allowed');
-    const denied = '{action: Deny, protocol: UDP, source: {services: {name: api, namespace: red}}}';
-    await apply(policy(`${denied}, ${UDP_BY_SELECTOR}, ${TCP_BY_SELECTOR}`));
-    expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('denied');
+  it('enforces the rest of a rule that looks into HTTP, and says so', async () => {
+    await apply(policy(`{action: Allow, protocol: TCP, http: {methods: [GET]}, destination: {ports: [80]}}`));
     expect(await verdict('red/client', 'red/server', 'TCP', 80)).toBe('allowed');
+    expect(await verdict('red/client', 'red/server', 'TCP', 8050)).toBe('denied');
     expect(host.events).toContainEqual(
       expect.objectContaining({
         kind: 'kernelRefused',
         object: 'NetworkPolicy/red/server',
-        cause: expect.stringContaining('spec.ingress[0].source.services is not enforced'),
+        cause: expect.stringContaining('spec.ingress[0].http is not enforced'),
       }),
     );
   });

@@ -3,11 +3,11 @@
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { keyOf } from '../../../lib/model/keys.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { resolveCluster } from '../../../lib/policy/cluster.ts';
 import { evaluate } from '../../../lib/policy/evaluate.ts';
 import type { NetpolCase, NetpolProbe, NetpolWorld } from '../../support/netpol-case.ts';
+import { storedResource } from '../../support/stored-resource.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
 import { type RandomChange, randomChange } from './support/random-policies.ts';
 
@@ -120,7 +120,7 @@ class History {
   apply(change: RandomChange): void {
     const [oldest] = this.#objects.keys();
     if (change.isRemoval && this.#objects.size > 3 && oldest !== undefined) this.#objects.delete(oldest);
-    else this.#objects.set(keyOf(change.object), change.object);
+    else this.#objects.set(storedResource(change.object).key, change.object);
     const pod = ENDS[change.pod];
     if (pod !== undefined && change.labels !== undefined) this.#labels.set(pod, change.labels);
   }

@@ -101,6 +101,23 @@ describe('Informer', () => {
     expect(taken).toEqual(['stubborn']);
   }, 30_000);
 
+  it('takes a kind that may be missing for empty, and looks for it again', async () => {
+    const kind = { group: 'policy.networking.k8s.io', version: 'v1', plural: 'nothing' };
+    let absences = 0;
+    const informer = new Informer({
+      client: api.client(),
+      kind,
+      missingAfterMs: 0,
+      logger: silentLogger(),
+      callbacks: { onObject: () => undefined, onAbsent: () => void absences++ },
+    });
+    informer.start();
+    ending.push(() => informer.stop());
+    await eventually('absent', () => informer.isSynced);
+    await eventually('looked for again', () => absences > 1);
+    expect(informer.objects.size).toBe(0);
+  }, 30_000);
+
   it('selects by label: what loses the label is gone for it', async () => {
     const followed = follow(api.client(), 'tier=gold');
     await eventually('in sync', () => followed.informer.isSynced);

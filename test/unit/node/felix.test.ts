@@ -82,7 +82,7 @@ describe('Felix', () => {
     felix.onInSync();
     await eventually(() => felix.acknowledgedRevision === 5);
     const flushes = kernel.flushes.length;
-    felix.onBlocks([
+    felix.onOtherUpdates([
       {
         key: '/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26',
         kv: undefined,

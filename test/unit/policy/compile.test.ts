@@ -11,6 +11,7 @@ import {
 } from '../../../lib/policy/compile.ts';
 import type { CompiledRule } from '../../../lib/policy/compiled.ts';
 import { PolicyError } from '../../../lib/policy/policy-error.ts';
+import { SERVICE_PORT, serviceSelector } from '../../../lib/policy/services.ts';
 import { parseSelector } from '../../../lib/selector/parser.ts';
 
 const apiVersion = 'projectcalico.org/v3';
@@ -98,7 +99,6 @@ describe('compilePolicy', () => {
   });
 
   it.each<[string, Rule]>([
-    ['a service', { action: 'Allow', destination: { services: { name: 's', namespace: 'n' } } }],
     [
       'networks of two families',
       { action: 'Deny', source: { nets: ['10.0.0.0/8'] }, destination: { nets: ['::1'] } },
@@ -110,27 +110,38 @@ describe('compilePolicy', () => {
     expect(unmatchable.map(({ index }) => index)).toEqual([0]);
   });
 
-  it.each<[Rule['action'], string | undefined, string]>([
-    ['Allow', undefined, 'members of services are not known: this Allow rule matches nothing'],
-    ['Log', undefined, 'members of services are not known: this Log rule matches nothing'],
-    [
-      'Deny',
-      'deny',
-      'members of services are not known: this Deny rule denies whatever the rest of it matches',
-    ],
-    [
-      'Pass',
-      'deny',
-      'members of services are not known: this Pass rule denies whatever the rest of it matches',
-    ],
-  ])('puts a rule that names a service, %s, to the safe side and says so', (action, verdict, effect) => {
-    const source = { services: { name: 's', namespace: 'n' } };
-    const { policy } = compileGlobal({ ingress: [{ action, protocol: 'TCP', source }, { action: 'Allow' }] });
-    const compiled = policy.ingress.find(({ ref }) => ref.index === 0);
-    expect(compiled?.verdict).toBe(verdict);
-    if (compiled !== undefined) expect(compiled.protocol).toBe(6);
-    const field = 'spec.ingress[0].source.services';
-    expect(policy.notEnforced).toEqual([{ ref: expect.objectContaining({ index: 0 }), field, effect }]);
+  it('makes a service as source one of its addresses, as destination one of its ports', () => {
+    const services = { name: 's', namespace: 'n' };
+    const { policy, selectors } = compileGlobal({
+      ingress: [{ action: 'Deny', protocol: 'TCP', source: { services } }],
+      egress: [{ action: 'Pass', destination: { services } }],
+    });
+    const [source, destination] = [serviceSelector('n/s', 'source'), serviceSelector('n/s', 'destination')];
+    expect(policy.ingress[0]).toMatchObject({
+      verdict: 'deny',
+      source: { selectors: [source.id], namedPorts: [] },
+    });
+    expect(policy.egress[0]).toMatchObject({
+      verdict: 'pass',
+      destination: {
+        selectors: [],
+        namedPorts: [{ protocol: undefined, name: SERVICE_PORT, selector: destination.id }],
+      },
+    });
+    expect(selectors.map(({ id, service }) => [id, service])).toEqual([
+      [source.id, 'n/s'],
+      [destination.id, 'n/s'],
+    ]);
+    expect(policy.notEnforced).toBeUndefined();
+  });
+
+  it('takes a service without a namespace for one of the policy’s own', () => {
+    const egress: Rule[] = [{ action: 'Allow', destination: { services: { name: 's' } } }];
+    const { selectors } = compilePolicy(
+      { apiVersion, kind: 'NetworkPolicy', metadata: { name: 'p', namespace: 'shop' }, spec: { egress } },
+      7,
+    );
+    expect(selectors.map(({ service }) => service)).toEqual(['shop/s']);
   });
 
   it('says that HTTP is not looked into', () => {

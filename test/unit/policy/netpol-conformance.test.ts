@@ -4,14 +4,12 @@ import { describe, expect, it } from '@jest/globals';
 import { resolveCluster } from '../../../lib/policy/cluster.ts';
 import { evaluate } from '../../../lib/policy/evaluate.ts';
 import type { Packet } from '../../../lib/policy/evaluation/packet.ts';
-import { loadNetpolCases, loadWaiting, type NetpolProbe, NetpolWorld } from '../../support/netpol-case.ts';
+import { loadNetpolCases, type NetpolProbe, NetpolWorld } from '../../support/netpol-case.ts';
 
 const ECHO_REQUEST = { type: 8, code: 0 };
 const PROTOCOL_NUMBERS = { ICMP: 1, TCP: 6, UDP: 17 } as const;
 
 const cases = loadNetpolCases();
-const waiting = loadWaiting('waiting.json');
-const isWaiting = (id: string): boolean => waiting.some((entry) => entry.id === id);
 
 function packetOf(probe: NetpolProbe): Packet {
   const { fromAddress, toAddress, protocol, port } = probe;
@@ -24,12 +22,11 @@ const describeProbe = ({ from, to, protocol, port }: NetpolProbe): string =>
   `${from} → ${to} ${protocol} ${port ?? ''}`;
 
 describe('network policy conformance', () => {
-  it('has all cases, and two of them wait', () => {
+  it('has all cases', () => {
     expect(cases).toHaveLength(27);
-    expect(waiting.map(({ id }) => id)).toEqual(['np-26', 'np-27']);
   });
 
-  it.each(cases.filter(({ id }) => !isWaiting(id)))('$id: $title', (netpolCase) => {
+  it.each(cases)('$id: $title', (netpolCase) => {
     const world = new NetpolWorld(netpolCase);
     let probeCount = 0;
     for (const step of netpolCase.steps) {

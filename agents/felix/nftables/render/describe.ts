@@ -142,9 +142,9 @@ const BUILT_IN_TEXTS = {
 
 function describeClass(peerClass: PeerClass, state: DataplaneState): string {
   const identities = peerClass.identities.map((id) => {
-    const labels = Object.entries(state.identities.get(id)?.labels ?? {}).map(
-      ([key, value]) => `${key}=${value}`,
-    );
+    const identity = state.identities.get(id);
+    if (identity?.service !== undefined) return `service ${identity.service}`;
+    const labels = Object.entries(identity?.labels ?? {}).map(([key, value]) => `${key}=${value}`);
     return `{${labels.sort().join(', ')}}`;
   });
   const parts = [...identities, ...[...peerClass.nets].sort()];

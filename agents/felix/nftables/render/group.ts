@@ -50,6 +50,9 @@ export function groupChainName(numbering: Numbering, direction: Direction, group
   return numbering.name(`${direction === 'ingress' ? 'i' : 'e'}${group}`);
 }
 
+/** Of the lines of one run of Log rules: packets beyond go on unlogged. What follows counts the lines. */
+const LOG_LIMIT = 'limit rate 10/second burst 100 packets counter';
+
 interface Section {
   readonly rules: string[];
   readonly comment: string;
@@ -92,7 +95,7 @@ export class GroupRenderer {
       if (canPass) sections.push({ rules: [], comment: `after tier ${tier.name}` });
     }
     const last = sections.at(-1);
-    if (last !== undefined) this.#renderProfiles(last.rules, sections.length);
+    if (last !== undefined) this.#renderProfiles(last.rules, sections.length, sections);
     comments.push(`profiles ${this.#list.profiles.join(' ')}`);
     const chains = sections.map(({ rules, comment }, index): NftChain => {
       const text = `${this.#list.direction} ${comment || comments.join('; ')}`;
@@ -127,7 +130,7 @@ export class GroupRenderer {
     rules.push(this.#deny(id, `end of tier ${tier.name}`));
   }
 
-  #renderProfiles(rules: string[], position: number): void {
+  #renderProfiles(rules: string[], position: number, sections: Section[]): void {
     const endsBefore = this.#list.tiers.at(-1)?.defaultAction === 'deny' && position === 1;
     if (endsBefore) return;
     const ordered = this.#list.profiles.flatMap((name): OwnedRule[] => {
@@ -136,8 +139,17 @@ export class GroupRenderer {
       if (profile?.exists !== true) return [{ owner, rule: undefined }];
       return profile[this.#list.direction].map((rule) => ({ owner, rule }));
     });
-    this.#renderRuns(rules, ordered, undefined, 'profiles');
-    rules.push(this.#deny(BuiltInReason.noProfileMatched, 'no profile matched'));
+    let current = rules;
+    for (const [index, part] of cutAfterPassing(ordered).entries()) {
+      const owner = part.find(({ rule }) => rule !== undefined && isPass(rule))?.owner;
+      const next = owner === undefined ? undefined : this.#chainName(sections.length);
+      this.#renderRuns(current, part, next, index === 0 ? 'profiles' : `profiles ${index}`);
+      if (owner === undefined) continue;
+      current.push(`goto ${next}`);
+      current = [];
+      sections.push({ rules: current, comment: `after ${owner}` });
+    }
+    current.push(this.#deny(BuiltInReason.noProfileMatched, 'no profile matched'));
   }
 
   /** Folds stretches of one action; an owner that is not there denies everything at its place. */
@@ -197,7 +209,7 @@ export class GroupRenderer {
       case 'pass':
         return passTo === undefined ? 'continue' : `goto ${passTo}`;
       case 'log':
-        return `log prefix "${commentText(`calico-packet: ${owners.join(' ')}`).slice(0, 100)} " level info`;
+        return `${LOG_LIMIT} log prefix "${commentText(`calico-packet: ${owners.join(' ')}`).slice(0, 100)} " level info`;
     }
   }
 
@@ -220,6 +232,19 @@ interface OwnedRule {
   readonly owner: string;
   /** Undefined: the owner is named by an endpoint but is not there. */
   readonly rule: CompiledRule | undefined;
+}
+
+/** Profiles in parts: one that passes to the next is the last of its part. */
+function cutAfterPassing(ordered: readonly OwnedRule[]): readonly (readonly OwnedRule[])[] {
+  const passing = new Set(
+    ordered.flatMap(({ owner, rule }) => (rule !== undefined && isPass(rule) ? [owner] : [])),
+  );
+  const parts: OwnedRule[][] = [[]];
+  for (const [index, owned] of ordered.entries()) {
+    parts.at(-1)?.push(owned);
+    if (passing.has(owned.owner) && ordered[index + 1]?.owner !== owned.owner) parts.push([]);
+  }
+  return parts;
 }
 
 function isPass(rule: CompiledRule): boolean {

@@ -22,6 +22,7 @@ const ICMP_ANSWERS: Readonly<Record<Family, ReadonlyMap<number, number>>> = {
 
 /** Protocols to write the rule for, one at a time where it looks at ports; undefined: any. */
 export function protocolsOf(rule: CompiledRule): readonly (ProtocolNumber | undefined)[] {
+  if (rule.protocol !== undefined && rule.protocol === rule.notProtocol) return [];
   const looksAtPorts = [rule.source, rule.destination].some(
     (side) =>
       side.ports.length + side.namedPorts.length + side.notPorts.length + side.notNamedPorts.length > 0,
@@ -31,17 +32,51 @@ export function protocolsOf(rule: CompiledRule): readonly (ProtocolNumber | unde
   return PORT_PROTOCOLS.filter((protocol) => protocol !== rule.notProtocol);
 }
 
-export function familiesOf(rule: CompiledRule, protocol: ProtocolNumber | undefined): readonly Family[] {
+/** What tells packets without ports from the others. */
+export const NO_PORTS: readonly string[] = PORT_PROTOCOLS.map((protocol) => `meta l4proto != ${protocol}`);
+
+/**
+ * The rule for packets without ports, where `protocolsOf` leaves them out: they have no port that could be excluded. Undefined
+ * where the rule asks for a port, for a protocol, or for no port at all.
+ */
+export function portlessRule(rule: CompiledRule): CompiledRule | undefined {
+  const sides = [rule.source, rule.destination];
+  const asks = sides.some((side) => side.ports.length + side.namedPorts.length > 0);
+  const excludes = sides.some((side) => side.notPorts.length + side.notNamedPorts.length > 0);
+  if (rule.protocol !== undefined || asks || !excludes) return undefined;
+  const [source, destination] = sides.map((side) => ({ ...side, notPorts: [], notNamedPorts: [] }));
+  return source === undefined || destination === undefined ? undefined : { ...rule, source, destination };
+}
+
+/** Families that one lookup may serve: a match on ICMP is one in a single family. */
+export function familyGroups(
+  rule: CompiledRule,
+  protocol: ProtocolNumber | undefined,
+): readonly (readonly Family[])[] {
+  const families = familiesOf(rule, protocol);
+  const looksAtIcmp = rule.icmp !== undefined || rule.notIcmp !== undefined;
+  return looksAtIcmp ? families.map((family) => [family]) : [families];
+}
+
+function familiesOf(rule: CompiledRule, protocol: ProtocolNumber | undefined): readonly Family[] {
   if (rule.ipVersion !== undefined) return [rule.ipVersion];
   if (protocol === Protocol.icmp) return [4];
   if (protocol === Protocol.icmpv6) return [6];
   return [4, 6];
 }
 
-/** Alternatives of matches on ICMP type and code; one empty alternative where the rule has none. */
-export function icmpMatches(rule: CompiledRule): readonly (readonly string[])[] {
-  const family = rule.protocol === Protocol.icmpv6 ? 6 : 4;
+/**
+ * Alternatives of matches on ICMP type and code; one empty alternative where the rule has none. Of another protocol no packet
+ * has a type, not even another one than the rule excludes.
+ */
+export function icmpMatches(
+  rule: CompiledRule,
+  protocol: ProtocolNumber | undefined,
+  family: Family,
+): readonly (readonly string[])[] {
+  if (rule.icmp === undefined && rule.notIcmp === undefined) return [[]];
   const header = family === 6 ? 'icmpv6' : 'icmp';
+  if (protocol !== undefined && protocol !== Protocol[header]) return [];
   const withAnswer = (type: number): readonly number[] => {
     const answer = ICMP_ANSWERS[family].get(type);
     return answer === undefined ? [type] : [type, answer];

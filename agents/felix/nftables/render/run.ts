@@ -7,7 +7,7 @@ import type { CompiledRule, PortRange, ProtocolNumber } from '../../../../lib/po
 import type { Numbering } from './numbering.ts';
 import type { Peers, PeerTable } from './peers.ts';
 import { splitPorts, subtractPorts } from './ports.ts';
-import { familiesOf, icmpMatches, protocolsOf } from './rule-matches.ts';
+import { familyGroups, icmpMatches, NO_PORTS, portlessRule, protocolsOf } from './rule-matches.ts';
 import { type Ports, type SideAlternative, type SideContext, sideAlternatives } from './sides.ts';
 import { commentClause, commentText, type ElementValue, type SetDefinition } from './table.ts';
 
@@ -90,9 +90,20 @@ export class RunBuilder {
 
   /** `value` is the rule id with its verdict bits. */
   add(rule: CompiledRule, id: number, value: number): void {
-    for (const protocol of protocolsOf(rule)) {
-      const families = familiesOf(rule, protocol);
-      for (const icmp of icmpMatches(rule)) {
+    for (const protocol of protocolsOf(rule)) this.#addFor(rule, protocol, [], id, value);
+    const portless = portlessRule(rule);
+    if (portless !== undefined) this.#addFor(portless, undefined, NO_PORTS, id, value);
+  }
+
+  #addFor(
+    rule: CompiledRule,
+    protocol: ProtocolNumber | undefined,
+    matches: readonly string[],
+    id: number,
+    value: number,
+  ): void {
+    for (const families of familyGroups(rule, protocol)) {
+      for (const icmp of icmpMatches(rule, protocol, families[0] ?? 4)) {
         const frame: Frame = {
           value: `0x${value.toString(16)}`,
           id,
@@ -101,8 +112,8 @@ export class RunBuilder {
           protocol,
           matches:
             protocol === undefined && rule.notProtocol !== undefined
-              ? [`meta l4proto != ${rule.notProtocol}`, ...icmp]
-              : icmp,
+              ? [...matches, `meta l4proto != ${rule.notProtocol}`, ...icmp]
+              : [...matches, ...icmp],
           isProtocolMatched: icmp.length > 0,
         };
         this.#addSides(rule, frame);

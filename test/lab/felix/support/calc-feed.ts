@@ -3,8 +3,8 @@
 
 import { CalcGraph } from '../../../../agents/felix/calc/calc-graph.ts';
 import type { FlushAck } from '../../../../agents/felix/dataplane/dataplane.ts';
-import { keyOf } from '../../../../lib/model/keys.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
+import { storedResource } from '../../../support/stored-resource.ts';
 import type { TestHost } from './test-host.ts';
 
 export class CalcFeed {
@@ -21,7 +21,7 @@ export class CalcFeed {
 
   /** The datastore now holds exactly these; resolves when this host's kernel has it. */
   async store(resources: readonly Resource[]): Promise<FlushAck> {
-    const now = new Map(resources.map((resource) => [keyOf(resource), resource]));
+    const now = new Map(resources.map(storedResource).map(({ key, value }) => [key, value]));
     this.#revision++;
     for (const key of [...this.#stored.keys()]) {
       if (now.has(key)) continue;

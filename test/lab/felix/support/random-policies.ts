@@ -1,5 +1,5 @@
 // Random changes to a small cluster's policies, sets and labels, so that rules meet each other and every shape of lookup is
-// used: selectors, networks, their negations, ports single, wide and by name, on either side.
+// used: selectors, networks, services, their negations, ports single, wide and by name, on either side.
 
 import fc from 'fast-check';
 import type { Resource } from '../../../../lib/model/metadata.ts';
@@ -67,6 +67,17 @@ const withoutPorts = fc.record({
   source: entity(false),
   destination: entity(false),
 });
+/** Names of ports exclude what has ports, whatever the protocol. */
+const excludedNames = fc.record({
+  action,
+  notProtocol: maybe(fc.constantFrom('TCP', 'UDP', 'ICMP'), 1),
+  notICMP: maybe(fc.constantFrom({ type: 8 }, { type: 3 }), 1),
+  source: entity(false),
+  destination: fc.record({
+    selector: fc.constantFrom('all()', "role == 'web'"),
+    notPorts: few('http', 'dns'),
+  }),
+});
 const icmp = fc.record({
   action,
   protocol: fc.constant('ICMP'),
@@ -74,13 +85,28 @@ const icmp = fc.record({
   notICMP: maybe(fc.constantFrom({ type: 8 }, { type: 8, code: 1 }), 1),
   source: entity(false),
 });
+/** Legal in one direction each: ingress rules name sources, egress rules destinations. */
+const services = fc.record({ services: fc.constant({ name: 'cart', namespace: 'red' }) });
+const fromService = fc.record({ action, protocol: maybe(fc.constant('TCP')), source: services });
+const toService = fc.record({
+  action,
+  notProtocol: maybe(fc.constant('UDP'), 1),
+  source: entity(false),
+  destination: services,
+});
 const rule = fc
   .oneof(
     { weight: 4, arbitrary: withPorts },
     { weight: 3, arbitrary: withoutPorts },
     { weight: 1, arbitrary: icmp },
+    { weight: 1, arbitrary: excludedNames },
   )
   .map((made) => only(made, Object.keys(made)));
+const ruleOr = (other: fc.Arbitrary<object>): fc.Arbitrary<object> =>
+  fc.oneof(
+    { weight: 7, arbitrary: rule },
+    { weight: 1, arbitrary: other.map((made) => only(made, Object.keys(made))) },
+  );
 
 const spec = fc
   .record({
@@ -88,8 +114,8 @@ const spec = fc
     tier: fc.constantFrom('default', 'default', 'security'),
     selector,
     types: maybe(fc.subarray(['Ingress', 'Egress'], { minLength: 1 })),
-    ingress: maybe(fc.array(rule, { maxLength: 4 }), 4),
-    egress: maybe(fc.array(rule, { maxLength: 3 })),
+    ingress: maybe(fc.array(ruleOr(fromService), { maxLength: 4 }), 4),
+    egress: maybe(fc.array(ruleOr(toService), { maxLength: 3 })),
   })
   .map((made) => only(made, Object.keys(made)));
 
@@ -107,6 +133,23 @@ const globalNetworkPolicy = fc
 const networkSet = fc
   .tuple(name, randomLabels, few(...net))
   .map(([set, labels, nets]) => resource('GlobalNetworkSet', { name: set, labels }, { nets }));
+const endpointSlice = fc
+  .record({
+    name,
+    addresses: fc.subarray(['10.80.0.2', '10.80.0.3', '10.80.0.133', '198.18.9.9']),
+    ports: fc.subarray([
+      { port: 80, protocol: 'TCP' },
+      { port: 53, protocol: 'UDP' },
+    ]),
+  })
+  .map(
+    ({ name: slice, addresses, ports }): Resource => ({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: slice, namespace: 'red', labels: { 'kubernetes.io/service-name': 'cart' } },
+      ...{ addressType: 'IPv4', endpoints: [{ addresses }], ports },
+    }),
+  );
 
 export interface RandomChange {
   readonly object: Resource;
@@ -121,6 +164,7 @@ export const randomChange: fc.Arbitrary<RandomChange> = fc.record({
     { weight: 4, arbitrary: networkPolicy },
     { weight: 3, arbitrary: globalNetworkPolicy },
     { weight: 2, arbitrary: networkSet },
+    { weight: 1, arbitrary: endpointSlice },
   ),
   isRemoval: fc.boolean(),
   /** Labels that one of the pods gets besides. */

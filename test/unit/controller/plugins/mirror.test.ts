@@ -4,11 +4,14 @@ import { describe, expect, it } from '@jest/globals';
 import { followPod } from '../../../../controller/plugins/kubernetes/endpoint-labels.ts';
 import { MIRRORS } from '../../../../controller/plugins/kubernetes/mirror.ts';
 import { followNode, mergeNodeLabels } from '../../../../controller/plugins/kubernetes/node-labels.ts';
+import { mirrorSlice, storedSlices } from '../../../../controller/plugins/kubernetes/slice-mirror.ts';
 import { MemoryDatastore } from '../../../../lib/datastore/memory/memory-datastore.ts';
 import { ResourceClient } from '../../../../lib/datastore/resource-client.ts';
 import type { CalicoNode, WorkloadEndpoint } from '../../../../lib/model/endpoint-types.ts';
 import type { Pod } from '../../../../lib/model/kubernetes-pod-types.ts';
+import type { EndpointSlice } from '../../../../lib/model/kubernetes-service-types.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
+import { asStoredEndpointSlice } from '../../../../lib/protocol/endpoint-slices.ts';
 
 const SOURCES: Readonly<Record<string, Resource>> = {
   namespaces: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels: { team: 'a' } } },
@@ -22,6 +25,12 @@ const SOURCES: Readonly<Record<string, Resource>> = {
     kind: 'NetworkPolicy',
     metadata: { name: 'deny', namespace: 'shop' },
     spec: { podSelector: {}, policyTypes: ['Ingress'] },
+  },
+  clusternetworkpolicies: {
+    apiVersion: 'policy.networking.k8s.io/v1alpha2',
+    kind: 'ClusterNetworkPolicy',
+    metadata: { name: 'zones.v2' },
+    spec: { tier: 'Admin', priority: 1, subject: { namespaces: {} } },
   },
 };
 
@@ -53,6 +62,42 @@ describe('mirrors', () => {
       metadata: { name: 'shop', deletionTimestamp: '2026-01-01T00:00:00Z' },
     } as Resource;
     expect(namespaces?.convert(ending)).toBeUndefined();
+  });
+});
+
+describe('endpoint slices', () => {
+  const slice: EndpointSlice = {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: 'cart-1', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'cart' } },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: ['10.65.0.2'], conditions: { ready: true } }],
+    ports: [{ port: 80, protocol: 'TCP' }],
+  };
+
+  it('are kept with what rules ask of them: not whether an endpoint is ready', async () => {
+    const datastore = new MemoryDatastore();
+    const { signal } = new AbortController();
+    expect(await mirrorSlice(datastore, 'shop/cart-1', slice, signal)).toBeGreaterThan(0);
+    const { kv } = await datastore.get('/calico-ts/endpointslices/shop/cart-1');
+    expect(asStoredEndpointSlice(JSON.parse(kv?.value ?? ''))).toEqual({
+      service: 'shop/cart',
+      addresses: ['10.65.0.2'],
+      ports: [{ protocol: 'TCP', port: 80 }],
+    });
+    const notReady = { ...slice, endpoints: [{ addresses: ['10.65.0.2'], conditions: { ready: false } }] };
+    expect(await mirrorSlice(datastore, 'shop/cart-1', notReady, signal)).toBeUndefined();
+    expect(await storedSlices(datastore, signal)).toEqual(['shop/cart-1']);
+  });
+
+  it('go with their source, and when they are of no service any more', async () => {
+    const datastore = new MemoryDatastore();
+    const { signal } = new AbortController();
+    for (const after of [undefined, { ...slice, metadata: { name: 'cart-1', namespace: 'shop' } }]) {
+      await mirrorSlice(datastore, 'shop/cart-1', slice, signal);
+      await mirrorSlice(datastore, 'shop/cart-1', after, signal);
+      expect(await storedSlices(datastore, signal)).toEqual([]);
+    }
   });
 });
 

@@ -15,6 +15,16 @@ describe('MirrorProgress', () => {
     expect(progress.mirrored()).toBe(7);
   });
 
+  it('does not wait for a kind that the server does not have, and waits once it has it', () => {
+    const progress = new MirrorProgress(SOURCES);
+    progress.seen('namespaces', 10);
+    progress.absent('networkpolicies');
+    expect(progress.mirrored()).toBe(10);
+    progress.seen('namespaces', 30);
+    progress.seen('networkpolicies', 20);
+    expect(progress.mirrored()).toBe(20);
+  });
+
   it('stays below a change until it is written, also when it changes again meanwhile', () => {
     const progress = new MirrorProgress(SOURCES);
     for (const source of SOURCES) progress.seen(source, 20);

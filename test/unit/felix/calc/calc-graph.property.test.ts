@@ -4,17 +4,18 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { CalcGraph } from '../../../../agents/felix/calc/calc-graph.ts';
-import { keyOf } from '../../../../lib/model/keys.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
 import { type PolicyCluster, resolveCluster } from '../../../../lib/policy/cluster.ts';
 import { compilePolicy, type PolicyResource } from '../../../../lib/policy/compile.ts';
 import {
   type EndpointTier,
+  type Identity,
   type IdentityId,
   policyKey,
   type SelectorId,
 } from '../../../../lib/policy/compiled.ts';
 import { identityKey } from '../../../../lib/policy/labels.ts';
+import { storedResource } from '../../../support/stored-resource.ts';
 import { FakeDataplane } from './fake-dataplane.ts';
 import { LOCAL_HOST, randomResource } from './random-cluster.ts';
 
@@ -62,7 +63,7 @@ describe('the calculation graph', () => {
       fc.property(steps, (history) => {
         const { graph, dataplane, stored } = playHistory(history, 0);
         for (const [index, resource] of stored.entries()) {
-          graph.onUpdate({ key: keyOf(resource), value: undefined, revision: 1000 + index });
+          graph.onUpdate({ key: storedResource(resource).key, value: undefined, revision: 1000 + index });
         }
         dataplane.apply(graph.flush().messages);
         const { identities, members, selectors, policies, profiles, workloadEndpoints, hostEndpoints } =
@@ -94,10 +95,10 @@ function playHistory(
   for (const [index, { resource, isDeletion, isFlushed }] of history.entries()) {
     if (index === inSyncAt) graph.onInSync();
     const revision = index + 1;
-    const key = keyOf(resource);
-    const value = { ...resource, metadata: { ...resource.metadata, resourceVersion: String(revision) } };
+    const versioned = { ...resource, metadata: { ...resource.metadata, resourceVersion: String(revision) } };
+    const { key, value } = storedResource(versioned);
     if (isDeletion) stored.delete(key);
-    else stored.set(key, value);
+    else stored.set(key, versioned);
     graph.onUpdate({ key, value: isDeletion ? undefined : value, revision });
     if (isFlushed) applyFlush(graph, dataplane);
   }
@@ -121,11 +122,12 @@ interface View {
   readonly selectors: Readonly<Record<string, readonly string[]>>;
 }
 
+function nameOf(identity: Identity | undefined): string {
+  return identity === undefined ? 'unknown' : identityKey(identity.labels, identity.ports, identity.service);
+}
+
 function viewOfGraph(dataplane: FakeDataplane): View {
-  const identityName = (id: IdentityId): string => {
-    const identity = dataplane.identities.get(id);
-    return identity === undefined ? 'unknown' : identityKey(identity.labels, identity.ports);
-  };
+  const identityName = (id: IdentityId): string => nameOf(dataplane.identities.get(id));
   const workloads = [...dataplane.workloadEndpoints.values()].map((endpoint) => ({
     ...endpoint,
     identity: identityName(endpoint.identity),
@@ -144,10 +146,7 @@ function viewOfGraph(dataplane: FakeDataplane): View {
 }
 
 function viewOfCluster(cluster: PolicyCluster, stored: readonly Resource[]): View {
-  const identityName = (id: IdentityId): string => {
-    const identity = cluster.identities.identities.get(id);
-    return identity === undefined ? 'unknown' : identityKey(identity.labels, identity.ports);
-  };
+  const identityName = (id: IdentityId): string => nameOf(cluster.identities.identities.get(id));
   const workloads = [...cluster.workloadEndpoints.values()].filter(({ id }) => id.host === LOCAL_HOST);
   const hosts = [...cluster.hostEndpoints.values()].filter(({ id }) => id.host === LOCAL_HOST);
   const local = [...workloads, ...hosts];

@@ -10,6 +10,7 @@ import type {
   PolicyId,
   SelectorId,
 } from '../../../../lib/policy/compiled.ts';
+import { isServiceSelector } from '../../../../lib/policy/services.ts';
 import { parseSelector } from '../../../../lib/selector/parser.ts';
 import type { FakeDataplane } from './fake-dataplane.ts';
 
@@ -49,9 +50,9 @@ export function expectedState(expect: Json, profiles?: number): Json {
   const { wireguard = [], counts, ...rest } = expect;
   return normalise({
     ...rest,
-    ipSets: list(expect['ipSets']).map(({ selector, ...set }) => ({
+    ipSets: list(expect['ipSets']).map(({ selector, service, ...set }) => ({
       ...set,
-      selector: parseSelector(String(selector)).canonical,
+      ...(service === undefined ? { selector: parseSelector(String(selector)).canonical } : { service }),
     })),
     wireguard: mergeByHost(list(wireguard)),
     counts: profiles === undefined ? counts : { ...(counts as Json), profiles },
@@ -146,7 +147,10 @@ function ipSetsOf(dataplane: FakeDataplane): Json[] {
   for (const [, rules] of dataplane.allRules()) {
     for (const entity of rules.flatMap(({ source, destination }) => [source, destination])) {
       for (const id of [...entity.selectors, ...entity.notSelectors]) {
-        sets.set(id, { selector: canonicalOf(dataplane, id), members: selectorMembers(dataplane, id) });
+        const members = selectorMembers(dataplane, id);
+        const service = serviceOf(dataplane, id);
+        if (service === undefined) sets.set(id, { selector: canonicalOf(dataplane, id), members });
+        else sets.set(id, { id, service, ports: false, members });
       }
       for (const port of [...entity.namedPorts, ...entity.notNamedPorts]) {
         sets.set(JSON.stringify(port), namedPortSet(dataplane, port));
@@ -154,6 +158,11 @@ function ipSetsOf(dataplane: FakeDataplane): Json[] {
     }
   }
   return [...sets.values()];
+}
+
+/** Undefined for a selector over labels. */
+function serviceOf(dataplane: FakeDataplane, id: SelectorId): string | undefined {
+  return isServiceSelector(id) ? /"(.*)"$/.exec(canonicalOf(dataplane, id))?.[1] : undefined;
 }
 
 function canonicalOf(dataplane: FakeDataplane, id: SelectorId): string {
@@ -190,10 +199,12 @@ function namedPortSet(dataplane: FakeDataplane, { selector, protocol, name }: Na
   const members = new Set<string>();
   for (const [net, identities] of matchingMembers(dataplane, selector)) {
     for (const port of identities.flatMap(({ ports }) => ports)) {
-      if (port.name !== name || port.protocol !== protocol) continue;
+      if (port.name !== name || (protocol !== undefined && port.protocol !== protocol)) continue;
       members.add(`${net.split('/')[0]},${PROTOCOL_NAMES[port.protocol]}:${port.port}`);
     }
   }
+  const service = serviceOf(dataplane, selector);
+  if (service !== undefined) return { id: selector, service, ports: true, members: [...members] };
   return {
     selector: canonicalOf(dataplane, selector),
     protocol: protocol === undefined ? undefined : PROTOCOL_NAMES[protocol],

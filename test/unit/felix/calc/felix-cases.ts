@@ -16,7 +16,6 @@ import { type ModelEntry, ModelFeed } from './model-feed.ts';
 type Json = Record<string, unknown>;
 export interface FelixState {
   readonly state: string;
-  readonly needs?: readonly string[];
   readonly config: { readonly hostname: string; readonly routeSource: RouteSource };
   readonly model: readonly ModelEntry[];
   readonly v3: { readonly resources: readonly Resource[]; readonly ipam?: readonly ModelEntry[] } | null;
@@ -54,8 +53,6 @@ const load = <Value>(file: string): Value => JSON.parse(readFileSync(resolve(FOL
 
 export const STATES = load<FelixState[]>('felix-states.json');
 export const SEQUENCES = load<FelixSequence[]>('felix-sequences.json');
-/** What recorded states may need that is not there yet. */
-export const WAITING = load<{ needs: string; reason: string }[]>('felix-waiting.json');
 
 export const EMPTY_STATE: FelixState = {
   state: 'empty',

@@ -14,12 +14,15 @@ import {
   poolInput,
 } from '../../../../agents/felix/calc/network-processor.ts';
 import { policyInput } from '../../../../agents/felix/calc/policy-processor.ts';
+import { convertEndpointSlice } from '../../../../lib/conversion/endpoint-slice.ts';
 import type { CalicoNode, EncapMode } from '../../../../lib/model/endpoint-types.ts';
+import type { EndpointSlice } from '../../../../lib/model/kubernetes-service-types.ts';
 import { parseNumberOrName, protocolNumber } from '../../../../lib/model/numbers.ts';
 import type { EntityRule, Profile, Rule } from '../../../../lib/model/policy-types.ts';
 import { canonicalCidr } from '../../../../lib/net/ip.ts';
 import { compileProfile } from '../../../../lib/policy/compile.ts';
 import type { IdentityPort, PolicyKind } from '../../../../lib/policy/compiled.ts';
+import { type SliceMembers, sliceMembers } from '../../../../lib/policy/services.ts';
 
 type Json = Record<string, unknown>;
 export interface ModelEntry {
@@ -98,6 +101,10 @@ export class ModelFeed {
       case 'Wireguard':
         return [{ type: 'wireguard', host: key['node'] ?? '', value: present(wireguardOf) }];
       case 'Resource':
+        if (key['kind'] === 'KubernetesEndpointSlice') {
+          const slice = `${key['namespace']}/${name}`;
+          return [{ type: 'endpointSlice', name: slice, value: present(sliceOf) }];
+        }
         return resourceInputs(key['kind'] ?? '', name, isPresent ? value : undefined);
       case 'GlobalConfig':
       case 'ReadyFlag':
@@ -176,6 +183,11 @@ function hostEndpoint(fields: Json): HostEndpointInput {
     ports: portsOf(fields),
     revision: 0,
   };
+}
+
+function sliceOf(fields: Json): SliceMembers | undefined {
+  const slice = convertEndpointSlice(fields as unknown as EndpointSlice);
+  return slice && sliceMembers(slice);
 }
 
 function tierOf(fields: Json): { order: number | undefined; defaultAction: 'deny' | 'pass' } {
@@ -270,6 +282,7 @@ function entityOf(rule: Json, side: 'src' | 'dst'): EntityRule {
   entity.notPorts = (rule[`!${side}_ports`] ?? []) as (number | string)[];
   const accounts = ['names', 'selector'].map((field) => rule[`original_${side}_service_account_${field}`]);
   if (accounts.some((given) => given !== undefined)) entity.serviceAccounts = { names: [] };
-  if (service !== undefined) entity.services = { name: service };
+  if (service !== undefined)
+    entity.services = { name: service, namespace: text(rule[`${side}_service_ns`]) ?? '' };
   return entity;
 }

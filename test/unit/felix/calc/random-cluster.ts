@@ -58,13 +58,25 @@ const rule = fc.record({
   source: peer,
   destination: peer,
 });
+const services = fc.record({
+  services: fc.record({ name: fc.constantFrom('cart', 'shop'), namespace: fc.constantFrom('red', 'blue') }),
+});
+const action = fc.constantFrom('Allow', 'Deny', 'Pass', 'Log');
+const ingressRule = fc.oneof(
+  { weight: 3, arbitrary: rule },
+  { weight: 1, arbitrary: fc.record({ action, source: services }) },
+);
+const egressRule = fc.oneof(
+  { weight: 3, arbitrary: rule },
+  { weight: 1, arbitrary: fc.record({ action, destination: services }) },
+);
 const policySpec = fc.record({
   tier: fc.constantFrom('default', 'security', 'unknown'),
   order: optional(fc.constantFrom(1, 2, 10)),
   selector: optional(selector),
   types: optional(fc.subarray(['Ingress', 'Egress'], { minLength: 1 })),
-  ingress: optional(fc.array(rule, { maxLength: 2 })),
-  egress: optional(fc.array(rule, { maxLength: 2 })),
+  ingress: optional(fc.array(ingressRule, { maxLength: 2 })),
+  egress: optional(fc.array(egressRule, { maxLength: 2 })),
   performanceHints: optional(fc.constant(['AssumeNeededOnEveryNode'])),
 });
 
@@ -147,11 +159,32 @@ const globalNetworkPolicy = fc
     resource('GlobalNetworkPolicy', { name: policyName }, { ...spec, ...flags }),
   );
 
+const endpointSlice = fc
+  .record({
+    name,
+    namespace,
+    service: fc.option(fc.constantFrom('cart', 'shop'), { nil: '' }),
+    addresses: fc.subarray(['10.0.0.1', '10.0.0.2', '192.0.2.7']),
+    ports: fc.subarray([
+      { port: 80, protocol: 'TCP' },
+      { port: 53, protocol: 'UDP' },
+    ]),
+  })
+  .map(
+    ({ name: slice, namespace: ns, service, addresses, ports }): Resource => ({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: slice, namespace: ns, labels: { 'kubernetes.io/service-name': service } },
+      ...{ addressType: 'IPv4', endpoints: [{ addresses }], ports },
+    }),
+  );
+
 /** One object of any kind that policy has to do with. */
 export const randomResource: fc.Arbitrary<Resource> = fc.oneof(
   { weight: 4, arbitrary: workloadEndpoint },
   { weight: 1, arbitrary: hostEndpoint },
   { weight: 2, arbitrary: fc.oneof(networkSet, globalNetworkSet) },
+  { weight: 2, arbitrary: endpointSlice },
   { weight: 1, arbitrary: tier },
   { weight: 2, arbitrary: profile },
   { weight: 5, arbitrary: fc.oneof(networkPolicy, globalNetworkPolicy) },
