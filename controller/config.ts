@@ -18,6 +18,7 @@ export const CONTROLLER_NAMES = [
   'nodes',
   'kubernetes',
   'endpoints',
+  'hostendpoints',
   'gc',
 ] as const;
 export type ControllerName = (typeof CONTROLLER_NAMES)[number];

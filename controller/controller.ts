@@ -18,6 +18,7 @@ import type { ControllerName, ControllerSettings } from './config.ts';
 import { EndpointSlices } from './endpoints/endpoint-slices.ts';
 import { FencedDatastore } from './fenced-datastore.ts';
 import { GarbageCollector } from './gc/gc.ts';
+import { HostEndpoints } from './host-endpoints/host-endpoints.ts';
 import { LeaderElection } from './leader-election.ts';
 import { ControllerMetrics } from './metrics.ts';
 import { Namespaces } from './namespaces/namespaces.ts';
@@ -237,6 +238,8 @@ export class Controller implements Startable {
       }
       case 'endpoints':
         return new EndpointSlices({ client, logger });
+      case 'hostendpoints':
+        return new HostEndpoints({ datastore, calico: new ResourceClient({ datastore }), logger });
       case 'gc':
         return new GarbageCollector({
           client,

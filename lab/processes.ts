@@ -127,7 +127,7 @@ function controllerRow(
 const CONTROLLER = controllerRow('controller', () => [], logs('api listens'));
 
 /** The kubernetes plugin in a process of its own, so that it can be frozen alone. */
-const PARTS = ['namespaces', 'scheduler', 'nodes', 'endpoints', 'gc'];
+const PARTS = ['namespaces', 'scheduler', 'nodes', 'endpoints', 'hostendpoints', 'gc'];
 const CONTROLLER_WITHOUT_PLUGIN = controllerRow(
   'controller',
   () => ['--enabled-controllers', PARTS.join(',')],

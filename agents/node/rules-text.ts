@@ -36,7 +36,7 @@ function groupLines(group: GroupDescription): string[] {
   const profiles = group.profiles.length === 0 ? [] : [`  profiles: ${group.profiles.join(', ')}`];
   return [
     '',
-    `${group.direction} group ${group.number} (${group.chain})`,
+    `${group.stage === undefined ? '' : `${group.stage} `}${group.direction} group ${group.number} (${group.chain})`,
     `  endpoints: ${group.endpoints.join(', ') || 'none'}`,
     ...tiers,
     ...profiles,

@@ -13,7 +13,7 @@ import {
   type TierTrace,
 } from './evaluation/decide.ts';
 import { type EndpointToHostAction, type FailsafePort, hostSettings } from './evaluation/host-settings.ts';
-import { type Location, locate, networkHostEndpoint } from './evaluation/locate.ts';
+import { type Location, locate, networkHostEndpoint, wildcardHostEndpoint } from './evaluation/locate.ts';
 import { type Packet, type PacketView, viewPacket } from './evaluation/packet.ts';
 
 /** Where policy is asked. `host` is the one it is asked on. */
@@ -97,23 +97,51 @@ class Way {
 
   leave(source: Location, destination: Location): boolean {
     if (source.type === 'external' || isSameWorkload(source, destination)) return true;
-    if (source.type === 'workload' && !this.leaveWorkload(source.endpoint, destination)) return false;
-    if (isSameHost(source, destination)) return true;
-    return this.passHostEndpoint(source.host, 'egress', source.type === 'workload');
+    const isLocal = isSameHost(source, destination);
+    if (source.type === 'workload') {
+      const isToHost = isLocal && destination.type === 'host';
+      if (!this.leaveInterface(source.host, isToHost)) return false;
+      if (!this.leaveWorkload(source.endpoint, destination)) return false;
+    }
+    if (isLocal) return true;
+    const endpoint = networkHostEndpoint(this.cluster, source.host);
+    return this.passEgress(endpoint, source.host, source.type === 'workload');
   }
 
   arrive(source: Location, destination: Location): boolean {
     if (destination.type === 'external' || isSameWorkload(source, destination)) return true;
+    const { host } = destination;
     if (!isSameHost(source, destination)) {
-      if (!this.passHostEndpoint(destination.host, 'ingress', destination.type === 'workload')) return false;
+      const endpoint = networkHostEndpoint(this.cluster, host);
+      if (!this.passIngress(endpoint, host, destination.type === 'workload')) return false;
     } else if (source.type === 'host') {
       // A host's own traffic to its workloads is never policed.
-      return true;
+      return destination.type === 'workload' || this.passLoopback(host);
     }
-    if (destination.type === 'workload') return this.askWorkload(destination.endpoint, 'ingress');
-    return (
-      !(source.type === 'workload' && isSameHost(source, destination)) || this.reachOwnHost(destination.host)
-    );
+    if (destination.type === 'workload') {
+      return this.askWorkload(destination.endpoint, 'ingress') && this.reachInterface(host);
+    }
+    return !(source.type === 'workload' && isSameHost(source, destination)) || this.reachOwnHost(host);
+  }
+
+  /** The host endpoint for all interfaces covers workloads' too: pre-DNAT policy, and that of what is forwarded. */
+  private leaveInterface(host: string, isToHost: boolean): boolean {
+    const endpoint = wildcardHostEndpoint(this.cluster, host);
+    if (endpoint === undefined) return true;
+    const preDnat = this.failsafePort(host, 'ingress') ? undefined : this.askPreDnat(endpoint);
+    if (preDnat !== undefined) return preDnat;
+    return isToHost || this.askForward(endpoint, 'ingress');
+  }
+
+  private reachInterface(host: string): boolean {
+    const endpoint = wildcardHostEndpoint(this.cluster, host);
+    return endpoint === undefined || this.askForward(endpoint, 'egress');
+  }
+
+  /** To itself a host sends over its loopback interface, out and in again. */
+  private passLoopback(host: string): boolean {
+    const endpoint = networkHostEndpoint(this.cluster, host, 'lo');
+    return this.passEgress(endpoint, host, false) && this.passIngress(endpoint, host, false);
   }
 
   private leaveWorkload(endpoint: CompiledWorkloadEndpoint, destination: Location): boolean {
@@ -152,26 +180,65 @@ class Way {
     });
   }
 
-  private passHostEndpoint(host: string, direction: Direction, isForwarded: boolean): boolean {
-    const endpoint = networkHostEndpoint(this.cluster, host);
+  /** What untracked or pre-DNAT policy allows, no other policy of the endpoint is asked about. */
+  private passIngress(
+    endpoint: CompiledHostEndpoint | undefined,
+    host: string,
+    isForwarded: boolean,
+  ): boolean {
     if (endpoint === undefined) return true;
-    const failsafe = isForwarded ? undefined : this.failsafePort(host, direction);
-    if (failsafe !== undefined) {
-      const port = failsafe.port;
-      return this.note(hostPlace(endpoint, 'normal'), direction, {
-        type: 'failsafePort',
-        isAllowed: true,
-        port,
-      });
+    const failsafe = this.failsafePort(host, 'ingress');
+    if (failsafe !== undefined && !isForwarded) return this.noteFailsafe(endpoint, 'ingress', failsafe);
+    if (failsafe === undefined) {
+      const decided = this.askUntracked(endpoint, 'ingress') ?? this.askPreDnat(endpoint);
+      if (decided !== undefined) return decided;
     }
-    const untracked = this.askStage(endpoint, 'untracked', endpoint.untrackedTiers, direction);
-    if (untracked.type !== 'stageEnd') return untracked.isAllowed;
-    if (direction === 'ingress') {
-      const preDnat = this.askStage(endpoint, 'preDnat', endpoint.preDnatTiers, direction);
-      if (preDnat.type !== 'stageEnd' && !preDnat.isAllowed) return false;
-    }
-    if (isForwarded) return this.askStage(endpoint, 'forward', endpoint.forwardTiers, direction).isAllowed;
-    return this.askTiersAndProfiles(hostPlace(endpoint, 'normal'), endpoint, direction);
+    if (isForwarded) return this.askForward(endpoint, 'ingress');
+    return this.askTiersAndProfiles(hostPlace(endpoint, 'normal'), endpoint, 'ingress');
+  }
+
+  /** Untracked policy is asked about what the host itself sends alone. */
+  private passEgress(
+    endpoint: CompiledHostEndpoint | undefined,
+    host: string,
+    isForwarded: boolean,
+  ): boolean {
+    if (endpoint === undefined) return true;
+    if (isForwarded) return this.askForward(endpoint, 'egress');
+    const failsafe = this.failsafePort(host, 'egress');
+    if (failsafe !== undefined) return this.noteFailsafe(endpoint, 'egress', failsafe);
+    return (
+      this.askUntracked(endpoint, 'egress') ??
+      this.askTiersAndProfiles(hostPlace(endpoint, 'normal'), endpoint, 'egress')
+    );
+  }
+
+  private noteFailsafe(
+    endpoint: CompiledHostEndpoint,
+    direction: Direction,
+    { port }: FailsafePort,
+  ): boolean {
+    return this.note(hostPlace(endpoint, 'normal'), direction, {
+      type: 'failsafePort',
+      isAllowed: true,
+      port,
+    });
+  }
+
+  /** Undefined: nothing decides. As in Calico there is no such policy for all interfaces at once. */
+  private askUntracked(endpoint: CompiledHostEndpoint, direction: Direction): boolean | undefined {
+    if (endpoint.interfaceName === '*') return undefined;
+    const decision = this.askStage(endpoint, 'untracked', endpoint.untrackedTiers, direction);
+    return decision.type === 'stageEnd' ? undefined : decision.isAllowed;
+  }
+
+  private askPreDnat(endpoint: CompiledHostEndpoint): boolean | undefined {
+    const decision = this.askStage(endpoint, 'preDnat', endpoint.preDnatTiers, 'ingress');
+    return decision.type === 'stageEnd' ? undefined : decision.isAllowed;
+  }
+
+  private askForward(endpoint: CompiledHostEndpoint, direction: Direction): boolean {
+    return this.askStage(endpoint, 'forward', endpoint.forwardTiers, direction).isAllowed;
   }
 
   private failsafePort(host: string, direction: Direction): FailsafePort | undefined {

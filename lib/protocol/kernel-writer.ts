@@ -70,6 +70,12 @@ const elementQuerySchema = z.strictObject({
 });
 export type ElementQuery = z.infer<typeof elementQuerySchema>;
 
+/** Addresses without a length. */
+export const interfaceAddressesSchema = z.array(
+  z.strictObject({ name: z.string(), addresses: z.array(z.string()) }),
+);
+export type InterfaceAddresses = z.infer<typeof interfaceAddressesSchema>;
+
 const id = z.int().positive();
 export const kernelRequestSchema = z.discriminatedUnion('op', [
   /**
@@ -111,6 +117,8 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
     addresses: z.array(z.string()),
     routeProtocol: z.int(),
   }),
+  /** The interfaces that have any of these addresses now; the output is `InterfaceAddresses` as JSON, these addresses only. */
+  z.strictObject({ id, op: z.literal('interfacesWith'), addresses: z.array(z.string()) }),
   /** One that is not there is gone as well. */
   z.strictObject({ id, op: z.literal('deleteLink'), interfaceName: z.string() }),
   /** The id that the kernel counts up with every change of any nftables table of the namespace. */

@@ -5,6 +5,7 @@ import type { FelixConfiguration } from '../../../lib/model/endpoint-types.ts';
 import { parseSelector } from '../../../lib/selector/parser.ts';
 import { SelectorError } from '../../../lib/selector/selector-error.ts';
 import type { SelectedSettings } from './config-batcher.ts';
+import { failsafePortText } from './failsafe-ports.ts';
 import type { CalcInput } from './inputs.ts';
 
 const NODE_PREFIX = 'node.';
@@ -40,9 +41,19 @@ function settingsOf(resource: FelixConfiguration): Record<string, string> {
   for (const [name, value] of Object.entries(resource.spec ?? {})) {
     // Nothing said is the default, as if the field were not there.
     const isSetting = name !== 'nodeSelector' && value !== undefined && value !== null && value !== '';
-    if (isSetting) settings[name] = settingText(value);
+    if (isSetting) settings[name] = isFailsafe(name, value) ? failsafeText(value) : settingText(value);
   }
   return settings;
+}
+
+/** An empty list is `none`: nothing said would be the default ports. */
+function failsafeText(entries: readonly unknown[]): string {
+  if (entries.length === 0) return 'none';
+  return entries.map((entry) => failsafePortText((entry ?? {}) as Record<string, unknown>)).join(',');
+}
+
+function isFailsafe(name: string, value: unknown): value is readonly unknown[] {
+  return /^failsafe(In|Out)boundHostPorts$/.test(name) && Array.isArray(value);
 }
 
 function settingText(value: unknown): string {

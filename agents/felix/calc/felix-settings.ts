@@ -3,6 +3,12 @@
 // default stays.
 
 import { parseDurationNanoseconds } from '../../../lib/model/duration.ts';
+import { formatCidr } from '../../../lib/net/ip.ts';
+import {
+  DEFAULT_SETTINGS as DEFAULT_HOST_SETTINGS,
+  type FailsafePort as EvaluatedFailsafePort,
+} from '../../../lib/policy/evaluation/host-settings.ts';
+import { type FailsafePort, parseFailsafePorts } from './failsafe-ports.ts';
 
 export type EndpointToHostAction = 'accept' | 'drop' | 'return';
 
@@ -21,6 +27,9 @@ export interface FelixSettings {
   readonly excludesHostsFromNat: boolean;
   /** Milliseconds between looks for missing routes; 0: none. */
   readonly routeRefreshMs: number;
+  /** Ports that no policy of a host endpoint closes. */
+  readonly failsafeInbound: readonly FailsafePort[];
+  readonly failsafeOutbound: readonly FailsafePort[];
 }
 
 /** Made by our own CNI server under this prefix, whatever else is configured: they are never left unpoliced. */
@@ -36,7 +45,13 @@ export const DEFAULT_FELIX_SETTINGS: FelixSettings = {
   allowsSpoofedPrefixes: false,
   excludesHostsFromNat: false,
   routeRefreshMs: 90_000,
+  failsafeInbound: DEFAULT_HOST_SETTINGS.failsafeInbound.map(asText),
+  failsafeOutbound: DEFAULT_HOST_SETTINGS.failsafeOutbound.map(asText),
 };
+
+function asText({ net, ...port }: EvaluatedFailsafePort): FailsafePort {
+  return { ...port, net: net && formatCidr(net) };
+}
 
 /** Undefined: the text is no value of this setting. */
 type Reader = (text: string) => Partial<FelixSettings> | undefined;
@@ -57,6 +72,14 @@ const HONOURED: Readonly<Record<string, Reader>> = {
   disableConntrackInvalidCheck: choice('dropsInvalid', { true: false, false: true }),
   workloadSourceSpoofing: choice('allowsSpoofedPrefixes', { any: true, disabled: false }),
   natOutgoingExclusions: choice('excludesHostsFromNat', { ippoolsandhostips: true, ippoolsonly: false }),
+  failsafeInboundHostPorts: (text) => {
+    const failsafeInbound = parseFailsafePorts(text);
+    return failsafeInbound && { failsafeInbound };
+  },
+  failsafeOutboundHostPorts: (text) => {
+    const failsafeOutbound = parseFailsafePorts(text);
+    return failsafeOutbound && { failsafeOutbound };
+  },
   routeRefreshInterval: (text) => {
     const nanoseconds = parseDurationNanoseconds(text);
     return nanoseconds === undefined || nanoseconds < 0n

@@ -254,7 +254,8 @@ export class Dataplane implements Startable {
         await this.#host.look(this.#table.foreignWrites);
         this.#foreignChecks++;
       }
-      if (mayUpdate && (this.#waiters.length > 0 || this.#mustRetry || this.#isCleanUpDue()))
+      const hasMoved = mayUpdate && isCheckDue && (await this.#lookAtInterfaces());
+      if (mayUpdate && (this.#waiters.length > 0 || hasMoved || this.#mustRetry || this.#isCleanUpDue()))
         await this.#update();
       else if (this.#mustRetry && !mayUpdate) await this.#table.update();
       await this.#table.sweep();
@@ -286,6 +287,7 @@ export class Dataplane implements Startable {
     this.#refuseUnsupported();
     const startedAtMs = this.#nowMs();
     try {
+      await this.#lookAtInterfaces();
       const update = await this.#table.update();
       this.#acknowledge(waiters, revision, update, startedAtMs);
     } catch (error) {
@@ -302,6 +304,21 @@ export class Dataplane implements Startable {
       if (programmable === undefined) this.#statusFiles?.set(key, undefined);
     }
     if (changed.size > 0) await this.#syncRoutes();
+  }
+
+  /** Where host endpoints are known by their addresses alone: which interfaces have those; true if others than before. */
+  async #lookAtInterfaces(): Promise<boolean> {
+    const nets = [...this.#state.hostEndpoints.values()].flatMap(({ interfaceName, expectedIps }) =>
+      interfaceName === undefined ? expectedIps : [],
+    );
+    if (nets.length === 0) return false;
+    const found = await this.#options.writer.interfacesWith(nets.map((net) => net.split('/')[0] ?? net));
+    return this.#state.setHostInterfaces(
+      found.map(({ name, addresses }) => ({
+        name,
+        addresses: addresses.map((address) => `${address}/${address.includes(':') ? 128 : 32}`),
+      })),
+    );
   }
 
   #acknowledge(waiters: readonly Waiter[], revision: number, update: TableUpdate, startedAtMs: number): void {

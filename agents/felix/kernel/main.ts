@@ -13,6 +13,7 @@ import {
   kernelRequestSchema,
 } from '../../../lib/protocol/kernel-writer.ts';
 import { clearConntrackMarks, conntrackMarks } from './conntrack.ts';
+import { interfacesWith } from './interface-addresses.ts';
 import { Libnftables } from './libnftables.ts';
 import { elementBatch, getElement } from './netlink/element-messages.ts';
 import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
@@ -84,6 +85,8 @@ class KernelWriter {
         const { interfaceName, addresses, routeProtocol } = request;
         return { output: JSON.stringify(this.#links.state(interfaceName, addresses, routeProtocol)) };
       }
+      case 'interfacesWith':
+        return { output: JSON.stringify(interfacesWith(request.addresses)) };
       case 'conntrackMarks':
         return await attempted('conntrack -L', async () =>
           [...(await conntrackMarks(request.mask))].join('\n'),

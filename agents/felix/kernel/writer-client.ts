@@ -8,6 +8,8 @@ import type { Logger } from '../../../lib/logging/logger.ts';
 import {
   type ElementChange,
   type ElementQuery,
+  type InterfaceAddresses,
+  interfaceAddressesSchema,
   type KernelRequest,
   kernelAnswerSchema,
   kernelReadySchema,
@@ -150,6 +152,12 @@ export class KernelWriterClient implements Startable {
     const request = { interfaceName, addresses: [...addresses], routeProtocol };
     const { output } = await this.request({ op: 'linkState', ...request });
     return workloadLinkStateSchema.parse(JSON.parse(output));
+  }
+
+  /** Interfaces that are up and have any of these addresses, with those of them that they have. */
+  async interfacesWith(addresses: readonly string[]): Promise<InterfaceAddresses> {
+    const { output } = await this.request({ op: 'interfacesWith', addresses: [...addresses] });
+    return interfaceAddressesSchema.parse(JSON.parse(output));
   }
 
   async rulesetGeneration(): Promise<number | undefined> {

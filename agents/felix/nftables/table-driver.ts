@@ -101,7 +101,7 @@ export class TableDriver {
     return this.#foreignWrites;
   }
 
-  /** Keys of endpoints that the kernel refuses. */
+  /** Keys of workload and host endpoints that the kernel refuses. */
   get leftOut(): ReadonlySet<string> {
     return this.#leftOut;
   }
@@ -189,7 +189,7 @@ export class TableDriver {
     if (renderer === undefined) throw new Error('an update without an epoch');
     const changes = this.#options.state.takeChanges();
     // One that was left out and has been written anew gets another chance.
-    for (const key of changes.endpoints) this.#leftOut.delete(key);
+    for (const key of [...changes.endpoints, ...changes.hostEndpoints]) this.#leftOut.delete(key);
     try {
       renderer.update(replacing === undefined ? changes : this.#options.state.everything());
     } catch (error) {
@@ -344,9 +344,11 @@ export class TableDriver {
 
   /** Halves the endpoints, asking the kernel without changing anything, until those that it refuses are known. */
   async #leaveOutFaulty(): Promise<void> {
-    const all = [...this.#options.state.endpoints.keys()].filter((key) => !this.#leftOut.has(key));
+    const { endpoints, hostEndpoints } = this.#options.state;
+    const known = [...endpoints.keys(), ...hostEndpoints.keys()];
+    const all = known.filter((key) => !this.#leftOut.has(key));
     const refuses = async (keys: readonly string[]): Promise<string | undefined> => {
-      const leftOut = new Set([...this.#options.state.endpoints.keys()].filter((key) => !keys.includes(key)));
+      const leftOut = new Set(known.filter((key) => !keys.includes(key)));
       const renderer = new Renderer(this.#options.state, { epoch: this.#epoch + 1, generation: 1, leftOut });
       renderer.update(this.#options.state.everything());
       const planner = new Planner(new NftTable(), { operationsPerTransaction: Number.MAX_SAFE_INTEGER });
@@ -364,7 +366,7 @@ export class TableDriver {
       this.#options.events.emit({
         component: 'agent',
         kind: 'kernelRefused',
-        object: `WorkloadEndpoint/${key}`,
+        object: `${hostEndpoints.has(key) ? 'HostEndpoint' : 'WorkloadEndpoint'}/${key}`,
         cause,
       });
     }

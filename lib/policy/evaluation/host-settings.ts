@@ -28,7 +28,7 @@ const udpPorts = (...ports: number[]): FailsafePort[] =>
   ports.map((port) => ({ protocol: UDP, port, net: undefined }));
 /** BGP, etcd, Typha, the Kubernetes API. */
 const CONTROL_PORTS = [179, 2379, 2380, 5473, 6443, 6666, 6667] as const;
-const DEFAULT_SETTINGS: HostSettings = {
+export const DEFAULT_SETTINGS: HostSettings = {
   endpointToHostAction: 'drop',
   failsafeInbound: [...tcpPorts(22, ...CONTROL_PORTS), ...udpPorts(68)],
   failsafeOutbound: [...tcpPorts(...CONTROL_PORTS), ...udpPorts(53, 67)],

@@ -31,19 +31,36 @@ export function locate(cluster: PolicyCluster, address: IpAddress): Location {
 }
 
 /**
- * The host endpoint that traffic between the host and the network passes: the one that expects the host's address, else the
- * first by name that names an interface, else the one for all interfaces.
+ * The host endpoint that traffic between the host and the network passes, or that of the interface named: one that names it, or
+ * that expects the host's address and names none; where it is not known which interface that is, the first by name that names
+ * any; else the one for all interfaces. Of several the first by name.
  */
-export function networkHostEndpoint(cluster: PolicyCluster, host: string): CompiledHostEndpoint | undefined {
+export function networkHostEndpoint(
+  cluster: PolicyCluster,
+  host: string,
+  interfaceName?: string,
+): CompiledHostEndpoint | undefined {
   const addresses = cluster.hostAddresses.get(host) ?? [];
   const expected = new Set(addresses.map((address) => addressKey(address)));
   const rank = (endpoint: CompiledHostEndpoint): number => {
-    if (endpoint.expectedIps.some((net) => expected.has(netKey(net)))) return 0;
-    return endpoint.interfaceName === '*' ? 2 : 1;
+    if (endpoint.interfaceName === '*') return 2;
+    if (interfaceName !== undefined) return endpoint.interfaceName === interfaceName ? 0 : 3;
+    return endpoint.expectedIps.some((net) => expected.has(netKey(net))) ? 0 : 1;
   };
+  return hostEndpointsOf(cluster, host)
+    .filter((endpoint) => rank(endpoint) < 3)
+    .sort((a, b) => rank(a) - rank(b))[0];
+}
+
+/** Also of workloads' interfaces, as far as it says anything of those. */
+export function wildcardHostEndpoint(cluster: PolicyCluster, host: string): CompiledHostEndpoint | undefined {
+  return hostEndpointsOf(cluster, host).find(({ interfaceName }) => interfaceName === '*');
+}
+
+function hostEndpointsOf(cluster: PolicyCluster, host: string): readonly CompiledHostEndpoint[] {
   return [...cluster.hostEndpoints.values()]
-    .filter((endpoint) => endpoint.id.host === host)
-    .sort((a, b) => rank(a) - rank(b) || (a.id.endpoint < b.id.endpoint ? -1 : 1))[0];
+    .filter(({ id }) => id.host === host)
+    .sort((a, b) => (a.id.endpoint < b.id.endpoint ? -1 : 1));
 }
 
 function createBook(cluster: PolicyCluster): AddressBook {

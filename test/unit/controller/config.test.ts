@@ -35,7 +35,7 @@ describe("the controller's settings", () => {
 
   it('know which controllers there are', () => {
     expect(problems(...ALWAYS, ...CLIENT, '--no-serve-api', '--enabled-controllers', 'gc,web')).toEqual([
-      '--enabled-controllers: "web" is none of namespaces, scheduler, nodes, kubernetes, endpoints, gc',
+      '--enabled-controllers: "web" is none of namespaces, scheduler, nodes, kubernetes, endpoints, hostendpoints, gc',
     ]);
   });
 });

@@ -2,6 +2,7 @@
 // last looked. No judgement is made here.
 
 import type {
+  CompiledHostEndpoint,
   CompiledPolicy,
   CompiledProfile,
   CompiledWorkloadEndpoint,
@@ -14,6 +15,7 @@ import type {
 import { policyKey, workloadEndpointKey } from '../../../../lib/policy/compiled.ts';
 import { DEFAULT_FELIX_SETTINGS, type FelixSettings, readFelixSettings } from '../../calc/felix-settings.ts';
 import type { CalcMessage, HostUpdate, PoolUpdate } from '../../calc/messages.ts';
+import { ALL_INTERFACES, type HostInterface, hostEndpointKey } from './host-interfaces.ts';
 
 /** Keys of what changed. */
 export interface Changes {
@@ -23,6 +25,8 @@ export interface Changes {
   readonly policies: ReadonlySet<string>;
   readonly profiles: ReadonlySet<string>;
   readonly endpoints: ReadonlySet<string>;
+  /** All of them where the host's interfaces changed. */
+  readonly hostEndpoints: ReadonlySet<string>;
   /** Hosts, pools or configuration: what the fixed chains and small sets are made from. */
   readonly surroundings: boolean;
 }
@@ -43,6 +47,8 @@ export class DataplaneState {
   readonly policies = new Map<string, CompiledPolicy>();
   readonly profiles = new Map<string, CompiledProfile>();
   readonly endpoints = new Map<string, CompiledWorkloadEndpoint>();
+  readonly hostEndpoints = new Map<string, CompiledHostEndpoint>();
+  #hostInterfaces: readonly HostInterface[] = [];
   readonly hosts = new Map<string, HostUpdate>();
   readonly pools = new Map<string, PoolUpdate>();
   felix: FelixSettings = DEFAULT_FELIX_SETTINGS;
@@ -89,9 +95,28 @@ export class DataplaneState {
       case 'workloadEndpointRemove':
         this.#remove('endpoints', workloadEndpointKey(message.id));
         return;
+      case 'hostEndpointUpdate':
+        this.#put('hostEndpoints', hostEndpointKey(message.endpoint.id), message.endpoint);
+        this.#noteUnsupportedHost(message.endpoint);
+        return;
+      case 'hostEndpointRemove':
+        this.#remove('hostEndpoints', hostEndpointKey(message.id));
+        return;
       default:
         this.#applySurroundings(message);
     }
+  }
+
+  get hostInterfaces(): readonly HostInterface[] {
+    return this.#hostInterfaces;
+  }
+
+  /** The host's interfaces with their addresses; whether they are others than before. */
+  setHostInterfaces(interfaces: readonly HostInterface[]): boolean {
+    if (JSON.stringify(interfaces) === JSON.stringify(this.#hostInterfaces)) return false;
+    this.#hostInterfaces = interfaces;
+    for (const key of this.hostEndpoints.keys()) this.#changes.hostEndpoints.add(key);
+    return this.hostEndpoints.size > 0;
   }
 
   /** What changed since the last call. */
@@ -110,6 +135,7 @@ export class DataplaneState {
       policies: new Set(this.policies.keys()),
       profiles: new Set(this.profiles.keys()),
       endpoints: new Set(this.endpoints.keys()),
+      hostEndpoints: new Set(this.hostEndpoints.keys()),
       surroundings: true,
     };
   }
@@ -172,14 +198,6 @@ export class DataplaneState {
       case 'poolRemove':
         this.pools.delete(message.cidr);
         break;
-      case 'hostEndpointUpdate': {
-        const { host, endpoint } = message.endpoint.id;
-        this.#unsupported.push({
-          object: `HostEndpoint/${endpoint}`,
-          reason: `host endpoints are not programmed in this version: traffic of host ${host} itself is not policed`,
-        });
-        return;
-      }
       default:
         // Routes, tunnels and encapsulation belong to other consumers of the same messages.
         return;
@@ -198,6 +216,16 @@ export class DataplaneState {
     };
     tell(ignored, 'settings without effect in this version');
     tell(invalid, 'values that make no sense, the defaults stay');
+  }
+
+  #noteUnsupportedHost({ id, interfaceName, untrackedTiers }: CompiledHostEndpoint): void {
+    const tell = (reason: string): void => {
+      this.#unsupported.push({ object: `HostEndpoint/${id.endpoint}`, reason });
+    };
+    if (interfaceName === ALL_INTERFACES && untrackedTiers.length > 0)
+      tell('doNotTrack policies do not apply to a host endpoint for all interfaces');
+    if (this.felix.interfacePrefixes.some((prefix) => interfaceName?.startsWith(prefix)))
+      tell(`${interfaceName} is a workload's interface by its name: host endpoints do not apply to those`);
   }
 
   #noteNotEnforced(object: string, parts: readonly NotEnforced[] | undefined): void {
@@ -221,7 +249,7 @@ function nameOf({ kind, namespace, name }: PolicyId): string {
   return [kind, namespace, name].filter((part) => part !== '').join('/');
 }
 
-type Keyed = 'identities' | 'members' | 'selectors' | 'policies' | 'profiles' | 'endpoints';
+type Keyed = 'identities' | 'members' | 'selectors' | 'policies' | 'profiles' | 'endpoints' | 'hostEndpoints';
 type KeyOf<Kind extends Keyed> = DataplaneState[Kind] extends Map<infer Key, unknown> ? Key : never;
 type ValueOf<Kind extends Keyed> = DataplaneState[Kind] extends Map<unknown, infer Value> ? Value : never;
 
@@ -232,6 +260,7 @@ interface MutableChanges {
   policies: Set<string>;
   profiles: Set<string>;
   endpoints: Set<string>;
+  hostEndpoints: Set<string>;
   surroundings: boolean;
 }
 
@@ -243,6 +272,7 @@ function noChanges(): MutableChanges {
     policies: new Set(),
     profiles: new Set(),
     endpoints: new Set(),
+    hostEndpoints: new Set(),
     surroundings: false,
   };
 }

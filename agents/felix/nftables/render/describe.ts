@@ -36,6 +36,8 @@ export interface GroupDescription {
   readonly chain: string;
   readonly number: number;
   readonly direction: string;
+  /** Of a host endpoint's policies that are asked apart. */
+  readonly stage: GroupList['stage'];
   readonly tiers: GroupList['tiers'];
   readonly profiles: readonly string[];
   readonly endpoints: readonly string[];
@@ -93,6 +95,7 @@ export function describeTable(from: Describable): TableDescription {
       chain: group.chain,
       number: group.number,
       direction: group.list.direction,
+      stage: group.list.stage,
       tiers: group.list.tiers,
       profiles: group.list.profiles,
       endpoints: group.endpoints,
@@ -138,6 +141,8 @@ const BUILT_IN_TEXTS = {
   bgpFromWorkload: 'a workload may not reach a node’s BGP port',
   spoofedSource: 'the source address is not the workload’s own',
   noProfileMatched: 'no profile matched',
+  failsafePort: 'a failsafe port of the host',
+  noForwardPolicy: 'no policy of the host decides about what it forwards',
 } as const;
 
 function describeClass(peerClass: PeerClass, state: DataplaneState): string {

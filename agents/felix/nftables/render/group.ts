@@ -6,18 +6,31 @@ import type {
   CompiledRule,
   CompiledWorkloadEndpoint,
   Direction,
+  EndpointTier,
   RuleVerdict,
 } from '../../../../lib/policy/compiled.ts';
 import { policyKey } from '../../../../lib/policy/compiled.ts';
 import type { DataplaneState } from './dataplane-state.ts';
 import { BuiltInReason, Mark, type Numbering } from './numbering.ts';
+import { type PacketKeys, PRE_DNAT_KEYS, TRACKED_KEYS, UNTRACKED_KEYS } from './packet-keys.ts';
 import type { Peers } from './peers.ts';
 import { RunBuilder, type RunSet } from './run.ts';
 import { commentClause, commentText, type NftChain } from './table.ts';
 
+/** Policies of host endpoints that are asked apart from the others; without a verdict of theirs the packet goes on. */
+export type HostStage = 'untracked' | 'preDnat' | 'forward';
+
+const KEYS: Readonly<Record<HostStage, PacketKeys>> = {
+  untracked: UNTRACKED_KEYS,
+  preDnat: PRE_DNAT_KEYS,
+  forward: TRACKED_KEYS,
+};
+
 /** The list that endpoints share; its text is the group's identity. */
 export interface GroupList {
   readonly direction: Direction;
+  /** Left out: everything that begins or ends at the endpoint. */
+  readonly stage?: HostStage;
   readonly tiers: readonly GroupTier[];
   readonly profiles: readonly string[];
 }
@@ -38,12 +51,27 @@ export interface RenderedGroup {
  * The list of one direction. The calculation graph gives only policies that govern the direction, and untracked and
  * pre-DNAT ones apart; staged ones are among the rest, and never reach the kernel.
  */
-export function groupListOf(endpoint: CompiledWorkloadEndpoint, direction: Direction): GroupList {
-  const tiers = endpoint.tiers.flatMap((tier): GroupTier[] => {
+export function groupListOf(
+  endpoint: Pick<CompiledWorkloadEndpoint, 'tiers' | 'profiles'>,
+  direction: Direction,
+): GroupList {
+  return { direction, tiers: groupTiers(endpoint.tiers, direction), profiles: endpoint.profiles };
+}
+
+/** Of a host endpoint's further stages, which know no profiles. */
+export function hostStageListOf(
+  tiers: readonly EndpointTier[],
+  direction: Direction,
+  stage: HostStage,
+): GroupList {
+  return { direction, stage, tiers: groupTiers(tiers, direction), profiles: [] };
+}
+
+function groupTiers(tiers: readonly EndpointTier[], direction: Direction): readonly GroupTier[] {
+  return tiers.flatMap((tier): GroupTier[] => {
     const policies = tier[direction].filter(({ kind }) => !kind.startsWith('Staged')).map(policyKey);
     return policies.length === 0 ? [] : [{ name: tier.name, defaultAction: tier.defaultAction, policies }];
   });
-  return { direction, tiers, profiles: endpoint.profiles };
 }
 
 export function groupChainName(numbering: Numbering, direction: Direction, group: number): string {
@@ -98,7 +126,9 @@ export class GroupRenderer {
     if (last !== undefined) this.#renderProfiles(last.rules, sections.length, sections);
     comments.push(`profiles ${this.#list.profiles.join(' ')}`);
     const chains = sections.map(({ rules, comment }, index): NftChain => {
-      const text = `${this.#list.direction} ${comment || comments.join('; ')}`;
+      const { stage, direction } = this.#list;
+      const what = stage === undefined ? direction : `${stage} ${direction}`;
+      const text = `${what} ${comment || comments.join('; ')}`;
       return { name: this.#chainName(index), role: 'group', declaration: commentClause(text), rules };
     });
     return { chains, sets: this.#sets };
@@ -133,6 +163,12 @@ export class GroupRenderer {
   #renderProfiles(rules: string[], position: number, sections: Section[]): void {
     const endsBefore = this.#list.tiers.at(-1)?.defaultAction === 'deny' && position === 1;
     if (endsBefore) return;
+    const { stage } = this.#list;
+    if (stage !== undefined) {
+      const allow = (Mark.allow | BuiltInReason.noForwardPolicy).toString(16);
+      rules.push(`meta mark set ${stage === 'forward' ? `0x${allow}` : '0'} return`);
+      return;
+    }
     const ordered = this.#list.profiles.flatMap((name): OwnedRule[] => {
       const profile = this.#state.profiles.get(name);
       const owner = `Profile/${name}`;
@@ -189,6 +225,7 @@ export class GroupRenderer {
     const builder = new RunBuilder({
       numbering: this.#numbering,
       context: { state: this.#state, peers: this.#peers },
+      keys: this.#list.stage === undefined ? TRACKED_KEYS : KEYS[this.#list.stage],
       signature: `${this.#list.direction}${this.#group}|${place}|${action}|${numbered.map(({ id }) => id).join()}`,
       owner: `${action}: ${owners.join(' ')}`,
       onlyAllows: action === 'allow' || action === 'log',

@@ -3,6 +3,14 @@
 
 import type { Family } from '../../../../lib/net/ip.ts';
 import type { FelixSettings } from '../../calc/felix-settings.ts';
+import {
+  type HostChainContext,
+  type HostLayout,
+  hostChains,
+  hostForwardRules,
+  hostForwardStages,
+  hostInputRules,
+} from './host-layout.ts';
 import { BuiltInReason, Mark, type Numbering } from './numbering.ts';
 import { commentClause, type NftChain, type SetDefinition } from './table.ts';
 
@@ -12,6 +20,7 @@ export interface LayoutOptions {
   readonly felix: FelixSettings;
   readonly hasNatOutgoing: boolean;
   readonly hasSpoofedPrefixes: boolean;
+  readonly host: HostLayout;
 }
 
 export const TABLE_NAME = 'calico';
@@ -99,7 +108,20 @@ export function fixedChains(numbering: Numbering, options: LayoutOptions): reado
     ...dispatchChains(numbering, options),
     ...generationChains(numbering, options),
     ...baseChains(numbering, options),
+    ...hostChains(hostContext(numbering, options)),
   ];
+}
+
+function hostContext(numbering: Numbering, options: LayoutOptions): HostChainContext {
+  const { generation, felix, host } = options;
+  const workload = workloadNames(options);
+  const shared = { fastPath: fastPath(generation), notAllowed: notAllowed(numbering) };
+  return { numbering, generation, felix, host, workload, ...shared };
+}
+
+/** Only the allow bit passes. */
+function notAllowed(numbering: Numbering): string {
+  return `meta mark & ${hex(Mark.verdictBits)} != ${hex(Mark.allow)} meta mark set ${deny(BuiltInReason.noVerdict)} goto ${numbering.name('denied')}`;
 }
 
 /** What stands behind `iifname`: a name with a wildcard, or a set of them. */
@@ -170,23 +192,27 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
   const { generation } = options;
   const workload = workloadNames(options);
   const name = (base: string): string => numbering.name(`${base}_${generation}`);
-  const notAllowed = `meta mark & ${hex(Mark.verdictBits)} != ${hex(Mark.allow)} meta mark set ${deny(BuiltInReason.noVerdict)} goto ${numbering.name('denied')}`;
+  const denies = notAllowed(numbering);
   const chain = (base: string, rules: readonly string[]): NftChain => ({
     name: name(base),
     role: 'generation',
     declaration: commentClause(`generation ${generation}`),
     rules,
   });
+  const host = hostContext(numbering, options);
   const bothSides = (
     from: string,
     to: string,
     fromInterface: string,
     toInterface: string,
+    { before, after }: ReturnType<typeof hostForwardStages>,
   ): readonly string[] => [
+    ...before,
     `${fromInterface} ${workload} jump ${numbering.name(from)}`,
-    `${fromInterface} ${workload} ${notAllowed}`,
+    `${fromInterface} ${workload} ${denies}`,
     `${toInterface} ${workload} jump ${numbering.name(to)}`,
-    `${toInterface} ${workload} ${notAllowed}`,
+    `${toInterface} ${workload} ${denies}`,
+    ...after,
     // A workload whose route is not there yet: this flow would be stamped as if it left the host, and then pass unpoliced.
     ...FAMILIES.map(
       (family) =>
@@ -205,8 +231,14 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
       'meta mark set 0',
       'accept',
     ]),
-    chain('slow_o', bothSides('from_o', 'to_o', 'iifname', 'oifname')),
-    chain('slow_r', bothSides('from_r', 'to_r', 'oifname', 'iifname')),
+    chain('slow_o', bothSides('from_o', 'to_o', 'iifname', 'oifname', hostForwardStages(host, 'original'))),
+    chain('slow_r', bothSides('from_r', 'to_r', 'oifname', 'iifname', hostForwardStages(host, 'reply'))),
+    chain('judge', [
+      ...invalidAndRelated(options),
+      `ct direction reply goto ${name('slow_r')}`,
+      // Nothing may fall off the end: that would accept.
+      `goto ${name('slow_o')}`,
+    ]),
     chain('in_w', [
       ...invalidAndRelated(options),
       // Answers to what the host began: host to workload is never policed.
@@ -214,7 +246,7 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
       'icmpv6 type nd-neighbor-solicit accept',
       'icmpv6 type nd-neighbor-advert accept',
       `jump ${numbering.name('from_o')}`,
-      notAllowed,
+      denies,
       toHost,
     ]),
   ];
@@ -237,6 +269,8 @@ function fastPath(generation: number): string {
 function baseChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
   const { generation } = options;
   const workload = workloadNames(options);
+  const host = hostContext(numbering, options);
+  const judge = numbering.name(`judge_${generation}`);
   const base = (name: keyof typeof BASE_CHAINS, rules: readonly string[]): NftChain => ({
     name,
     role: 'base',
@@ -244,15 +278,12 @@ function baseChains(numbering: Numbering, options: LayoutOptions): readonly NftC
     rules,
   });
   const chains = [
-    base('forward', [
+    base('forward', [fastPath(generation), ...hostForwardRules(host, judge)]),
+    base('input', [
       fastPath(generation),
-      `iifname != ${workload} oifname != ${workload} accept`,
-      ...invalidAndRelated(options),
-      `ct direction reply goto ${numbering.name(`slow_r_${generation}`)}`,
-      // Nothing may fall off the end: that would accept.
-      `goto ${numbering.name(`slow_o_${generation}`)}`,
+      `iifname ${workload} goto ${numbering.name(`in_w_${generation}`)}`,
+      ...hostInputRules(host),
     ]),
-    base('input', [fastPath(generation), `iifname ${workload} goto ${numbering.name(`in_w_${generation}`)}`]),
     base('prerouting', preroutingRules(numbering, options)),
   ];
   return options.hasNatOutgoing ? [...chains, natChain(numbering, options)] : chains;

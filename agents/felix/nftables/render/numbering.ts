@@ -14,7 +14,7 @@ export const Mark = {
   generationMask: 0xfff00000,
 } as const;
 
-/** Reasons for a denial that no rule of a policy gives; ids below 16. */
+/** Reasons for a verdict that no rule of a policy gives; ids below 16. The last two allow. */
 export const BuiltInReason = {
   tunnelFromWorkload: 1,
   profileMissing: 2,
@@ -24,6 +24,8 @@ export const BuiltInReason = {
   bgpFromWorkload: 6,
   spoofedSource: 7,
   noProfileMatched: 8,
+  failsafePort: 12,
+  noForwardPolicy: 13,
 } as const;
 export type BuiltInReasonName = keyof typeof BuiltInReason;
 

@@ -6,6 +6,9 @@ import type { CompiledWorkloadEndpoint, Direction } from '../../../../lib/policy
 import type { Changes, DataplaneState } from './dataplane-state.ts';
 import { type Describable, describeTable, type TableDescription } from './describe.ts';
 import { type GroupList, GroupRenderer, groupChainName, groupListOf } from './group.ts';
+import { hostEndpointChains, hostLayoutOf } from './host-groups.ts';
+import { hostEndpointKey, resolveHostEndpoints } from './host-interfaces.ts';
+import { type HostLayout, NO_HOST_ENDPOINTS } from './host-layout.ts';
 import { fixedChains, fixedSets, type LayoutOptions, optionalSet } from './layout.ts';
 import { Numbering, type RuleMeaning } from './numbering.ts';
 import { Peers } from './peers.ts';
@@ -51,6 +54,9 @@ export class Renderer {
   readonly #endpoints = new Map<string, ProgrammedEndpoint>();
   /** Which endpoint an element belongs to: the last that claimed it. */
   readonly #ownerOfElement = new Map<string, string>();
+  /** Groups of host endpoints, by endpoint. */
+  readonly #hostGroups = new Map<string, readonly Group[]>();
+  #hostLayout: HostLayout = NO_HOST_ENDPOINTS;
   #generation: number;
   #layout: LayoutOptions | undefined;
 
@@ -90,9 +96,11 @@ export class Renderer {
       for (const owner of this.#uses.ownersOf(selector)) this.#markOwner(owner, dirty);
     }
     for (const key of changes.endpoints) this.#updateEndpoint(key, dirty);
+    const hostChanged = changes.hostEndpoints.size > 0 || changes.surroundings;
+    if (hostChanged) this.#updateHostEndpoints(dirty);
     for (const group of isEverythingDirty ? this.#groups.values() : dirty) this.#renderGroup(group);
     this.#dropUnusedGroups();
-    if (changes.surroundings || changes.endpoints.size > 0) this.#renderSurroundings();
+    if (hostChanged || changes.endpoints.size > 0) this.#renderSurroundings();
   }
 
   /** Chains and keys of an endpoint, as they are asked of the kernel by key; undefined: it is not programmed. */
@@ -190,7 +198,7 @@ export class Renderer {
       elements.push({ set: set.name, key: elementKey });
     };
     const interfaceKey = `"${endpoint.interfaceName}"`;
-    const groups = DIRECTIONS.map((direction) => this.#groupFor(endpoint, direction, dirty));
+    const groups = DIRECTIONS.map((direction) => this.#groupFor(groupListOf(endpoint, direction), dirty));
     for (const group of groups) {
       group.endpoints.add(key);
       const map = this.#fixedSet(group.list.direction === 'egress' ? 'ep_e' : 'ep_i');
@@ -206,8 +214,27 @@ export class Renderer {
     return { groups, elements };
   }
 
-  #groupFor(endpoint: CompiledWorkloadEndpoint, direction: Direction, dirty: Set<Group>): Group {
-    const list = groupListOf(endpoint, direction);
+  /** All of them at each change: there are few, and one that goes may leave its interface to another. */
+  #updateHostEndpoints(dirty: Set<Group>): void {
+    const { hostEndpoints, hostInterfaces, felix } = this.#state;
+    const resolved = resolveHostEndpoints(hostEndpoints.values(), hostInterfaces, felix.interfacePrefixes);
+    for (const [key, groups] of this.#hostGroups) for (const group of groups) group.endpoints.delete(key);
+    this.#hostGroups.clear();
+    this.#hostLayout = hostLayoutOf(resolved, (endpoint) => {
+      const key = hostEndpointKey(endpoint.id);
+      const groups: Group[] = [];
+      this.#hostGroups.set(key, groups);
+      return hostEndpointChains(endpoint, this.#leftOut.has(key), (list) => {
+        const group = this.#groupFor(list, dirty);
+        group.endpoints.add(key);
+        groups.push(group);
+        return groupChainName(this.numbering, list.direction, group.number);
+      });
+    });
+  }
+
+  #groupFor(list: GroupList, dirty: Set<Group>): Group {
+    const { direction } = list;
     const key = JSON.stringify(list);
     const known = this.#groups.get(key);
     if (known !== undefined) return known;
@@ -218,10 +245,12 @@ export class Renderer {
       const groups = this.#groupsByOwner.get(owner) ?? new Set();
       this.#groupsByOwner.set(owner, groups.add(group));
     }
+    dirty.add(group);
+    // What only host endpoints have is led to by rules.
+    if (list.stage !== undefined) return group;
     const map = this.#fixedSet(direction === 'egress' ? 'grp_e' : 'grp_i');
     const value = `goto ${groupChainName(this.numbering, direction, number)}`;
     this.table.setElement(map, String(number), { value });
-    dirty.add(group);
     return group;
   }
 
@@ -274,6 +303,7 @@ export class Renderer {
       felix: this.#state.felix,
       hasNatOutgoing: natOutgoing,
       hasSpoofedPrefixes: spoofed[4].size + spoofed[6].size > 0,
+      host: this.#hostLayout,
     };
     for (const family of FAMILIES) this.#renderNodesAndPools(family, layout, spoofed[family]);
     if (this.#layout !== undefined && sameLayout(layout, this.#layout)) return;

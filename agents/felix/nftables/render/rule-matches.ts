@@ -67,18 +67,20 @@ function familiesOf(rule: CompiledRule, protocol: ProtocolNumber | undefined): r
 
 /**
  * Alternatives of matches on ICMP type and code; one empty alternative where the rule has none. Of another protocol no packet
- * has a type, not even another one than the rule excludes.
+ * has a type, not even another one than the rule excludes. `withReplies`: the answers to what the rule names are judged by it
+ * too.
  */
 export function icmpMatches(
   rule: CompiledRule,
   protocol: ProtocolNumber | undefined,
   family: Family,
+  withReplies: boolean,
 ): readonly (readonly string[])[] {
   if (rule.icmp === undefined && rule.notIcmp === undefined) return [[]];
   const header = family === 6 ? 'icmpv6' : 'icmp';
   if (protocol !== undefined && protocol !== Protocol[header]) return [];
   const withAnswer = (type: number): readonly number[] => {
-    const answer = ICMP_ANSWERS[family].get(type);
+    const answer = withReplies ? ICMP_ANSWERS[family].get(type) : undefined;
     return answer === undefined ? [type] : [type, answer];
   };
   let alternatives: readonly (readonly string[])[] = [[]];

@@ -5,13 +5,13 @@ import { createHash } from 'node:crypto';
 import type { Family } from '../../../../lib/net/ip.ts';
 import type { CompiledRule, PortRange, ProtocolNumber } from '../../../../lib/policy/compiled.ts';
 import type { Numbering } from './numbering.ts';
+import type { PacketKeys, SideName } from './packet-keys.ts';
 import type { Peers, PeerTable } from './peers.ts';
 import { splitPorts, subtractPorts } from './ports.ts';
 import { familyGroups, icmpMatches, NO_PORTS, portlessRule, protocolsOf } from './rule-matches.ts';
 import { type Ports, type SideAlternative, type SideContext, sideAlternatives } from './sides.ts';
 import { commentClause, commentText, type ElementValue, type SetDefinition } from './table.ts';
 
-type SideName = 'source' | 'destination';
 type TableSide = Extract<SideAlternative, { table: PeerTable }>;
 
 /** A set or map that the run's rules look into, with its whole content. */
@@ -28,6 +28,7 @@ export interface RenderedRun {
 export interface RunOptions {
   readonly numbering: Numbering;
   readonly context: SideContext;
+  readonly keys: PacketKeys;
   /** Tells this run from every other, content of its rules included: lookups keep their names while it stays. */
   readonly signature: string;
   /** Names of the policies, for comments. */
@@ -36,12 +37,6 @@ export interface RunOptions {
   /** What follows a match: `return`, `goto …`, `log …`. */
   readonly verdict: string;
 }
-
-const PORT_KEY: Record<SideName, string> = {
-  source: 'ct original proto-src',
-  // The reply's source is the original's destination, after DNAT: the port that policy speaks of.
-  destination: 'ct reply proto-src',
-};
 
 /** One final lookup: the rules that lead to it differ in protocol, table and family only. */
 interface Bucket {
@@ -103,7 +98,7 @@ export class RunBuilder {
     value: number,
   ): void {
     for (const families of familyGroups(rule, protocol)) {
-      for (const icmp of icmpMatches(rule, protocol, families[0] ?? 4)) {
+      for (const icmp of icmpMatches(rule, protocol, families[0] ?? 4, this.#options.keys.hasReplies)) {
         const frame: Frame = {
           value: `0x${value.toString(16)}`,
           id,
@@ -142,7 +137,7 @@ export class RunBuilder {
     for (const source of sideAlternatives(rule.source, frame.protocol, context)) {
       for (const destination of sideAlternatives(rule.destination, frame.protocol, context)) {
         if (canNeverMatch(source) || canNeverMatch(destination)) continue;
-        for (const sourcePort of sourcePortMatches(source)) {
+        for (const sourcePort of sourcePortMatches(source, this.#options.keys)) {
           this.#addLookup({ ...frame, matches: [...frame.matches, ...sourcePort] }, source, destination);
         }
       }
@@ -173,7 +168,7 @@ export class RunBuilder {
       return;
     }
     const split = splitPorts(ports);
-    const parts = ['meta l4proto', PORT_KEY.destination];
+    const parts = ['meta l4proto', this.#options.keys.port.destination];
     for (const [isInterval, keys] of [
       [false, split.single],
       [true, split.wide],
@@ -196,14 +191,15 @@ export class RunBuilder {
     const withProtocol = frame.protocol !== undefined && !frame.isProtocolMatched;
     const parts = ['meta mark'];
     if (withProtocol || hasPort) parts.push('meta l4proto');
-    if (hasPort) parts.push(PORT_KEY.destination);
+    if (hasPort) parts.push(this.#options.keys.port.destination);
     const looksAtPort = hasPort || steps.some((step) => step.withPort);
-    const needsGuard = looksAtPort || frame.matches.some((match) => match.includes('proto-src'));
+    const needsGuard =
+      looksAtPort || frame.matches.some((match) => match.includes(this.#options.keys.port.source));
     const fill = (isInterval: boolean, keysOf: (ports: Ports) => readonly (number | PortRange)[]): void => {
       const bucket = this.#bucket(frame, [...steps, { side }], parts, isInterval, true);
       for (const family of frame.families) {
         const table = this.#peers.setName(alternative.table, family);
-        const address = `meta mark set ${addressKey(side, family)} map @${table} `;
+        const address = `meta mark set ${this.#options.keys.address(side, family)} map @${table} `;
         const head = this.#head(
           { ...frame, families: [family], isFamilyOpen: true },
           steps,
@@ -233,7 +229,7 @@ export class RunBuilder {
 
   /** Adds keys that are not there yet: the earlier rule keeps what both match. */
   #fill(bucket: Bucket, prefix: string, keys: readonly (number | PortRange)[], value: string): void {
-    if (bucket.parts.at(-1) !== PORT_KEY.destination) {
+    if (bucket.parts.at(-1) !== this.#options.keys.port.destination) {
       if (!bucket.entries.has(prefix)) bucket.entries.set(prefix, { value });
       return;
     }
@@ -281,7 +277,7 @@ export class RunBuilder {
 
   #step(frame: Frame, side: SideName, alternative: TableSide, index: number): StepLookup {
     const withPort = alternative.hasPorts;
-    const parts = withPort ? ['meta mark', 'meta l4proto', PORT_KEY[side]] : ['meta mark'];
+    const parts = withPort ? ['meta mark', 'meta l4proto', this.#options.keys.port[side]] : ['meta mark'];
     const key = [side, alternative.table, frame.id, frame.protocol, frame.matches.join(' '), index].join('|');
     const name = this.#lookupName(`step|${key}`);
     const elements = new Map<string, ElementValue>();
@@ -345,8 +341,12 @@ export class RunBuilder {
     for (const step of steps) {
       if (family === undefined) continue;
       const table = this.#peers.setName(step.table, family);
-      const key = step.withPort ? `meta mark . meta l4proto . ${PORT_KEY[step.side]}` : 'meta mark';
-      pieces.push(`meta mark set ${addressKey(step.side, family)} map @${table} ${key} @${step.setName}`);
+      const key = step.withPort
+        ? `meta mark . meta l4proto . ${this.#options.keys.port[step.side]}`
+        : 'meta mark';
+      pieces.push(
+        `meta mark set ${this.#options.keys.address(step.side, family)} map @${table} ${key} @${step.setName}`,
+      );
     }
     return pieces.map((piece) => `${piece} `).join('');
   }
@@ -367,20 +367,15 @@ function canNeverMatch(side: SideAlternative): boolean {
 }
 
 /** Source ports that are the same for all are compared in place: a compare cannot miss its map. */
-function sourcePortMatches(source: SideAlternative): readonly (readonly string[])[] {
+function sourcePortMatches(source: SideAlternative, keys: PacketKeys): readonly (readonly string[])[] {
   const ports = source.table === undefined ? source.ports : source.commonPorts;
   if (ports === undefined) return [[]];
-  return ports.map(({ min, max }) => [`ct original proto-src ${min === max ? min : `${min}-${max}`}`]);
+  return ports.map(({ min, max }) => [`${keys.port.source} ${min === max ? min : `${min}-${max}`}`]);
 }
 
 function withoutPorts(side: TableSide): TableSide {
   const classes = side.classes.map(({ number }) => ({ number, ports: undefined }));
   return { ...side, classes, hasPorts: false, commonPorts: undefined };
-}
-
-function addressKey(side: SideName, family: Family): string {
-  const direction = side === 'source' ? 'original' : 'reply';
-  return `ct ${direction} ${family === 4 ? 'ip' : 'ip6'} saddr`;
 }
 
 function typeOfPart(part: string): string {

@@ -20,6 +20,21 @@ describe('a setting that is honoured', () => {
     ['disableConntrackInvalidCheck', 'true', { dropsInvalid: false }],
     ['workloadSourceSpoofing', 'Any', { allowsSpoofedPrefixes: true }],
     ['natOutgoingExclusions', 'IPPoolsAndHostIPs', { excludesHostsFromNat: true }],
+    ['failsafeInboundHostPorts', 'none', { failsafeInbound: [] }],
+    [
+      'failsafeInboundHostPorts',
+      'tcp:22, udp:10.0.0.0/8:68,23,tcp:[2001:db8::]/32:80,tcp:[2001:db8::1]:81',
+      {
+        failsafeInbound: [
+          { protocol: 6, port: 22, net: undefined },
+          { protocol: 17, port: 68, net: '10.0.0.0/8' },
+          { protocol: 6, port: 23, net: undefined },
+          { protocol: 6, port: 80, net: '2001:db8::/32' },
+          { protocol: 6, port: 81, net: '2001:db8::1/128' },
+        ],
+      },
+    ],
+    ['failsafeOutboundHostPorts', '', { failsafeOutbound: [] }],
     ['routeRefreshInterval', '1m30s', {}],
     ['routeRefreshInterval', '0s', { routeRefreshMs: 0 }],
   ])('%s=%s', (name, text, changes) => {
@@ -39,6 +54,10 @@ describe('a setting that is honoured', () => {
     ['routeRefreshInterval', '-1s'],
     ['routeRefreshInterval', 'often'],
     ['disableConntrackInvalidCheck', 'toString'],
+    ['failsafeInboundHostPorts', 'tcp:22,tcp:ssh'],
+    ['failsafeInboundHostPorts', 'tcp:10.0.0.0/64:22'],
+    ['failsafeOutboundHostPorts', 'nothing:22'],
+    ['failsafeOutboundHostPorts', 'tcp:70000'],
   ])('keeps its default at %s=%j, and says so', (name, text) => {
     expect(readFelixSettings({ [name]: text })).toEqual({
       settings: DEFAULT_FELIX_SETTINGS,

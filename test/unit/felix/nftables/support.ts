@@ -12,6 +12,8 @@ import { Renderer, type RendererOptions } from '../../../../agents/felix/nftable
 import { NftTable } from '../../../../agents/felix/nftables/render/table.ts';
 import type {
   CompiledEntity,
+  CompiledHostEndpoint,
+  CompiledPolicy,
   CompiledRule,
   EndpointTier,
   PolicyId,
@@ -77,6 +79,39 @@ export function endpointUpdate(
       identity,
       revision: 1,
     },
+  };
+}
+
+export const policyIdOf = (name: string): PolicyId => ({ kind: 'GlobalNetworkPolicy', namespace: '', name });
+
+/** A global policy of ingress rules alone. */
+export function hostPolicyUpdate(
+  name: string,
+  rules: readonly CompiledRule[],
+  flags: Partial<Pick<CompiledPolicy, 'untracked' | 'preDnat' | 'applyOnForward'>> = {},
+): CalcMessage {
+  const none = { staged: false, untracked: false, preDnat: false, applyOnForward: false };
+  const governs = { ingress: true, egress: false };
+  const id = policyIdOf(name);
+  return {
+    type: 'policyUpdate',
+    policy: { id, tier: 'default', ingress: rules, egress: [], governs, ...none, ...flags, revision: 1 },
+  };
+}
+
+/** Of host `n1` and its `eth0`, without policy or profile. */
+export function hostEndpoint(name: string, more: Partial<CompiledHostEndpoint> = {}): CompiledHostEndpoint {
+  return {
+    id: { host: 'n1', endpoint: name },
+    interfaceName: 'eth0',
+    expectedIps: [],
+    profiles: [],
+    tiers: [],
+    untrackedTiers: [],
+    preDnatTiers: [],
+    forwardTiers: [],
+    revision: 1,
+    ...more,
   };
 }
 

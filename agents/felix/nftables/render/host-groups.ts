@@ -1,0 +1,63 @@
+// The groups of host endpoints: up to seven lists for each, one for each stage and direction (docs/dataplane.md "Host endpoints").
+
+import type { CompiledHostEndpoint, Direction, EndpointTier } from '../../../../lib/policy/compiled.ts';
+import { type GroupList, groupListOf, type HostStage, hostStageListOf } from './group.ts';
+import type { ResolvedHostEndpoints } from './host-interfaces.ts';
+import type { HostChains, HostLayout } from './host-layout.ts';
+
+/** The chain of a list's group. */
+type ChainOf = (list: GroupList) => string;
+
+/** `chainsOf` is asked once for each endpoint that has an interface. */
+export function hostLayoutOf(
+  { byInterface, others }: ResolvedHostEndpoints,
+  chainsOf: (endpoint: CompiledHostEndpoint) => HostChains,
+): HostLayout {
+  const known = new Map<CompiledHostEndpoint, HostChains>();
+  const once = (endpoint: CompiledHostEndpoint): HostChains => {
+    const chains = known.get(endpoint) ?? chainsOf(endpoint);
+    known.set(endpoint, chains);
+    return chains;
+  };
+  return {
+    interfaces: [...byInterface]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, endpoint]) => ({ name, chains: once(endpoint) })),
+    others: others && once(others),
+  };
+}
+
+/** One that the kernel refuses keeps its interface closed, but for the failsafe ports. */
+export function hostEndpointChains(
+  endpoint: CompiledHostEndpoint,
+  isLeftOut: boolean,
+  chainOf: ChainOf,
+): HostChains {
+  const { forwardTiers, preDnatTiers, untrackedTiers } = endpoint;
+  const judged = isLeftOut ? { tiers: [], profiles: [] } : endpoint;
+  const normal = inBoth((direction) => chainOf(groupListOf(judged, direction)));
+  const inStage = (tiers: readonly EndpointTier[], stage: HostStage): HostChains['forward'] =>
+    isEnforced(tiers) && !isLeftOut
+      ? inBoth((direction) => chainOf(hostStageListOf(tiers, direction, stage)))
+      : undefined;
+  return {
+    normal,
+    forward: isLeftOut && isEnforced(forwardTiers) ? normal : inStage(forwardTiers, 'forward'),
+    preDnat:
+      isEnforced(preDnatTiers) && !isLeftOut
+        ? chainOf(hostStageListOf(preDnatTiers, 'ingress', 'preDnat'))
+        : undefined,
+    untracked: inStage(untrackedTiers, 'untracked'),
+  };
+}
+
+function inBoth(chainOf: (direction: Direction) => string): { ingress: string; egress: string } {
+  return { ingress: chainOf('ingress'), egress: chainOf('egress') };
+}
+
+/** Staged policies decide nothing. */
+function isEnforced(tiers: readonly EndpointTier[]): boolean {
+  return tiers.some(({ ingress, egress }) =>
+    [...ingress, ...egress].some(({ kind }) => !kind.startsWith('Staged')),
+  );
+}
