@@ -7,6 +7,7 @@ import { addChangeCommands } from './commands/change.ts';
 import { addDiffCommand } from './commands/diff.ts';
 import { addEventsCommand } from './commands/events.ts';
 import { addExplainCommand } from './commands/explain.ts';
+import { addFlowsCommand } from './commands/flows.ts';
 import { addGetCommand } from './commands/get.ts';
 import { addIpamCommands } from './commands/ipam.ts';
 import { addNodeCommands } from './commands/node.ts';
@@ -63,6 +64,7 @@ export async function runProgram(input: ProgramInput): Promise<number> {
   addBgpCommands(program, context);
   addIpamCommands(program, context);
   addEventsCommand(program, context);
+  addFlowsCommand(program, context);
   addVersionCommand(program, context, input.version);
   return await runCommandLine(
     program,

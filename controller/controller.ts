@@ -7,7 +7,8 @@ import { etcdOptionsOf } from '../lib/datastore/etcd/settings.ts';
 import { ensureInitialized } from '../lib/datastore/initialize.ts';
 import { ResourceClient } from '../lib/datastore/resource-client.ts';
 import { EventLog } from '../lib/events/event-log.ts';
-import { EventStreamPublisher, type RedisAddress } from '../lib/events/redis-stream.ts';
+import { type RedisAddress, StreamPublisher } from '../lib/events/redis-stream.ts';
+import { EVENT_TARGET } from '../lib/events/stream-target.ts';
 import { KubeClient } from '../lib/kube-client/client.ts';
 import { EventRecorder } from '../lib/kube-client/event-recorder.ts';
 import { waitFor } from '../lib/lifecycle/backoff.ts';
@@ -71,7 +72,7 @@ export class Controller implements Startable {
     const ca = file(settings.caFile);
     const redis = redisAddressOf(settings);
     if (redis !== undefined) {
-      const publisher = new EventStreamPublisher(events, redis, logger);
+      const publisher = new StreamPublisher(events.ring, EVENT_TARGET, redis, logger);
       await publisher.start();
       this.#stack.push('event stream', () => publisher.stop());
     }

@@ -12,7 +12,8 @@ import { Syncer } from '../../lib/datastore/syncer.ts';
 import type { SyncerUpdate, SyncStatus } from '../../lib/datastore/syncer-contract.ts';
 import { EventLog } from '../../lib/events/event-log.ts';
 import { EventSocketServer } from '../../lib/events/event-socket.ts';
-import { EventStreamPublisher } from '../../lib/events/redis-stream.ts';
+import { StreamPublisher } from '../../lib/events/redis-stream.ts';
+import { EVENT_TARGET, FLOW_TARGET } from '../../lib/events/stream-target.ts';
 import { Ipam } from '../../lib/ipam/allocator.ts';
 import { createHeldCatalog } from '../../lib/ipam/catalog.ts';
 import { KubeClient } from '../../lib/kube-client/client.ts';
@@ -24,6 +25,7 @@ import { keyForResource, RESOURCE_ROOT } from '../../lib/model/keys.ts';
 import { CniErrorCode } from '../../lib/protocol/cni.ts';
 import { ENDPOINT_SLICE_ROOT } from '../../lib/protocol/endpoint-slices.ts';
 import { PLUGIN_ROOT } from '../../lib/protocol/plugin-revision.ts';
+import { RULE_SOURCES_ROOT } from '../../lib/protocol/rule-sources.ts';
 import { CniFailure } from '../cni/failure.ts';
 import { CniHandler } from '../cni/handler.ts';
 import { installRelay, PERL } from '../cni/relay-script.ts';
@@ -36,6 +38,7 @@ import { BgpdLink } from './bgpd-link.ts';
 import { addressAllocator, endpointStore, podSource, programming, workloadInterfaces } from './cni-wiring.ts';
 import type { AgentSettings } from './config.ts';
 import { Felix } from './felix.ts';
+import { NodeFlows } from './flows.ts';
 import { SyncedResources } from './held-resources.ts';
 import { HealthServer, NodeApi, type NodeApiSources } from './node-api.ts';
 import { nodeApiSources } from './node-status.ts';
@@ -50,6 +53,8 @@ export interface AgentOptions {
   readonly version: string;
   /** Path of the kernel writer's program. */
   readonly kernelWriter: string;
+  /** Path of the program of the thread that reads flow counters. */
+  readonly flowReader: string;
 }
 
 const RETRY_MS = 500;
@@ -88,8 +93,16 @@ export class Agent implements Startable {
       events: this.#events,
     });
     await this.#begin('kernel writer', writer);
+    let flows: NodeFlows | undefined;
+    const countReader = {
+      onSwitch: () => flows?.recorder.onSwitch(),
+      get isBehind() {
+        return flows?.recorder.isBehind ?? false;
+      },
+    };
     const dataplane = new Dataplane({
       writer,
+      countReader,
       events: this.#events,
       logger: logger.child({ part: 'dataplane' }),
       ruleNumbersFile: this.#paths.ruleNumbersFile,
@@ -97,12 +110,21 @@ export class Agent implements Startable {
     });
     await this.#begin('dataplane', dataplane);
     await this.#startEvents();
+    flows = new NodeFlows({
+      node,
+      dataplane,
+      program: this.#options.flowReader,
+      logger: logger.child({ part: 'flows' }),
+    });
+    await this.#startFlows(flows);
+    const { onResource } = flows;
     const datastore = this.#openDatastore();
     const felix = new Felix({
       node,
       dataplane,
       events: this.#events,
       logger: logger.child({ part: 'felix' }),
+      onResource,
     });
     this.#stack.push('felix', () => felix.stop());
     const bgpd = new BgpdLink(this.#paths.bgpdSocket, this.#events, logger.child({ part: 'bgpd' }));
@@ -114,13 +136,14 @@ export class Agent implements Startable {
       events: this.#events,
       dataplane,
       felix,
+      flows: flows.recorder,
       bgpd,
       feeder: bgp.feeder,
       mirror: this.#mirror,
       notReady: () => this.#notReady(dataplane),
     });
     await this.#startApis(sources);
-    await this.#startSyncers(datastore, felix, bgp);
+    await this.#startSyncers(datastore, felix, bgp, flows);
     await this.#startCni(datastore, writer, dataplane, api);
     const registering = this.#keepRegistered(datastore);
     this.#stack.push('registration', () => registering);
@@ -142,7 +165,15 @@ export class Agent implements Startable {
     await this.#begin('event socket', new EventSocketServer(this.#paths.eventSocket, this.#events));
     const redis = redisAddressOf(settings);
     if (redis !== undefined)
-      await this.#begin('event stream', new EventStreamPublisher(this.#events, redis, logger));
+      await this.#begin('event stream', new StreamPublisher(this.#events.ring, EVENT_TARGET, redis, logger));
+  }
+
+  async #startFlows(flows: NodeFlows): Promise<void> {
+    const { settings, logger } = this.#options;
+    await this.#begin('flow records', flows);
+    const redis = redisAddressOf(settings);
+    if (redis !== undefined)
+      await this.#begin('flow stream', new StreamPublisher(flows.recorder.ring, FLOW_TARGET, redis, logger));
   }
 
   #openDatastore(): EtcdDatastore {
@@ -159,7 +190,7 @@ export class Agent implements Startable {
     return datastore;
   }
 
-  async #startSyncers(datastore: EtcdDatastore, felix: Felix, bgp: NodeBgp): Promise<void> {
+  async #startSyncers(datastore: EtcdDatastore, felix: Felix, bgp: NodeBgp, flows: NodeFlows): Promise<void> {
     const { node } = this.#options;
     const { feeder } = bgp;
     const prefixes: Readonly<
@@ -188,6 +219,7 @@ export class Agent implements Startable {
       slices: { prefix: ENDPOINT_SLICE_ROOT, onUpdates: (updates) => felix.onOtherUpdates(updates) },
       affinities: { prefix: blockAffinityPrefix(node), onUpdates: (updates) => feeder.onAffinities(updates) },
       plugins: { prefix: PLUGIN_ROOT, onUpdates: (updates) => this.#mirror.onUpdates(updates) },
+      'rule sources': { prefix: RULE_SOURCES_ROOT, onUpdates: (updates) => flows.onRuleSources(updates) },
     };
     const isInSync = (names: readonly string[]): boolean =>
       names.every((name) => this.#statuses.get(name) === 'inSync');

@@ -8,6 +8,7 @@ import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import { parseResourceKey } from '../../lib/model/keys.ts';
 import { workloadEndpointKey } from '../../lib/policy/compiled.ts';
+import type { Resource } from '../../lib/model/metadata.ts';
 import { CalcGraph } from '../felix/calc/calc-graph.ts';
 import type { CalcFlush, CalcMessage } from '../felix/calc/messages.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
@@ -22,6 +23,8 @@ export interface FelixOptions {
   readonly dataplane: Pick<Dataplane, 'apply'>;
   readonly events: EventSink;
   readonly logger: Logger;
+  /** Hears of each resource once it is read; undefined: there is none of the key, or none that can be read. */
+  readonly onResource?: (key: string, kind: string, resource: Resource | undefined) => void;
 }
 
 export class Felix {
@@ -89,12 +92,16 @@ export class Felix {
   }
 
   #take(updates: readonly SyncerUpdate[], countsRevision: boolean): void {
-    for (const { key, kv, revision } of updates)
-      this.#graph.onUpdate({
-        key,
-        value: kv === undefined ? undefined : parse(key, kv.value, kv.modRevision),
-        revision: countsRevision ? revision : 0,
-      });
+    for (const { key, kv, revision } of updates) {
+      const kind = parseResourceKey(key)?.kind;
+      const resource =
+        kv === undefined || kind === undefined ? undefined : decodeStored(kind, kv.value, kv.modRevision);
+      if (kind !== undefined) this.#options.onResource?.(key, kind, resource);
+      // What is no object of its kind goes in as it is: the graph takes it for absent, and says so.
+      const value =
+        kv === undefined ? undefined : (resource ?? (kind === undefined ? parse(kv.value) : kv.value));
+      this.#graph.onUpdate({ key, value, revision: countsRevision ? revision : 0 });
+    }
     this.#pump();
   }
 
@@ -184,10 +191,7 @@ function addressOf([net]: readonly string[]): string | undefined {
   return net?.split('/')[0];
 }
 
-/** What is no object of its kind goes in as it is: the graph takes it for absent, and says so. */
-function parse(key: string, value: string, modRevision: number): unknown {
-  const ref = parseResourceKey(key);
-  if (ref !== undefined) return decodeStored(ref.kind, value, modRevision) ?? value;
+function parse(value: string): unknown {
   try {
     return JSON.parse(value);
   } catch {

@@ -27,13 +27,16 @@ async function main(): Promise<number> {
   const unknown = unknownVariables(AGENT_SETTINGS, process.env, 'FELIX_');
   if (unknown.length > 0) logger.warn('variables that nothing here reads', { variables: unknown });
   const stopped = endSignal(logger);
+  const felix = join(import.meta.dirname, '..', 'felix');
+  const extension = extname(import.meta.filename);
   const agent = new Agent({
     settings,
     node,
     logger,
     readFile: (path) => readFileSync(path),
     version: VERSION,
-    kernelWriter: join(import.meta.dirname, '..', 'felix', 'kernel', `main${extname(import.meta.filename)}`),
+    kernelWriter: join(felix, 'kernel', `main${extension}`),
+    flowReader: join(felix, 'flows', `reader-thread${extension}`),
   });
   try {
     await agent.start();

@@ -7,12 +7,17 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { EventLog } from '../../lib/events/event-log.ts';
+import type { RecordRing, RingRecord } from '../../lib/events/record-ring.ts';
 import type { Startable } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import type { PageOptions } from '../../lib/protocol/bgpd-client.ts';
+import type { FlowRecord } from '../../lib/protocol/flow-record.ts';
 
 export interface NodeApiSources {
   readonly events: EventLog;
+  readonly flows: RecordRing<FlowRecord>;
+  /** What of the host's traffic is in no record, and what staged policies would do. */
+  readonly flowStatus: () => object;
   readonly status: () => Promise<object>;
   /** The table with every number resolved, as text. */
   readonly rules: () => Promise<string>;
@@ -128,32 +133,40 @@ export class NodeApi extends HttpListener {
         return sendJson(response, 200, await sources.history(peerOf(url), isRaw));
       }
       case '/v1/events':
-        return this.#sendEvents(url, response);
+        return sendRecords(sources.events.ring, 'event', url, response);
+      case '/v1/flows':
+        return sendRecords(sources.flows, 'flow', url, response);
+      case '/v1/flow-status':
+        return sendJson(response, 200, sources.flowStatus());
       case '/v1/metrics':
         return sendText(response, 200, await sources.metrics());
       default:
         return sendJson(response, 404, { error: `there is no ${url.pathname}` });
     }
   }
+}
 
-  /** Lines of JSON: the events after `after`, then, with `follow`, each as it happens. */
-  #sendEvents(url: URL, response: ServerResponse): void {
-    const { events: log } = this.#options.sources;
-    const { events, lost } = log.read(Number(url.searchParams.get('after') ?? 0));
-    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-    if (lost > 0) response.write(`${JSON.stringify({ gap: { host: log.host, count: lost } })}\n`);
-    for (const event of events) response.write(`${JSON.stringify({ event })}\n`);
-    if (url.searchParams.get('follow') !== 'true') {
-      response.end();
-      return;
-    }
-    const unfollow = log.follow((event) => {
-      // A reader that does not read is cut off rather than kept in memory.
-      if (response.writableLength > 4 * 1024 * 1024) response.destroy();
-      else response.write(`${JSON.stringify({ event })}\n`);
-    });
-    response.on('close', unfollow);
+/** Lines of JSON: the records after `after`, then, with `follow`, each as it comes. */
+function sendRecords<T extends RingRecord>(
+  ring: RecordRing<T>,
+  field: string,
+  url: URL,
+  response: ServerResponse,
+): void {
+  const { records, lost } = ring.read(Number(url.searchParams.get('after') ?? 0));
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  if (lost > 0) response.write(`${JSON.stringify({ gap: { host: ring.host, count: lost } })}\n`);
+  for (const record of records) response.write(`${JSON.stringify({ [field]: record })}\n`);
+  if (url.searchParams.get('follow') !== 'true') {
+    response.end();
+    return;
   }
+  const unfollow = ring.follow((record) => {
+    // A reader that does not read is cut off rather than kept in memory.
+    if (response.writableLength > 4 * 1024 * 1024) response.destroy();
+    else response.write(`${JSON.stringify({ [field]: record })}\n`);
+  });
+  response.on('close', unfollow);
 }
 
 function peerOf({ searchParams }: URL): string {

@@ -3,9 +3,11 @@
 import type { EventLog } from '../../lib/events/event-log.ts';
 import { MetricsText } from '../../lib/metrics/metrics-text.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
+import type { FlowRecorder } from '../felix/flows/flow-recorder.ts';
 import type { BgpFeeder } from './bgp/feeder.ts';
 import type { BgpdLink } from './bgpd-link.ts';
 import type { Felix } from './felix.ts';
+import { addFlowMetrics, flowStatus } from './flow-status.ts';
 import type { NodeApiSources } from './node-api.ts';
 import type { PluginMirror } from './plugin-mirror.ts';
 import { formatRules } from './rules-text.ts';
@@ -15,6 +17,7 @@ export interface NodeParts {
   readonly events: EventLog;
   readonly dataplane: Dataplane;
   readonly felix: Felix;
+  readonly flows: FlowRecorder;
   readonly bgpd: BgpdLink;
   readonly feeder: BgpFeeder;
   readonly mirror: PluginMirror;
@@ -24,6 +27,8 @@ export interface NodeParts {
 export function nodeApiSources(parts: NodeParts): NodeApiSources {
   return {
     events: parts.events,
+    flows: parts.flows.ring,
+    flowStatus: () => flowStatus(parts.flows),
     notReady: parts.notReady,
     status: () => nodeStatus(parts),
     rules: async () => {
@@ -81,7 +86,7 @@ async function bgpStatus(bgpd: BgpdLink): Promise<object> {
 }
 
 /** Prometheus text, bgpd's with it; names as Calico's where the meaning is the same. */
-async function metricsText({ dataplane, felix, events, bgpd }: NodeParts): Promise<string> {
+async function metricsText({ dataplane, felix, flows, events, bgpd }: NodeParts): Promise<string> {
   const bgp = await bgpd.metrics().catch(() => undefined);
   const text = new MetricsText();
   text.gauge(
@@ -96,6 +101,7 @@ async function metricsText({ dataplane, felix, events, bgpd }: NodeParts): Promi
     'Events that were overwritten before anybody read them.',
     events.read(0).lost,
   );
+  addFlowMetrics(text, flows);
   text.gauge('process_resident_memory_bytes', 'Resident memory of the agent.', process.memoryUsage.rss());
   text.gauge('calico_bgpd_up', '1 while bgpd answers.', bgp === undefined ? 0 : 1);
   return `${text.toString()}${bgp ?? ''}`;

@@ -1,12 +1,15 @@
-// `calicoctl node status|rules|rib|metrics`: what the nodes themselves say, asked through the controller.
+// `calicoctl node status|rules|rib|flows|metrics`: what the nodes themselves say, asked through the controller.
 
 import type { Command } from 'commander';
 import type { KubeClient } from '../../lib/kube-client/client.ts';
+import { parseFlowStatus } from '../../lib/protocol/flow-status.ts';
 import { usageError } from '../cli-error.ts';
+import { renderFlowStatuses } from '../output/flow-status.ts';
+import { FORMAT_OPTION, parseFormat, renderAs } from '../output/format.ts';
 import { isHealthy, renderNodeStatuses } from '../output/node-status.ts';
 import type { ProgramContext } from '../program-context.ts';
 import { examples } from './command-parts.ts';
-import { askNode, askNodes, statusOfNode } from './node-views.ts';
+import { askNode, askNodeFor, askNodes, statusOfNode } from './node-views.ts';
 
 interface StatusOptions {
   readonly output?: string;
@@ -53,6 +56,15 @@ export function addNodeCommands(program: Command, context: ProgramContext): void
       }),
     );
   node
+    .command('flows')
+    .description('How many flows each node has recorded and lost, and what staged policies would have done')
+    .argument('[nodes...]', 'names of nodes (default: all)')
+    .option(...FORMAT_OPTION)
+    .addHelpText('after', examples('node flows', 'node flows node-1 -o yaml'))
+    .action((names: readonly string[], options: { readonly output: string }) =>
+      context.connections().withApi((client) => flowStatuses(context, client, names, options.output)),
+    );
+  node
     .command('metrics')
     .description("A node's metrics, in the form of Prometheus")
     .argument('<node>')
@@ -61,6 +73,21 @@ export function addNodeCommands(program: Command, context: ProgramContext): void
         .connections()
         .withApi(async (client) => context.out(await askNode(context, client, name, 'metrics'))),
     );
+}
+
+async function flowStatuses(
+  context: ProgramContext,
+  client: KubeClient,
+  wanted: readonly string[],
+  output: string,
+): Promise<void> {
+  const format = parseFormat(output);
+  const asked = await askNodes(context, client, wanted, async (node) => ({
+    node,
+    ...(await askNodeFor(context, client, node, 'flow-status', {}, parseFlowStatus)),
+  }));
+  context.out(renderAs(format, asked.answers, () => renderFlowStatuses(asked.answers)));
+  asked.report();
 }
 
 async function status(

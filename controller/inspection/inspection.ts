@@ -5,21 +5,40 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import type { Datastore } from '../../lib/datastore/datastore.ts';
+import type { CalicoEvent } from '../../lib/events/event.ts';
+import type { EventLog } from '../../lib/events/event-log.ts';
+import type { RingRecord } from '../../lib/events/record-ring.ts';
+import type { RedisAddress } from '../../lib/events/redis-stream.ts';
 import { IpamError } from '../../lib/ipam/errors.ts';
 import { type IpamInspection, inspectIpam } from '../../lib/ipam/inspection.ts';
 import type { IpamSettings } from '../../lib/ipam/types.ts';
+import type { Logger } from '../../lib/logging/logger.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
+import { type FlowFilter, flowMatcher, readFlowFilter } from '../../lib/protocol/flow-filter.ts';
+import type { FlowRecord } from '../../lib/protocol/flow-record.ts';
+import {
+  EVENT_RECORDS,
+  encodeRecordLine,
+  FLOW_RECORDS,
+  type RecordKind,
+} from '../../lib/protocol/record-lines.ts';
 import { ApiError } from '../api/api-error.ts';
 import { parseBody } from '../api/body.ts';
 import { contentType, isTrue, numberParameter, readBody } from '../api/request.ts';
 import { sendJson } from '../api/responder.ts';
 import type { AgentClient } from './agent-client.ts';
-import { ClusterEvents, type ClusterEventsOptions } from './cluster-events.ts';
+import { ClusterRecords } from './cluster-records.ts';
+import type { RecordQuery } from './redis-records.ts';
 import { RuleSourceRoutes } from './rule-sources.ts';
 
-export interface InspectionOptions extends ClusterEventsOptions {
+export interface InspectionOptions {
   readonly datastore: Datastore;
   readonly agents: AgentClient;
+  /** The controller's own events. */
+  readonly log: EventLog;
+  readonly listNodes: () => Promise<readonly Resource[]>;
+  readonly redis: RedisAddress | undefined;
+  readonly logger: Logger;
   /** Throws ApiError `NotFound`. */
   readonly getNode: (name: string) => Promise<Resource>;
 }
@@ -32,9 +51,9 @@ const settingsSchema = z.strictObject({
   ipCooldownSeconds: z.number(),
 });
 
-const PATH = /^\/apis\/calico-ts\.dev\/v1\/(nodes|events|ipam|rulesources)(?:\/(.*))?$/;
+const PATH = /^\/apis\/calico-ts\.dev\/v1\/(nodes|events|flows|ipam|rulesources)(?:\/(.*))?$/;
 const NODE_VIEWS = new Set([
-  ...['status', 'rules', 'events', 'metrics'],
+  ...['status', 'rules', 'events', 'flows', 'flow-status', 'metrics'],
   ...['rib', 'rib-in', 'rib-out', 'why', 'history'],
 ]);
 const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
@@ -47,13 +66,15 @@ export function isInspectionPath(path: string): boolean {
 
 export class Inspection {
   readonly #options: InspectionOptions;
-  readonly #events: ClusterEvents;
+  readonly #events: ClusterRecords<CalicoEvent>;
+  readonly #flows: ClusterRecords<FlowRecord>;
   readonly #ipam: IpamInspection;
   readonly #ruleSources: RuleSourceRoutes;
 
   constructor(options: InspectionOptions) {
     this.#options = options;
-    this.#events = new ClusterEvents(options);
+    this.#events = new ClusterRecords({ ...options, kind: EVENT_RECORDS, own: options.log.ring });
+    this.#flows = new ClusterRecords({ ...options, kind: FLOW_RECORDS, own: undefined });
     this.#ipam = inspectIpam(options.datastore);
     this.#ruleSources = new RuleSourceRoutes(options.datastore);
   }
@@ -70,7 +91,12 @@ export class Inspection {
     if (request.method !== 'GET') throw new ApiError('MethodNotAllowed', 'this is only read');
     const ended = new AbortController();
     response.on('close', () => ended.abort());
-    if (area === 'events' && parts.length === 0) return this.#sendEvents(url, response, ended.signal);
+    if (area === 'events' && parts.length === 0)
+      return this.#sendRecords(this.#events, EVENT_RECORDS, {}, url, response, ended.signal);
+    if (area === 'flows' && parts.length === 0) {
+      const isWanted = flowMatcher(filterOf(url.searchParams));
+      return this.#sendRecords(this.#flows, FLOW_RECORDS, { isWanted }, url, response, ended.signal);
+    }
     const [name, view, ...more] = parts;
     if (area !== 'nodes' || name === undefined || !NODE_VIEWS.has(view ?? '') || more.length > 0)
       throw notServed(url.pathname);
@@ -85,23 +111,30 @@ export class Inspection {
     await pipeline(answer, response).catch(() => response.destroy());
   }
 
-  async #sendEvents(url: URL, response: ServerResponse, signal: AbortSignal): Promise<void> {
+  async #sendRecords<T extends RingRecord>(
+    records: ClusterRecords<T>,
+    kind: RecordKind<T>,
+    filter: Pick<RecordQuery<T>, 'isWanted'>,
+    url: URL,
+    response: ServerResponse,
+    signal: AbortSignal,
+  ): Promise<void> {
     const after = url.searchParams.get('after') ?? undefined;
     const afterMs = after === undefined ? undefined : Date.parse(after);
     if (Number.isNaN(afterMs))
       throw new ApiError('BadRequest', `invalid after: ${JSON.stringify(after)} is no time`);
     const last = Math.min(numberParameter(url.searchParams, 'last') ?? DEFAULT_LAST, MAX_LAST);
-    this.#events.claimReader();
+    records.claimReader();
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.flushHeaders();
-    const query = { afterMs, last, follow: isTrue(url.searchParams.get('follow')) };
+    const query = { ...filter, afterMs, last, follow: isTrue(url.searchParams.get('follow')) };
     try {
-      await this.#events.send(
+      await records.send(
         query,
         (line) => {
           // A reader that does not read is cut off rather than kept in memory.
           if (query.follow && response.writableLength > MAX_UNREAD_BYTES) response.destroy();
-          else response.write(`${JSON.stringify(line)}\n`);
+          else response.write(`${JSON.stringify(encodeRecordLine(kind, line))}\n`);
         },
         signal,
       );
@@ -155,6 +188,15 @@ function decodePart(part: string): string {
     return decodeURIComponent(part);
   } catch (cause) {
     throw new ApiError('BadRequest', 'the path is not well formed', undefined, { cause });
+  }
+}
+
+/** Throws ApiError for what is no filter. */
+function filterOf(parameters: URLSearchParams): FlowFilter {
+  try {
+    return readFlowFilter(parameters);
+  } catch (cause) {
+    throw new ApiError('BadRequest', String((cause as Error).message), undefined, { cause });
   }
 }
 

@@ -1,7 +1,8 @@
 // The cluster's event log as the scenes read it: for times, and to see that the chain of causes is whole.
 
 import type { CalicoEvent, EventKind } from '../../lib/events/event.ts';
-import { compareEvents, parseEventLine } from '../../lib/protocol/event-lines.ts';
+import { parseEventLine } from '../../lib/protocol/event-lines.ts';
+import { compareRecords } from '../../lib/protocol/record-lines.ts';
 import type { Stage } from './stage.ts';
 
 /** Events of all hosts and the controller after `since`, in order. */
@@ -15,7 +16,7 @@ async function clusterEvents(stage: Stage, since: Date): Promise<readonly Calico
       const parsed = parseEventLine(JSON.parse(line));
       return parsed !== undefined && 'event' in parsed ? [parsed.event] : [];
     })
-    .toSorted(compareEvents);
+    .toSorted(compareRecords);
 }
 
 /** One link of a chain of causes: what is looked for, and in whose log. */

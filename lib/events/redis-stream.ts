@@ -1,16 +1,15 @@
-// A host's events to the one stream of the cluster (`calico:events`), through ioredis. Redis is never on anybody's way: when
-// it is away the host's own ring keeps what it can, and what was lost meanwhile is said in the stream itself.
+// A host's events and flow records to the streams of the cluster (`calico:events`, `calico:flows`), through ioredis. Redis is never
+// on anybody's way: when it is away the host's own ring keeps what it can, and what was lost meanwhile is said in the stream itself.
 
 import { readFileSync } from 'node:fs';
 import { Redis, type RedisOptions } from 'ioredis';
 import { waitFor } from '../lifecycle/backoff.ts';
 import type { Startable } from '../lifecycle/startable.ts';
 import type { Logger } from '../logging/logger.ts';
-import type { CalicoEvent } from './event.ts';
-import type { EventLog } from './event-log.ts';
+import type { RecordRing, RingRecord } from './record-ring.ts';
+import type { StreamTarget } from './stream-target.ts';
 
-export const EVENT_STREAM = 'calico:events';
-/** Events that the stream keeps, about. */
+/** Records that the stream keeps, about. */
 const STREAM_LENGTH = 100_000;
 const BATCH = 256;
 const RETRY_MS = 1000;
@@ -55,8 +54,9 @@ export function openRedis(address: RedisAddress, logger: Logger): Redis {
   return redis;
 }
 
-export class EventStreamPublisher implements Startable {
-  readonly #log: EventLog;
+export class StreamPublisher<T extends RingRecord> implements Startable {
+  readonly #ring: RecordRing<T>;
+  readonly #target: StreamTarget;
   readonly #redis: Redis;
   readonly #stopping = new AbortController();
   #sentSeq = 0;
@@ -65,19 +65,20 @@ export class EventStreamPublisher implements Startable {
   #running: Promise<void> = Promise.resolve();
   #unfollow: () => void = () => {};
 
-  constructor(log: EventLog, address: RedisAddress, logger: Logger) {
-    this.#log = log;
+  constructor(ring: RecordRing<T>, target: StreamTarget, address: RedisAddress, logger: Logger) {
+    this.#ring = ring;
+    this.#target = target;
     this.#redis = openRedis(address, logger.child({ part: 'redis' }));
   }
 
-  /** Events that fell out of the ring before Redis took them. */
+  /** Records that fell out of the ring before Redis took them. */
   get lost(): number {
     return this.#lost;
   }
 
   async start(): Promise<void> {
     void this.#redis.connect().catch(() => undefined);
-    this.#unfollow = this.#log.follow(() => this.#wake?.());
+    this.#unfollow = this.#ring.follow(() => this.#wake?.());
     this.#running = this.#run();
   }
 
@@ -92,28 +93,28 @@ export class EventStreamPublisher implements Startable {
   async #run(): Promise<void> {
     const signal = this.#stopping.signal;
     while (!signal.aborted) {
-      const { events, lost } = this.#log.read(this.#sentSeq, BATCH);
-      if (events.length === 0) {
+      const { records, lost } = this.#ring.read(this.#sentSeq, BATCH);
+      if (records.length === 0) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
         continue;
       }
       try {
-        await this.#send(events, lost);
+        await this.#send(records, lost);
       } catch {
-        // The connection says by itself that it is away; the ring keeps the events meanwhile.
+        // The connection says by itself that it is away; the ring keeps the records meanwhile.
         await waitFor(RETRY_MS, signal);
       }
     }
   }
 
-  async #send(events: readonly CalicoEvent[], lost: number): Promise<void> {
+  async #send(records: readonly T[], lost: number): Promise<void> {
     const pipeline = this.#redis.pipeline();
     const add = (field: string, value: object): void =>
       void pipeline.call(
         'XADD',
-        EVENT_STREAM,
+        this.#target.stream,
         'MAXLEN',
         '~',
         String(STREAM_LENGTH),
@@ -121,12 +122,12 @@ export class EventStreamPublisher implements Startable {
         field,
         JSON.stringify(value),
       );
-    if (lost > 0) add('gap', { host: this.#log.host, count: lost });
-    for (const event of events) add('event', event);
+    if (lost > 0) add('gap', { host: this.#ring.host, count: lost });
+    for (const record of records) add(this.#target.field, record);
     const results = await pipeline.exec();
     const failed = results?.find(([error]) => error !== null)?.[0];
     if (failed !== undefined && failed !== null) throw failed;
     this.#lost += lost;
-    this.#sentSeq = events.at(-1)?.seq ?? this.#sentSeq;
+    this.#sentSeq = records.at(-1)?.seq ?? this.#sentSeq;
   }
 }

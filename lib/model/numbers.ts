@@ -125,6 +125,11 @@ export function protocolNumber(protocol: NumberOrName): number | undefined {
   return parseUnsigned(protocol.name, 8) ?? PROTOCOL_NUMBERS[protocol.name.toLowerCase()];
 }
 
+/** `TCP` of 6; undefined for a number that policies have no name for. */
+export function protocolName(number: number): string | undefined {
+  return PROTOCOL_NAMES.find((name) => PROTOCOL_NUMBERS[name.toLowerCase()] === number);
+}
+
 const NAMES_WITH_PORTS = ['TCP', 'UDP', 'SCTP', 'tcp', 'udp', 'sctp'];
 
 /** Whether rules of this protocol may name ports: TCP, UDP, SCTP, all upper or all lower case, or their numbers. */

@@ -1,7 +1,9 @@
 // calicoctl against a real etcd and the real controller: the same commands on both backends, nodes and events through the
 // controller.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { EventStreamPublisher } from '../../lib/events/redis-stream.ts';
+import type { CalicoEvent } from '../../lib/events/event.ts';
+import { StreamPublisher } from '../../lib/events/redis-stream.ts';
+import { EVENT_TARGET } from '../../lib/events/stream-target.ts';
 import { Ipam } from '../../lib/ipam/allocator.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
 import { type BackendName, CliCluster, until } from '../support/cli-cluster.ts';
@@ -425,11 +427,16 @@ describe('nodes through the controller', () => {
 });
 
 describe('events of the cluster', () => {
-  let published: EventStreamPublisher;
+  let published: StreamPublisher<CalicoEvent>;
   const at = (seconds: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds)).toISOString();
 
   beforeAll(async () => {
-    published = new EventStreamPublisher(cluster.nodeEvents, { url: cluster.redisUrl }, silentLogger());
+    published = new StreamPublisher(
+      cluster.nodeEvents.ring,
+      EVENT_TARGET,
+      { url: cluster.redisUrl },
+      silentLogger(),
+    );
     await published.start();
   });
   afterAll(async () => {

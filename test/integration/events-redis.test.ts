@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import type { CalicoEvent } from '../../lib/events/event.ts';
 import { EventLog } from '../../lib/events/event-log.ts';
-import { EVENT_STREAM, EventStreamPublisher } from '../../lib/events/redis-stream.ts';
+import { RecordRing, type RingRecord } from '../../lib/events/record-ring.ts';
+import { StreamPublisher } from '../../lib/events/redis-stream.ts';
+import { EVENT_TARGET, FLOW_TARGET } from '../../lib/events/stream-target.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
 import { until } from '../support/until.ts';
@@ -14,7 +17,7 @@ import { until } from '../support/until.ts';
 let directory: string;
 let socketPath: string;
 let redis: Service | undefined;
-const publishers: EventStreamPublisher[] = [];
+const publishers: StreamPublisher<CalicoEvent>[] = [];
 
 async function startRedis(): Promise<Service> {
   return spawnService({
@@ -47,11 +50,11 @@ type Entry = {
   readonly gap?: { host: string; count: number };
 };
 
-async function entries(): Promise<readonly Entry[]> {
+async function entries(stream = EVENT_TARGET.stream): Promise<readonly Entry[]> {
   const reader = new Redis(socketPath, { maxRetriesPerRequest: 1, retryStrategy: () => null });
   reader.on('error', () => undefined);
   try {
-    const rows = await reader.xrange(EVENT_STREAM, '-', '+');
+    const rows = await reader.xrange(stream, '-', '+');
     return rows.map(([, [field = '', value = '{}']]) => ({ [field]: JSON.parse(value) as object }) as Entry);
   } finally {
     reader.disconnect();
@@ -61,8 +64,13 @@ async function entries(): Promise<readonly Entry[]> {
 const eventually = (isTrue: () => Promise<boolean>): Promise<void> =>
   until('what was waited for', isTrue, 20_000);
 
-async function publish(log: EventLog): Promise<EventStreamPublisher> {
-  const publisher = new EventStreamPublisher(log, { url: `unix://${socketPath}` }, silentLogger());
+async function publish(log: EventLog): Promise<StreamPublisher<CalicoEvent>> {
+  const publisher = new StreamPublisher(
+    log.ring,
+    EVENT_TARGET,
+    { url: `unix://${socketPath}` },
+    silentLogger(),
+  );
   publishers.push(publisher);
   await publisher.start();
   return publisher;
@@ -93,6 +101,23 @@ describe('the event stream', () => {
     emit(log, 300);
     await eventually(async () => (await entries()).length >= 600);
     expect(seqsOf(await entries())).toEqual(Array.from({ length: 600 }, (_, index) => index + 1));
+  });
+
+  it('is one of several: flow records have their own, in their own form', async () => {
+    redis = await startRedis();
+    const ring = new RecordRing<RingRecord>('node-1', 10);
+    const publisher = new StreamPublisher(ring, FLOW_TARGET, { url: `unix://${socketPath}` }, silentLogger());
+    try {
+      await publisher.start();
+      ring.append((place) => ({ time: '2026-01-01T00:00:00.000Z', ...place }));
+      await eventually(async () => (await entries(FLOW_TARGET.stream)).length === 1);
+      expect(await entries(FLOW_TARGET.stream)).toEqual([
+        { flow: { time: '2026-01-01T00:00:00.000Z', host: 'node-1', seq: 1 } },
+      ]);
+      expect(await entries()).toEqual([]);
+    } finally {
+      await publisher.stop();
+    }
   });
 
   it('is caught up when Redis comes back, without a gap as long as the ring holds', async () => {

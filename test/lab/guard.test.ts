@@ -73,6 +73,16 @@ describe('a frozen kubernetes plugin', () => {
       process.stdout.write(`${sent} probes while the pod waited and began: ${received} answered\n`);
       expect(sent).toBeGreaterThan(100);
       expect(received).toBe(0);
+      // And it is told who said so: agent, controller and command line together.
+      const flows = await stage.eventually(
+        'calicoctl flows shows the denial',
+        async () =>
+          (await stage.cluster.calicoctl(['flows', '--dst', `${NS}/guarded`, '--src', 'near'])).stdout,
+        (text) => text.includes(`${NS}/near`),
+      );
+      expect(flows).toMatch(
+        /denied at the end of tier default: no ingress rule matched, where NetworkPolicy guard\/knp\.default\.only-nobody is the last to apply/,
+      );
       // The same probe is answered once nothing forbids it: it could have seen a hole.
       await stage.kubectl(['delete', 'networkpolicy', '-n', NS, 'only-nobody']);
       await stage.eventually(

@@ -15,11 +15,13 @@ import { renderKubeconfig } from '../../lib/certificates/kubeconfig.ts';
 import { loadSettings } from '../../lib/config/settings.ts';
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
 import { EventLog } from '../../lib/events/event-log.ts';
+import { RecordRing } from '../../lib/events/record-ring.ts';
 import { KubeClient, NAMESPACES, NODES } from '../../lib/kube-client/client.ts';
 import { StopStack } from '../../lib/lifecycle/startable.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
 import { BgpdClient } from '../../lib/protocol/bgpd-client.ts';
+import type { FlowRecord } from '../../lib/protocol/flow-record.ts';
 import { freePort, startEtcd } from './etcd.ts';
 import { until as untilTrue } from './until.ts';
 
@@ -44,6 +46,8 @@ export class CliCluster {
   /** What the node API of node-1 answers; a test may change it. */
   nodeStatus: object = {};
   rules = '';
+  flowStatus: object = {};
+  readonly nodeFlows = new RecordRing<FlowRecord>('node-1', 1000);
   #bgp: BgpdClient | undefined;
 
   static async start(): Promise<CliCluster> {
@@ -227,6 +231,8 @@ export class CliCluster {
     const [ca, cert, key] = await Promise.all(['ca', 'cert', 'key'].map((name) => this.#pem('node', name)));
     const sources: NodeApiSources = {
       events: this.#nodeEvents,
+      flows: this.nodeFlows,
+      flowStatus: () => this.flowStatus,
       status: async () => this.nodeStatus,
       rules: async () => this.rules,
       rib: (page) => this.bgp.rib(page),

@@ -30,6 +30,10 @@ export interface FelixSettings {
   /** Ports that no policy of a host endpoint closes. */
   readonly failsafeInbound: readonly FailsafePort[];
   readonly failsafeOutbound: readonly FailsafePort[];
+  /** Flow records of allowed connections too, not of denied ones alone. */
+  readonly recordsAllowed: boolean;
+  /** What staged policies would do is worked out for every flow that is recorded. */
+  readonly evaluatesStaged: boolean;
 }
 
 /** Made by our own CNI server under this prefix, whatever else is configured: they are never left unpoliced. */
@@ -47,6 +51,8 @@ export const DEFAULT_FELIX_SETTINGS: FelixSettings = {
   routeRefreshMs: 90_000,
   failsafeInbound: DEFAULT_HOST_SETTINGS.failsafeInbound.map(asText),
   failsafeOutbound: DEFAULT_HOST_SETTINGS.failsafeOutbound.map(asText),
+  recordsAllowed: false,
+  evaluatesStaged: true,
 };
 
 function asText({ net, ...port }: EvaluatedFailsafePort): FailsafePort {
@@ -80,6 +86,8 @@ const HONOURED: Readonly<Record<string, Reader>> = {
     const failsafeOutbound = parseFailsafePorts(text);
     return failsafeOutbound && { failsafeOutbound };
   },
+  flowLogsLocalReporter: choice('recordsAllowed', { enabled: true, disabled: false }),
+  flowLogsPolicyEvaluationMode: choice('evaluatesStaged', { continuous: true, none: false }),
   routeRefreshInterval: (text) => {
     const nanoseconds = parseDurationNanoseconds(text);
     return nanoseconds === undefined || nanoseconds < 0n

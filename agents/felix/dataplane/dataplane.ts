@@ -14,8 +14,9 @@ import { elementQueries } from '../nftables/render/commits.ts';
 import { DataplaneState } from '../nftables/render/dataplane-state.ts';
 import type { TableDescription } from '../nftables/render/describe.ts';
 import { TABLE_NAME } from '../nftables/render/layout.ts';
+import type { RuleMeaning } from '../nftables/render/numbering.ts';
 import { RuleNumbers } from '../nftables/rule-numbers.ts';
-import { TableDriver, type TableUpdate } from '../nftables/table-driver.ts';
+import { type CountReader, TableDriver, type TableUpdate } from '../nftables/table-driver.ts';
 import { LocalRoutes } from '../routes/local-routes.ts';
 import { DataplaneError } from './dataplane-error.ts';
 import { EndpointStatusFiles } from './endpoint-status-files.ts';
@@ -34,6 +35,8 @@ export interface DataplaneOptions {
   readonly numberLimit?: number;
   /** File in which rule ids outlive this process; without one they do not. */
   readonly ruleNumbersFile?: string;
+  /** Who reads what the kernel counts of flows. */
+  readonly countReader?: CountReader;
 }
 
 /** The kernel holds everything up to `revision`: new and live flows get the new verdicts. */
@@ -84,6 +87,8 @@ export class Dataplane implements Startable {
   #nextCheckAtMs = 0;
   #lastRouteCheckMs = 0;
   #mustRetry = false;
+  /** The state has changed by other ways than a flush. */
+  #isDirty = false;
   #retryMs = FIRST_RETRY_MS;
   #foreignChecks = 0;
   #lastError: unknown;
@@ -91,7 +96,7 @@ export class Dataplane implements Startable {
   constructor(options: DataplaneOptions) {
     this.#options = options;
     this.#nowMs = options.nowMs ?? (() => performance.now());
-    const { writer, events, logger, numberLimit } = options;
+    const { writer, events, logger, numberLimit, countReader } = options;
     this.#numbers = new RuleNumbers({ path: options.ruleNumbersFile, logger });
     this.#table = new TableDriver({
       numbers: this.#numbers,
@@ -101,6 +106,7 @@ export class Dataplane implements Startable {
       state: this.#state,
       nowMs: this.#nowMs,
       ...(numberLimit === undefined ? {} : { numberLimit }),
+      ...(countReader === undefined ? {} : { countReader }),
     });
     this.#routes = new LocalRoutes(writer, logger);
     this.#host = new HostCheck(writer, logger);
@@ -155,6 +161,23 @@ export class Dataplane implements Startable {
 
   get state(): DataplaneState {
     return this.#state;
+  }
+
+  /** What a rule id of an epoch stands for, of an earlier agent's too; undefined if nobody knows any more. */
+  meaningOf(epoch: number, ruleId: number): RuleMeaning | undefined {
+    return this.#numbers.meaningOf(epoch, ruleId);
+  }
+
+  /** The epoch whose ids marks of a generation carry, of an earlier agent's too; undefined if nobody knows any more. */
+  epochOf(generation: number): number | undefined {
+    return this.#numbers.epochOf(generation);
+  }
+
+  /** Keys of policies that staged ones would replace or delete: they decide what is counted for staged verdicts. */
+  setReplacedByStaged(keys: ReadonlySet<string>): void {
+    this.#state.setReplacedByStaged(keys);
+    this.#isDirty = true;
+    this.#wake();
   }
 
   /** The table with every number resolved, for people; undefined before the first load. */
@@ -255,7 +278,7 @@ export class Dataplane implements Startable {
         this.#foreignChecks++;
       }
       const hasMoved = mayUpdate && isCheckDue && (await this.#lookAtInterfaces());
-      if (mayUpdate && (this.#waiters.length > 0 || hasMoved || this.#mustRetry || this.#isCleanUpDue()))
+      if (mayUpdate && (this.#waiters.length > 0 || hasMoved || this.#isDirty || this.#mustRetry || this.#isCleanUpDue()))
         await this.#update();
       else if (this.#mustRetry && !mayUpdate) await this.#table.update();
       await this.#table.sweep();
@@ -281,6 +304,7 @@ export class Dataplane implements Startable {
   async #update(): Promise<void> {
     const waiters = this.#waiters;
     this.#waiters = [];
+    this.#isDirty = false;
     const revision = this.#revision;
     const changed = new Map(this.#changedEndpoints);
     this.#changedEndpoints.clear();

@@ -5,7 +5,7 @@
 import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Logger } from '../../../lib/logging/logger.ts';
-import type { RuleMeaning } from './render/numbering.ts';
+import { BUILT_IN_MEANINGS, type RuleMeaning } from './render/numbering.ts';
 
 const direction = z.enum(['ingress', 'egress']);
 const ref = z.discriminatedUnion('type', [
@@ -19,7 +19,12 @@ const ref = z.discriminatedUnion('type', [
 ]);
 const meaningSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('rule'), ref, action: z.string() }),
-  z.object({ type: z.literal('endOfTier'), tier: z.string(), direction: z.string() }),
+  z.object({
+    type: z.literal('endOfTier'),
+    tier: z.string(),
+    direction: z.string(),
+    policy: z.string().optional(),
+  }),
 ]);
 const lineSchema = z.union([
   z.object({ epoch: z.int().positive(), id: z.int().positive(), meaning: meaningSchema }),
@@ -121,6 +126,16 @@ export class RuleNumbers {
     if (lines.length === 0 && !this.#mustRewrite) return;
     this.#dropOldest();
     await this.#write(lines);
+  }
+
+  /** What an id of an epoch stands for; undefined if that is not known any more. */
+  meaningOf(epoch: number, id: number): RuleMeaning | undefined {
+    return BUILT_IN_MEANINGS.get(id) ?? this.#epochs.get(epoch)?.rules.get(id);
+  }
+
+  /** The epoch whose ids marks of a generation carry. */
+  epochOf(generation: number): number | undefined {
+    return this.#epochOfGeneration.get(generation);
   }
 
   /** Newest first, without `current`. */

@@ -33,6 +33,15 @@ export interface TableDriverOptions {
   readonly numberLimit?: number;
   /** Where rule ids are kept; in memory alone if left out. */
   readonly numbers?: RuleNumbers;
+  /** Who reads what the sets of an epoch have counted; without one they go as soon as nothing leads to them. */
+  readonly countReader?: CountReader;
+}
+
+export interface CountReader {
+  /** The base chains lead to another epoch from now on: what earlier ones have counted is to be read, and then goes. */
+  onSwitch(): void;
+  /** What was counted until the last switch has not been read yet. */
+  readonly isBehind: boolean;
 }
 
 /** What one bringing up to date took. */
@@ -46,6 +55,9 @@ export interface TableUpdate {
 }
 
 const MOST_ATTEMPTS = 4;
+/** How long an earlier epoch waits for whoever reads its counts, and how often that is looked at. */
+const KEPT_FOR_READER_MS = 10_000;
+const READER_PAUSE_MS = 100;
 /** How long a refused sweep is left alone. */
 const SWEEP_RETRY_MS = 10_000;
 
@@ -57,6 +69,9 @@ export class TableDriver {
   #renderer: Renderer | undefined;
   #planner = new Planner(new NftTable());
   #epoch = 0;
+  #adoptedEpoch = 0;
+  /** Epochs of which objects may be in the kernel. */
+  readonly #presentEpochs = new Set<number>();
   /** What the kernel's fast path compares with, from the commit on. */
   #generation = 0;
   /** A commit's outcome is unknown: the kernel may be a generation ahead. */
@@ -90,6 +105,16 @@ export class TableDriver {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** Epochs of which objects may be in the kernel, oldest first. */
+  get presentEpochs(): readonly number[] {
+    return [...this.#presentEpochs].sort((a, b) => a - b);
+  }
+
+  /** The last epoch of earlier agents; 0 if there was no table of ours. */
+  get adoptedEpoch(): number {
+    return this.#adoptedEpoch;
   }
 
   get generation(): number {
@@ -215,6 +240,7 @@ export class TableDriver {
   async #newEpoch(): Promise<Renderer> {
     this.#rememberBaseChains();
     this.#epoch++;
+    this.#presentEpochs.add(this.#epoch);
     const generation = await this.#generations.next(this.#generation);
     const { state, numberLimit } = this.#options;
     const renderer = new Renderer(state, {
@@ -282,6 +308,7 @@ export class TableDriver {
     this.#cleanUpAtMs = plan.cleanUpInMs === undefined ? undefined : now + plan.cleanUpInMs;
     if (replaced !== undefined) {
       this.#replaceBecause = undefined;
+      this.#options.countReader?.onSwitch();
       if (this.#epoch > 1) this.#switches = [...this.#switches, { epoch: this.#epoch, atMs: now }];
       events.emit({
         component: 'agent',
@@ -304,6 +331,11 @@ export class TableDriver {
     const due = this.#switches.filter(({ atMs }) => atMs + UNREACHABLE_MS <= now);
     const switched = due.at(-1)?.epoch;
     if (switched === undefined || now < this.#sweepRefusedUntilMs) return;
+    const keptMs = now - (due.at(-1)?.atMs ?? now);
+    if (this.#options.countReader?.isBehind === true && keptMs < KEPT_FOR_READER_MS) {
+      this.#sweepRefusedUntilMs = now + READER_PAUSE_MS;
+      return;
+    }
     const listing = await this.#list('terseJson');
     const stale = listing?.objects.filter(({ name }) => (epochOfName(name) ?? switched) < switched) ?? [];
     try {
@@ -315,6 +347,7 @@ export class TableDriver {
       return;
     }
     this.#switches = this.#switches.filter(({ epoch }) => epoch > switched);
+    for (const epoch of this.#presentEpochs) if (epoch < switched) this.#presentEpochs.delete(epoch);
   }
 
   /** What fails here is made anew with everything else. */
@@ -381,6 +414,8 @@ export class TableDriver {
 
   #adopt(listing: Listing): void {
     this.#epoch = Math.max(this.#epoch, ...listing.epochs);
+    this.#adoptedEpoch = this.#epoch;
+    for (const epoch of listing.epochs) this.#presentEpochs.add(epoch);
     this.#generation = listing.generation ?? 0;
     this.#options.logger.info('table of an earlier agent found', {
       epoch: this.#epoch,

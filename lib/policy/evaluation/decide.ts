@@ -1,15 +1,18 @@
 // One endpoint's verdict on one packet in one direction: tiers, then profiles, with a trace of everything that was asked
 // (docs/policy.md "Order").
 
-import type { PolicyCluster } from '../cluster.ts';
 import {
+  type CompiledPolicy,
+  type CompiledProfile,
   type CompiledRule,
   type Direction,
   type EndpointTier,
+  type IdentityId,
   type PolicyId,
   policyKey,
   type RuleRef,
   type RuleVerdict,
+  type SelectorId,
 } from '../compiled.ts';
 import { type Criterion, firstMismatch, type SelectorLookup } from './match.ts';
 import type { PacketView } from './packet.ts';
@@ -71,9 +74,16 @@ export interface DecideOptions {
   readonly stagedAsEnforced?: boolean;
 }
 
+/** What of a cluster is asked; by the keys of PolicyCluster, of which it is a part. */
+export interface PolicyTables {
+  readonly policies: { get(key: string): CompiledPolicy | undefined };
+  readonly profiles: { get(name: string): CompiledProfile | undefined };
+  readonly selectors: { get(id: SelectorId): { readonly identities: ReadonlySet<IdentityId> } | undefined };
+}
+
 /** Asks the tiers in order. */
 export function decideByTiers(
-  cluster: PolicyCluster,
+  cluster: PolicyTables,
   tiers: readonly EndpointTier[],
   direction: Direction,
   packet: PacketView,
@@ -91,7 +101,7 @@ export function decideByTiers(
 
 /** Asks the profiles in order, once the tiers have not decided. */
 export function decideByProfiles(
-  cluster: PolicyCluster,
+  cluster: PolicyTables,
   names: readonly string[],
   direction: Direction,
   packet: PacketView,
@@ -119,7 +129,7 @@ interface AskedTier {
 }
 
 function askTier(
-  cluster: PolicyCluster,
+  cluster: PolicyTables,
   tier: EndpointTier,
   direction: Direction,
   packet: PacketView,
@@ -169,7 +179,7 @@ function ruleDecision(rule: CompiledRule): Decision {
   return { type: 'rule', isAllowed: rule.verdict === 'allow', ref: rule.ref };
 }
 
-function selectorLookup(cluster: PolicyCluster): SelectorLookup {
+function selectorLookup(cluster: PolicyTables): SelectorLookup {
   return (id) => {
     const selector = cluster.selectors.get(id);
     if (selector === undefined) throw new Error(`rule refers to unknown selector ${id}`);

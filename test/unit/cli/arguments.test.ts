@@ -1,8 +1,8 @@
 // Kinds, names and times on calicoctl's command line.
 import { describe, expect, it } from '@jest/globals';
 import { CliError } from '../../../cli/cli-error.ts';
-import { parseSince } from '../../../cli/commands/events.ts';
 import { parseKindArguments, refsOf } from '../../../cli/commands/kind-arguments.ts';
+import { parseSince } from '../../../cli/commands/record-query.ts';
 import { runProgram } from '../../../cli/program.ts';
 
 describe('kind arguments', () => {

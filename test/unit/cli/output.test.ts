@@ -1,6 +1,6 @@
 // Tables and other forms of calicoctl's answers.
 import { describe, expect, it } from '@jest/globals';
-import { EventTable } from '../../../cli/output/event-table.ts';
+import { eventRow, eventTable } from '../../../cli/output/event-table.ts';
 import { renderUsage } from '../../../cli/output/ipam.ts';
 import { isHealthy, renderNodeStatuses } from '../../../cli/output/node-status.ts';
 import {
@@ -212,8 +212,8 @@ describe('events', () => {
   });
 
   it('aligns a list to what it holds', () => {
-    const table = new EventTable(false);
-    expect(table.line(event('a')) + table.line(event('a-long-name'))).toBe('');
+    const table = eventTable(false);
+    expect(table.line(eventRow(event('a'))) + table.line(eventRow(event('a-long-name')))).toBe('');
     const [headings, first, second] = table.end().split('\n');
     expect(headings).toMatch(/^TIME {22}HOST {9}COMPONENT {2}KIND/);
     expect(first).toBe(
@@ -223,10 +223,10 @@ describe('events', () => {
   });
 
   it('shows what is followed at once, under headings', () => {
-    const table = new EventTable(true);
-    const lines = table.line(event('a')).split('\n');
+    const table = eventTable(true);
+    const lines = table.line(eventRow(event('a'))).split('\n');
     expect(lines).toHaveLength(3);
-    expect(table.line(event('b')).indexOf('agent')).toBe(lines[1]?.indexOf('agent'));
+    expect(table.line(eventRow(event('b'))).indexOf('agent')).toBe(lines[1]?.indexOf('agent'));
     expect(table.end()).toBe('');
   });
 });

@@ -9,10 +9,14 @@ export const NetlinkFlag = {
   /** With `create`: refuses what is there. */
   exclusive: 0x200,
   create: 0x400,
+  /** Everything there is, in as many messages as it takes. */
+  dump: 0x300,
 } as const;
 
 /** Sent back: 0 is the acknowledgement, anything else a negative errno. */
 export const NLMSG_ERROR = 2;
+/** The end of a dump. */
+export const NLMSG_DONE = 3;
 const NESTED = 0x8000;
 const TYPE_MASK = 0x3fff;
 const HEADER_BYTES = 16;
@@ -74,16 +78,24 @@ export function decodeMessages(datagram: Buffer): readonly NetlinkMessage[] {
   return messages;
 }
 
-/** The value of the first attribute of that type. */
-export function findAttribute(attributes: Buffer, wanted: number): Buffer | undefined {
+/** Each attribute's type and value; what is cut short ends it. */
+export function* eachAttribute(attributes: Buffer): Generator<{
+  readonly type: number;
+  readonly value: Buffer;
+}> {
   let offset = 0;
   while (offset + 4 <= attributes.length) {
     const length = attributes.readUInt16LE(offset);
-    if (length < 4) return undefined;
-    if ((attributes.readUInt16LE(offset + 2) & TYPE_MASK) === wanted)
-      return attributes.subarray(offset + 4, offset + length);
+    if (length < 4) return;
+    const type = attributes.readUInt16LE(offset + 2) & TYPE_MASK;
+    yield { type, value: attributes.subarray(offset + 4, offset + length) };
     offset += align(length);
   }
+}
+
+/** The value of the first attribute of that type. */
+export function findAttribute(attributes: Buffer, wanted: number): Buffer | undefined {
+  for (const { type, value } of eachAttribute(attributes)) if (type === wanted) return value;
   return undefined;
 }
 

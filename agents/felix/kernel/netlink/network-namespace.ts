@@ -7,26 +7,34 @@ import { NetlinkError } from './socket.ts';
 
 const CLONE_NEWNET = 0x40000000;
 
+type Setns = (fd: number, type: number) => number;
+let loaded: Setns | undefined;
+
+/** For good: the calling thread. Throws NetlinkError if it cannot be entered. */
+export function enterNamespace(namespaceFd: number): void {
+  loaded ??= koffi.load('libc.so.6').func('int setns(int fd, int nstype)') as Setns;
+  if (loaded(namespaceFd, CLONE_NEWNET) !== 0) throw new NetlinkError(koffi.errno(), undefined);
+}
+
 export class NamespaceSwitch {
   readonly #home: number;
-  readonly #setns: (fd: number, type: number) => number;
 
   constructor() {
-    this.#setns = koffi.load('libc.so.6').func('int setns(int fd, int nstype)') as (
-      fd: number,
-      type: number,
-    ) => number;
     this.#home = openSync('/proc/self/ns/net', 'r');
   }
 
   /** Runs synchronous work in the namespace. Throws NetlinkError if it cannot be entered. */
   within<T>(namespaceFd: number, work: () => T): T {
-    if (this.#setns(namespaceFd, CLONE_NEWNET) !== 0) throw new NetlinkError(koffi.errno(), undefined);
+    enterNamespace(namespaceFd);
     try {
       return work();
     } finally {
       // Anything written from here on would hit somebody else's namespace: a new writer starts at home.
-      if (this.#setns(this.#home, CLONE_NEWNET) !== 0) process.exit(1);
+      try {
+        enterNamespace(this.#home);
+      } catch {
+        process.exit(1);
+      }
     }
   }
 }

@@ -1,20 +1,32 @@
-// A netlink socket through koffi: one request, its answers, all before the call returns. The kernel answers what is asked
+// A netlink socket through koffi: one request or dump, its answers, all before the call returns. The kernel answers what is asked
 // here within the sending call, so that nothing waits; a limit ends a wait that should not be.
 
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import koffi from 'koffi';
-import { decodeError, decodeMessages, encodeMessage, type NetlinkMessage, NLMSG_ERROR } from './message.ts';
+import {
+  decodeError,
+  decodeMessages,
+  encodeMessage,
+  NetlinkFlag,
+  type NetlinkMessage,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+} from './message.ts';
 
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
 const SO_RCVTIMEO = 20;
 const SO_SNDBUF = 7;
 /** Past the system's limit, for who may. */
 const SO_SNDBUFFORCE = 32;
 const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
+const SO_RCVBUFFORCE = 33;
+const MSG_DONTWAIT = 0x40;
 const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
 /** An acknowledgement carries the request's header alone. */
 const NETLINK_CAP_ACK = 10;
 /** … and the kernel's reason. */
@@ -22,7 +34,8 @@ const NETLINK_EXT_ACK = 11;
 const WAIT_SECONDS = 5n;
 const ANSWER_BYTES = 64 * 1024;
 const MOST_DATAGRAMS = 64;
-const MSG_DONTWAIT = 0x40;
+/** Of one dump: far more than any set here has elements. */
+const MOST_DUMPED_DATAGRAMS = 100_000;
 
 export const NetlinkFamily = { route: 0, netfilter: 12 } as const;
 
@@ -45,6 +58,7 @@ export class NetlinkError extends Error {
 
 interface Libc {
   readonly socket: (domain: number, type: number, protocol: number) => number;
+  readonly bind: (fd: number, address: Buffer, length: number) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Buffer, length: number) => number;
   readonly send: (fd: number, buffer: Buffer, length: number, flags: number) => number;
   readonly recv: (fd: number, buffer: Buffer, length: number, flags: number) => number;
@@ -57,6 +71,7 @@ function libc(): Libc {
     const library = koffi.load('libc.so.6');
     loaded = {
       socket: library.func('int socket(int domain, int type, int protocol)') as Libc['socket'],
+      bind: library.func('int bind(int fd, const void *address, uint32_t length)') as Libc['bind'],
       setsockopt: library.func('int setsockopt(int, int, int, const void *, uint32_t)') as Libc['setsockopt'],
       send: library.func('int64_t send(int fd, const void *buf, size_t len, int flags)') as Libc['send'],
       recv: library.func('int64_t recv(int fd, _Out_ void *buf, size_t len, int flags)') as Libc['recv'],
@@ -64,6 +79,61 @@ function libc(): Libc {
     };
   }
   return loaded;
+}
+
+/** Listens to a multicast group: what comes waits in the socket's buffer until somebody asks. */
+export class NetlinkListener {
+  readonly #libc = libc();
+  readonly #fd: number;
+  readonly #message = Buffer.alloc(ANSWER_BYTES);
+
+  /** `bufferBytes`: of the socket, as far as the kernel grants it. Throws NetlinkError. */
+  constructor(family: number, group: number, bufferBytes: number) {
+    this.#fd = this.#libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, family);
+    if (this.#fd < 0) throw new NetlinkError(koffi.errno(), undefined);
+    const size = uint32(bufferBytes);
+    // The first needs a capability in the machine's own user namespace.
+    if (this.#libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, size, size.length) < 0)
+      this.#libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, size, size.length);
+    const address = Buffer.alloc(12);
+    address.writeUInt16LE(AF_NETLINK, 0);
+    const member = uint32(group);
+    if (
+      this.#libc.bind(this.#fd, address, address.length) < 0 ||
+      this.#libc.setsockopt(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, member, member.length) < 0
+    ) {
+      const error = new NetlinkError(koffi.errno(), undefined);
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Hands over what has come, `limit` datagrams at most. True if the buffer was full meanwhile, so that some is lost. */
+  drain(limit: number, take: (message: NetlinkMessage) => void): boolean {
+    let isLost = false;
+    for (let datagrams = 0; datagrams < limit; datagrams++) {
+      const length = this.#libc.recv(this.#fd, this.#message, this.#message.length, MSG_DONTWAIT);
+      if (length >= 0) {
+        for (const message of decodeMessages(this.#message.subarray(0, length))) take(message);
+        continue;
+      }
+      const errno = koffi.errno();
+      if (errno === constants.errno.EAGAIN) return isLost;
+      if (errno === constants.errno.ENOBUFS) isLost = true;
+      else if (errno !== constants.errno.EINTR) throw new NetlinkError(errno, undefined);
+    }
+    return isLost;
+  }
+
+  close(): void {
+    this.#libc.close(this.#fd);
+  }
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
 }
 
 export class NetlinkSocket {
@@ -99,6 +169,31 @@ export class NetlinkSocket {
     const { errno, reason } = decodeError(answer);
     if (errno !== 0) throw new NetlinkError(errno, reason);
     return undefined;
+  }
+
+  /** Hands over each message of a dump. Throws NetlinkError, also in the middle. */
+  dump(message: NetlinkMessage, take: (message: NetlinkMessage) => void): void {
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    const flags = NetlinkFlag.request | NetlinkFlag.dump;
+    const bytes = encodeMessage({ ...message, flags, sequence: this.#sequence });
+    if (this.#libc.send(this.#fd, bytes, bytes.length, 0) < 0)
+      throw new NetlinkError(koffi.errno(), undefined);
+    for (let datagrams = 0; datagrams < MOST_DUMPED_DATAGRAMS; datagrams++) {
+      const length = this.#libc.recv(this.#fd, this.#answer, this.#answer.length, 0);
+      if (length < 0) throw new NetlinkError(koffi.errno(), undefined);
+      for (const answer of decodeMessages(this.#answer.subarray(0, length))) {
+        if (answer.sequence !== this.#sequence) continue;
+        if (answer.type !== NLMSG_ERROR && answer.type !== NLMSG_DONE) {
+          take(answer);
+          continue;
+        }
+        // Both begin with an errno.
+        const { errno, reason } = decodeError(answer);
+        if (errno !== 0) throw new NetlinkError(errno, reason);
+        return;
+      }
+    }
+    throw new NetlinkError(constants.errno.EPROTO, 'a dump without an end');
   }
 
   /** What answers an earlier request, given up as late, is passed over. */

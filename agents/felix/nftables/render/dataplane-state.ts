@@ -52,11 +52,39 @@ export class DataplaneState {
   readonly hosts = new Map<string, HostUpdate>();
   readonly pools = new Map<string, PoolUpdate>();
   felix: FelixSettings = DEFAULT_FELIX_SETTINGS;
+  readonly #staged = new Set<string>();
+  #replacedByStaged: ReadonlySet<string> = new Set();
   /** Settings without effect that have been told. */
   readonly #toldSettings = new Set<string>();
   isInSync = false;
   #changes = noChanges();
   #unsupported: Unsupported[] = [];
+
+  /**
+   * Whether starts of allowed flows are to be counted: because they are asked for, or because a staged policy would have a say.
+   */
+  get countsAllowed(): boolean {
+    const { recordsAllowed, evaluatesStaged } = this.felix;
+    return recordsAllowed || (evaluatesStaged && this.hasStaged);
+  }
+
+  /** Whether a staged policy, or the staged end of a policy, would change something on this host. */
+  get hasStaged(): boolean {
+    if (this.#staged.size > 0) return true;
+    for (const key of this.#replacedByStaged) if (this.policies.has(key)) return true;
+    return false;
+  }
+
+  /** Keys of policies that staged ones of the same name would replace or delete. */
+  get replacedByStaged(): ReadonlySet<string> {
+    return this.#replacedByStaged;
+  }
+
+  /** The calculation graph passes staged deletions over: whoever sees the resources says what they would take away. */
+  setReplacedByStaged(keys: ReadonlySet<string>): void {
+    this.#replacedByStaged = keys;
+    this.#changes.surroundings = true;
+  }
 
   applyAll(messages: readonly CalcMessage[]): void {
     for (const message of messages) this.apply(message);
@@ -75,12 +103,14 @@ export class DataplaneState {
         return;
       case 'policyUpdate':
         this.#put('policies', policyKey(message.policy.id), message.policy);
+        if (message.policy.staged) this.#staged.add(policyKey(message.policy.id));
         // Staged policies decide nothing.
         if (!message.policy.staged)
           this.#noteNotEnforced(nameOf(message.policy.id), message.policy.notEnforced);
         return;
       case 'policyRemove':
         this.#remove('policies', policyKey(message.id));
+        this.#staged.delete(policyKey(message.id));
         return;
       case 'profileUpdate':
         this.#put('profiles', message.profile.name, message.profile);

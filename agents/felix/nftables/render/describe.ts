@@ -126,13 +126,13 @@ function describeRule(meaning: RuleMeaning): string {
       return `${meaning.action} by ${owner}, ${ref.direction} rule ${ref.index}`;
     }
     case 'endOfTier':
-      return `end of tier ${meaning.tier}, ${meaning.direction}`;
+      return `end of tier ${meaning.tier}, ${meaning.direction}${meaning.policy === undefined ? '' : `, of ${meaning.policy}`}`;
     case 'builtIn':
       return BUILT_IN_TEXTS[meaning.reason];
   }
 }
 
-const BUILT_IN_TEXTS = {
+export const BUILT_IN_TEXTS = {
   tunnelFromWorkload: 'a workload may not send tunnel packets',
   profileMissing: 'the endpoint names a policy or profile that does not exist',
   unknownInterface: 'no endpoint is known for the interface',
@@ -143,6 +143,11 @@ const BUILT_IN_TEXTS = {
   noProfileMatched: 'no profile matched',
   failsafePort: 'a failsafe port of the host',
   noForwardPolicy: 'no policy of the host decides about what it forwards',
+  workloadNotReady: 'the workload is not ready: its route is not there yet',
+  spoofedFromOutside:
+    'the source address is one of this host’s workloads, but the packet came from elsewhere',
+  icmpErrorUnjudged: 'an ICMP error of a flow that has not been judged',
+  invalidPacket: 'conntrack takes the packet for invalid',
 } as const;
 
 function describeClass(peerClass: PeerClass, state: DataplaneState): string {

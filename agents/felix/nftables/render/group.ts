@@ -152,10 +152,12 @@ export class GroupRenderer {
       return;
     }
     const { direction } = this.#list;
-    const id = this.#numbering.ruleId(`end of tier|${tier.name}|${direction}`, {
+    const last = tier.policies.at(-1);
+    const id = this.#numbering.ruleId(`end of tier|${tier.name}|${direction}|${last ?? ''}`, {
       type: 'endOfTier',
       tier: tier.name,
       direction,
+      ...(last === undefined ? {} : { policy: last }),
     });
     rules.push(this.#deny(id, `end of tier ${tier.name}`));
   }

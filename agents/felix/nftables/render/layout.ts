@@ -11,7 +11,7 @@ import {
   hostForwardStages,
   hostInputRules,
 } from './host-layout.ts';
-import { BuiltInReason, Mark, type Numbering } from './numbering.ts';
+import { BuiltInReason, type BuiltInReasonName, Mark, type Numbering } from './numbering.ts';
 import { commentClause, type NftChain, type SetDefinition } from './table.ts';
 
 /** What the fixed chains depend on. */
@@ -21,6 +21,8 @@ export interface LayoutOptions {
   readonly hasNatOutgoing: boolean;
   readonly hasSpoofedPrefixes: boolean;
   readonly host: HostLayout;
+  /** Starts of allowed flows are counted, for flow records. */
+  readonly countsAllowed: boolean;
 }
 
 export const TABLE_NAME = 'calico';
@@ -37,9 +39,14 @@ const NAT_CHAIN = {
 
 const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
 const deny = (reason: number): string => hex(Mark.deny | reason);
+/** Counted under the reason, and dropped. */
+const denied = (numbering: Numbering, reason: BuiltInReasonName): string =>
+  `meta mark set ${deny(BuiltInReason[reason])} goto ${numbering.name('denied')}`;
 const address = (family: Family): string => (family === 4 ? 'ipv4_addr' : 'ipv6_addr');
 const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
 const FAMILIES: readonly Family[] = [4, 6];
+/** TCP, UDP, SCTP. */
+const WITH_PORTS = [6, 17, 132];
 
 /** Sets that are there from the first load on. */
 export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
@@ -65,8 +72,8 @@ export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
       set(`src${family}`, `type ifname . ${address(family)}; comment "workloads' own addresses";`),
       set(`own${family}`, `type ${address(family)}; comment "this host's workloads";`, { role: 'own' }),
       set(`nodes${family}`, `type ${address(family)}; comment "addresses of nodes";`),
-      ...denialSets(family).map(({ name, type }) =>
-        set(name, `type ${type}; size 65536; flags dynamic,timeout; timeout 60s; comment "what was denied";`),
+      ...countingSets('dlog', family).map(({ name, type }) =>
+        set(name, `type ${type}; ${COUNTING} comment "what was denied";`),
       ),
     ]),
   ];
@@ -93,18 +100,44 @@ export function optionalSet(
   };
 }
 
-/** Denials with ports and denials without: `th dport` of an ICMP packet is its checksum, an element per packet. */
-function denialSets(family: Family): readonly { readonly name: string; readonly type: string }[] {
-  const pair = `mark . ${address(family)} . ${address(family)} . inet_proto`;
+/** Sets that count starts of allowed flows; there only while somebody asks for them. */
+export function allowedSets(numbering: Numbering): readonly SetDefinition[] {
+  return FAMILIES.flatMap((family) =>
+    countingSets('alog', family).map(({ name, type }) => ({
+      name: numbering.name(name),
+      kind: 'set' as const,
+      declaration: `type ${type}; ${COUNTING} comment "flows that began";`,
+      role: 'plain' as const,
+      isInterval: false,
+      isKeyed: false,
+      onlyAllows: true,
+    })),
+  );
+}
+
+/** An element stays long enough for an agent that starts anew to see it. */
+const COUNTING = 'size 65536; flags dynamic,timeout; timeout 60s;';
+
+/**
+ * With both ports, the protocol being in the mark's upper bits, as nft keeps five fields of a key at most; and, for protocols
+ * without ports, with the first two octets behind the IP header: type and code of ICMP (its `dport` would be a checksum, an
+ * element per packet).
+ */
+function countingSets(
+  base: 'dlog' | 'alog',
+  family: Family,
+): readonly { readonly name: string; readonly type: string }[] {
+  const pair = `mark . ${address(family)} . ${address(family)}`;
   return [
-    { name: `dlog${family}`, type: `${pair} . inet_service` },
-    { name: `dlogp${family}`, type: pair },
+    { name: `${base}${family}`, type: `${pair} . inet_service . inet_service` },
+    { name: `${base}p${family}`, type: `${pair} . inet_proto . inet_service` },
   ];
 }
 
 export function fixedChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
   return [
-    deniedChain(numbering),
+    ...countingChains(numbering, 'denied', 'dlog', 'drop'),
+    ...(options.countsAllowed ? countingChains(numbering, 'begun', 'alog', 'return') : []),
     ...dispatchChains(numbering, options),
     ...generationChains(numbering, options),
     ...baseChains(numbering, options),
@@ -130,23 +163,44 @@ function workloadNames({ felix }: LayoutOptions): string {
   return names.length === 1 ? names.join() : `{ ${names.join(', ')} }`;
 }
 
-function deniedChain(numbering: Numbering): NftChain {
-  const rules = FAMILIES.flatMap((family) => {
-    const key = `meta mark . ${header(family)} saddr . ${header(family)} daddr . meta l4proto`;
-    const start = `meta nfproto ipv${family}`;
-    const withPort = [6, 17, 132].map(
-      (protocol) =>
-        `${start} meta l4proto ${protocol} update @${numbering.name(`dlog${family}`)} { ${key} . th dport counter }`,
-    );
-    const others = [6, 17, 132].map((protocol) => `meta l4proto != ${protocol}`).join(' ');
-    return [...withPort, `${start} ${others} update @${numbering.name(`dlogp${family}`)} { ${key} counter }`];
-  });
-  return {
-    name: numbering.name('denied'),
+/**
+ * Counts by reason and 5-tuple, then gives the verdict. A packet that finds the set full comes to the last rule, whose counter
+ * is that of what was lost. Answers are counted under their flow: its source is their destination.
+ */
+function countingChains(
+  numbering: Numbering,
+  base: 'denied' | 'begun',
+  set: 'dlog' | 'alog',
+  verdict: 'drop' | 'return',
+): readonly NftChain[] {
+  const rules = (from: 's' | 'd', to: 's' | 'd'): readonly string[] => [
+    ...FAMILIES.flatMap((family) => {
+      const ip = header(family);
+      const key = `meta mark . ${ip} ${from}addr . ${ip} ${to}addr`;
+      const start = `meta nfproto ipv${family}`;
+      const withPorts = WITH_PORTS.map((protocol) => {
+        const mark = `meta mark set meta mark | ${hex(protocol << Mark.protocolShift)}`;
+        return `${start} meta l4proto ${protocol} ${mark} update @${numbering.name(`${set}${family}`)} { ${key} . th ${from}port . th ${to}port counter } ${verdict}`;
+      });
+      const others = WITH_PORTS.map((protocol) => `meta l4proto != ${protocol}`).join(' ');
+      return [
+        ...withPorts,
+        `${start} ${others} update @${numbering.name(`${set}p${family}`)} { ${key} . meta l4proto . th sport counter } ${verdict}`,
+      ];
+    }),
+    `counter ${verdict}`,
+  ];
+  const declaration = commentClause(`counts what is ${base} by reason and flow`);
+  const chain = (name: string, chainRules: readonly string[]): NftChain => ({
+    name: numbering.name(name),
     role: 'static',
-    declaration: commentClause('counts what is denied by reason, and drops'),
-    rules: [...rules, 'counter drop'],
-  };
+    declaration,
+    rules: chainRules,
+  });
+  return [
+    chain(`${base}_r`, rules('d', 's')),
+    chain(base, [`ct direction reply goto ${numbering.name(`${base}_r`)}`, ...rules('s', 'd')]),
+  ];
 }
 
 /** Interface → group → chain in two small steps: data maps can grow without the kernel walking every jump again. */
@@ -216,7 +270,7 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
     // A workload whose route is not there yet: this flow would be stamped as if it left the host, and then pass unpoliced.
     ...FAMILIES.map(
       (family) =>
-        `oifname != ${workload} ${header(family)} daddr @${numbering.name(`own${family}`)} counter drop`,
+        `oifname != ${workload} ${header(family)} daddr @${numbering.name(`own${family}`)} ${denied(numbering, 'workloadNotReady')}`,
     ),
     `goto ${name('stamp')}`,
   ];
@@ -227,6 +281,7 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
   }[options.felix.endpointToHostAction];
   return [
     chain('stamp', [
+      ...(options.countsAllowed ? [`jump ${numbering.name('begun')}`] : []),
       `ct mark set meta mark & ${hex(Mark.ruleAndVerdict)} | ${hex(generation << Mark.generationShift)}`,
       'meta mark set 0',
       'accept',
@@ -234,13 +289,13 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
     chain('slow_o', bothSides('from_o', 'to_o', 'iifname', 'oifname', hostForwardStages(host, 'original'))),
     chain('slow_r', bothSides('from_r', 'to_r', 'oifname', 'iifname', hostForwardStages(host, 'reply'))),
     chain('judge', [
-      ...invalidAndRelated(options),
+      ...invalidAndRelated(numbering, options),
       `ct direction reply goto ${name('slow_r')}`,
       // Nothing may fall off the end: that would accept.
       `goto ${name('slow_o')}`,
     ]),
     chain('in_w', [
-      ...invalidAndRelated(options),
+      ...invalidAndRelated(numbering, options),
       // Answers to what the host began: host to workload is never policed.
       'ct direction reply accept',
       'icmpv6 type nd-neighbor-solicit accept',
@@ -253,11 +308,12 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
 }
 
 /** An ICMP error carries its flow's mark: of a judged flow it has passed already, and no other may stamp the flow. */
-function invalidAndRelated({ felix }: LayoutOptions): readonly string[] {
+function invalidAndRelated(numbering: Numbering, { felix }: LayoutOptions): readonly string[] {
   return [
-    ...(felix.dropsInvalid ? ['ct state invalid counter drop'] : []),
-    'ct state related meta l4proto icmp counter drop',
-    'ct state related meta l4proto icmpv6 counter drop',
+    ...(felix.dropsInvalid ? [`ct state invalid ${denied(numbering, 'invalidPacket')}`] : []),
+    ...['icmp', 'icmpv6'].map(
+      (protocol) => `ct state related meta l4proto ${protocol} ${denied(numbering, 'icmpErrorUnjudged')}`,
+    ),
   ];
 }
 
@@ -297,7 +353,8 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
   return [
     // Nobody outside may speak as one of this host's workloads.
     ...FAMILIES.map(
-      (family) => `iifname != ${workload} ${header(family)} saddr ${named(`own${family}`)} counter drop`,
+      (family) =>
+        `iifname != ${workload} ${header(family)} saddr ${named(`own${family}`)} ${denied(numbering, 'spoofedFromOutside')}`,
     ),
     `iifname != ${workload} accept`,
     // No workload reaches a node's BGP port: here, before NAT could make it look like its host.

@@ -10,6 +10,8 @@ export const Mark = {
   deny: 0x80000,
   verdictBits: 0xc0000,
   ruleAndVerdict: 0xfffff,
+  /** Where the key of a counting set has the protocol. */
+  protocolShift: 20,
   generationShift: 20,
   generationMask: 0xfff00000,
 } as const;
@@ -24,6 +26,10 @@ export const BuiltInReason = {
   bgpFromWorkload: 6,
   spoofedSource: 7,
   noProfileMatched: 8,
+  workloadNotReady: 9,
+  spoofedFromOutside: 10,
+  icmpErrorUnjudged: 11,
+  invalidPacket: 14,
   failsafePort: 12,
   noForwardPolicy: 13,
 } as const;
@@ -32,8 +38,22 @@ export type BuiltInReasonName = keyof typeof BuiltInReason;
 /** What a rule id stands for. */
 export type RuleMeaning =
   | { readonly type: 'rule'; readonly ref: RuleRef; readonly action: string }
-  | { readonly type: 'endOfTier'; readonly tier: string; readonly direction: string }
+  | {
+      readonly type: 'endOfTier';
+      readonly tier: string;
+      readonly direction: string;
+      /** Key of the last policy of the tier there: with it the tier denies at its end. */
+      readonly policy?: string;
+    }
   | { readonly type: 'builtIn'; readonly reason: BuiltInReasonName };
+
+/** The same in every epoch. */
+export const BUILT_IN_MEANINGS: ReadonlyMap<number, RuleMeaning> = new Map(
+  Object.entries(BuiltInReason).map(([reason, id]) => [
+    id,
+    { type: 'builtIn', reason: reason as BuiltInReasonName },
+  ]),
+);
 
 const FIRST_RULE_ID = 16;
 const FIRST_CLASS = 0x100000;
@@ -87,7 +107,7 @@ export class Numbering {
   readonly #lookups: Space;
   readonly #meaningOfLookup = new Map<string, string>();
   readonly #rules: Space;
-  readonly #meanings = new Map<number, RuleMeaning>();
+  readonly #meanings = new Map<number, RuleMeaning>(BUILT_IN_MEANINGS);
   #newRules: [number, RuleMeaning][] = [];
 
   /** `limit` is the size of each space; tests make it small. */
@@ -98,9 +118,6 @@ export class Numbering {
     this.groups = new Space('groups', 1, limit);
     this.#lookups = new Space('lookups', 1, Number.MAX_SAFE_INTEGER);
     this.#rules = new Space('rules', FIRST_RULE_ID, limit);
-    for (const [reason, id] of Object.entries(BuiltInReason)) {
-      this.#meanings.set(id, { type: 'builtIn', reason: reason as BuiltInReasonName });
-    }
   }
 
   /** `text` says the meaning in full, the rule's content included. */

@@ -9,7 +9,7 @@ import { type GroupList, GroupRenderer, groupChainName, groupListOf } from './gr
 import { hostEndpointChains, hostLayoutOf } from './host-groups.ts';
 import { hostEndpointKey, resolveHostEndpoints } from './host-interfaces.ts';
 import { type HostLayout, NO_HOST_ENDPOINTS } from './host-layout.ts';
-import { fixedChains, fixedSets, type LayoutOptions, optionalSet } from './layout.ts';
+import { allowedSets, fixedChains, fixedSets, type LayoutOptions, optionalSet } from './layout.ts';
 import { Numbering, type RuleMeaning } from './numbering.ts';
 import { Peers } from './peers.ts';
 import { RuleUses } from './rule-uses.ts';
@@ -100,7 +100,8 @@ export class Renderer {
     if (hostChanged) this.#updateHostEndpoints(dirty);
     for (const group of isEverythingDirty ? this.#groups.values() : dirty) this.#renderGroup(group);
     this.#dropUnusedGroups();
-    if (hostChanged || changes.endpoints.size > 0) this.#renderSurroundings();
+    const countsOtherwise = this.#layout?.countsAllowed !== this.#state.countsAllowed;
+    if (hostChanged || changes.endpoints.size > 0 || countsOtherwise) this.#renderSurroundings();
   }
 
   /** Chains and keys of an endpoint, as they are asked of the kernel by key; undefined: it is not programmed. */
@@ -304,7 +305,12 @@ export class Renderer {
       hasNatOutgoing: natOutgoing,
       hasSpoofedPrefixes: spoofed[4].size + spoofed[6].size > 0,
       host: this.#hostLayout,
+      countsAllowed: this.#state.countsAllowed,
     };
+    for (const definition of allowedSets(this.numbering)) {
+      if (layout.countsAllowed) this.table.defineSet(definition);
+      else this.table.deleteSet(definition.name);
+    }
     for (const family of FAMILIES) this.#renderNodesAndPools(family, layout, spoofed[family]);
     if (this.#layout !== undefined && sameLayout(layout, this.#layout)) return;
     if (this.#layout !== undefined) {

@@ -181,7 +181,10 @@ function addDenials(denials: Map<string, number>, json: unknown): void {
   for (const entry of entries) {
     const set = (entry as { readonly set?: { readonly elem?: readonly DenialElement[] } }).set;
     for (const { elem } of set?.elem ?? []) {
-      const [, source, destination, protocol, port = 0] = elem?.val?.concat ?? [];
+      const [mark, source, destination, fourth, last] = elem?.val?.concat ?? [];
+      // With ports the protocol is in the mark, else the fourth field.
+      const protocolOfMark = Number(mark) >>> 20;
+      const [protocol, port] = protocolOfMark === 0 ? [fourth, 0] : [protocolOfMark, last];
       const key = `${source} ${destination} ${protocol} ${port}`;
       denials.set(key, (denials.get(key) ?? 0) + (elem?.counter?.packets ?? 0));
     }

@@ -35,6 +35,8 @@ describe('a setting that is honoured', () => {
       },
     ],
     ['failsafeOutboundHostPorts', '', { failsafeOutbound: [] }],
+    ['flowLogsLocalReporter', 'Enabled', { recordsAllowed: true }],
+    ['flowLogsPolicyEvaluationMode', 'None', { evaluatesStaged: false }],
     ['routeRefreshInterval', '1m30s', {}],
     ['routeRefreshInterval', '0s', { routeRefreshMs: 0 }],
   ])('%s=%s', (name, text, changes) => {

@@ -254,6 +254,8 @@ describe('a described table', () => {
       '1 {app=web} . 6 . 80 → 16 allow by NetworkPolicy/red/p, ingress rule 0',
       '1048577 10.0.0.0/8 . 6 → 17 allow by NetworkPolicy/red/p, ingress rule 1',
     ]);
-    expect(ingress?.chains[0]?.rules.at(-1)).toContain('(18 end of tier default, ingress)');
+    expect(ingress?.chains[0]?.rules.at(-1)).toContain(
+      '(18 end of tier default, ingress, of NetworkPolicy/red/p)',
+    );
   });
 });

@@ -1,17 +1,18 @@
-// The cluster's events asked of every host itself: what there is without Redis. Agents keep a bounded ring each, the
-// controller another for its own.
+// The cluster's events or flow records asked of every host itself: what there is without Redis. Agents keep a bounded ring each, the
+// controller another for its own events.
 
 import type { IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
-import type { CalicoEvent } from '../../lib/events/event.ts';
-import type { EventLog } from '../../lib/events/event-log.ts';
+import type { RecordRing, RingRecord } from '../../lib/events/record-ring.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import { type EventLine, parseEventLine } from '../../lib/protocol/event-lines.ts';
+import { parseRecordLine, type RecordKind, type RecordLine } from '../../lib/protocol/record-lines.ts';
 import type { AgentClient } from './agent-client.ts';
 
-export interface HostEventsOptions {
-  readonly log: EventLog;
+export interface HostRecordsOptions<T extends RingRecord> {
+  readonly kind: RecordKind<T>;
+  /** The controller's own; undefined where it has none. */
+  readonly own: RecordRing<T> | undefined;
   readonly agents: AgentClient;
   readonly listNodes: () => Promise<readonly Resource[]>;
 }
@@ -21,31 +22,32 @@ const NODES_MS = 5000;
 /** Of one host that were told already: the size of an agent's ring. */
 const MAX_SEEN = 8192;
 
-type Tell = (line: EventLine) => void;
+type Tell<T> = (line: RecordLine<T>) => void;
 
-export class HostEvents {
-  readonly #options: HostEventsOptions;
-  /** By host: events that were told, as an agent's numbers begin anew when it starts. */
+export class HostRecords<T extends RingRecord> {
+  readonly #options: HostRecordsOptions<T>;
+  /** By host: records that were told, as an agent's numbers begin anew when it starts. */
   readonly #seen = new Map<string, Set<string>>();
 
-  constructor(options: HostEventsOptions) {
+  constructor(options: HostRecordsOptions<T>) {
     this.#options = options;
   }
 
   /** What the hosts hold now, by host; hosts that do not answer are gaps. */
-  async read(tell: Tell, signal: AbortSignal): Promise<void> {
+  async read(tell: Tell<T>, signal: AbortSignal): Promise<void> {
     const nodes = await this.#options.listNodes();
     await Promise.all(nodes.map((node) => this.#readHost(node, false, this.#fresh(tell), signal)));
-    const { log } = this.#options;
-    const { events, lost } = log.read();
-    if (lost > 0) tell({ gap: { host: log.host, count: lost } });
-    for (const event of events) this.#fresh(tell)({ event });
+    const { own } = this.#options;
+    if (own === undefined) return;
+    const { records, lost } = own.read();
+    if (lost > 0) tell({ gap: { host: own.host, count: lost } });
+    for (const record of records) this.#fresh(tell)({ record });
   }
 
-  /** New events until the signal, also of hosts that join meanwhile. */
-  async follow(tell: Tell, signal: AbortSignal): Promise<void> {
+  /** New records until the signal, also of hosts that join meanwhile. */
+  async follow(tell: Tell<T>, signal: AbortSignal): Promise<void> {
     const fresh = this.#fresh(tell);
-    const unfollow = this.#options.log.follow((event) => fresh({ event }));
+    const unfollow = this.#options.own?.follow((record) => fresh({ record }));
     const following = new Map<string, Promise<void>>();
     try {
       while (!signal.aborted) {
@@ -61,17 +63,17 @@ export class HostEvents {
         await waitFor(NODES_MS, signal);
       }
     } finally {
-      unfollow();
+      unfollow?.();
       await Promise.all(following.values());
     }
   }
 
   /** Until the signal, or until the node is gone: the list of nodes brings it back. */
-  async #followHost(node: Resource, tell: Tell, signal: AbortSignal): Promise<void> {
+  async #followHost(node: Resource, tell: Tell<T>, signal: AbortSignal): Promise<void> {
     const { name } = node.metadata;
     let isAway = false;
     while (!signal.aborted) {
-      const told: Tell = (line) => {
+      const told: Tell<T> = (line) => {
         isAway = false;
         this.#fresh(tell)(line);
       };
@@ -86,7 +88,7 @@ export class HostEvents {
   async #readHost(
     node: Resource,
     follow: boolean,
-    tell: Tell,
+    tell: Tell<T>,
     signal: AbortSignal,
     saysAway = true,
   ): Promise<void> {
@@ -95,10 +97,10 @@ export class HostEvents {
     try {
       const answer = await this.#options.agents.get(
         node,
-        `/v1/events?after=0${follow ? '&follow=true' : ''}`,
+        `/v1/${this.#options.kind.view}?after=0${follow ? '&follow=true' : ''}`,
         signal,
       );
-      for await (const line of linesOf(answer)) tell(line);
+      for await (const line of linesOf(this.#options.kind, answer)) tell(line);
       if (!follow) return;
     } catch (error) {
       reason = String((error as { message?: unknown }).message);
@@ -106,13 +108,13 @@ export class HostEvents {
     if (!signal.aborted && saysAway) tell({ gap: { host, reason } });
   }
 
-  #fresh(tell: Tell): Tell {
+  #fresh(tell: Tell<T>): Tell<T> {
     return (line) => {
-      if (!('event' in line) || this.#isNew(line.event)) tell(line);
+      if (!('record' in line) || this.#isNew(line.record)) tell(line);
     };
   }
 
-  #isNew({ host, seq, time }: CalicoEvent): boolean {
+  #isNew({ host, seq, time }: RingRecord): boolean {
     const seen = this.#seen.get(host) ?? new Set();
     this.#seen.set(host, seen);
     const id = `${seq}@${time}`;
@@ -124,10 +126,13 @@ export class HostEvents {
   }
 }
 
-async function* linesOf(answer: IncomingMessage): AsyncGenerator<EventLine> {
+async function* linesOf<T extends RingRecord>(
+  kind: RecordKind<T>,
+  answer: IncomingMessage,
+): AsyncGenerator<RecordLine<T>> {
   try {
     for await (const text of createInterface({ input: answer })) {
-      const line = parseLine(text);
+      const line = parseRecordLine(kind, parseJson(text));
       if (line !== undefined) yield line;
     }
   } finally {
@@ -135,9 +140,9 @@ async function* linesOf(answer: IncomingMessage): AsyncGenerator<EventLine> {
   }
 }
 
-function parseLine(text: string): EventLine | undefined {
+function parseJson(text: string): unknown {
   try {
-    return parseEventLine(JSON.parse(text));
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

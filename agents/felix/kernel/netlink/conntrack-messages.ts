@@ -1,0 +1,106 @@
+// What conntrack tells of a flow that has ended (linux/netfilter/nfnetlink_conntrack.h): its tuple, its mark, and what it has counted.
+
+import { findAttribute, type NetlinkMessage } from './message.ts';
+
+/** Multicast group of ends. */
+export const CONNTRACK_ENDS = 3;
+const IPCTNL_MSG_CT_DELETE = (1 << 8) | 2;
+const HEADER_BYTES = 4;
+
+const CTA_TUPLE_ORIG = 1;
+const CTA_TUPLE_REPLY = 2;
+const CTA_MARK = 8;
+const CTA_COUNTERS_ORIG = 9;
+const CTA_COUNTERS_REPLY = 10;
+const CTA_TUPLE_IP = 1;
+const CTA_TUPLE_PROTO = 2;
+const CTA_IP_V4_SRC = 1;
+const CTA_IP_V6_SRC = 3;
+const CTA_PROTO_NUM = 1;
+const CTA_PROTO_SRC_PORT = 2;
+const CTA_PROTO_ICMP_TYPE = 5;
+const CTA_PROTO_ICMPV6_TYPE = 8;
+const CTA_COUNTERS_PACKETS = 1;
+const CTA_COUNTERS_BYTES = 2;
+
+export interface EndedFlow {
+  readonly mark: number;
+  /** Bytes of the address of who began it. */
+  readonly source: Buffer;
+  /** Of who answered: behind a DNAT. */
+  readonly destination: Buffer;
+  readonly protocol: number;
+  readonly sourcePort: number | undefined;
+  readonly destinationPort: number | undefined;
+  readonly icmp: { readonly type: number; readonly code: number } | undefined;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly replyPackets: number;
+  readonly replyBytes: number;
+}
+
+/** Undefined for what is no end, or tells too little. */
+export function decodeEndedFlow({ type, body }: NetlinkMessage): EndedFlow | undefined {
+  if (type !== IPCTNL_MSG_CT_DELETE) return undefined;
+  const attributes = body.subarray(HEADER_BYTES);
+  const original = tupleOf(findAttribute(attributes, CTA_TUPLE_ORIG));
+  const reply = tupleOf(findAttribute(attributes, CTA_TUPLE_REPLY));
+  const mark = findAttribute(attributes, CTA_MARK);
+  if (original === undefined || reply === undefined || mark === undefined) return undefined;
+  const counts = countsOf(findAttribute(attributes, CTA_COUNTERS_ORIG));
+  const replyCounts = countsOf(findAttribute(attributes, CTA_COUNTERS_REPLY));
+  return {
+    mark: mark.readUInt32BE(0),
+    source: original.source,
+    destination: reply.source,
+    protocol: original.protocol,
+    sourcePort: original.sourcePort,
+    destinationPort: reply.sourcePort,
+    icmp: original.icmp,
+    packets: counts.packets,
+    bytes: counts.bytes,
+    replyPackets: replyCounts.packets,
+    replyBytes: replyCounts.bytes,
+  };
+}
+
+interface Tuple {
+  readonly source: Buffer;
+  readonly protocol: number;
+  readonly sourcePort: number | undefined;
+  readonly icmp: EndedFlow['icmp'];
+}
+
+function tupleOf(attributes: Buffer | undefined): Tuple | undefined {
+  if (attributes === undefined) return undefined;
+  const addresses = findAttribute(attributes, CTA_TUPLE_IP) ?? Buffer.alloc(0);
+  const protocol = findAttribute(attributes, CTA_TUPLE_PROTO) ?? Buffer.alloc(0);
+  const source = findAttribute(addresses, CTA_IP_V4_SRC) ?? findAttribute(addresses, CTA_IP_V6_SRC);
+  const number = findAttribute(protocol, CTA_PROTO_NUM)?.readUInt8(0);
+  if (source === undefined || number === undefined) return undefined;
+  const typeAttribute = [CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMPV6_TYPE].find(
+    (wanted) => findAttribute(protocol, wanted) !== undefined,
+  );
+  return {
+    // Messages share the socket's buffer.
+    source: Buffer.from(source),
+    protocol: number,
+    sourcePort: findAttribute(protocol, CTA_PROTO_SRC_PORT)?.readUInt16BE(0),
+    icmp:
+      typeAttribute === undefined
+        ? undefined
+        : {
+            type: findAttribute(protocol, typeAttribute)?.readUInt8(0) ?? 0,
+            // The code's attribute follows the type's.
+            code: findAttribute(protocol, typeAttribute + 1)?.readUInt8(0) ?? 0,
+          },
+  };
+}
+
+function countsOf(attributes: Buffer | undefined): { readonly packets: number; readonly bytes: number } {
+  const value = (wanted: number): number => {
+    const bytes = attributes === undefined ? undefined : findAttribute(attributes, wanted);
+    return bytes === undefined ? 0 : Number(bytes.readBigUInt64BE(0));
+  };
+  return { packets: value(CTA_COUNTERS_PACKETS), bytes: value(CTA_COUNTERS_BYTES) };
+}
