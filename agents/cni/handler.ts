@@ -35,7 +35,7 @@ import {
 
 export interface CniHandlerOptions {
   readonly node: string;
-  readonly defaultMtu: number;
+  readonly defaultMtu: () => Promise<number>;
   readonly addresses: AddressAllocator;
   readonly interfaces: WorkloadInterfaces;
   readonly endpoints: EndpointStore;
@@ -258,7 +258,7 @@ export class CniHandler {
         netns: request.netns,
         containerName: request.ifName,
         addresses,
-        mtu: config.mtu === undefined || config.mtu === 0 ? defaultMtu : config.mtu,
+        mtu: config.mtu === undefined || config.mtu === 0 ? await defaultMtu() : config.mtu,
         mac: podRequests(pod?.pod, pod?.namespace).mac,
       },
       signal,

@@ -69,11 +69,3 @@ export function hostNetworks(
     }),
   );
 }
-
-/** Name of the interface that has the address, if any. */
-export function interfaceOf(address: string, interfaces: HostInterfaces): string | undefined {
-  const ip = address.split('/')[0];
-  return Object.entries(interfaces).find(([, entries]) =>
-    entries?.some((entry) => entry.address === ip),
-  )?.[0];
-}

@@ -19,7 +19,7 @@ import { createHeldCatalog } from '../../lib/ipam/catalog.ts';
 import { KubeClient } from '../../lib/kube-client/client.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import { type Startable, StopStack } from '../../lib/lifecycle/startable.ts';
-import type { Logger } from '../../lib/logging/logger.ts';
+import type { Logger, LogLevel } from '../../lib/logging/logger.ts';
 import { blockAffinityPrefix, IPAM_ROOT } from '../../lib/model/ipam-keys.ts';
 import { keyForResource, RESOURCE_ROOT } from '../../lib/model/keys.ts';
 import { CniErrorCode } from '../../lib/protocol/cni.ts';
@@ -30,20 +30,23 @@ import { CniFailure } from '../cni/failure.ts';
 import { CniHandler } from '../cni/handler.ts';
 import { installRelay, PERL } from '../cni/relay-script.ts';
 import { CniServer } from '../cni/server.ts';
+import { type FelixSettings, readFelixSettings } from '../felix/calc/felix-settings.ts';
 import { Dataplane } from '../felix/dataplane/dataplane.ts';
 import { KernelWriterClient } from '../felix/kernel/writer-client.ts';
-import { chooseAddress, interfaceOf } from './address-detection.ts';
+import { chooseAddress } from './address-detection.ts';
 import { NodeBgp } from './bgp/node-bgp.ts';
 import { BgpdLink } from './bgpd-link.ts';
 import { addressAllocator, endpointStore, podSource, programming, workloadInterfaces } from './cni-wiring.ts';
-import type { AgentSettings } from './config.ts';
+import { AGENT_SETTINGS, type AgentSettings } from './config.ts';
 import { Felix } from './felix.ts';
 import { NodeFlows } from './flows.ts';
 import { SyncedResources } from './held-resources.ts';
-import { HealthServer, NodeApi, type NodeApiSources } from './node-api.ts';
+import { Listeners } from './listeners.ts';
+import { NodeApi, type NodeApiSources } from './node-api.ts';
 import { nodeApiSources } from './node-status.ts';
 import { PluginMirror } from './plugin-mirror.ts';
 import { initializeCluster, registerNode } from './startup.ts';
+import { TunnelAddresses } from './tunnel-addresses.ts';
 
 export interface AgentOptions {
   readonly settings: AgentSettings;
@@ -51,6 +54,9 @@ export interface AgentOptions {
   readonly logger: Logger;
   readonly readFile: (path: string) => Buffer;
   readonly version: string;
+  /** FelixConfiguration of the host itself: variables and file. */
+  readonly felixConfig: Readonly<Record<string, string>>;
+  readonly setLogLevel: (level: LogLevel) => void;
   /** Path of the kernel writer's program. */
   readonly kernelWriter: string;
   /** Path of the program of the thread that reads flow counters. */
@@ -72,6 +78,8 @@ export class Agent implements Startable {
   readonly #mirror = new PluginMirror();
   readonly #held: SyncedResources;
   readonly #statuses = new Map<string, SyncStatus>();
+  #resyncs = 0;
+  #listeners: Listeners | undefined;
   /** The addresses with which this node stands in the datastore, as text; undefined while it does not. */
   #registered: string | undefined;
 
@@ -83,7 +91,7 @@ export class Agent implements Startable {
   }
 
   async start(): Promise<void> {
-    const { node, logger, kernelWriter: program } = this.#options;
+    const { node, logger, settings, felixConfig, kernelWriter: program } = this.#options;
     await mkdir(this.#paths.stateDir, { recursive: true, mode: 0o755 });
     await writeFile(this.#paths.nodeNameFile, node);
     this.#events.emit({ component: 'agent', kind: 'agentStarted', object: `Node/${node}` });
@@ -107,6 +115,8 @@ export class Agent implements Startable {
       logger: logger.child({ part: 'dataplane' }),
       ruleNumbersFile: this.#paths.ruleNumbersFile,
       endpointStatusFolder: this.#paths.endpointStatusFolder,
+      hostname: node,
+      establishedFlows: settings.establishedFlows,
     });
     await this.#begin('dataplane', dataplane);
     await this.#startEvents();
@@ -122,6 +132,8 @@ export class Agent implements Startable {
     const felix = new Felix({
       node,
       dataplane,
+      localSettings: felixConfig,
+      onSettings: (felixSettings) => this.#onFelixSettings(felixSettings),
       events: this.#events,
       logger: logger.child({ part: 'felix' }),
       onResource,
@@ -141,9 +153,18 @@ export class Agent implements Startable {
       feeder: bgp.feeder,
       mirror: this.#mirror,
       notReady: () => this.#notReady(dataplane),
+      sync: () => ({ status: this.#statuses.get('resources') ?? 'waitForDatastore', resyncs: this.#resyncs }),
     });
     await this.#startApis(sources);
-    await this.#startSyncers(datastore, felix, bgp, flows);
+    const tunnels = new TunnelAddresses({
+      node,
+      client: new ResourceClient({ datastore }),
+      ipam: new Ipam({ datastore, logger: logger.child({ part: 'ipam' }) }),
+      events: this.#events,
+      logger: logger.child({ part: 'tunnels' }),
+    });
+    await this.#begin('tunnel addresses', tunnels);
+    await this.#startSyncers(datastore, felix, bgp, flows, tunnels);
     await this.#startCni(datastore, writer, dataplane, api);
     const registering = this.#keepRegistered(datastore);
     this.#stack.push('registration', () => registering);
@@ -190,7 +211,13 @@ export class Agent implements Startable {
     return datastore;
   }
 
-  async #startSyncers(datastore: EtcdDatastore, felix: Felix, bgp: NodeBgp, flows: NodeFlows): Promise<void> {
+  async #startSyncers(
+    datastore: EtcdDatastore,
+    felix: Felix,
+    bgp: NodeBgp,
+    flows: NodeFlows,
+    tunnels: TunnelAddresses,
+  ): Promise<void> {
     const { node } = this.#options;
     const { feeder } = bgp;
     const prefixes: Readonly<
@@ -210,8 +237,10 @@ export class Agent implements Startable {
           this.#held.onUpdates(updates);
           felix.setLocked(this.#held.isLocked);
           feeder.setLocked(this.#held.isLocked);
+          tunnels.setLocked(this.#held.isLocked);
           felix.onUpdates(updates);
           bgp.onResources(updates);
+          tunnels.onUpdates(updates);
           this.#noticeRemoval(updates);
         },
       },
@@ -228,6 +257,7 @@ export class Agent implements Startable {
     const onStatus = (): void => {
       if (isInSync(['resources', 'blocks', 'slices'])) felix.onInSync();
       if (isInSync(['resources', 'affinities'])) feeder.onInSync();
+      if (isInSync(['resources'])) tunnels.onInSync();
       if (!hasSaid && isInSync(Object.keys(prefixes))) {
         hasSaid = true;
         this.#events.emit({ component: 'agent', kind: 'inSync' });
@@ -244,6 +274,7 @@ export class Agent implements Startable {
           ...(onRevision === undefined ? {} : { onRevision }),
           onStatus: (status) => {
             this.#statuses.set(name, status);
+            if (name === 'resources' && status === 'resyncInProgress') this.#resyncs++;
             onStatus();
           },
         },
@@ -287,7 +318,8 @@ export class Agent implements Startable {
     };
     const handler = new CniHandler({
       node,
-      defaultMtu: settings.mtu === 0 ? await this.#interfaceMtu(writer) : settings.mtu,
+      defaultMtu: async () =>
+        settings.mtu === 0 ? ((await dataplane.network.workloadMtu()) ?? DEFAULT_MTU) : settings.mtu,
       addresses: addressAllocator(ipam, node, this.#events),
       interfaces: workloadInterfaces(writer),
       endpoints: endpointStore(client, node),
@@ -328,7 +360,14 @@ export class Agent implements Startable {
 
   async #startApis(sources: NodeApiSources): Promise<void> {
     const { settings, logger, readFile } = this.#options;
-    await this.#begin('health', new HealthServer(sources, settings.healthPort));
+    const { settings: felixSettings } = readFelixSettings(this.#options.felixConfig);
+    const listeners = new Listeners(
+      { sources, logger: logger.child({ part: 'listeners' }), readFile, healthPort: settings.healthPort },
+      felixSettings,
+    );
+    await this.#begin('listeners', listeners);
+    this.#listeners = listeners;
+    this.#onFelixSettings(felixSettings);
     const { caFile, certFile, keyFile } = settings;
     if (caFile === undefined || certFile === undefined || keyFile === undefined) {
       logger.warn('no node API: the settings caFile, certFile and keyFile are not set');
@@ -341,17 +380,12 @@ export class Agent implements Startable {
     );
   }
 
-  /** Pods get the MTU of the interface that carries the node's address; asked of the kernel, as /sys may show another namespace. */
-  async #interfaceMtu(writer: KernelWriterClient): Promise<number> {
-    const interfaces = networkInterfaces();
-    const choice = chooseAddress(this.#options.settings.ip, interfaces, 4);
-    const name =
-      choice.ok && choice.address !== undefined ? interfaceOf(choice.address, interfaces) : undefined;
-    if (name === undefined) return DEFAULT_MTU;
-    const [link] = JSON.parse(await writer.ipQuery(['-j', 'link', 'show', 'dev', name])) as {
-      mtu?: number;
-    }[];
-    return link?.mtu ?? DEFAULT_MTU;
+  /** What of FelixConfiguration is about the process itself. A level that was given to it in another way stands. */
+  #onFelixSettings(settings: FelixSettings): void {
+    this.#listeners?.change(settings);
+    const { logLevel } = this.#options.settings;
+    if (logLevel === AGENT_SETTINGS.logLevel.default)
+      this.#options.setLogLevel(settings.logSeverity ?? logLevel);
   }
 
   /** Registers as soon as the datastore answers, and again whenever the node's address changes. */

@@ -11,6 +11,9 @@ import {
 } from '../../lib/config/shared-settings.ts';
 import { ETCD_SETTINGS } from '../../lib/datastore/etcd/settings.ts';
 
+/** calico/node's words for a pool's tunnel mode; `Off` is `Never`. */
+const POOL_MODES = ['Never', 'Off', 'Always', 'CrossSubnet'] as const;
+
 export const AGENT_SETTINGS = {
   nodeName: { type: 'text', env: 'NODENAME', description: 'Name of this node; the host name if left out' },
   stateDir: {
@@ -80,11 +83,32 @@ export const AGENT_SETTINGS = {
     max: 32,
     description: 'Block size of that pool',
   },
+  ipv4PoolVxlan: {
+    type: 'text',
+    env: 'CALICO_IPV4POOL_VXLAN',
+    default: 'Never',
+    oneOf: POOL_MODES,
+    description: 'VXLAN of that pool; CrossSubnet: between subnets only',
+  },
+  ipv4PoolIpip: {
+    type: 'text',
+    env: 'CALICO_IPV4POOL_IPIP',
+    default: 'Never',
+    oneOf: POOL_MODES,
+    description: 'IPIP of that pool, if it has no VXLAN',
+  },
   ipv6PoolCidr: {
     type: 'text',
     env: 'CALICO_IPV6POOL_CIDR',
     default: 'none',
     description: 'IPv6 pool made when there is none; `none`: no pool',
+  },
+  ipv6PoolVxlan: {
+    type: 'text',
+    env: 'CALICO_IPV6POOL_VXLAN',
+    default: 'Never',
+    oneOf: POOL_MODES,
+    description: 'VXLAN of that pool',
   },
   noDefaultPools: {
     type: 'boolean',
@@ -98,12 +122,33 @@ export const AGENT_SETTINGS = {
     default: 0,
     min: 0,
     max: 65535,
-    description: "MTU of workloads; 0: that of the node's interface",
+    description: "MTU of workloads; 0: the least of the host's interfaces, less what tunnels take",
   },
   ...API_CLIENT_SETTINGS,
   ...certificateSettings('NODE', NODE_CERTIFICATES),
   apiPort: portSetting('AGENT_PORT', 9098, 'Port of the node API (HTTPS, client certificates)'),
-  healthPort: portSetting('FELIX_HEALTHPORT', 9099, 'Port of health and metrics on localhost'),
+  healthPort: {
+    type: 'number',
+    min: 0,
+    max: 65535,
+    description:
+      "Port of health and metrics on localhost, in place of FelixConfiguration's healthPort (9099)",
+  },
+  felixConfigFile: {
+    type: 'text',
+    env: 'CALICO_FELIX_CONFIG_FILE',
+    default: '/etc/calico/felix.cfg',
+    description:
+      "Felix's settings of this host, below FELIX_* variables and above the datastore; it may be missing",
+  },
+  establishedFlows: {
+    type: 'text',
+    env: 'CALICO_ESTABLISHED_FLOWS',
+    default: 'judge',
+    oneOf: ['judge', 'keep'],
+    description:
+      'Whether a policy change acts on live flows, or lets those that were allowed run on as Calico does',
+  },
   ...REDIS_SETTINGS,
   cniWaitSeconds: {
     type: 'number',

@@ -7,10 +7,12 @@ import type { EventSink } from '../../lib/events/event.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import { parseResourceKey } from '../../lib/model/keys.ts';
-import { workloadEndpointKey } from '../../lib/policy/compiled.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
+import { workloadEndpointKey } from '../../lib/policy/compiled.ts';
 import { CalcGraph } from '../felix/calc/calc-graph.ts';
+import { type FelixSettings, readFelixSettings } from '../felix/calc/felix-settings.ts';
 import type { CalcFlush, CalcMessage } from '../felix/calc/messages.ts';
+import type { CalcCounts } from '../felix/calc/stats-collector.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
 import type { LocalPeer } from './bgp/peers.ts';
 
@@ -18,9 +20,19 @@ import type { LocalPeer } from './bgp/peers.ts';
 const PATIENCE_MS = 1000;
 const MOST_PATIENCE_MS = 60_000;
 
+export interface FelixStats {
+  readonly updates: { readonly count: number; readonly seconds: number };
+  readonly messages: number;
+  readonly flushes: number;
+}
+
 export interface FelixOptions {
   readonly node: string;
   readonly dataplane: Pick<Dataplane, 'apply'>;
+  /** FelixConfiguration of the host itself: variables and file. */
+  readonly localSettings?: Readonly<Record<string, string>>;
+  /** Told what holds whenever that is different. */
+  readonly onSettings?: (settings: FelixSettings) => void;
   readonly events: EventSink;
   readonly logger: Logger;
   /** Hears of each resource once it is read; undefined: there is none of the key, or none that can be read. */
@@ -40,10 +52,22 @@ export class Felix {
   #acknowledgedRevision = 0;
   readonly #localPeers = new Map<string, LocalPeer>();
   #onLocalPeers: ((peers: readonly LocalPeer[]) => void) | undefined;
+  readonly #stats = { updates: { count: 0, seconds: 0 }, messages: 0, flushes: 0 };
 
   constructor(options: FelixOptions) {
     this.#options = options;
-    this.#graph = new CalcGraph({ hostname: options.node });
+    const { node: hostname, localSettings = {} } = options;
+    this.#graph = new CalcGraph({ hostname, localSettings });
+  }
+
+  /** Updates taken in and how long that took in all, messages to the dataplane, and flushes that had any. */
+  get stats(): FelixStats {
+    return this.#stats;
+  }
+
+  /** What the datastore holds. */
+  get counts(): CalcCounts {
+    return this.#graph.counts();
   }
 
   /** The kernel holds the datastore's state up to this revision. */
@@ -92,6 +116,7 @@ export class Felix {
   }
 
   #take(updates: readonly SyncerUpdate[], countsRevision: boolean): void {
+    const started = performance.now();
     for (const { key, kv, revision } of updates) {
       const kind = parseResourceKey(key)?.kind;
       const resource =
@@ -102,6 +127,8 @@ export class Felix {
         kv === undefined ? undefined : (resource ?? (kind === undefined ? parse(kv.value) : kv.value));
       this.#graph.onUpdate({ key, value, revision: countsRevision ? revision : 0 });
     }
+    this.#stats.updates.count += updates.length;
+    this.#stats.updates.seconds += (performance.now() - started) / 1000;
     this.#pump();
   }
 
@@ -133,6 +160,7 @@ export class Felix {
         count: flush.messages.length,
         durationMs: performance.now() - started,
       });
+      this.#noteFlush(flush);
       this.#noteLocalPeers(flush.messages);
       await this.#program(flush);
     }
@@ -153,6 +181,14 @@ export class Felix {
       } else if (message.type === 'inSync') isDifferent = true;
     }
     if (isDifferent) this.#onLocalPeers?.([...this.#localPeers.values()]);
+  }
+
+  #noteFlush({ messages }: CalcFlush): void {
+    this.#stats.flushes++;
+    this.#stats.messages += messages.length;
+    for (const message of messages)
+      if (message.type === 'configUpdate')
+        this.#options.onSettings?.(readFelixSettings(message.config).settings);
   }
 
   /**

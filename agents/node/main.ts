@@ -1,12 +1,13 @@
 // The agent process of a host.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { extname, join } from 'node:path';
-import { describeSettings, loadSettings, unknownVariables } from '../../lib/config/settings.ts';
+import { describeSettings, loadSettings } from '../../lib/config/settings.ts';
 import { VERSION } from '../../lib/config/version.ts';
 import { endSignal } from '../../lib/lifecycle/end-signals.ts';
 import { createLogger } from '../../lib/logging/logger.ts';
+import { environmentConfig, fileConfig, overlaid } from '../felix/config/local-config.ts';
 import { Agent } from './agent.ts';
 import { AGENT_SETTINGS } from './config.ts';
 
@@ -24,8 +25,12 @@ async function main(): Promise<number> {
   const { settings } = loaded;
   const node = settings.nodeName ?? hostname().toLowerCase();
   const logger = createLogger({ component: 'agent', host: node, level: settings.logLevel });
-  const unknown = unknownVariables(AGENT_SETTINGS, process.env, 'FELIX_');
-  if (unknown.length > 0) logger.warn('variables that nothing here reads', { variables: unknown });
+  const felixConfig = overlaid(
+    environmentConfig(process.env),
+    fileConfig(readIfThere(settings.felixConfigFile)),
+  );
+  if (felixConfig.unknown.length > 0)
+    logger.warn('settings of Felix that nothing here reads', { names: felixConfig.unknown });
   const stopped = endSignal(logger);
   const felix = join(import.meta.dirname, '..', 'felix');
   const extension = extname(import.meta.filename);
@@ -37,6 +42,8 @@ async function main(): Promise<number> {
     version: VERSION,
     kernelWriter: join(felix, 'kernel', `main${extension}`),
     flowReader: join(felix, 'flows', `reader-thread${extension}`),
+    felixConfig: felixConfig.settings,
+    setLogLevel: (level) => logger.setLevel(level),
   });
   try {
     await agent.start();
@@ -52,6 +59,11 @@ async function main(): Promise<number> {
     await agent.stop();
   }
   return 0;
+}
+
+/** Throws where the file is there and cannot be read. */
+function readIfThere(path: string): string {
+  return existsSync(path) ? readFileSync(path, 'utf8') : '';
 }
 
 process.exitCode = await main();

@@ -29,6 +29,8 @@ export interface NodeApiSources {
   readonly history: (peer: string, raw: boolean) => Promise<object>;
   /** Sentences on why the node is not ready; empty if it is. */
   readonly notReady: () => readonly string[];
+  /** Sentences on why the process should be started again; empty if it works. */
+  readonly notAlive: () => readonly string[];
   /** Prometheus text. */
   readonly metrics: () => Promise<string>;
 }
@@ -43,13 +45,14 @@ export interface NodeApiOptions {
 /** Whose certificates may ask: administrators and the API server. */
 const ALLOWED_GROUPS = ['system:masters'];
 
-abstract class HttpListener implements Startable {
+export abstract class HttpListener implements Startable {
   readonly #sockets = new Set<Socket>();
   protected abstract readonly server: Server;
   readonly #port: number;
-  readonly #address: string;
+  readonly #address: string | undefined;
 
-  constructor(port: number, address: string) {
+  /** Without an address it listens on all. */
+  constructor(port: number, address: string | undefined) {
     this.#port = port;
     this.#address = address;
   }
@@ -64,6 +67,7 @@ abstract class HttpListener implements Startable {
       this.server.once('error', reject);
       this.server.listen(this.#port, this.#address, resolve);
     });
+    this.server.on('error', () => undefined);
   }
 
   get port(): number {
@@ -192,28 +196,76 @@ function isAllowed(socket: TLSSocket): boolean {
 export class HealthServer extends HttpListener {
   protected readonly server: Server;
 
-  constructor(sources: NodeApiSources, port: number) {
-    super(port, '127.0.0.1');
-    this.server = createHttpServer((request, response) => void answerHealth(sources, request, response));
+  constructor(sources: NodeApiSources, port: number, host: string) {
+    super(port, host);
+    // Metrics tell more than health does: here they are for this host alone.
+    const hasMetrics = host === '127.0.0.1' || host === '::1';
+    this.server = createHttpServer(
+      (request, response) => void answerHealth(sources, hasMetrics, request, response),
+    );
   }
 }
 
-async function answerHealth(
+/** What Prometheus reads, with TLS where there are certificates. */
+export class MetricsServer extends HttpListener {
+  protected readonly server: Server;
+
+  constructor(
+    sources: NodeApiSources,
+    port: number,
+    host: string | undefined,
+    tls: { readonly ca?: Buffer; readonly cert: Buffer; readonly key: Buffer } | undefined,
+  ) {
+    super(port, host);
+    const answer = (request: IncomingMessage, response: ServerResponse): void =>
+      void answerMetrics(sources, request, response);
+    this.server =
+      tls === undefined
+        ? createHttpServer(answer)
+        : createHttpsServer(
+            {
+              ...tls,
+              requestCert: tls.ca !== undefined,
+              rejectUnauthorized: tls.ca !== undefined,
+              minVersion: 'TLSv1.2',
+            },
+            answer,
+          );
+    this.server.on('tlsClientError', (_error, socket) => socket.destroy());
+  }
+}
+
+async function answerMetrics(
   sources: NodeApiSources,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   response.on('error', () => response.destroy());
-  if (request.url === '/liveness') return sendText(response, 200, 'ok\n');
-  if (request.url === '/metrics') return sendText(response, 200, await sources.metrics());
+  if (request.url !== '/metrics') return sendText(response, 404, 'metrics are served\n');
+  return sendText(response, 200, await sources.metrics());
+}
+
+async function answerHealth(
+  sources: NodeApiSources,
+  hasMetrics: boolean,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  response.on('error', () => response.destroy());
+  if (request.url === '/liveness') return sendReasons(response, sources.notAlive());
+  if (request.url === '/metrics' && hasMetrics) return sendText(response, 200, await sources.metrics());
   if (request.url !== '/readiness')
-    return sendText(response, 404, 'liveness, readiness and metrics are served\n');
-  const reasons = sources.notReady();
-  return sendText(
-    response,
-    reasons.length === 0 ? 200 : 503,
-    reasons.length === 0 ? 'ok\n' : `${reasons.join('\n')}\n`,
-  );
+    return sendText(
+      response,
+      404,
+      `liveness${hasMetrics ? ', readiness and metrics' : ' and readiness'} are served\n`,
+    );
+  return sendReasons(response, sources.notReady());
+}
+
+function sendReasons(response: ServerResponse, reasons: readonly string[]): void {
+  if (reasons.length === 0) sendText(response, 200, 'ok\n');
+  else sendText(response, 503, `${reasons.join('\n')}\n`);
 }
 
 function sendJson(response: ServerResponse, code: number, value: object): void {

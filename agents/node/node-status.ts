@@ -1,5 +1,6 @@
 // What the node API answers, gathered from the agent's parts.
 
+import type { SyncStatus } from '../../lib/datastore/syncer-contract.ts';
 import type { EventLog } from '../../lib/events/event-log.ts';
 import { MetricsText } from '../../lib/metrics/metrics-text.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
@@ -7,6 +8,7 @@ import type { FlowRecorder } from '../felix/flows/flow-recorder.ts';
 import type { BgpFeeder } from './bgp/feeder.ts';
 import type { BgpdLink } from './bgpd-link.ts';
 import type { Felix } from './felix.ts';
+import { felixMetrics } from './felix-metrics.ts';
 import { addFlowMetrics, flowStatus } from './flow-status.ts';
 import type { NodeApiSources } from './node-api.ts';
 import type { PluginMirror } from './plugin-mirror.ts';
@@ -22,6 +24,8 @@ export interface NodeParts {
   readonly feeder: BgpFeeder;
   readonly mirror: PluginMirror;
   readonly notReady: () => readonly string[];
+  /** How far the datastore has been read, and how often that was begun. */
+  readonly sync: () => { readonly status: SyncStatus; readonly resyncs: number };
 }
 
 export function nodeApiSources(parts: NodeParts): NodeApiSources {
@@ -30,6 +34,7 @@ export function nodeApiSources(parts: NodeParts): NodeApiSources {
     flows: parts.flows.ring,
     flowStatus: () => flowStatus(parts.flows),
     notReady: parts.notReady,
+    notAlive: () => hangs(parts.dataplane),
     status: () => nodeStatus(parts),
     rules: async () => {
       const table = parts.dataplane.describe();
@@ -42,6 +47,13 @@ export function nodeApiSources(parts: NodeParts): NodeApiSources {
     history: (peer, raw) => parts.bgpd.history(peer, raw),
     metrics: () => metricsText(parts),
   };
+}
+
+/** As Calico's watchdog of the dataplane's main loop. */
+function hangs({ roundMs, state }: Dataplane): readonly string[] {
+  const { watchdogMs } = state.felix;
+  const isLate = watchdogMs > 0 && roundMs > watchdogMs;
+  return isLate ? [`the dataplane has been at one round for ${Math.round(roundMs / 1000)} s`] : [];
 }
 
 async function nodeStatus({
@@ -66,6 +78,8 @@ async function nodeStatus({
       epoch: dataplane.table.epoch,
       generation: dataplane.table.generation,
       leftOut: [...dataplane.table.leftOut],
+      refusedTunnels: dataplane.network.refusedTunnels,
+      repairs: dataplane.network.repairs + dataplane.table.repairs,
       lastError: dataplane.lastError === undefined ? null : String(dataplane.lastError),
     },
     plugin: { mirroredRevision: mirror.mirrored ?? null },
@@ -86,16 +100,18 @@ async function bgpStatus(bgpd: BgpdLink): Promise<object> {
 }
 
 /** Prometheus text, bgpd's with it; names as Calico's where the meaning is the same. */
-async function metricsText({ dataplane, felix, flows, events, bgpd }: NodeParts): Promise<string> {
+async function metricsText({
+  node,
+  dataplane,
+  felix,
+  flows,
+  events,
+  bgpd,
+  sync,
+}: NodeParts): Promise<string> {
   const bgp = await bgpd.metrics().catch(() => undefined);
   const text = new MetricsText();
-  text.gauge(
-    'felix_active_local_endpoints',
-    'Workload endpoints of this host.',
-    dataplane.state.endpoints.size,
-  );
-  text.gauge('felix_acknowledged_revision', 'etcd revision that the kernel has.', felix.acknowledgedRevision);
-  text.gauge('felix_ruleset_generation', 'Generation of the ruleset.', dataplane.table.generation);
+  felixMetrics(text, { node, dataplane, felix, ...sync() });
   text.counter(
     'calico_events_lost_total',
     'Events that were overwritten before anybody read them.',

@@ -4,7 +4,7 @@
 import { ensureInitialized } from '../../lib/datastore/initialize.ts';
 import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { isResourceError } from '../../lib/datastore/resource-error.ts';
-import type { CalicoNode, IPPool } from '../../lib/model/endpoint-types.ts';
+import type { CalicoNode, IPPool, IPPoolSpec } from '../../lib/model/endpoint-types.ts';
 import { isSameJson } from '../../lib/model/json-equality.ts';
 import { CALICO_API_VERSION } from '../../lib/model/kinds.ts';
 import { parseCidr } from '../../lib/net/ip.ts';
@@ -30,29 +30,38 @@ export async function initializeCluster(
   if (!families.has(4) && settings.ipv4PoolCidr !== 'none')
     await createIfAbsent(
       client,
-      defaultPool(
-        'default-ipv4-ippool',
-        settings.ipv4PoolCidr,
-        settings.ipv4PoolBlockSize,
-        settings.ipv4PoolNatOutgoing,
-      ),
+      defaultPool('default-ipv4-ippool', {
+        cidr: settings.ipv4PoolCidr,
+        blockSize: settings.ipv4PoolBlockSize,
+        natOutgoing: settings.ipv4PoolNatOutgoing,
+        ...modesOf(settings.ipv4PoolVxlan, settings.ipv4PoolIpip),
+      }),
       signal,
     );
   if (!families.has(6) && settings.ipv6PoolCidr !== 'none')
     await createIfAbsent(
       client,
-      defaultPool('default-ipv6-ippool', settings.ipv6PoolCidr, 122, false),
+      defaultPool('default-ipv6-ippool', {
+        cidr: settings.ipv6PoolCidr,
+        blockSize: 122,
+        natOutgoing: false,
+        ...modesOf(settings.ipv6PoolVxlan, 'Never'),
+      }),
       signal,
     );
 }
 
-function defaultPool(name: string, cidr: string, blockSize: number, natOutgoing: boolean): IPPool {
-  return {
-    apiVersion: CALICO_API_VERSION,
-    kind: 'IPPool',
-    metadata: { name },
-    spec: { cidr, blockSize, natOutgoing, vxlanMode: 'Never', ipipMode: 'Never' },
-  };
+type PoolMode = AgentSettings['ipv4PoolVxlan'];
+
+/** A pool has one kind of tunnel. */
+function modesOf(vxlan: PoolMode, ipip: PoolMode): Pick<IPPoolSpec, 'vxlanMode' | 'ipipMode'> {
+  const vxlanMode = vxlan === 'Off' ? 'Never' : vxlan;
+  const ipipMode = ipip === 'Off' || vxlanMode !== 'Never' ? 'Never' : ipip;
+  return { vxlanMode, ipipMode };
+}
+
+function defaultPool(name: string, spec: IPPoolSpec): IPPool {
+  return { apiVersion: CALICO_API_VERSION, kind: 'IPPool', metadata: { name }, spec };
 }
 
 /** Several nodes start at a time: who comes second finds it made. */

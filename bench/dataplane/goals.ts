@@ -101,7 +101,7 @@ function goal(number: string, what: string, limit: Goal['limit'], value: Value, 
   return { number, what, limit, calls, value: (run, topology) => value(run, topology, calls) };
 }
 
-export const GOALS: readonly Goal[] = [
+const GOALS: readonly Goal[] = [
   goal(
     '1',
     'live flow, rules alone, over conntrack alone, worst scale',

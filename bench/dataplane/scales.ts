@@ -44,7 +44,7 @@ export interface PathCluster {
 }
 
 export const TCP_PORTS = [80, 443, 8080] as const;
-export const UDP_PORTS = [53, 5000] as const;
+const UDP_PORTS = [53, 5000] as const;
 /** What the measured endpoint's last policy allows to the client, and what nothing allows. */
 export const ALLOWED_PORT = 53;
 export const DENIED_PORT = 54;

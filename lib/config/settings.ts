@@ -148,18 +148,6 @@ function readFlag(
   return value === undefined ? { problem: `${rawName} needs a value` } : { name, value };
 }
 
-/** Variables with the prefix that no setting reads: for a warning, as they may be meant for another program. */
-export function unknownVariables(
-  table: SettingsTable,
-  env: SettingsSources['env'],
-  prefix: string,
-): readonly string[] {
-  const known = new Set(Object.values(table).map((setting) => setting.env));
-  return Object.keys(env)
-    .filter((name) => name.startsWith(prefix) && !known.has(name))
-    .sort();
-}
-
 function parseSetting(setting: Setting, text: string, source: string, problems: string[]): unknown {
   switch (setting.type) {
     case 'text':

@@ -39,6 +39,7 @@ export const EVENT_KINDS = {
     'kernelResynced',
     'generationMoved',
     'endpointProgrammed',
+    'driftRepaired',
     'kernelWriterStarted',
     'bgpConfigured',
     'bgpHandover',

@@ -29,7 +29,12 @@ export interface LoggerOptions {
   readonly destination?: 'stdout' | 'stderr';
 }
 
-export function createLogger(options: LoggerOptions): Logger {
+/** A process's own logger, of which the least level can be changed; its children follow. */
+export interface ProcessLogger extends Logger {
+  setLevel(level: LogLevel): void;
+}
+
+export function createLogger(options: LoggerOptions): ProcessLogger {
   const stderrLevels = options.destination === 'stderr' ? [...LOG_LEVELS] : [];
   const base = winston.createLogger({
     level: options.level ?? 'info',
@@ -37,7 +42,10 @@ export function createLogger(options: LoggerOptions): Logger {
     format: winston.format.printf((entry) => String(entry['line'])),
     transports: [new winston.transports.Console({ stderrLevels })],
   });
-  return wrap(base, { component: options.component, host: options.host });
+  const setLevel = (level: LogLevel): void => {
+    base.level = level;
+  };
+  return { ...wrap(base, { component: options.component, host: options.host }), setLevel };
 }
 
 /** A logger that says nothing: for programs and tests in which nobody reads lines. */

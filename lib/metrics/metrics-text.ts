@@ -12,7 +12,7 @@ export class MetricsText {
     this.#add('gauge', name, help, samples);
   }
 
-  /** `name` ends with `_total`. */
+  /** `name` ends with `_total`, but for names that are Calico's. */
   counter(name: string, help: string, samples: number | readonly Sample[]): void {
     this.#add('counter', name, help, samples);
   }

@@ -13,6 +13,9 @@ export interface Cidr {
   readonly length: number;
 }
 
+const DOT = 46;
+const DIGIT_0 = 48;
+
 export function familyBits(family: Family): 32 | 128 {
   return family === 4 ? 32 : 128;
 }
@@ -67,17 +70,28 @@ export function ipBytes({ family, value }: IpAddress): Uint8Array {
   return bytes;
 }
 
+/** One pass without pieces of text: networks come by the ten thousand. */
 function parseIpv4(text: string): bigint | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4) return undefined;
   let value = 0;
-  for (const part of parts) {
-    if (!/^(0|[1-9][0-9]{0,2})$/.test(part)) return undefined;
-    const octet = Number(part);
+  let octets = 0;
+  /** -1: no digit of it yet. */
+  let octet = -1;
+  for (let index = 0; index <= text.length; index++) {
+    const code = index < text.length ? text.charCodeAt(index) : DOT;
+    if (code === DOT) {
+      if (octet < 0 || octets === 4) return undefined;
+      value = value * 256 + octet;
+      octets++;
+      octet = -1;
+      continue;
+    }
+    const digit = code - DIGIT_0;
+    // A zero in front is refused: some read it as octal.
+    if (digit < 0 || digit > 9 || octet === 0) return undefined;
+    octet = octet < 0 ? digit : octet * 10 + digit;
     if (octet > 255) return undefined;
-    value = value * 256 + octet;
   }
-  return BigInt(value);
+  return octets === 4 ? BigInt(value) : undefined;
 }
 
 function parseIpv6(text: string): bigint | undefined {
@@ -171,9 +185,11 @@ export function canonicalCidr(text: string): string | undefined {
 
 /** Whether the text is a network written without bits behind its length. */
 export function isMasked(text: string): boolean {
+  const slash = text.indexOf('/');
+  // An address alone has all bits in its length.
+  if (slash < 0) return parseIp(text) !== undefined;
   const cidr = parseCidr(text);
-  const address = parseIp(text.split('/')[0] ?? '');
-  return cidr !== undefined && address !== undefined && address.value === cidr.base;
+  return cidr !== undefined && parseIp(text.slice(0, slash))?.value === cidr.base;
 }
 
 /** The network of one address. */
@@ -209,11 +225,15 @@ export function cidrSize(cidr: Cidr): bigint {
 
 /** IPv4 before IPv6, then by number. */
 export function compareIp(a: IpAddress, b: IpAddress): number {
-  if (a.family !== b.family) return a.family - b.family;
-  return a.value < b.value ? -1 : a.value > b.value ? 1 : 0;
+  return compareNumbers(a.family, a.value, b.family, b.value);
 }
 
 /** By base address, then the shorter prefix first. */
 export function compareCidr(a: Cidr, b: Cidr): number {
-  return compareIp(cidrFirst(a), cidrFirst(b)) || a.length - b.length;
+  return compareNumbers(a.family, a.base, b.family, b.base) || a.length - b.length;
+}
+
+function compareNumbers(familyA: Family, a: bigint, familyB: Family, b: bigint): number {
+  if (familyA !== familyB) return familyA - familyB;
+  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,4 +1,4 @@
-// A long-lived `ip -force -batch -` (iproute2): lines act as they arrive, 0.1 ms each and a fork for none of them. Each batch
+// A long-lived `ip -force -batch -`, or `bridge` (iproute2): lines act as they arrive, 0.1 ms each and a fork for none of them. Each batch
 // ends with a line that must fail, as `ip` names every failed line on standard error by its number: that tells which, and the end.
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
@@ -30,6 +30,8 @@ class IpBatchError extends Error {
 }
 
 export interface IpBatchOptions {
+  /** `bridge` takes what `ip` does not: forwarding entries. `ip` if left out. */
+  readonly program?: 'ip' | 'bridge';
   /**
    * What happens when `ip` ends in the middle. `fail`: run() rejects. `tryEach`: each line is tried by itself, so that only
    * the one that ends `ip` fails; what was done before is done again, so the lines must bear that.
@@ -59,6 +61,7 @@ interface Batch {
 
 /** Batches run one after the other; `ip` is started when it is needed, and anew after it has ended. */
 export class IpBatch {
+  readonly #program: 'ip' | 'bridge';
   readonly #whenEnded: IpBatchOptions['whenEnded'];
   readonly #timeoutMs: number;
   #child: Ip | undefined;
@@ -69,7 +72,8 @@ export class IpBatch {
   #queue: Promise<unknown> = Promise.resolve();
   #isStopped = false;
 
-  constructor({ whenEnded, timeoutMs = DEFAULT_TIMEOUT_MS }: IpBatchOptions) {
+  constructor({ program = 'ip', whenEnded, timeoutMs = DEFAULT_TIMEOUT_MS }: IpBatchOptions) {
+    this.#program = program;
     this.#whenEnded = whenEnded;
     this.#timeoutMs = timeoutMs;
   }
@@ -95,13 +99,13 @@ export class IpBatch {
   }
 
   /**
-   * After a failure the next batch gets a new `ip`: an old one goes on using the number of an interface that somebody has
-   * taken away, or made anew under the same name.
+   * After a failure, or a change of links, the next batch gets a new `ip`: an old one goes on using the number of an interface
+   * that has been taken away, or made anew under the same name.
    */
   async #run(lines: readonly string[]): Promise<readonly LineFailure[]> {
     if (this.#isStopped) throw new IpBatchError({ code: 'stopped' });
     const failures = await this.#tryAll(lines);
-    if (failures.length === 0) return failures;
+    if (failures.length === 0 && !lines.some((line) => /^link (add|del) /.test(line))) return failures;
     this.#child?.stdin.end();
     this.#child = undefined;
     return failures;
@@ -151,7 +155,7 @@ export class IpBatch {
   }
 
   #start(): Ip {
-    const child = spawn('ip', ['-force', '-batch', '-'], { stdio: ['pipe', 'ignore', 'pipe'] });
+    const child = spawn(this.#program, ['-force', '-batch', '-'], { stdio: ['pipe', 'ignore', 'pipe'] });
     this.#child = child;
     this.#linesWritten = 0;
     this.#partial = '';

@@ -6,6 +6,7 @@ import { z } from 'zod';
 /** A line of `/proc/sys`: `net/ipv4/ip_forward` and the value. */
 const sysctlSchema = z.strictObject({ path: z.string(), value: z.string() });
 export type Sysctl = z.infer<typeof sysctlSchema>;
+export const sysctlListSchema = z.array(sysctlSchema);
 
 /** A workload's veth pair. All addresses without a length but for the routes' destinations. */
 const workloadPairSchema = z.strictObject({
@@ -100,9 +101,14 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
   }),
   /** Lines for the long-lived `ip -force -batch -`; each line is tried, failures are named by their index. */
   z.strictObject({ id, op: z.literal('ip'), lines: z.array(z.string()) }),
+  /** The same for `bridge`: forwarding entries of tunnels. */
+  z.strictObject({ id, op: z.literal('bridge'), lines: z.array(z.string()) }),
   /** One reading `ip` command; the answer's output is what it printed. */
   z.strictObject({ id, op: z.literal('ipQuery'), args: z.array(z.string()) }),
+  z.strictObject({ id, op: z.literal('bridgeQuery'), args: z.array(z.string()) }),
   z.strictObject({ id, op: z.literal('sysctl'), entries: z.array(sysctlSchema) }),
+  /** Which of these are not as they should be; the output is JSON, a list of what stands there. Those that are not there count as right. */
+  z.strictObject({ id, op: z.literal('wrongSysctls'), entries: z.array(sysctlSchema) }),
   /**
    * The pair of interfaces of a workload, its end in the workload's namespace set up. One of the host's name is replaced. A
    * failure names its step; what was made until then stays.
@@ -123,10 +129,14 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
   z.strictObject({ id, op: z.literal('deleteLink'), interfaceName: z.string() }),
   /** The id that the kernel counts up with every change of any nftables table of the namespace. */
   z.strictObject({ id, op: z.literal('rulesetGeneration') }),
+  /** The same, and in the output the chains of our table whose rules others have changed since this was asked last, one a line. */
+  z.strictObject({ id, op: z.literal('foreignRules') }),
   /** The distinct values that conntrack entries carry in these bits of their marks, as decimal numbers, one a line. */
   z.strictObject({ id, op: z.literal('conntrackMarks'), mask: z.int() }),
   /** Clears these bits of every conntrack mark, and sees a dump in which no entry carries any of them but `keep`. */
   z.strictObject({ id, op: z.literal('clearConntrackMarks'), mask: z.int(), keep: z.int() }),
+  /** Takes away every conntrack entry that has one of these addresses as an end: what is there next is somebody else. */
+  z.strictObject({ id, op: z.literal('forgetFlows'), addresses: z.array(z.string()) }),
 ]);
 export type KernelRequest = z.infer<typeof kernelRequestSchema>;
 

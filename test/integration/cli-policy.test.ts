@@ -141,7 +141,7 @@ describe.each<BackendName>(['etcd', 'api'])('policy through %s', (backend) => {
     expect((await run(['apply', '--dry-run=server', '-f', '-'], POLICY)).out).toContain('db unchanged');
     const taken = await run(['create', '--dry-run=server', '-f', '-'], POLICY);
     expect(taken).toMatchObject({ code: 1, out: '' });
-    expect(taken.err).toContain('NetworkPolicy db already exists');
+    expect(taken.err).toContain('NetworkPolicy shop/db already exists');
     const tierless = POLICY.replace('selector:', 'tier: nowhere\n  selector:').replace('name: db', 'name: x');
     const refused = await run(['apply', '--dry-run=server', '-f', '-'], tierless);
     expect(refused).toMatchObject({ code: 1, out: '' });
@@ -168,7 +168,7 @@ describe.each<BackendName>(['etcd', 'api'])('diff through %s', (backend) => {
       code: 1,
       out: `--- stored/shop/networkpolicy.projectcalico.org/db
 +++ wanted/shop/networkpolicy.projectcalico.org/db
-@@ -13,7 +13,7 @@
+@@ -12,7 +12,7 @@
      - action: Allow
        destination:
          ports:

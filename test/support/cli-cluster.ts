@@ -241,6 +241,7 @@ export class CliCluster {
       why: (prefix) => this.bgp.why(prefix),
       history: (peer, raw) => this.bgp.history(peer, raw),
       notReady: () => [],
+      notAlive: () => [],
       metrics: () => this.bgp.metrics(),
     };
     const tls = { ca: Buffer.from(ca ?? ''), cert: Buffer.from(cert ?? ''), key: Buffer.from(key ?? '') };

@@ -72,7 +72,7 @@ export class CniFixture {
   #dependencies(): CniHandlerOptions {
     return {
       node: 'node-1',
-      defaultMtu: 1450,
+      defaultMtu: () => Promise.resolve(1450),
       addresses: {
         assign: async (request, signal) => {
           await this.#step('assign', signal);

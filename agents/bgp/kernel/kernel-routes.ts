@@ -4,10 +4,10 @@
 import type { Logger } from '../../../lib/logging/logger.ts';
 import { type Cidr, cidrCovers, formatCidr } from '../../../lib/net/ip.ts';
 import { IpBatch } from '../../../lib/process/ip-batch.ts';
+import { IpMonitor } from '../../../lib/process/ip-monitor.ts';
 import { runOk } from '../../../lib/process/run.ts';
 import type { KernelConfig } from '../config.ts';
 import type { ForwardingChange } from '../rib/forwarding.ts';
-import { LinkMonitor } from './link-monitor.ts';
 import { type KernelRoute, parseRoutes, routeCommand, routeKey, throughGateways } from './route.ts';
 
 /** What a batch did. */
@@ -53,7 +53,7 @@ export class KernelRoutes {
   readonly #failures = new Map<string, string>();
   #maySweep = false;
   /** An interface that goes down takes its routes with it, without a word; one that comes up may carry them again. */
-  readonly #links: LinkMonitor;
+  readonly #links: IpMonitor;
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retries = 0;
@@ -63,7 +63,12 @@ export class KernelRoutes {
   constructor(config: KernelConfig, log: Logger) {
     this.#config = config;
     this.#log = log;
-    this.#links = new LinkMonitor(log, () => this.#retryLater(LINK_MS));
+    // Which change it was does not matter: the kernel is looked at as a whole.
+    this.#links = new IpMonitor({
+      objects: ['link', 'address'],
+      logger: log,
+      onChange: () => this.#retryLater(LINK_MS),
+    });
   }
 
   /** Reads what an earlier run has left. Returns how many routes that is. */

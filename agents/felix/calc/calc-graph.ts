@@ -30,6 +30,8 @@ export interface CalcGraphOptions {
   readonly hostname: string;
   readonly routeSource?: RouteSource;
   readonly programClusterRoutes?: ProgramClusterRoutes;
+  /** Felix's settings by the host's own variables and file; they stand over the datastore's. */
+  readonly localSettings?: Readonly<Record<string, string>>;
 }
 
 type ConfigInput = Extract<
@@ -59,7 +61,7 @@ export class CalcGraph {
   private readonly vxlan: VxlanResolver;
   private readonly encapsulation: EncapsulationResolver;
   private readonly pools: PoolRegistry;
-  private readonly config = new ConfigBatcher();
+  private readonly config: ConfigBatcher;
   private readonly stats = new StatsCollector();
   private readonly localEndpoints = new Set<string>();
   private invalid: InvalidValue[] = [];
@@ -92,6 +94,7 @@ export class CalcGraph {
     this.hostname = options.hostname;
     this.routeSource = options.routeSource ?? 'CalicoIPAM';
     this.processor = new UpdateProcessor(options.hostname);
+    this.config = new ConfigBatcher(options.localSettings);
     this.sequencer = new EventSequencer((selector) => this.identities.identitiesOf(selector));
     const { sequencer } = this;
     this.identities = new IdentityIndex({

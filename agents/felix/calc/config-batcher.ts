@@ -1,5 +1,5 @@
-// Felix's settings in the datastore, put together to one map (Felix's config batcher): the global ones, over them those of
-// the configuration whose selector matches this host's Node, over them this host's own. Names and values as text.
+// Felix's settings put together to one map (Felix's config batcher): the datastore's global ones, over them those of the
+// configuration whose selector matches this host's Node, over them this host's own, over all the host's variables and file.
 
 import type { Labels } from '../../../lib/selector/expression.ts';
 import type { Selector } from '../../../lib/selector/selector.ts';
@@ -19,6 +19,12 @@ export class ConfigBatcher {
   private host: Settings = {};
   private readonly selected = new Map<string, SelectedSettings>();
   private nodeLabels: Labels | undefined;
+  private readonly local: Settings;
+
+  /** `local`: of the host itself, not the datastore; an empty value takes back what the datastore says. */
+  constructor(local: Settings = {}) {
+    this.local = local;
+  }
 
   setGlobal(settings: Settings | undefined): void {
     this.global = settings ?? {};
@@ -39,7 +45,8 @@ export class ConfigBatcher {
   }
 
   merged(): Settings {
-    return { ...this.global, ...this.oldestMatching(), ...this.host };
+    const all = { ...this.global, ...this.oldestMatching(), ...this.host, ...this.local };
+    return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== ''));
   }
 
   private oldestMatching(): Settings {

@@ -9,10 +9,11 @@ import {
   type FailsafePort as EvaluatedFailsafePort,
 } from '../../../lib/policy/evaluation/host-settings.ts';
 import { type FailsafePort, parseFailsafePorts } from './failsafe-ports.ts';
+import { DEFAULT_NETWORK_SETTINGS, flag, NETWORK_READERS, type NetworkSettings } from './network-settings.ts';
 
 export type EndpointToHostAction = 'accept' | 'drop' | 'return';
 
-export interface FelixSettings {
+export interface FelixSettings extends NetworkSettings {
   readonly endpointToHostAction: EndpointToHostAction;
   /** First letters of workload interfaces' names. */
   readonly interfacePrefixes: readonly string[];
@@ -40,6 +41,7 @@ export interface FelixSettings {
 export const OWN_PREFIX = 'cali';
 
 export const DEFAULT_FELIX_SETTINGS: FelixSettings = {
+  ...DEFAULT_NETWORK_SETTINGS,
   endpointToHostAction: 'drop',
   interfacePrefixes: [OWN_PREFIX],
   vxlanPort: 4789,
@@ -60,9 +62,10 @@ function asText({ net, ...port }: EvaluatedFailsafePort): FailsafePort {
 }
 
 /** Undefined: the text is no value of this setting. */
-type Reader = (text: string) => Partial<FelixSettings> | undefined;
+type Reader = (text: string, settings: FelixSettings) => Partial<FelixSettings> | undefined;
 
 const HONOURED: Readonly<Record<string, Reader>> = {
+  ...NETWORK_READERS,
   defaultEndpointToHostAction: choice('endpointToHostAction', {
     accept: 'accept',
     drop: 'drop',
@@ -73,9 +76,9 @@ const HONOURED: Readonly<Record<string, Reader>> = {
     const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0;
     return port >= 1 && port <= 65_535 ? { vxlanPort: port } : undefined;
   },
-  allowVXLANPacketsFromWorkloads: choice('allowsVxlanFromWorkloads', { true: true, false: false }),
-  allowIPIPPacketsFromWorkloads: choice('allowsIpipFromWorkloads', { true: true, false: false }),
-  disableConntrackInvalidCheck: choice('dropsInvalid', { true: false, false: true }),
+  allowVXLANPacketsFromWorkloads: flag((allowsVxlanFromWorkloads) => ({ allowsVxlanFromWorkloads })),
+  allowIPIPPacketsFromWorkloads: flag((allowsIpipFromWorkloads) => ({ allowsIpipFromWorkloads })),
+  disableConntrackInvalidCheck: flag((isDisabled) => ({ dropsInvalid: !isDisabled })),
   workloadSourceSpoofing: choice('allowsSpoofedPrefixes', { any: true, disabled: false }),
   natOutgoingExclusions: choice('excludesHostsFromNat', { ippoolsandhostips: true, ippoolsonly: false }),
   failsafeInboundHostPorts: (text) => {
@@ -102,18 +105,11 @@ const AS_IT_IS: Readonly<Record<string, readonly string[]>> = {
   chainInsertMode: ['insert'],
   floatingIPs: ['disabled'],
   interfaceExclude: ['kube-ipvs0'],
-  ipForwarding: ['enabled'],
-  ipipEnabled: ['false'],
-  ipv6Support: ['true'],
-  logSeverityScreen: ['info'],
   nftablesFilterDenyAction: ['drop'],
   nftablesMode: ['auto', 'enabled'],
   reportingInterval: ['0s'],
   routeSource: ['calicoipam'],
   routeSyncDisabled: ['false'],
-  vxlanEnabled: ['false'],
-  wireguardEnabled: ['false'],
-  wireguardEnabledV6: ['false'],
 };
 
 export interface FelixReading {
@@ -135,7 +131,7 @@ export function readFelixSettings(config: Readonly<Record<string, string>>): Fel
       if (!isAsItIs(name, text)) ignored.push(name);
       continue;
     }
-    const change = read(text);
+    const change = read(text, settings);
     if (change === undefined) invalid.push(`${name}=${text}`);
     else settings = { ...settings, ...change };
   }

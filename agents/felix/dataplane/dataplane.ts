@@ -7,7 +7,6 @@ import type { Logger } from '../../../lib/logging/logger.ts';
 import type { CompiledWorkloadEndpoint } from '../../../lib/policy/compiled.ts';
 import { workloadEndpointKey } from '../../../lib/policy/compiled.ts';
 import type { CalcFlush, CalcMessage } from '../calc/messages.ts';
-import { CONNTRACK_SYSCTLS, HOST_SYSCTLS } from '../interfaces/sysctls.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { HostCheck } from '../nftables/host-check.ts';
 import { elementQueries } from '../nftables/render/commits.ts';
@@ -17,17 +16,24 @@ import { TABLE_NAME } from '../nftables/render/layout.ts';
 import type { RuleMeaning } from '../nftables/render/numbering.ts';
 import { RuleNumbers } from '../nftables/rule-numbers.ts';
 import { type CountReader, TableDriver, type TableUpdate } from '../nftables/table-driver.ts';
-import { LocalRoutes } from '../routes/local-routes.ts';
 import { DataplaneError } from './dataplane-error.ts';
 import { EndpointStatusFiles } from './endpoint-status-files.ts';
+import { HostNetwork } from './host-network.ts';
 
 export interface DataplaneOptions {
   readonly writer: KernelWriterClient;
   readonly events: EventSink;
   readonly logger: Logger;
+  /** Name of this host's Node; without one there are no tunnels. */
+  readonly hostname?: string;
+  /**
+   * `judge` (if left out): a policy change acts on live flows. `keep`: a flow that was allowed runs on until it ends, as with
+   * Calico; only those of addresses that leave are ended.
+   */
+  readonly establishedFlows?: 'judge' | 'keep';
   /** A monotonic clock; `performance.now` if left out. */
   readonly nowMs?: () => number;
-  /** Milliseconds between looks for foreign writes and missing interfaces; 1000 if left out. */
+  /** Milliseconds between looks for foreign writes and missing interfaces; 500 if left out. */
   readonly checkIntervalMs?: number;
   /** Where endpoint status files are written; nowhere if left out. */
   readonly endpointStatusFolder?: string;
@@ -63,6 +69,7 @@ const MOST_WAITERS = 10_000;
 /** How soon, and at last how often, an endpoint of which all is written is looked for again. */
 const FIRST_LOOK_MS = 2;
 const LAST_LOOK_MS = 500;
+const CHECK_INTERVAL_MS = 500;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 10_000;
 
@@ -72,7 +79,7 @@ export class Dataplane implements Startable {
   readonly #state = new DataplaneState();
   readonly #table: TableDriver;
   readonly #numbers: RuleNumbers;
-  readonly #routes: LocalRoutes;
+  readonly #network: HostNetwork;
   readonly #host: HostCheck;
   readonly #statusFiles: EndpointStatusFiles | undefined;
   readonly #changedEndpoints = new Map<string, CompiledWorkloadEndpoint | undefined>();
@@ -85,18 +92,22 @@ export class Dataplane implements Startable {
   #isStopped = false;
   #hasSweptRoutes = false;
   #nextCheckAtMs = 0;
-  #lastRouteCheckMs = 0;
   #mustRetry = false;
   /** The state has changed by other ways than a flush. */
   #isDirty = false;
   #retryMs = FIRST_RETRY_MS;
+  /** Of the round under way. */
+  #roundStartedAtMs: number | undefined;
   #foreignChecks = 0;
+  #failures = 0;
+  readonly #applies = { count: 0, seconds: 0 };
   #lastError: unknown;
 
   constructor(options: DataplaneOptions) {
     this.#options = options;
     this.#nowMs = options.nowMs ?? (() => performance.now());
     const { writer, events, logger, numberLimit, countReader } = options;
+    this.#state.keepsEstablishedFlows = options.establishedFlows === 'keep';
     this.#numbers = new RuleNumbers({ path: options.ruleNumbersFile, logger });
     this.#table = new TableDriver({
       numbers: this.#numbers,
@@ -108,7 +119,14 @@ export class Dataplane implements Startable {
       ...(numberLimit === undefined ? {} : { numberLimit }),
       ...(countReader === undefined ? {} : { countReader }),
     });
-    this.#routes = new LocalRoutes(writer, logger);
+    this.#network = new HostNetwork({
+      writer,
+      events,
+      logger,
+      nowMs: this.#nowMs,
+      hostname: options.hostname,
+      onNotice: () => this.#onNotice(),
+    });
     this.#host = new HostCheck(writer, logger);
     const { endpointStatusFolder: folder } = options;
     this.#statusFiles = folder === undefined ? undefined : new EndpointStatusFiles(folder, logger);
@@ -117,11 +135,10 @@ export class Dataplane implements Startable {
   /** Host settings, and the empty table where there is none: from here on no unknown workload interface passes a packet. */
   async start(): Promise<void> {
     await this.#host.start();
-    await this.#options.writer.sysctl(HOST_SYSCTLS);
+    await this.#network.start();
     await this.#table.start();
-    await this.#options.writer.sysctl(CONNTRACK_SYSCTLS);
+    await this.#network.startConntrack();
     this.#isStarted = true;
-    this.#lastRouteCheckMs = this.#nowMs();
     this.#wake();
   }
 
@@ -132,7 +149,10 @@ export class Dataplane implements Startable {
       return Promise.reject(new DataplaneError({ code: 'tooManyFlushes', limit: MOST_WAITERS }));
     }
     this.#state.applyAll(flush.messages);
-    for (const message of flush.messages) this.#noteEndpoint(message);
+    for (const message of flush.messages) {
+      this.#noteEndpoint(message);
+      this.#network.apply(message);
+    }
     this.#revision = Math.max(this.#revision, flush.revision);
     return new Promise((resolve, reject) => {
       this.#waiters.push({ revision: flush.revision, startedAtMs: this.#nowMs(), resolve, reject });
@@ -150,9 +170,26 @@ export class Dataplane implements Startable {
     return this.#host.problems;
   }
 
+  /** Of bringing the kernel up to date: how often, how long in all, and how often it failed. */
+  get stats(): {
+    readonly applies: { readonly count: number; readonly seconds: number };
+    readonly failures: number;
+  } {
+    return { applies: this.#applies, failures: this.#failures };
+  }
+
+  /** How long the round under way has been: long is a sign that it hangs (Calico's dataplane watchdog). */
+  get roundMs(): number {
+    return this.#roundStartedAtMs === undefined ? 0 : this.#nowMs() - this.#roundStartedAtMs;
+  }
+
   /** How often the kernel was looked at for foreign writes. */
   get foreignChecks(): number {
     return this.#foreignChecks;
+  }
+
+  get network(): HostNetwork {
+    return this.#network;
   }
 
   get table(): TableDriver {
@@ -192,15 +229,15 @@ export class Dataplane implements Startable {
   async missingOf(key: string, minimumRevision = 0): Promise<readonly string[]> {
     const endpoint = this.#state.endpoints.get(key);
     if (endpoint === undefined || endpoint.revision < minimumRevision) return ['endpoint not calculated'];
-    if (!this.#routes.isProgrammed(key)) return ['endpoint not programmed'];
+    if (!this.#network.routes.isProgrammed(key)) return ['endpoint not programmed'];
     const { renderer } = this.#table;
     const elements = renderer?.endpointElements(key);
     if (renderer === undefined || elements === undefined) return ['endpoint left out: the kernel refuses it'];
     const queries = elementQueries(renderer.table, elements);
     const found = await this.#options.writer.hasElements(TABLE_NAME, queries);
     if (!found) return ['elements of the endpoint'];
-    const missing = await this.#routes.missingFor(endpoint);
-    if (missing.length > 0) this.#routes.writeAnew(key);
+    const missing = await this.#network.routes.missingFor(endpoint);
+    if (missing.length > 0) this.#network.routes.writeAnew(key);
     return missing;
   }
 
@@ -216,7 +253,7 @@ export class Dataplane implements Startable {
         return;
       }
       // A link that has been raised carries packets a moment later, and nothing says when.
-      const looking = this.#routes.isProgrammed(key) ? setTimeout(changed.cancel, lookMs) : undefined;
+      const looking = this.#network.routes.isProgrammed(key) ? setTimeout(changed.cancel, lookMs) : undefined;
       await changed.promise;
       clearTimeout(looking);
       if (looking !== undefined) lookMs = Math.min(2 * lookMs, LAST_LOOK_MS);
@@ -229,6 +266,7 @@ export class Dataplane implements Startable {
     if (this.#isStopped) return;
     this.#isStopped = true;
     clearTimeout(this.#timer);
+    this.#network.stop();
     await this.#running;
     await this.#statusFiles?.stop();
     for (const waiter of this.#waiters) waiter.reject(new DataplaneError({ code: 'stopped' }));
@@ -247,10 +285,19 @@ export class Dataplane implements Startable {
   #wake(): void {
     if (!this.#isStarted || this.#isStopped || this.#running !== undefined) return;
     clearTimeout(this.#timer);
+    this.#roundStartedAtMs = this.#nowMs();
     this.#running = this.#work().finally(() => {
       this.#running = undefined;
+      this.#roundStartedAtMs = undefined;
       this.#schedule();
     });
+  }
+
+  /** Somebody may have changed the network: the look comes as soon as that has settled. */
+  #onNotice(): void {
+    if (!this.#isStarted || this.#isStopped || this.#running !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#schedule();
   }
 
   #schedule(): void {
@@ -259,8 +306,12 @@ export class Dataplane implements Startable {
       this.#wake();
       return;
     }
-    const intervalMs = this.#options.checkIntervalMs ?? 1_000;
-    const dueAtMs = Math.min(this.#table.dueAtMs ?? Number.POSITIVE_INFINITY, this.#nextCheckAtMs);
+    const intervalMs = this.#options.checkIntervalMs ?? CHECK_INTERVAL_MS;
+    const dueAtMs = Math.min(
+      this.#table.dueAtMs ?? Number.POSITIVE_INFINITY,
+      this.#nextCheckAtMs,
+      this.#hasSweptRoutes ? this.#network.dueAtMs : Number.POSITIVE_INFINITY,
+    );
     const leastMs = this.#mustRetry ? this.#retryMs : 1;
     const delayMs = Math.max(leastMs, Math.min(intervalMs, dueAtMs - this.#nowMs()));
     this.#timer = setTimeout(() => this.#wake(), delayMs);
@@ -269,20 +320,11 @@ export class Dataplane implements Startable {
   /** One round: nothing in here throws, as the next round tries again. */
   async #work(): Promise<void> {
     try {
-      const mayUpdate = this.#state.isInSync;
       const isCheckDue = this.#nowMs() >= this.#nextCheckAtMs;
-      if (isCheckDue) {
-        this.#nextCheckAtMs = this.#nowMs() + (this.#options.checkIntervalMs ?? 1_000);
-        if (await this.#table.checkForeignWrites()) this.#mustRetry = true;
-        await this.#host.look(this.#table.foreignWrites);
-        this.#foreignChecks++;
-      }
-      const hasMoved = mayUpdate && isCheckDue && (await this.#lookAtInterfaces());
-      if (mayUpdate && (this.#waiters.length > 0 || hasMoved || this.#isDirty || this.#mustRetry || this.#isCleanUpDue()))
-        await this.#update();
-      else if (this.#mustRetry && !mayUpdate) await this.#table.update();
+      if (isCheckDue) await this.#checkTables();
+      await this.#updateTable(isCheckDue);
       await this.#table.sweep();
-      if (mayUpdate && isCheckDue) await this.#syncRoutes();
+      if (this.#state.isInSync) await this.#tendNetwork(isCheckDue);
       // Whoever waits for an endpoint looks again: what it misses may have come by another hand.
       if (isCheckDue) for (const waiter of this.#endpointWaiters) waiter.settle();
       this.#mustRetry = false;
@@ -290,10 +332,35 @@ export class Dataplane implements Startable {
       this.#lastError = undefined;
     } catch (error) {
       this.#lastError = error;
+      this.#failures++;
       if (this.#mustRetry) this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
       this.#mustRetry = true;
       this.#options.logger.error('kernel is behind, trying again', { error });
     }
+  }
+
+  async #checkTables(): Promise<void> {
+    this.#nextCheckAtMs = this.#nowMs() + (this.#options.checkIntervalMs ?? CHECK_INTERVAL_MS);
+    if (await this.#table.checkForeignWrites()) this.#mustRetry = true;
+    await this.#host.look(this.#table.foreignWrites);
+    this.#foreignChecks++;
+  }
+
+  async #updateTable(isCheckDue: boolean): Promise<void> {
+    if (!this.#state.isInSync) {
+      if (this.#mustRetry) await this.#table.update();
+      return;
+    }
+    const hasMoved = isCheckDue && (await this.#lookAtInterfaces());
+    const isDue = this.#waiters.length > 0 || this.#mustRetry || this.#isCleanUpDue();
+    if (isDue || hasMoved || this.#isDirty) await this.#update();
+  }
+
+  async #tendNetwork(isCheckDue: boolean): Promise<void> {
+    const isLookDue = isCheckDue || this.#network.dueAtMs <= this.#nowMs();
+    if (!isLookDue) return;
+    if (this.#hasSweptRoutes) await this.#network.look();
+    await this.#syncRoutes();
   }
 
   #isCleanUpDue(): boolean {
@@ -313,6 +380,9 @@ export class Dataplane implements Startable {
     try {
       await this.#lookAtInterfaces();
       const update = await this.#table.update();
+      this.#applies.count++;
+      this.#applies.seconds += (this.#nowMs() - startedAtMs) / 1000;
+      await this.#forgetFlows(changed);
       this.#acknowledge(waiters, revision, update, startedAtMs);
     } catch (error) {
       // Whoever waits goes on waiting; endpoints are noted again unless something newer was said.
@@ -324,10 +394,20 @@ export class Dataplane implements Startable {
     }
     for (const [key, endpoint] of changed) {
       const programmable = this.#table.leftOut.has(key) ? undefined : endpoint;
-      this.#routes.set(key, programmable);
+      this.#network.setEndpoint(key, programmable);
       if (programmable === undefined) this.#statusFiles?.set(key, undefined);
     }
-    if (changed.size > 0) await this.#syncRoutes();
+    this.#network.setFelix(this.#state.felix);
+    await this.#syncRoutes();
+  }
+
+  /** Where flows are never judged again, one of an address that leaves must not pass as its next owner's. */
+  async #forgetFlows(changed: ReadonlyMap<string, CompiledWorkloadEndpoint | undefined>): Promise<void> {
+    if (!this.#state.keepsEstablishedFlows) return;
+    const left = [...changed].flatMap(([key, endpoint]) =>
+      this.#network.routes.leavingAddresses(key, endpoint),
+    );
+    if (left.length > 0) await this.#options.writer.forgetFlows(left);
   }
 
   /** Where host endpoints are known by their addresses alone: which interfaces have those; true if others than before. */
@@ -363,18 +443,8 @@ export class Dataplane implements Startable {
   }
 
   async #syncRoutes(): Promise<void> {
-    const { routeRefreshMs, interfacePrefixes } = this.#state.felix;
-    const isRefreshDue = routeRefreshMs > 0 && this.#nowMs() >= this.#lastRouteCheckMs + routeRefreshMs;
-    if (isRefreshDue) {
-      this.#lastRouteCheckMs = this.#nowMs();
-      const wrong = await this.#routes.findWrong();
-      if (wrong.length > 0)
-        this.#options.logger.warn('routes or neighbours were not as programmed', {
-          endpoints: wrong.slice(0, 10),
-        });
-    }
     const startedAtMs = this.#nowMs();
-    const { programmed } = await this.#routes.sync();
+    const programmed = await this.#network.sync();
     for (const key of programmed) {
       this.#statusFiles?.set(key, this.#state.endpoints.get(key));
       this.#options.events.emit({
@@ -387,11 +457,12 @@ export class Dataplane implements Startable {
       });
     }
     for (const waiter of this.#endpointWaiters) if (programmed.includes(waiter.key)) waiter.settle();
-    if (this.#hasSweptRoutes && !isRefreshDue) return;
+    if (this.#hasSweptRoutes) return;
     this.#hasSweptRoutes = true;
     this.#statusFiles?.sync();
-    const swept = await this.#routes.sweep(interfacePrefixes);
-    if (swept > 0) this.#options.logger.info('routes that no endpoint has taken away', { count: swept });
+    const swept = await this.#network.routes.sweep();
+    if (swept.length > 0)
+      this.#options.logger.info('routes that no endpoint has taken away', { count: swept.length });
   }
 
   #refuseUnsupported(): void {

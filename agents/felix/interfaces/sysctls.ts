@@ -2,13 +2,19 @@
 // neighbours on both sides take the place of proxy ARP and proxy NDP: nothing to time out, no delay of the first packet.
 
 import type { Sysctl } from '../../../lib/protocol/kernel-writer.ts';
+import type { FelixSettings } from '../calc/felix-settings.ts';
 
-/** Set once when the agent starts. `accept_dad` on `default` comes before any workload interface is made. */
-export const HOST_SYSCTLS: readonly Sysctl[] = [
-  { path: 'net/ipv4/ip_forward', value: '1' },
-  { path: 'net/ipv6/conf/all/forwarding', value: '1' },
-  { path: 'net/ipv6/conf/default/accept_dad', value: '0' },
-];
+/** `accept_dad` on `default` comes before any workload interface is made. */
+export function hostSysctls({
+  forwardsIp,
+  hasIpv6,
+}: Pick<FelixSettings, 'forwardsIp' | 'hasIpv6'>): readonly Sysctl[] {
+  return [
+    ...(forwardsIp ? [{ path: 'net/ipv4/ip_forward', value: '1' }] : []),
+    ...(forwardsIp && hasIpv6 ? [{ path: 'net/ipv6/conf/all/forwarding', value: '1' }] : []),
+    { path: 'net/ipv6/conf/default/accept_dad', value: '0' },
+  ];
+}
 
 /** There only once the kernel tracks connections, which loading the table makes it do. */
 export const CONNTRACK_SYSCTLS: readonly Sysctl[] = [{ path: 'net/netfilter/nf_conntrack_acct', value: '1' }];

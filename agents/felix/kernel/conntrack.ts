@@ -1,4 +1,4 @@
-// Conntrack marks through conntrack(8): which there are, and taking bits of all of them away. A dump is read as it comes, however
+// Conntrack entries through conntrack(8): which marks there are, taking bits of all of them away, and ending flows. A dump is read as it comes, however
 // many flows there are: a mark that went unseen would be a generation given out anew.
 
 import { spawn } from 'node:child_process';
@@ -30,6 +30,15 @@ export async function clearConntrackMarks(mask: number, keep: number): Promise<v
   const left = await conntrackMarks(mask);
   const stale = [...left].find((value) => value !== 0 && value !== keep >>> 0);
   if (stale !== undefined) throw new Error(`an entry still carries mark ${hex(stale)}`);
+}
+
+/** Entries with one of the addresses as either end, of either direction. None is no error. */
+export async function forgetFlows(addresses: readonly string[]): Promise<void> {
+  for (const address of addresses)
+    for (const end of ['-s', '-d', '-r'])
+      await run('conntrack', ['-D', '-f', address.includes(':') ? 'ipv6' : 'ipv4', end, address], {
+        timeoutMs: TIMEOUT_MS,
+      });
 }
 
 function hex(value: number): string {

@@ -12,24 +12,28 @@ import {
   type KernelRequest,
   kernelRequestSchema,
 } from '../../../lib/protocol/kernel-writer.ts';
-import { clearConntrackMarks, conntrackMarks } from './conntrack.ts';
+import { clearConntrackMarks, conntrackMarks, forgetFlows } from './conntrack.ts';
 import { interfacesWith } from './interface-addresses.ts';
 import { Libnftables } from './libnftables.ts';
 import { elementBatch, getElement } from './netlink/element-messages.ts';
 import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
+import { RuleWatch } from './rule-watch.ts';
 import { RulesetGeneration } from './ruleset-generation.ts';
-import { WorkloadLinks, writeSysctls } from './workload-links.ts';
+import { WorkloadLinks, writeSysctls, wrongSysctls } from './workload-links.ts';
 
 type Outcome =
   | { readonly output: string; readonly rulesetGeneration?: number }
   | { readonly error: KernelErrorType };
 
 const COMMAND_TIMEOUT_MS = 20_000;
+/** Of family inet: the only table that is written here (nftables/render/layout.ts). */
+const TABLE_NAME = 'calico';
 
 class KernelWriter {
   readonly #nftables = new Libnftables();
   readonly #rulesetGeneration = new RulesetGeneration();
   readonly #netfilter = new NetlinkSocket(NetlinkFamily.netfilter);
+  readonly #rules = new RuleWatch(TABLE_NAME);
   readonly #links = new WorkloadLinks();
   /** Its lines bear being done twice. */
   readonly #ip = new IpBatch({ whenEnded: 'tryEach' });
@@ -68,13 +72,21 @@ class KernelWriter {
       }
       case 'rulesetGeneration':
         return this.#withGeneration('');
+      case 'foreignRules':
+        return this.#withGeneration(this.#rules.take().join('\n'));
       case 'ip':
         return ipOutcome(await this.#ip.run(request.lines));
+      case 'bridge':
+        return ipOutcome(await bridgeLines(request.lines));
       case 'ipQuery':
         return await command('ip', request.args);
+      case 'bridgeQuery':
+        return await command('bridge', request.args);
       case 'sysctl':
         writeSysctls(request.entries);
         return { output: '' };
+      case 'wrongSysctls':
+        return { output: JSON.stringify(wrongSysctls(request.entries)) };
       case 'makePair':
         this.#links.makePair(request.pair);
         return { output: '' };
@@ -96,12 +108,18 @@ class KernelWriter {
           await clearConntrackMarks(request.mask, request.keep);
           return '';
         });
+      case 'forgetFlows':
+        return await attempted('conntrack -D', async () => {
+          await forgetFlows(request.addresses);
+          return '';
+        });
     }
   }
 
   #nft(request: Extract<KernelRequest, { op: 'nft' }>): Outcome {
     const result = this.#nftables.run(request.text, request);
     if (!result.ok) return { error: { code: 'refused', message: result.error } };
+    if (!request.isCheck && request.text.startsWith('add table')) this.#rules.afterOwnCommit(request.text);
     return this.#withGeneration(result.output);
   }
 
@@ -133,6 +151,16 @@ class KernelWriter {
 
 function setNames(changes: readonly ElementChange[]): string {
   return [...new Set(changes.map(({ set }) => set))].slice(0, 5).join(', ');
+}
+
+/** With a `bridge` of its own: one that lives on would not learn that a device has been made anew. */
+async function bridgeLines(lines: readonly string[]): Promise<Awaited<ReturnType<IpBatch['run']>>> {
+  const batch = new IpBatch({ program: 'bridge', whenEnded: 'tryEach' });
+  try {
+    return await batch.run(lines);
+  } finally {
+    await batch.stop();
+  }
 }
 
 async function attempted(command: string, work: () => Promise<string>): Promise<Outcome> {

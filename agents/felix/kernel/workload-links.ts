@@ -148,6 +148,22 @@ function step(what: string, work: () => unknown): void {
   }
 }
 
+/** Those that stand otherwise, with the value that they have now; one that is not there, or an interface that has gone, has none. */
+export function wrongSysctls(entries: readonly Sysctl[]): Sysctl[] {
+  return entries.flatMap(({ path, value }) => {
+    const now = readSysctl(path);
+    return now === undefined || now === value ? [] : [{ path, value: now }];
+  });
+}
+
+function readSysctl(path: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/${path}`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Writes only what differs: where /proc/sys is read-only, values that are right already are no fault. A host without IPv6 has
  * none of its settings, and needs none.

@@ -14,6 +14,7 @@ import {
   kernelAnswerSchema,
   kernelReadySchema,
   type Sysctl,
+  sysctlListSchema,
   type WorkloadLinkState,
   type WorkloadPair,
   workloadLinkStateSchema,
@@ -124,6 +125,21 @@ export class KernelWriterClient implements Startable {
     return await this.request({ op: 'ip', lines: [...lines] });
   }
 
+  /** The same for `bridge`. */
+  async bridge(lines: readonly string[]): Promise<KernelResult> {
+    return await this.request({ op: 'bridge', lines: [...lines] });
+  }
+
+  /** Parsed JSON of a reading `bridge -j` command; undefined where it refuses to say. */
+  async bridgeJson(args: readonly string[]): Promise<unknown> {
+    return await this.#json({ op: 'bridgeQuery', args: ['-j', ...args] });
+  }
+
+  /** Parsed JSON of a reading `ip -j` command; undefined where it refuses to say. */
+  async ipJson(args: readonly string[]): Promise<unknown> {
+    return await this.#json({ op: 'ipQuery', args: ['-j', ...args] });
+  }
+
   /** The output of one reading `ip` command. */
   async ipQuery(args: readonly string[]): Promise<string> {
     return (await this.request({ op: 'ipQuery', args: [...args] })).output;
@@ -131,6 +147,22 @@ export class KernelWriterClient implements Startable {
 
   async sysctl(entries: readonly Sysctl[]): Promise<void> {
     await this.request({ op: 'sysctl', entries: [...entries] });
+  }
+
+  /** What stands there of those that are not as they should be; one that does not exist is not wrong. */
+  async wrongSysctls(entries: readonly Sysctl[]): Promise<readonly Sysctl[]> {
+    const { output } = await this.request({ op: 'wrongSysctls', entries: [...entries] });
+    return sysctlListSchema.parse(JSON.parse(output));
+  }
+
+  /** Ends the flows of addresses that are nobody's any more. */
+  async forgetFlows(addresses: readonly string[]): Promise<void> {
+    await this.request({ op: 'forgetFlows', addresses: [...addresses] });
+  }
+
+  /** Program and arguments that bring a command into the writer's network namespace; empty where it is our own. */
+  get commandPrefix(): readonly string[] {
+    return this.#options.commandPrefix ?? [];
   }
 
   /** The pair, and its end in the workload's namespace; what is there under the host's name is replaced. */
@@ -160,8 +192,13 @@ export class KernelWriterClient implements Startable {
     return interfaceAddressesSchema.parse(JSON.parse(output));
   }
 
-  async rulesetGeneration(): Promise<number | undefined> {
-    return (await this.request({ op: 'rulesetGeneration' })).rulesetGeneration;
+  /** The ruleset's generation id, and the chains of our table whose rules others have changed since this was asked last. */
+  async foreignRules(): Promise<{
+    readonly generation: number | undefined;
+    readonly chains: readonly string[];
+  }> {
+    const { output, rulesetGeneration } = await this.request({ op: 'foreignRules' });
+    return { generation: rulesetGeneration, chains: output === '' ? [] : output.split('\n') };
   }
 
   /** Distinct values in these bits of all conntrack marks. */
@@ -172,6 +209,16 @@ export class KernelWriterClient implements Startable {
 
   async clearConntrackMarks(mask: number, keep: number): Promise<void> {
     await this.request({ op: 'clearConntrackMarks', mask, keep });
+  }
+
+  async #json(body: RequestBody): Promise<unknown> {
+    try {
+      const { output } = await this.request(body);
+      return output.trim() === '' ? [] : JSON.parse(output);
+    } catch (error) {
+      if (error instanceof KernelWriteError && error.type.code === 'commandFailed') return undefined;
+      throw error;
+    }
   }
 
   request(body: RequestBody): Promise<KernelResult> {

@@ -58,6 +58,8 @@ const MOST_ATTEMPTS = 4;
 /** How long an earlier epoch waits for whoever reads its counts, and how often that is looked at. */
 const KEPT_FOR_READER_MS = 10_000;
 const READER_PAUSE_MS = 100;
+/** Objects that an event on drift names. */
+const MOST_NAMED = 5;
 /** How long a refused sweep is left alone. */
 const SWEEP_RETRY_MS = 10_000;
 
@@ -90,6 +92,9 @@ export class TableDriver {
   #foreignWrites = 0;
   /** Why the next update makes everything anew; undefined: it need not. */
   #replaceBecause: string | undefined = 'start';
+  /** What of our table somebody else has changed, until it has been put right. */
+  #drift: readonly string[] = [];
+  #repairs = 0;
   #leftOut = new Set<string>();
 
   constructor(options: TableDriverOptions) {
@@ -126,7 +131,12 @@ export class TableDriver {
     return this.#foreignWrites;
   }
 
-  /** Keys of workload and host endpoints that the kernel refuses. */
+  /** How often what others had changed of our table was put right. */
+  get repairs(): number {
+    return this.#repairs;
+  }
+
+  /** Keys of endpoints that the kernel refuses. */
   get leftOut(): ReadonlySet<string> {
     return this.#leftOut;
   }
@@ -186,17 +196,27 @@ export class TableDriver {
 
   /** Looks for changes by others; true if the table had to be marked for replacement. */
   async checkForeignWrites(): Promise<boolean> {
-    const now = await this.#writer.rulesetGeneration();
+    const { generation: now, chains } = await this.#writer.foreignRules();
     if (now === this.#rulesetGeneration && !this.#hasForeignWrite) return false;
     this.#foreignWrites++;
     if (this.#renderer === undefined) return await this.#checkAdopted(now);
     const listing = await this.#list('json');
+    const { programmed } = this.#planner;
     const different =
-      listing === undefined ? ['the table'] : differences(this.#planner.programmed, listing, this.#epoch);
+      listing === undefined
+        ? ['the table']
+        : [
+            ...new Set([
+              ...differences(programmed, listing, this.#epoch),
+              // One rule in the place of another is as many as before.
+              ...chains.filter((chain) => programmed.chains.has(chain)),
+            ]),
+          ];
     this.#rulesetGeneration = now;
     this.#hasForeignWrite = false;
     if (different.length === 0) return false;
     this.#options.logger.warn('somebody else changed our table', { objects: different.slice(0, 10) });
+    this.#drift = different;
     this.replace(`foreign change of ${different.slice(0, 3).join(', ')}`);
     return true;
   }
@@ -316,6 +336,19 @@ export class TableDriver {
         generation: this.#generation,
         cause: replaced,
       });
+    }
+    if (replaced !== undefined && this.#drift.length > 0) {
+      const more = this.#drift.length > MOST_NAMED ? ` and ${this.#drift.length - MOST_NAMED} more` : '';
+      const cause = `${this.#drift.slice(0, MOST_NAMED).join(', ')}${more}`;
+      events.emit({
+        component: 'agent',
+        kind: 'driftRepaired',
+        object: TABLE,
+        count: this.#drift.length,
+        cause,
+      });
+      this.#drift = [];
+      this.#repairs++;
     }
     if (generationMoved)
       events.emit({ component: 'agent', kind: 'generationMoved', generation: this.#generation });

@@ -1,19 +1,26 @@
-// Routes, permanent neighbours and links of this host's workloads (docs/dataplane.md "Routes"): /32 and /128 with protocol 80,
-// by which a restarted agent knows its own. A link is raised only after the endpoint's policy is in the kernel.
+// Routes, permanent neighbours and links of this host's workloads (docs/dataplane.md "Routes"): /32 and /128 with a protocol number
+// (80) by which a restarted agent knows its own. A link is raised only after the endpoint's policy is in the kernel.
 
 import { z } from 'zod';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import type { CompiledWorkloadEndpoint } from '../../../lib/policy/compiled.ts';
+import { DEFAULT_FELIX_SETTINGS, type FelixSettings } from '../calc/felix-settings.ts';
 import { KernelWriteError } from '../kernel/kernel-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 
-/** Felix's own number for the routes it owns. */
-const ROUTE_PROTOCOL = 80;
+/** Protocols of routes that an administrator, or a program without a number of its own, has made: boot and static. */
+const FOREIGN_PROTOCOLS = [3, 4];
+
+export type RouteSettings = Pick<
+  FelixSettings,
+  'routeProtocol' | 'routeSource4' | 'routeSource6' | 'removesForeignRoutes' | 'interfacePrefixes'
+>;
 
 const neighboursSchema = z.array(
   z.object({ dst: z.string(), dev: z.string(), lladdr: z.string().optional() }),
 );
 const routesSchema = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
+const linksSchema = z.array(z.object({ ifname: z.string() }));
 
 interface ProgrammedRoutes {
   readonly interfaceName: string;
@@ -35,6 +42,9 @@ export class LocalRoutes {
   readonly #desired = new Map<string, CompiledWorkloadEndpoint>();
   readonly #programmed = new Map<string, ProgrammedRoutes>();
   readonly #dirty = new Set<string>();
+  /** Which endpoint an address is of, without length. */
+  readonly #byAddress = new Map<string, string>();
+  #settings: RouteSettings = DEFAULT_FELIX_SETTINGS;
 
   constructor(writer: KernelWriterClient, logger: Logger) {
     this.#writer = writer;
@@ -43,12 +53,50 @@ export class LocalRoutes {
 
   /** Undefined: the endpoint is gone, or must not be reachable. Nothing is written until `sync`. */
   set(key: string, endpoint: CompiledWorkloadEndpoint | undefined): void {
+    const addressesOf = (of: CompiledWorkloadEndpoint | undefined): readonly string[] =>
+      of === undefined ? [] : netsOf(of).map(withoutLength);
+    for (const address of addressesOf(this.#desired.get(key)))
+      if (this.#byAddress.get(address) === key) this.#byAddress.delete(address);
+    for (const address of addressesOf(endpoint)) this.#byAddress.set(address, key);
     if (endpoint === undefined) this.#desired.delete(key);
     else this.#desired.set(key, endpoint);
     // A change of labels or policies leaves routes as they are, and so do we.
     const there = this.#programmed.get(key);
     const isSame = endpoint !== undefined && there !== undefined && isAsProgrammed(endpoint, there);
     if (!isSame) this.#dirty.add(key);
+  }
+
+  /** Every route is written anew where protocol or source are others now. */
+  configure(settings: RouteSettings): void {
+    const before = this.#settings;
+    this.#settings = settings;
+    const isSame =
+      before.routeProtocol === settings.routeProtocol &&
+      before.routeSource4 === settings.routeSource4 &&
+      before.routeSource6 === settings.routeSource6;
+    if (!isSame) for (const key of this.#desired.keys()) this.#dirty.add(key);
+  }
+
+  /** Whether the address is a workload's here, and if so behind which interface and with which link-layer address. */
+  neighbourOf(
+    address: string,
+  ): { readonly interfaceName: string; readonly mac: string | undefined } | undefined {
+    const endpoint = this.#desired.get(this.#byAddress.get(address) ?? '');
+    return endpoint && { interfaceName: endpoint.interfaceName, mac: endpoint.mac?.toLowerCase() };
+  }
+
+  /** Addresses of the endpoint, as it is so far, that it will have no longer. */
+  leavingAddresses(key: string, next: CompiledWorkloadEndpoint | undefined): readonly string[] {
+    const before = this.#desired.get(key);
+    const kept = next === undefined ? [] : netsOf(next);
+    return (before === undefined ? [] : netsOf(before))
+      .filter((net) => !kept.includes(net))
+      .map(withoutLength);
+  }
+
+  /** Interfaces of endpoints that are programmed. */
+  get interfaces(): readonly string[] {
+    return [...this.#programmed.values()].map(({ interfaceName }) => interfaceName);
   }
 
   isProgrammed(key: string): boolean {
@@ -94,40 +142,54 @@ export class LocalRoutes {
     return { programmed, waiting };
   }
 
-  /** Takes away routes of ours on workload interfaces that no endpoint has now: an earlier life's, or another's. */
-  async sweep(interfacePrefixes: readonly string[]): Promise<number> {
+  /**
+   * Takes away routes on workload interfaces that no endpoint has now: ours of an earlier life and, unless the settings leave
+   * them, others'. Their networks.
+   */
+  async sweep(): Promise<readonly string[]> {
+    const { routeProtocol, removesForeignRoutes, interfacePrefixes } = this.#settings;
     const wanted = new Set<string>();
     for (const endpoint of this.#desired.values()) {
       for (const net of netsOf(endpoint)) wanted.add(`${net} ${endpoint.interfaceName}`);
     }
-    const stale: string[] = [];
-    for (const { dst, dev } of await this.#list()) {
-      if (dev === undefined || !interfacePrefixes.some((prefix) => dev.startsWith(prefix))) continue;
-      const net = dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`;
-      if (!wanted.has(`${net} ${dev}`)) stale.push(`route del ${net} dev ${dev} proto ${ROUTE_PROTOCOL}`);
+    const stale: { readonly net: string; readonly line: string }[] = [];
+    const protocols = [routeProtocol, ...(removesForeignRoutes ? FOREIGN_PROTOCOLS : [])];
+    for (const protocol of new Set(protocols)) {
+      for (const { dst, dev } of await this.#list(protocol)) {
+        if (dev === undefined || !interfacePrefixes.some((prefix) => dev.startsWith(prefix))) continue;
+        const net = withLength(dst);
+        const isOurs = protocol === routeProtocol && wanted.has(`${net} ${dev}`);
+        if (!isOurs) stale.push({ net, line: `route del ${net} dev ${dev} proto ${protocol}` });
+      }
     }
-    await this.#run(stale.map((line) => ({ key: '', line, mayFail: true })));
-    return stale.length;
+    await this.#run(stale.map(({ line }) => ({ key: '', line, mayFail: true })));
+    return stale.map(({ net }) => net);
   }
 
   /**
-   * Endpoints of which a route is missing, or a neighbour missing or another than theirs, by a look at the kernel; they are
-   * written anew by the next `sync`.
+   * What of programmed endpoints is not in the kernel as it was written, in words by key, by a look at the kernel: routes,
+   * neighbours, links that are down. They are written anew by the next `sync`.
    */
-  async findWrong(): Promise<readonly string[]> {
-    const routes = new Set((await this.#list()).map(({ dst, dev }) => `${dst} ${dev}`));
-    const neighbours = await this.#neighbours();
-    const isThere = (net: string, { interfaceName, mac }: ProgrammedRoutes): boolean => {
-      const end = `${withoutLength(net)} ${interfaceName}`;
-      return routes.has(end) && (mac === undefined || neighbours.get(end) === mac.toLowerCase());
-    };
-    const wrong: string[] = [];
-    for (const [key, programmed] of this.#programmed) {
-      if (programmed.nets.every((net) => isThere(net, programmed))) continue;
-      wrong.push(key);
+  async findWrong(): Promise<ReadonlyMap<string, readonly string[]>> {
+    const routes = new Set(
+      (await this.#list(this.#settings.routeProtocol)).map(({ dst, dev }) => `${dst} ${dev}`),
+    );
+    const [neighbours, up] = await Promise.all([this.#neighbours(), this.#linksUp()]);
+    const found = new Map<string, readonly string[]>();
+    for (const [key, { interfaceName, mac, nets }] of this.#programmed) {
+      const wrong = nets.flatMap((net) => {
+        const end = `${withoutLength(net)} ${interfaceName}`;
+        if (!routes.has(end)) return [`route ${net}`];
+        return mac === undefined || neighbours.get(end) === mac.toLowerCase()
+          ? []
+          : [`neighbour ${withoutLength(net)}`];
+      });
+      if (!up.has(interfaceName)) wrong.unshift(`link ${interfaceName}`);
+      if (wrong.length === 0) continue;
+      found.set(key, wrong);
       this.#dirty.add(key);
     }
-    return wrong;
+    return found;
   }
 
   /** What of an endpoint's link and routes is not there, asked of the kernel for this interface alone. */
@@ -135,7 +197,11 @@ export class LocalRoutes {
     const { interfaceName } = endpoint;
     const nets = netsOf(endpoint);
     const addresses = nets.map(withoutLength);
-    const { link, unrouted } = await this.#writer.linkState(interfaceName, addresses, ROUTE_PROTOCOL);
+    const { link, unrouted } = await this.#writer.linkState(
+      interfaceName,
+      addresses,
+      this.#settings.routeProtocol,
+    );
     if (link === 'missing') return [`interface ${interfaceName}`];
     const missing = link === 'up' ? [] : [`link ${interfaceName} up`];
     const lost = nets.filter((net) => unrouted.includes(withoutLength(net)));
@@ -153,10 +219,13 @@ export class LocalRoutes {
     const endpoint = this.#desired.get(key);
     if (endpoint === undefined) return [];
     const { interfaceName, mac } = endpoint;
-    const lines: string[] = [];
+    const { routeProtocol, routeSource4, routeSource6 } = this.#settings;
+    const lines = [`link set dev ${interfaceName} up`];
     for (const net of netsOf(endpoint)) {
-      const scope = net.includes(':') ? '' : ' scope link';
-      lines.push(`route replace ${net} dev ${interfaceName}${scope} proto ${ROUTE_PROTOCOL}`);
+      const isV6 = net.includes(':');
+      const from = isV6 ? routeSource6 : routeSource4;
+      const rest = `${isV6 ? '' : ' scope link'} proto ${routeProtocol}${from === undefined ? '' : ` src ${from}`}`;
+      lines.push(`route replace ${net} dev ${interfaceName}${rest}`);
       if (mac === undefined) continue;
       lines.push(`neigh replace ${withoutLength(net)} lladdr ${mac} dev ${interfaceName} nud permanent`);
     }
@@ -172,7 +241,7 @@ export class LocalRoutes {
     return before.nets
       .filter((net) => !kept.has(net))
       .flatMap((net) => [
-        `route del ${net} dev ${before.interfaceName} proto ${ROUTE_PROTOCOL}`,
+        `route del ${net} dev ${before.interfaceName} proto ${this.#settings.routeProtocol}`,
         // `neigh del` of one that is not there would end `ip`.
         `neigh flush to ${withoutLength(net)} dev ${before.interfaceName} nud permanent`,
       ])
@@ -202,34 +271,26 @@ export class LocalRoutes {
     return failed;
   }
 
-  async #list(): Promise<z.infer<typeof routesSchema>> {
+  async #list(protocol: number): Promise<z.infer<typeof routesSchema>> {
     const both = await Promise.all(
-      ['-4', '-6'].map((family) =>
-        this.#query([family, '-j', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)]),
-      ),
+      ['-4', '-6'].map((family) => this.#writer.ipJson([family, 'route', 'show', 'proto', String(protocol)])),
     );
     // A host without IPv6 has no answer for that family.
     return both.flatMap((routes) => routesSchema.safeParse(routes).data ?? []);
   }
 
+  async #linksUp(): Promise<ReadonlySet<string>> {
+    const links = linksSchema.safeParse(await this.#writer.ipJson(['link', 'show', 'up'])).data ?? [];
+    return new Set(links.map(({ ifname }) => ifname));
+  }
+
   /** Link-layer address by `address interface`, of permanent neighbours. */
   async #neighbours(): Promise<ReadonlyMap<string, string>> {
     const both = await Promise.all(
-      ['-4', '-6'].map((family) => this.#query([family, '-j', 'neigh', 'show', 'nud', 'permanent'])),
+      ['-4', '-6'].map((family) => this.#writer.ipJson([family, 'neigh', 'show', 'nud', 'permanent'])),
     );
     const neighbours = both.flatMap((answer) => neighboursSchema.safeParse(answer).data ?? []);
     return new Map(neighbours.map(({ dst, dev, lladdr }) => [`${dst} ${dev}`, lladdr ?? '']));
-  }
-
-  /** Parsed JSON; undefined where `ip` says that there is no such thing. */
-  async #query(args: readonly string[]): Promise<unknown> {
-    try {
-      const output = await this.#writer.ipQuery(args);
-      return output.trim() === '' ? [] : JSON.parse(output);
-    } catch (error) {
-      if (error instanceof KernelWriteError && error.type.code === 'commandFailed') return undefined;
-      throw error;
-    }
   }
 }
 
@@ -245,6 +306,10 @@ function isAsProgrammed(endpoint: CompiledWorkloadEndpoint, there: ProgrammedRou
 
 function netsOf(endpoint: CompiledWorkloadEndpoint): readonly string[] {
   return [...endpoint.nets4, ...endpoint.nets6];
+}
+
+function withLength(dst: string): string {
+  return dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`;
 }
 
 function withoutLength(net: string): string {

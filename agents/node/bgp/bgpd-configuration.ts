@@ -52,12 +52,11 @@ interface Notes {
 export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
   const { 4: ipv4, 6: ipv6 } = inputs.intent;
   const families = [ipv4, ipv6].filter(({ address }) => address !== undefined);
-  const unsupported = [
-    ...inputs.pools.flatMap(unsupportedTunnels),
-    ...unsupportedSettings(inputs.configuration),
-  ];
+  const unsupported = [...unsupportedSettings(inputs.configuration)];
   const withheld: string[] = [];
   if (families.length === 0) return { configuration: undefined, withheld, unsupported };
+  // Routes of tunnels and what stands beside them are Felix's.
+  const tunnelled = inputs.pools.filter(hasTunnel).map(({ spec }) => spec?.cidr ?? '');
   const peers = families.flatMap((family) => peersOf(family, inputs, { withheld, unsupported }));
   return {
     withheld,
@@ -78,8 +77,8 @@ export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
       kernel: {
         enabled: true,
         protocol: 81,
-        blackholes: [...ipv4.blackholes, ...ipv6.blackholes],
-        exceptPrefixes: [...ipv4.notInstalled, ...ipv6.notInstalled],
+        blackholes: [...ipv4.blackholes, ...ipv6.blackholes].filter((block) => !isInside(block, tunnelled)),
+        exceptPrefixes: [...ipv4.notInstalled, ...ipv6.notInstalled, ...tunnelled],
         staticRoutes: [...ipv4.via, ...ipv6.via].map(({ cidr, via }) => ({ prefix: cidr, via })),
       },
     },
@@ -238,15 +237,6 @@ function unsupportedSettings({ programClusterRoutes, ...spec }: BGPConfiguration
   ];
 }
 
-function unsupportedTunnels({ metadata: { name }, spec }: IPPool): string[] {
-  const modes = [
-    ['vxlanMode', spec?.vxlanMode],
-    ['ipipMode', spec?.ipipMode],
-  ] as const;
-  return modes
-    .filter(([, mode]) => mode !== undefined && mode !== 'Never')
-    .map(
-      ([field, mode]) =>
-        `IPPool ${name}: ${field} ${mode}: no tunnels are made yet, its blocks are announced by BGP and routed as they are`,
-    );
+function hasTunnel({ spec }: IPPool): boolean {
+  return [spec?.vxlanMode, spec?.ipipMode].some((mode) => mode === 'Always' || mode === 'CrossSubnet');
 }

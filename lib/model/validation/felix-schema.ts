@@ -286,6 +286,9 @@ const fields: Record<string, Schema> = {
   wireguardInterfaceNameV6: checkedText(interfaceName),
 };
 
+/** Names of all parameters, but for the selector that says whose they are. */
+export const FELIX_FIELDS: readonly string[] = Object.keys(fields).filter((name) => name !== 'nodeSelector');
+
 /** `default` and `node.<node>` are chosen by their name, so a selector on them would never be looked at. */
 function checkNodeSelector(configuration: JsonObject, report: Report): void {
   const name = textField(objectField(configuration, 'metadata') ?? {}, 'name') ?? '';

@@ -62,7 +62,7 @@ export function portList(ranges: readonly PortRange[], names: readonly NamedPort
 }
 
 /** `80` or `80:90`. */
-export function rangeText({ min, max }: PortRange): string {
+function rangeText({ min, max }: PortRange): string {
   return min === max ? String(min) : `${min}:${max}`;
 }
 

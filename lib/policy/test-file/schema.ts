@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 
-export const TEST_API_VERSION = 'calico-ts.dev/v1';
+const TEST_API_VERSION = 'calico-ts.dev/v1';
 export const TEST_KIND = 'PolicyTest';
 
 const name = z.string().min(1);

@@ -286,7 +286,10 @@ describe('the dataplane', () => {
         const isOurs = resource.kind === 'WorkloadEndpoint' && resource.metadata.name.includes('client');
         return isOurs ? { ...resource, spec: { ...(resource.spec ?? {}), mac } } : resource;
       });
-      await bed.settleResources([...resources, felix({ routeRefreshInterval: '1s' })]);
+      await bed.settleResources([
+        ...resources,
+        felix({ routeRefreshInterval: '1s', removeExternalRoutes: false }),
+      ]);
       const show = (...args: string[]): Promise<string> => host.namespace.exec('ip', ...args);
       await host.namespace.ip(
         `route add 10.80.0.99/32 dev ${dev} proto 80`,
@@ -305,14 +308,37 @@ describe('the dataplane', () => {
       expect(await verdict('red/server', 'red/client', 'UDP', 53)).toBe('allowed');
     });
 
+    it('that says with which address and ports NAT outgoing leaves', async () => {
+      await host.namespace.ip('addr add 172.30.0.111/32 dev eth0');
+      const config = felix({ natOutgoingAddress: '172.30.0.111', natPortRange: '40000:40009' });
+      await bed.settleResources([...world.resources(), NAT_POOL, config]);
+      const flow = new Client(probe('red/client', 'external:stranger', 'UDP', 53));
+      await until('it has left', async () => {
+        flow.ask();
+        const entries = await host.namespace.exec('conntrack', '-L', '-p', 'udp');
+        return /src=10\.80\.0\.2 dst=198\.18\.9\.9 .* src=198\.18\.9\.9 dst=172\.30\.0\.111 sport=53 dport=4000\d /.test(
+          entries,
+        );
+      });
+      flow.close();
+    });
+
+    it('that says what source and number its routes have', async () => {
+      await settle({ deviceRouteSourceAddress: NODE.ip, deviceRouteProtocol: 90 });
+      const route = (): Promise<string> => host.namespace.exec('ip', 'route', 'show', '10.80.0.2');
+      await until('it is so', async () => /proto 90 scope link src 172\.30\.0\.11 /.test(await route()));
+      await bed.settle(world);
+      await until('it is as before', async () => /proto 80 scope link *$/m.test(await route()));
+    });
+
     it('that sets what has no effect, by saying so once', async () => {
       const said = (): readonly (string | undefined)[] =>
         host.events.filter(({ object }) => object === 'FelixConfiguration').map(({ cause }) => cause);
-      await settle({ bpfEnabled: true, natPortRange: '1000:2000', logSeverityScreen: 'Info' });
-      await settle({ bpfEnabled: true, natPortRange: '1000:2000', vxlanPort: 99_999 });
+      await settle({ bpfEnabled: true, usageReportingEnabled: true, logSeverityScreen: 'Info' });
+      await settle({ bpfEnabled: true, usageReportingEnabled: true, vxlanPort: 99_999 });
       expect(said()).toEqual([
-        'settings without effect in this version: bpfEnabled, natPortRange',
-        'values that make no sense, the defaults stay: vxlanPort=99999',
+        'settings without effect in this version: bpfEnabled, usageReportingEnabled',
+        'values that are not taken, the defaults stay: vxlanPort=99999',
       ]);
     });
   });

@@ -233,7 +233,7 @@ describe('what no record has', () => {
     await until(
       'the overflow is counted',
       () => bed.flows.recorder.totals.overflowedDenied > overflowedDenied,
-      20_000,
+      45_000,
     );
     await bed.host.writer.nft(`flush set ${TABLE} dlog4_v${bed.host.dataplane.table.epoch}`);
   });
@@ -342,6 +342,7 @@ describe('allowed connections', () => {
     });
     // Of a flow that began before somebody listened conntrack tells no end.
     send('UDP');
+    bed.servers.serve();
     // Conntrack's own time would be half a minute.
     await bed.host.namespace.exec('conntrack', '-D', '-p', 'udp', '--dport', String(port));
     const told = await bed.recordOf('record of the end', ({ destination, ended }) => {
@@ -352,10 +353,11 @@ describe('allowed connections', () => {
       source: { name: 'client', address: CLIENT[0] },
       destination: { name: 'server', address: SERVER[0] },
       decidedBy: { type: 'rule', name: 'guard', index: 0, action: 'allow' },
-      connections: 1,
-      packets: 1,
-      ended: { packets: 1 },
     });
+    // Of the first flow too, if somebody listened already when it began.
+    expect([1, 2]).toContain(told.connections);
+    expect(told.packets).toBe(told.connections);
+    expect(told.ended?.packets).toBe(told.connections);
     expect(told.bytes).toBeGreaterThan(28);
   });
 });

@@ -3,10 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { renderComparison } from '../../../cli/output/comparison.ts';
+import type { Rule } from '../../../lib/model/policy-types.ts';
 import { resolveCluster } from '../../../lib/policy/cluster.ts';
 import type { Comparison } from '../../../lib/policy/connectivity/compare.ts';
 import { compareConnectivity } from '../../../lib/policy/connectivity/compare.ts';
-import type { Rule } from '../../../lib/model/policy-types.ts';
 import { networkPolicy, SHOP } from '../../support/policy-world.ts';
 
 function opening(port: number): ReturnType<typeof resolveCluster> {

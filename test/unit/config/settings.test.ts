@@ -5,7 +5,6 @@ import {
   flagName,
   loadSettings,
   type SettingsTable,
-  unknownVariables,
 } from '../../../lib/config/settings.ts';
 
 const TABLE = {
@@ -92,14 +91,6 @@ describe('loadSettings', () => {
     expect(problemsOf(['--no-port'])).toEqual(['there is no flag --no-port']);
     expect(problemsOf(['--port'])).toEqual(['--port needs a value']);
     expect(problemsOf(['--no-__proto__', '--constructor'])).toHaveLength(2);
-  });
-});
-
-describe('unknownVariables', () => {
-  it('names those with the prefix that no setting reads', () => {
-    const table: SettingsTable = { healthPort: { type: 'text', env: 'FELIX_HEALTHPORT', description: '' } };
-    const env = { FELIX_HEALTHPORT: '1', FELIX_ZZ: '1', FELIX_AA: '2', PATH: '/' };
-    expect(unknownVariables(table, env, 'FELIX_')).toEqual(['FELIX_AA', 'FELIX_ZZ']);
   });
 });
 

@@ -4,7 +4,6 @@ import {
   chooseAddress,
   firstFoundAddress,
   type HostInterfaces,
-  interfaceOf,
 } from '../../../agents/node/address-detection.ts';
 
 const entry = (cidr: string, internal = false) => ({
@@ -65,9 +64,4 @@ describe('a setting', () => {
   it.each(['fd00::1', '10.0.0.1/33', 'eth0', ''])('%j is refused', (setting) => {
     expect(chooseAddress(setting, HOST, 4).ok).toBe(false);
   });
-});
-
-it('an address is found on its interface', () => {
-  expect(interfaceOf('172.30.0.11/24', HOST)).toBe('eth0');
-  expect(interfaceOf('192.0.2.1/32', HOST)).toBeUndefined();
 });

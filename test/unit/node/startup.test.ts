@@ -123,6 +123,16 @@ describe('initializeCluster', () => {
     expect((await client.list('Tier', { signal })).items).toHaveLength(3);
   });
 
+  it.each([
+    [['--ipv4-pool-vxlan', 'CrossSubnet', '--ipv4-pool-ipip', 'Always'], 'CrossSubnet', 'Never'],
+    [['--ipv4-pool-vxlan', 'Off', '--ipv4-pool-ipip', 'Always'], 'Never', 'Always'],
+    [[], 'Never', 'Never'],
+  ])('makes the pool with the tunnel of %j', async (argv, vxlanMode, ipipMode) => {
+    const client = newClient();
+    await initializeCluster(client, settings(...argv), signal);
+    expect((await poolsOf(client))[0]?.spec).toMatchObject({ vxlanMode, ipipMode });
+  });
+
   it('makes no pool of a family that has one, nor when told not to', async () => {
     const client = newClient();
     await initializeCluster(client, settings('--ipv4-pool-cidr', '10.65.0.0/16'), signal);

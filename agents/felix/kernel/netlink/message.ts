@@ -78,24 +78,28 @@ export function decodeMessages(datagram: Buffer): readonly NetlinkMessage[] {
   return messages;
 }
 
-/** Each attribute's type and value; what is cut short ends it. */
-export function* eachAttribute(attributes: Buffer): Generator<{
-  readonly type: number;
-  readonly value: Buffer;
-}> {
+/** Hands over each attribute's type and value; what is cut short ends it. */
+export function eachAttribute(attributes: Buffer, take: (type: number, value: Buffer) => void): void {
   let offset = 0;
   while (offset + 4 <= attributes.length) {
     const length = attributes.readUInt16LE(offset);
     if (length < 4) return;
     const type = attributes.readUInt16LE(offset + 2) & TYPE_MASK;
-    yield { type, value: attributes.subarray(offset + 4, offset + length) };
+    take(type, attributes.subarray(offset + 4, offset + length));
     offset += align(length);
   }
 }
 
 /** The value of the first attribute of that type. */
 export function findAttribute(attributes: Buffer, wanted: number): Buffer | undefined {
-  for (const { type, value } of eachAttribute(attributes)) if (type === wanted) return value;
+  let offset = 0;
+  while (offset + 4 <= attributes.length) {
+    const length = attributes.readUInt16LE(offset);
+    if (length < 4) return undefined;
+    if ((attributes.readUInt16LE(offset + 2) & TYPE_MASK) === wanted)
+      return attributes.subarray(offset + 4, offset + length);
+    offset += align(length);
+  }
   return undefined;
 }
 

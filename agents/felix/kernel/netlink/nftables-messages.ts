@@ -61,10 +61,10 @@ export function decodeElements(message: NetlinkMessage): readonly CountingElemen
   if (message.type !== NFT_MSG_NEWSETELEM) return [];
   const list = findAttribute(message.body.subarray(HEADER_BYTES), NFTA_SET_ELEM_LIST_ELEMENTS);
   const elements: CountingElement[] = [];
-  for (const { value } of eachAttribute(list ?? Buffer.alloc(0))) {
+  eachAttribute(list ?? Buffer.alloc(0), (_type, value) => {
     const element = decodeElement(value);
     if (element !== undefined) elements.push(element);
-  }
+  });
   return elements;
 }
 
@@ -73,8 +73,9 @@ export function decodeRuleCounter(message: NetlinkMessage): Counts | undefined {
   if (message.type !== NFT_MSG_NEWRULE) return undefined;
   const expressions = findAttribute(message.body.subarray(HEADER_BYTES), NFTA_RULE_EXPRESSIONS);
   let found: Counts | undefined;
-  for (const { value } of eachAttribute(expressions ?? Buffer.alloc(0)))
+  eachAttribute(expressions ?? Buffer.alloc(0), (_type, value) => {
     found = decodeCounter(value) ?? found;
+  });
   return found;
 }
 
@@ -83,11 +84,11 @@ function decodeElement(attributes: Buffer): CountingElement | undefined {
   let key: Buffer | undefined;
   let counts: Counts | undefined;
   let expiresInMs = 0;
-  for (const { type, value } of eachAttribute(attributes)) {
+  eachAttribute(attributes, (type, value) => {
     if (type === NFTA_SET_ELEM_KEY) key = findAttribute(value, NFTA_DATA_VALUE);
     else if (type === NFTA_SET_ELEM_EXPR) counts = decodeCounter(value);
     else if (type === NFTA_SET_ELEM_EXPIRATION) expiresInMs = uint64(value);
-  }
+  });
   return key === undefined || counts === undefined ? undefined : { key, expiresInMs, ...counts };
 }
 

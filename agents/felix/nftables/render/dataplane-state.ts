@@ -14,7 +14,7 @@ import type {
 } from '../../../../lib/policy/compiled.ts';
 import { policyKey, workloadEndpointKey } from '../../../../lib/policy/compiled.ts';
 import { DEFAULT_FELIX_SETTINGS, type FelixSettings, readFelixSettings } from '../../calc/felix-settings.ts';
-import type { CalcMessage, HostUpdate, PoolUpdate } from '../../calc/messages.ts';
+import type { CalcMessage, Encapsulation, HostUpdate, PoolUpdate, VtepUpdate } from '../../calc/messages.ts';
 import { ALL_INTERFACES, type HostInterface, hostEndpointKey } from './host-interfaces.ts';
 
 /** Keys of what changed. */
@@ -51,12 +51,16 @@ export class DataplaneState {
   #hostInterfaces: readonly HostInterface[] = [];
   readonly hosts = new Map<string, HostUpdate>();
   readonly pools = new Map<string, PoolUpdate>();
+  readonly vteps = new Map<string, VtepUpdate>();
+  encapsulation: Encapsulation = { ipip: false, vxlan: false, vxlanV6: false, noEncap: false };
   felix: FelixSettings = DEFAULT_FELIX_SETTINGS;
   readonly #staged = new Set<string>();
   #replacedByStaged: ReadonlySet<string> = new Set();
   /** Settings without effect that have been told. */
   readonly #toldSettings = new Set<string>();
   isInSync = false;
+  /** A flow that was allowed goes on, whatever policy says later (Calico's way). */
+  keepsEstablishedFlows = false;
   #changes = noChanges();
   #unsupported: Unsupported[] = [];
 
@@ -228,8 +232,17 @@ export class DataplaneState {
       case 'poolRemove':
         this.pools.delete(message.cidr);
         break;
+      case 'vtepUpdate':
+        this.vteps.set(message.vtep.node, message.vtep);
+        break;
+      case 'vtepRemove':
+        this.vteps.delete(message.node);
+        break;
+      case 'encapsulationUpdate':
+        this.encapsulation = message.encapsulation;
+        break;
       default:
-        // Routes, tunnels and encapsulation belong to other consumers of the same messages.
+        // Routes and WireGuard belong to other consumers of the same messages.
         return;
     }
     this.#changes.surroundings = true;
@@ -245,7 +258,7 @@ export class DataplaneState {
       this.#unsupported.push({ object: 'FelixConfiguration', reason: `${what}: ${fresh.join(', ')}` });
     };
     tell(ignored, 'settings without effect in this version');
-    tell(invalid, 'values that make no sense, the defaults stay');
+    tell(invalid, 'values that are not taken, the defaults stay');
   }
 
   #noteUnsupportedHost({ id, interfaceName, untrackedTiers }: CompiledHostEndpoint): void {

@@ -23,6 +23,10 @@ export interface LayoutOptions {
   readonly host: HostLayout;
   /** Starts of allowed flows are counted, for flow records. */
   readonly countsAllowed: boolean;
+  /** A flow that was allowed once is never judged again. */
+  readonly keepsEstablishedFlows: boolean;
+  /** Tunnels of which packets are taken, from those who may send them. */
+  readonly tunnels: readonly { readonly kind: 'vxlan' | 'ipip'; readonly family: Family }[];
 }
 
 export const TABLE_NAME = 'calico';
@@ -79,22 +83,26 @@ export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
   ];
 }
 
+export type OptionalSetName = 'spoof' | 'pools' | 'masq' | 'vteps' | 'ext';
+
 /** Sets that are made when something asks for them. */
-export function optionalSet(
-  numbering: Numbering,
-  name: 'spoof' | 'pools' | 'masq',
-  family: Family,
-): SetDefinition {
+export function optionalSet(numbering: Numbering, name: OptionalSetName, family: Family): SetDefinition {
   const type = name === 'spoof' ? `ifname . ${address(family)}` : address(family);
-  const comment = { spoof: 'sources allowed besides', pools: 'IP pools', masq: 'pools with NAT outgoing' }[
-    name
-  ];
+  const comment = {
+    spoof: 'sources allowed besides',
+    pools: 'IP pools',
+    masq: 'pools with NAT outgoing',
+    vteps: 'other ends of VXLAN',
+    ext: 'networks that tunnels are taken from besides',
+  }[name];
+  // Nodes' addresses are neighbours of one another, and come and go one by one: no task for intervals.
+  const isInterval = name !== 'vteps';
   return {
     name: numbering.name(`${name}${family}`),
     kind: 'set',
-    declaration: `type ${type}; flags interval; ${commentClause(comment)}`,
+    declaration: `type ${type};${isInterval ? ' flags interval;' : ''} ${commentClause(comment)}`,
     role: 'plain',
-    isInterval: true,
+    isInterval,
     isKeyed: false,
     onlyAllows: true,
   };
@@ -322,6 +330,11 @@ function fastPath(generation: number): string {
   return `ct mark & ${hex(Mark.generationMask)} == ${hex(generation << Mark.generationShift)} accept`;
 }
 
+/** Where flows that were allowed run on whatever policy says later: the mark of any generation passes. */
+function keptFlows({ keepsEstablishedFlows }: LayoutOptions): readonly string[] {
+  return keepsEstablishedFlows ? [`ct mark & ${hex(Mark.generationMask)} != 0x0 accept`] : [];
+}
+
 function baseChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
   const { generation } = options;
   const workload = workloadNames(options);
@@ -334,15 +347,41 @@ function baseChains(numbering: Numbering, options: LayoutOptions): readonly NftC
     rules,
   });
   const chains = [
-    base('forward', [fastPath(generation), ...hostForwardRules(host, judge)]),
+    base('forward', [fastPath(generation), ...keptFlows(options), ...hostForwardRules(host, judge)]),
     base('input', [
       fastPath(generation),
+      ...keptFlows(options),
       `iifname ${workload} goto ${numbering.name(`in_w_${generation}`)}`,
+      ...tunnelRules(numbering, options),
       ...hostInputRules(host),
     ]),
     base('prerouting', preroutingRules(numbering, options)),
   ];
   return options.hasNatOutgoing ? [...chains, natChain(numbering, options)] : chains;
+}
+
+/** Whether the settings name networks of the family that tunnels are taken from. */
+export function hasExternal(
+  { externalNodes }: Pick<FelixSettings, 'externalNodes'>,
+  family: Family,
+): boolean {
+  return externalNodes.some((net) => net.includes(':') === (family === 6));
+}
+
+/** Outer packets of tunnels: from other ends alone, and from where those are reached, as the kernel would open any. */
+function tunnelRules(numbering: Numbering, { tunnels, felix }: LayoutOptions): readonly string[] {
+  return tunnels.flatMap(({ kind, family }) => {
+    const named = kind === 'vxlan' ? `vteps${family}` : `nodes${family}`;
+    const senders = [named, ...(hasExternal(felix, family) ? [`ext${family}`] : [])];
+    const packet = `meta nfproto ipv${family} ${kind === 'vxlan' ? `udp dport ${felix.vxlanPort}` : 'meta l4proto 4'}`;
+    return [
+      ...senders.map(
+        (set) =>
+          `${packet} ${header(family)} saddr @${numbering.name(set)} fib saddr . iif oif exists accept`,
+      ),
+      `${packet} fib daddr type local counter drop`,
+    ];
+  });
 }
 
 /** Per packet and ahead of conntrack: is this source allowed on this interface? */
@@ -375,6 +414,19 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
   ];
 }
 
+/** Ports can be chosen of protocols that have them alone. */
+function natRules(match: string, family: Family, { natAddress, natPorts }: FelixSettings): readonly string[] {
+  const address = family === 4 ? natAddress : undefined;
+  const toPorts = natPorts === undefined ? '' : `:${natPorts.first}-${natPorts.last}`;
+  const withPorts = address === undefined ? `masquerade to ${toPorts}` : `snat ip to ${address}${toPorts}`;
+  return [
+    ...(natPorts === undefined
+      ? []
+      : ['tcp', 'udp', 'sctp'].map((protocol) => `${match} meta l4proto ${protocol} ${withPorts}`)),
+    `${match} ${address === undefined ? 'masquerade' : `snat ip to ${address}`}`,
+  ];
+}
+
 /** Written so that a miss leaves the source as it is: a wrong source lasts as long as its flow. */
 function natChain(numbering: Numbering, options: LayoutOptions): NftChain {
   const hosts = options.felix.excludesHostsFromNat
@@ -382,7 +434,7 @@ function natChain(numbering: Numbering, options: LayoutOptions): NftChain {
     : [];
   const rules = FAMILIES.flatMap((family) => [
     `${header(family)} daddr @${numbering.name(`pools${family}`)} accept`,
-    `${header(family)} saddr @${numbering.name(`masq${family}`)} masquerade`,
+    ...natRules(`${header(family)} saddr @${numbering.name(`masq${family}`)}`, family, options.felix),
   ]);
   return {
     name: NAT_CHAIN.name,

@@ -3,13 +3,22 @@
 
 import { cidrCovers, type Family, formatCidr, formatIp, parseCidr } from '../../../../lib/net/ip.ts';
 import type { CompiledWorkloadEndpoint, Direction } from '../../../../lib/policy/compiled.ts';
+import { usedTunnels } from '../../tunnels/overlay.ts';
 import type { Changes, DataplaneState } from './dataplane-state.ts';
 import { type Describable, describeTable, type TableDescription } from './describe.ts';
 import { type GroupList, GroupRenderer, groupChainName, groupListOf } from './group.ts';
 import { hostEndpointChains, hostLayoutOf } from './host-groups.ts';
 import { hostEndpointKey, resolveHostEndpoints } from './host-interfaces.ts';
 import { type HostLayout, NO_HOST_ENDPOINTS } from './host-layout.ts';
-import { allowedSets, fixedChains, fixedSets, type LayoutOptions, optionalSet } from './layout.ts';
+import {
+  allowedSets,
+  fixedChains,
+  fixedSets,
+  hasExternal,
+  type LayoutOptions,
+  type OptionalSetName,
+  optionalSet,
+} from './layout.ts';
 import { Numbering, type RuleMeaning } from './numbering.ts';
 import { Peers } from './peers.ts';
 import { RuleUses } from './rule-uses.ts';
@@ -306,6 +315,8 @@ export class Renderer {
       hasSpoofedPrefixes: spoofed[4].size + spoofed[6].size > 0,
       host: this.#hostLayout,
       countsAllowed: this.#state.countsAllowed,
+      keepsEstablishedFlows: this.#state.keepsEstablishedFlows,
+      tunnels: usedTunnels(this.#state.encapsulation, this.#state.felix),
     };
     for (const definition of allowedSets(this.numbering)) {
       if (layout.countsAllowed) this.table.defineSet(definition);
@@ -334,17 +345,24 @@ export class Renderer {
     this.#optional('pools', family, layout.hasNatOutgoing, nets(false));
     this.#optional('masq', family, layout.hasNatOutgoing, nets(true));
     this.#optional('spoof', family, layout.hasSpoofedPrefixes, [...spoofed]);
+    const tunnels = layout.tunnels.filter((tunnel) => tunnel.family === family);
+    const hasVxlan = tunnels.some(({ kind }) => kind === 'vxlan');
+    const hasExternals = tunnels.length > 0 && hasExternal(layout.felix, family);
+    const external = layout.felix.externalNodes.filter((net) => parseCidr(net)?.family === family);
+    this.#optional('vteps', family, hasVxlan, this.#tunnelEnds(family));
+    this.#optional('ext', family, hasExternals, outermost(external));
   }
 
-  #optional(
-    name: 'spoof' | 'pools' | 'masq',
-    family: Family,
-    isThere: boolean,
-    keys: readonly string[],
-  ): void {
+  #optional(name: OptionalSetName, family: Family, isThere: boolean, keys: readonly string[]): void {
     const definition = optionalSet(this.numbering, name, family);
     if (!isThere) this.table.deleteSet(definition.name);
     else this.table.replaceElements(this.table.defineSet(definition), plainElements(keys));
+  }
+
+  #tunnelEnds(family: Family): readonly string[] {
+    return [...this.#state.vteps.values()].flatMap(
+      ({ parentIpv4, parentIpv6 }) => (family === 4 ? parentIpv4 : parentIpv6) ?? [],
+    );
   }
 
   /** `interface . first-last`: the form that every nft version can take away again. */

@@ -11,7 +11,7 @@ import {
 import { CalcFeed } from './calc-feed.ts';
 import { Namespace } from './namespaces.ts';
 import { type Probe, type ProbeVerdict, probeAll, Servers } from './probes.ts';
-import { countDenials, Fabric, TestHost, type TestPod } from './test-host.ts';
+import { countDenials, Fabric, type TestDataplaneOptions, TestHost, type TestPod } from './test-host.ts';
 
 interface WorkloadEndpointResource extends Resource {
   readonly spec: {
@@ -51,7 +51,7 @@ export class NetpolBed {
   }
 
   /** The case's own ends, and dataplanes that adopt what the case before has left. */
-  async begin(netpolCase: NetpolCase, options: { readonly numberLimit?: number } = {}): Promise<NetpolWorld> {
+  async begin(netpolCase: NetpolCase, options: TestDataplaneOptions = {}): Promise<NetpolWorld> {
     const { cluster } = netpolCase;
     this.servers = new Servers();
     for (const node of cluster.nodes) this.#listen(this.hosts.get(node.name)?.namespace, node);

@@ -10,7 +10,7 @@ const NAMESPACES = ['red', 'blue'] as const;
 const maybe = <Value>(arbitrary: fc.Arbitrary<Value>, freq = 2): fc.Arbitrary<Value | undefined> =>
   fc.option(arbitrary, { nil: undefined, freq });
 const few = <Value>(...values: readonly Value[]): fc.Arbitrary<Value[]> =>
-  fc.subarray([...values], { minLength: 1, maxLength: 3 });
+  fc.subarray([...values], { minLength: 1, maxLength: Math.min(3, values.length) });
 
 const randomLabels = fc.dictionary(fc.constantFrom('role', 'app'), fc.constantFrom('web', 'db'), {
   maxKeys: 2,

@@ -1,7 +1,7 @@
 // A host for kernel tests: a network namespace with the dataplane's own kernel writer in it, joined to others by a switch in a
 // namespace of its own; pods are namespaces made by the same code that the CNI server uses.
 
-import { Dataplane } from '../../../../agents/felix/dataplane/dataplane.ts';
+import { Dataplane, type DataplaneOptions } from '../../../../agents/felix/dataplane/dataplane.ts';
 import { createWorkloadInterface } from '../../../../agents/felix/interfaces/workload-interface.ts';
 import { KernelWriterClient } from '../../../../agents/felix/kernel/writer-client.ts';
 import { podInterfaceName } from '../../../../lib/conversion/pod.ts';
@@ -29,20 +29,34 @@ export class Fabric {
     return new Fabric(namespace);
   }
 
-  /** `eth0` in the given namespace, with this address. */
-  async connect(namespace: Namespace, address: string): Promise<void> {
+  /** An interface in the given namespace, with this address and, besides, an IPv6 one with its length. */
+  async connect(
+    namespace: Namespace,
+    address: string,
+    {
+      interfaceName = 'eth0',
+      address6,
+    }: { readonly interfaceName?: string; readonly address6?: string } = {},
+  ): Promise<void> {
     const port = `p${++this.#ports}`;
     await this.namespace.ip(
-      `link add ${port} type veth peer name eth0 netns ${namespace.path}`,
+      `link add ${port} type veth peer name ${interfaceName} netns ${namespace.path}`,
       `link set ${port} master br0 up`,
     );
-    await namespace.ip('link set lo up', `addr add ${address}/${FABRIC_LENGTH} dev eth0`, 'link set eth0 up');
+    await namespace.ip(
+      'link set lo up',
+      `addr add ${address}/${FABRIC_LENGTH} dev ${interfaceName}`,
+      ...(address6 === undefined ? [] : [`addr add ${address6} dev ${interfaceName} nodad`]),
+      `link set ${interfaceName} up`,
+    );
   }
 
   close(): void {
     this.namespace.close();
   }
 }
+
+export type TestDataplaneOptions = Pick<DataplaneOptions, 'numberLimit' | 'establishedFlows'>;
 
 export interface TestPod {
   readonly namespace: Namespace;
@@ -74,17 +88,17 @@ export class TestHost {
     fabric: Fabric,
     name: string,
     address: string,
-    logger = silentLogger(),
+    { logger = silentLogger(), address6 }: { readonly logger?: Logger; readonly address6?: string } = {},
   ): Promise<TestHost> {
     const namespace = await Namespace.create(name);
-    await fabric.connect(namespace, address);
+    await fabric.connect(namespace, address, address6 === undefined ? {} : { address6 });
     const host = new TestHost(name, address, namespace, logger);
     await host.writer.start();
     return host;
   }
 
   /** As after an agent's end: writer and dataplane are new, the kernel's state is what it was. */
-  async restartAgent(options: { readonly numberLimit?: number } = {}): Promise<void> {
+  async restartAgent(options: TestDataplaneOptions = {}): Promise<void> {
     await this.dataplane.stop();
     await this.writer.stop();
     this.writer = this.#newWriter();
@@ -92,7 +106,7 @@ export class TestHost {
     this.dataplane = this.#newDataplane(options);
   }
 
-  useDataplane(options: { readonly numberLimit?: number }): void {
+  useDataplane(options: TestDataplaneOptions): void {
     this.dataplane = this.#newDataplane(options);
   }
 
@@ -139,12 +153,13 @@ export class TestHost {
     });
   }
 
-  #newDataplane(options: { readonly numberLimit?: number } = {}): Dataplane {
+  #newDataplane(options: TestDataplaneOptions = {}): Dataplane {
     return new Dataplane({
       writer: this.writer,
       logger: this.#logger,
       events: { emit: (event) => void this.events.push(event) },
       checkIntervalMs: 200,
+      hostname: this.name,
       ...options,
     });
   }

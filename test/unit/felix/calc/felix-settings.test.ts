@@ -39,6 +39,30 @@ describe('a setting that is honoured', () => {
     ['flowLogsPolicyEvaluationMode', 'None', { evaluatesStaged: false }],
     ['routeRefreshInterval', '1m30s', {}],
     ['routeRefreshInterval', '0s', { routeRefreshMs: 0 }],
+    ['vxlanEnabled', 'false', { vxlanEnabled: false }],
+    ['vxlanVNI', '4097', { vxlanVni: 4097 }],
+    ['vxlanMTU', '1400', { vxlanMtu: 1400 }],
+    ['vxlanMTUV6', '1380', { vxlanMtuV6: 1380 }],
+    ['ipipEnabled', 'true', { ipipEnabled: true }],
+    ['ipipMTU', '1440', { ipipMtu: 1440 }],
+    ['programClusterRoutes', 'Disabled', { programsIpip: false }],
+    ['wireguardEnabled', 'true', { wireguardEnabled: true }],
+    ['ipv6Support', 'false', { hasIpv6: false }],
+    ['ipForwarding', 'Disabled', { forwardsIp: false }],
+    ['externalNodesList', '192.0.2.0/24,198.51.100.7', { externalNodes: ['192.0.2.0/24', '198.51.100.7'] }],
+    ['mtuIfacePattern', '^bond', { mtuInterfaces: /^bond/ }],
+    ['deviceRouteProtocol', '90', { routeProtocol: 90 }],
+    ['deviceRouteProtocol', '3', {}],
+    ['deviceRouteSourceAddress', '192.0.2.1', { routeSource4: '192.0.2.1' }],
+    ['deviceRouteSourceAddressIPv6', 'fd00::1', { routeSource6: 'fd00::1' }],
+    ['removeExternalRoutes', 'false', { removesForeignRoutes: false }],
+    ['natOutgoingAddress', '192.0.2.1', { natAddress: '192.0.2.1' }],
+    ['natPortRange', '1000:2000', { natPorts: { first: 1000, last: 2000 } }],
+    ['natPortRange', '1000', { natPorts: { first: 1000, last: 1000 } }],
+    ['logSeverityScreen', 'Warning', { logSeverity: 'warn' }],
+    ['prometheusMetricsEnabled', 'true', { metrics: { enabled: true, host: undefined, port: undefined } }],
+    ['dataplaneWatchdogTimeout', '30s', { watchdogMs: 30_000 }],
+    ['healthPort', '9199', { health: { enabled: undefined, host: undefined, port: 9199 } }],
   ])('%s=%s', (name, text, changes) => {
     expect(readFelixSettings({ [name]: text })).toEqual({
       settings: { ...DEFAULT_FELIX_SETTINGS, ...changes },
@@ -60,6 +84,11 @@ describe('a setting that is honoured', () => {
     ['failsafeInboundHostPorts', 'tcp:10.0.0.0/64:22'],
     ['failsafeOutboundHostPorts', 'nothing:22'],
     ['failsafeOutboundHostPorts', 'tcp:70000'],
+    ['natPortRange', '2000:1000'],
+    ['natOutgoingAddress', 'fd00::1'],
+    ['externalNodesList', '192.0.2.0/33'],
+    ['mtuIfacePattern', '('],
+    ['vxlanVNI', '0'],
   ])('keeps its default at %s=%j, and says so', (name, text) => {
     expect(readFelixSettings({ [name]: text })).toEqual({
       settings: DEFAULT_FELIX_SETTINGS,
@@ -72,11 +101,15 @@ describe('a setting that is honoured', () => {
 describe('a setting without effect', () => {
   it('is named, unless it says what is so already', () => {
     const config = {
-      wireguardEnabled: 'true',
+      floatingIPs: 'Enabled',
       bpfEnabled: 'False',
-      ipForwarding: 'Disabled',
+      nftablesFilterDenyAction: 'Reject',
       noSuchSetting: '1',
     };
-    expect(readFelixSettings(config).ignored).toEqual(['ipForwarding', 'noSuchSetting', 'wireguardEnabled']);
+    expect(readFelixSettings(config).ignored).toEqual([
+      'floatingIPs',
+      'nftablesFilterDenyAction',
+      'noSuchSetting',
+    ]);
   });
 });

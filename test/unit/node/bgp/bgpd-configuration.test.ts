@@ -413,14 +413,8 @@ describe('what is asked for and not done', () => {
     const configurations = [
       configuration({ programClusterRoutes: 'Disabled', localWorkloadPeeringIPV4: '169.254.0.179' }),
     ];
-    const pools = [
-      pool('10.65.0.0/16', { vxlanMode: 'CrossSubnet' }),
-      pool('10.66.0.0/16', { ipipMode: 'Always' }),
-    ];
-    const { unsupported } = outputOf({ peers, configurations, pools });
+    const { unsupported } = outputOf({ peers, configurations });
     expect(unsupported.map((sentence) => sentence.split(':').slice(0, 2).join(':'))).toEqual([
-      'IPPool 10.65.0.0/16: vxlanMode CrossSubnet',
-      'IPPool 10.66.0.0/16: ipipMode Always',
       'BGPConfiguration default: programClusterRoutes Disabled',
       'BGPConfiguration default: localWorkloadPeeringIPV4/6',
       'Node_192_0_2_1_port_1790: there is one session to 192.0.2.1, that of Global_192_0_2_1',

@@ -1,0 +1,273 @@
+// Gives this node the addresses of its tunnel devices, from the pools that ask for the tunnel, and writes them into its Node
+// (calico/node's allocateip): anew whenever a pool or the own Node changes, taken back when no pool needs one.
+
+import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
+import { isResourceError } from '../../lib/datastore/resource-error.ts';
+import type { SyncerUpdate } from '../../lib/datastore/syncer-contract.ts';
+import type { EventSink } from '../../lib/events/event.ts';
+import type { Ipam } from '../../lib/ipam/allocator.ts';
+import { IpamError } from '../../lib/ipam/errors.ts';
+import { allowsUse, type Pool, poolOf, selectsLabels } from '../../lib/ipam/pools.ts';
+import { waitFor } from '../../lib/lifecycle/backoff.ts';
+import type { Startable } from '../../lib/lifecycle/startable.ts';
+import type { Logger } from '../../lib/logging/logger.ts';
+import type { CalicoNode, IPPool, NodeSpec } from '../../lib/model/endpoint-types.ts';
+import { keyForResource, listPrefix } from '../../lib/model/keys.ts';
+import { cidrContains, type Family, parseIp } from '../../lib/net/ip.ts';
+
+interface TunnelType {
+  readonly family: Family;
+  /** Behind it the node's name. */
+  readonly handle: string;
+  /** As stored with the address. */
+  readonly attribute: string;
+  readonly isAskedFor: (pool: IPPool) => boolean;
+  readonly read: (spec: NodeSpec) => string | undefined;
+  readonly write: (spec: NodeSpec, address: string | undefined) => NodeSpec;
+}
+
+function isMode(mode: string | undefined): boolean {
+  return mode === 'Always' || mode === 'CrossSubnet';
+}
+
+const TYPES: readonly TunnelType[] = [
+  {
+    family: 4,
+    handle: 'ipip-tunnel-addr-',
+    attribute: 'ipipTunnelAddress',
+    isAskedFor: ({ spec }) => isMode(spec?.ipipMode) && !isMode(spec?.vxlanMode),
+    read: ({ bgp }) => bgp?.ipv4IPIPTunnelAddr,
+    write: ({ bgp, ...spec }, address) => {
+      const { ipv4IPIPTunnelAddr: _, ...rest } = bgp ?? {};
+      return { ...spec, bgp: { ...rest, ...(address === undefined ? {} : { ipv4IPIPTunnelAddr: address }) } };
+    },
+  },
+  {
+    family: 4,
+    handle: 'vxlan-tunnel-addr-',
+    attribute: 'vxlanTunnelAddress',
+    isAskedFor: ({ spec }) => isMode(spec?.vxlanMode),
+    read: ({ ipv4VXLANTunnelAddr: address }) => address,
+    write: ({ ipv4VXLANTunnelAddr: _, ...spec }, address) => ({
+      ...spec,
+      ...(address === undefined ? {} : { ipv4VXLANTunnelAddr: address }),
+    }),
+  },
+  {
+    family: 6,
+    handle: 'vxlan-v6-tunnel-addr-',
+    attribute: 'vxlanV6TunnelAddress',
+    isAskedFor: ({ spec }) => isMode(spec?.vxlanMode),
+    read: ({ ipv6VXLANTunnelAddr: address }) => address,
+    write: ({ ipv6VXLANTunnelAddr: _, ...spec }, address) => ({
+      ...spec,
+      ...(address === undefined ? {} : { ipv6VXLANTunnelAddr: address }),
+    }),
+  },
+];
+
+export interface TunnelAddressesOptions {
+  readonly node: string;
+  readonly client: ResourceClient;
+  readonly ipam: Ipam;
+  readonly events: EventSink;
+  readonly logger: Logger;
+}
+
+const ATTEMPTS = 10;
+const RETRY_MS = 1000;
+const CALL_MS = 20_000;
+const POOLS = listPrefix('IPPool');
+
+export class TunnelAddresses implements Startable {
+  readonly #options: TunnelAddressesOptions;
+  readonly #nodeKey: string;
+  readonly #stopping = new AbortController();
+  #isDirty = false;
+  #isInSync = false;
+  #isLocked = false;
+  #working: Promise<void> | undefined;
+
+  constructor(options: TunnelAddressesOptions) {
+    this.#options = options;
+    this.#nodeKey = keyForResource('Node', undefined, options.node);
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#working;
+  }
+
+  onUpdates(updates: readonly SyncerUpdate[]): void {
+    if (updates.some(({ key }) => key === this.#nodeKey || key.startsWith(POOLS))) this.#work();
+  }
+
+  onInSync(): void {
+    if (this.#isInSync) return;
+    this.#isInSync = true;
+    this.#work();
+  }
+
+  /** While locked, nothing is assigned. */
+  setLocked(isLocked: boolean): void {
+    const wasLocked = this.#isLocked;
+    this.#isLocked = isLocked;
+    if (wasLocked && !isLocked) this.#work();
+  }
+
+  #work(): void {
+    this.#isDirty = true;
+    if (!this.#isInSync || this.#isLocked || this.#stopping.signal.aborted) return;
+    this.#working ??= this.#run().finally(() => {
+      this.#working = undefined;
+    });
+  }
+
+  async #run(): Promise<void> {
+    const stopping = this.#stopping.signal;
+    while (this.#isDirty && !this.#isLocked && !stopping.aborted) {
+      this.#isDirty = false;
+      try {
+        await this.#reconcile(AbortSignal.any([stopping, AbortSignal.timeout(CALL_MS)]));
+      } catch (error) {
+        if (stopping.aborted) return;
+        this.#options.logger.warn('tunnel addresses: trying again', { error });
+        this.#isDirty = true;
+        await waitFor(RETRY_MS, stopping);
+      }
+    }
+  }
+
+  async #reconcile(signal: AbortSignal): Promise<void> {
+    const { client } = this.#options;
+    const node = await this.#node(signal);
+    // Registration writes it, and that is an update again.
+    if (node === undefined) return;
+    const { items } = await client.list<IPPool>('IPPool', { signal });
+    for (const type of TYPES) await this.#reconcileType(type, node, items, signal);
+  }
+
+  async #reconcileType(
+    type: TunnelType,
+    node: CalicoNode,
+    resources: readonly IPPool[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const current = type.read(node.spec ?? {});
+    const pools = poolsFor(type, node, resources);
+    if (pools.length === 0) {
+      // The field first: nobody must send to an address that another may have next.
+      if (current !== undefined && current !== '') await this.#write(type, undefined, signal);
+      await this.#release(type, signal);
+      return;
+    }
+    if (current !== undefined && current !== '' && (await this.#isOurs(type, current, pools, signal))) return;
+    const address = await this.#assign(type, pools, signal);
+    await this.#write(type, address, signal);
+  }
+
+  /** Whether address management says that it is this node's, for this tunnel, and it lies in a pool that still asks for it. */
+  async #isOurs(
+    type: TunnelType,
+    text: string,
+    pools: readonly Pool[],
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const address = parseIp(text);
+    if (address === undefined || !pools.some(({ cidr }) => cidrContains(cidr, address))) return false;
+    const { ipam, node } = this.#options;
+    try {
+      const { handle, attributes } = await ipam.ownerOfAddress(text, signal);
+      return (
+        handle === this.#handle(type) && attributes['node'] === node && attributes['type'] === type.attribute
+      );
+    } catch (error) {
+      if (error instanceof IpamError && error.type.code === 'notAssigned') return false;
+      throw error;
+    }
+  }
+
+  /** What the handle holds from before goes first: one address for one tunnel. */
+  async #assign(type: TunnelType, pools: readonly Pool[], signal: AbortSignal): Promise<string> {
+    const { ipam, node, events } = this.#options;
+    await this.#release(type, signal);
+    const names = pools.map(({ name }) => name);
+    const { v4, v6 } = await ipam.autoAssign(
+      {
+        host: node,
+        use: 'Tunnel',
+        v4: type.family === 4 ? 1 : 0,
+        v6: type.family === 6 ? 1 : 0,
+        handle: this.#handle(type),
+        attributes: { node, type: type.attribute },
+        ...(type.family === 4 ? { pools4: names } : { pools6: names }),
+      },
+      signal,
+    );
+    const { addresses, problem } = type.family === 4 ? v4 : v6;
+    const [assigned] = addresses;
+    if (assigned === undefined) throw problem ?? new Error(`no address for ${type.attribute}`);
+    events.emit({
+      component: 'agent',
+      kind: 'addressAssigned',
+      object: `Node/${node}`,
+      cause: `${type.attribute} ${assigned.ip} from ${assigned.block}`,
+    });
+    return assigned.ip;
+  }
+
+  async #release(type: TunnelType, signal: AbortSignal): Promise<void> {
+    const { ipam, events } = this.#options;
+    try {
+      for (const ip of await ipam.releaseByHandle(this.#handle(type), signal))
+        events.emit({ component: 'agent', kind: 'addressReleased', object: ip, cause: this.#handle(type) });
+    } catch (error) {
+      if (!(error instanceof IpamError) || error.type.code !== 'handleNotFound') throw error;
+    }
+  }
+
+  /** Others write the Node too: what they wrote stays. */
+  async #write(type: TunnelType, address: string | undefined, signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const node = await this.#node(signal);
+      if (node === undefined) throw new Error(`Node ${this.#options.node} has gone`);
+      try {
+        await this.#options.client.update({ ...node, spec: type.write(node.spec ?? {}, address) }, signal);
+        return;
+      } catch (error) {
+        if (!isResourceError(error, 'conflict') || attempt === ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #node(signal: AbortSignal): Promise<CalicoNode | undefined> {
+    const { client, node } = this.#options;
+    try {
+      return await client.get<CalicoNode>({ kind: 'Node', name: node }, signal);
+    } catch (error) {
+      if (isResourceError(error, 'doesNotExist')) return undefined;
+      throw error;
+    }
+  }
+
+  #handle({ handle }: TunnelType): string {
+    return `${handle}${this.#options.node}`;
+  }
+}
+
+/** Enabled, for this node, of the family, with the tunnel, and free to be used for tunnels. */
+function poolsFor(type: TunnelType, node: CalicoNode, resources: readonly IPPool[]): readonly Pool[] {
+  return resources.filter(type.isAskedFor).flatMap((resource) => {
+    const pool = poolOf(resource);
+    const isUsable =
+      pool?.isEnabled === true &&
+      pool.cidr.family === type.family &&
+      allowsUse(pool, 'Tunnel') &&
+      selectsLabels(pool.nodeSelector, node.metadata.labels ?? {});
+    return isUsable ? [pool] : [];
+  });
+}
