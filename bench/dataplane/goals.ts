@@ -4,7 +4,7 @@ import { figureOf, type PathFigure } from './results.ts';
 import type { Scale } from './scales.ts';
 import type { Calls, Kind, Sample, Topology } from './sender/protocol.ts';
 
-export interface Goal {
+interface Goal {
   readonly number: string;
   readonly what: string;
   readonly limit: { readonly is: 'atMost' | 'atLeast'; readonly oneHost: number; readonly twoHosts: number };
@@ -13,7 +13,7 @@ export interface Goal {
   readonly calls: Calls;
 }
 
-export interface GoalRun {
+interface GoalRun {
   /** Smallest first. */
   readonly scales: readonly Scale[];
   readonly samples: ReadonlyMap<Scale, readonly Sample[]>;
@@ -59,18 +59,20 @@ const overNone =
 
 const flatness =
   (bed: string, kind: Kind): Value =>
-  (run, topology, calls) =>
-    quotient(
+  (run, topology, calls) => {
+    if (run.scales.length < 2) return undefined;
+    return quotient(
       at(run, run.scales.at(-1), bed, kind, topology, calls)?.ratio,
       at(run, run.scales.at(0), bed, kind, topology, calls)?.ratio,
     );
+  };
 
 const extraOf =
   (policies: number): Value =>
   (run, topology, calls) => {
     const scale = run.scales.find((each) => each.policies === policies);
     const [classic, own] = [LEGACY, RULES].map(
-      (bed) => at(run, scale, bed, 'denied', topology, calls)?.extraNs,
+      (bed) => at(run, scale, bed, 'denied again', topology, calls)?.extraNs,
     );
     return quotient(classic, own);
   };
@@ -129,7 +131,7 @@ const GOALS: readonly Goal[] = [
   goal('5b', 'flatness: first packet, as shipped', atMost(1.15), flatness(SHIPPED, 'first')),
   goal(
     '6',
-    'extra of a denied packet, iptables-legacy over ours, 100 policies',
+    'extra of a packet of a denied flow, iptables-legacy over ours, 100 policies',
     atLeast(15),
     extraOf(100),
     'batch',

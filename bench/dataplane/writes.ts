@@ -86,7 +86,7 @@ async function untilIdle(host: FelixHost): Promise<void> {
   const deadline = performance.now() + LOAD_TIMEOUT_MS;
   for (let idle = 0; idle < 2; ) {
     await delay(IDLE_LOOK_MS);
-    const answeredMs = (await timed(async () => await host.writer.foreignRules()).generation);
+    const answeredMs = await timed(async () => await host.writer.foreignRules());
     idle = answeredMs < IDLE_ANSWER_MS ? idle + 1 : 0;
     if (performance.now() > deadline) throw new Error('the kernel writer does not come to rest');
   }

@@ -5,9 +5,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { ResourceError, type ResourceErrorType } from '../../lib/datastore/resource-error.ts';
 import type { RuleSources } from '../../lib/datastore/rule-sources.ts';
 import type { IpamInspection } from '../../lib/ipam/inspection.ts';
-import { type KindPath, KubeClient, KubeError } from '../../lib/kube-client/client.ts';
+import { ENDPOINT_SLICES, type KindPath, KubeClient, KubeError } from '../../lib/kube-client/client.ts';
 import type { ResourceKey } from '../../lib/model/keys.ts';
 import { CALICO_API_VERSION, CALICO_GROUP, kindInfo } from '../../lib/model/kinds.ts';
+import type { EndpointSlice } from '../../lib/model/kubernetes-service-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiIpam } from './api-ipam.ts';
 import { apiRuleSources } from './api-rule-sources.ts';
@@ -99,6 +100,12 @@ export class ApiBackend implements Backend {
       const path = KubeClient.path(pathOf(ref.kind), ref.namespace, ref.name);
       await this.#client.call('DELETE', path, preconditions, { signal: this.#signal });
     });
+  }
+
+  async endpointSlices(): Promise<readonly EndpointSlice[]> {
+    const { items } = await this.#client.list(ENDPOINT_SLICES, undefined, { signal: this.#signal });
+    // Items of a list come without kind from some servers.
+    return items.map((item) => ({ ...(item as EndpointSlice), kind: 'EndpointSlice' }));
   }
 
   previewer(): Previewer {

@@ -3,6 +3,7 @@
 import type { RuleSources } from '../../lib/datastore/rule-sources.ts';
 import type { IpamInspection } from '../../lib/ipam/inspection.ts';
 import type { ResourceKey } from '../../lib/model/keys.ts';
+import type { EndpointSlice } from '../../lib/model/kubernetes-service-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 
 export interface BackendList {
@@ -40,6 +41,8 @@ export interface Backend {
   previewer(): Previewer;
   /** Makes what every datastore must hold before the first write. */
   initialize(): Promise<void>;
+  /** Those that rules about services are judged by. */
+  endpointSlices(): Promise<readonly EndpointSlice[]>;
   readonly ipam: IpamInspection;
   /** Where rules were written. */
   readonly ruleSources: RuleSources;

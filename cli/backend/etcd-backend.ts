@@ -1,5 +1,6 @@
 // calicoctl on etcd itself, through the same client as every process of this project.
 
+import { restoreEndpointSlice } from '../../lib/conversion/endpoint-slice.ts';
 import type { Datastore } from '../../lib/datastore/datastore.ts';
 import { DryRunDatastore } from '../../lib/datastore/dry-run-datastore.ts';
 import { ensureInitialized } from '../../lib/datastore/initialize.ts';
@@ -10,7 +11,13 @@ import { beforeDeletion, goesWithOthers } from '../../lib/ipam/before-deletion.t
 import { type IpamInspection, inspectIpam } from '../../lib/ipam/inspection.ts';
 import type { ResourceKey } from '../../lib/model/keys.ts';
 import { kindInfo } from '../../lib/model/kinds.ts';
+import type { EndpointSlice } from '../../lib/model/kubernetes-service-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
+import {
+  ENDPOINT_SLICE_ROOT,
+  parseEndpointSliceKey,
+  parseStoredEndpointSlice,
+} from '../../lib/protocol/endpoint-slices.ts';
 import type { ApplyOutcome, Backend, BackendList, Previewer } from './backend.ts';
 
 const UPDATE_ATTEMPTS = 5;
@@ -99,6 +106,15 @@ export class EtcdBackend implements Backend {
       if (isResourceError(error, 'doesNotExist')) return undefined;
       throw error;
     }
+  }
+
+  async endpointSlices(): Promise<readonly EndpointSlice[]> {
+    const { items } = await this.#datastore.list(ENDPOINT_SLICE_ROOT, { signal: this.#signal });
+    return items.flatMap(({ key, value }) => {
+      const ref = parseEndpointSliceKey(key);
+      const stored = parseStoredEndpointSlice(value);
+      return ref === undefined || stored === undefined ? [] : restoreEndpointSlice(ref, stored);
+    });
   }
 
   previewer(): Previewer {

@@ -33,12 +33,13 @@ export function isKindOfOthers(kind: string): boolean {
   return OTHER_KINDS.includes(kind);
 }
 
-/** All objects of these kinds, of all namespaces. */
+/** All objects of these kinds, and the endpoints of services, of all namespaces. */
 export async function readResources(backend: Backend): Promise<readonly Resource[]> {
-  const lists = await Promise.all(
-    [...POLICY_KINDS, ...OTHER_KINDS].map((kind) => backend.list(kind, undefined)),
-  );
-  return lists.flatMap(({ items }) => items);
+  const [slices, ...lists] = await Promise.all([
+    backend.endpointSlices(),
+    ...[...POLICY_KINDS, ...OTHER_KINDS].map((kind) => backend.list(kind, undefined)),
+  ]);
+  return [...lists.flatMap(({ items }) => items), ...slices];
 }
 
 /** As the hosts enforce it, or with `staged` as if the staged policies were enforced. */

@@ -127,7 +127,7 @@ async function compare(
   { staged = false }: DiffOptions,
 ): Promise<Comparison> {
   const stored = await readResources(backend);
-  const keyOf = (resource: Resource): string => sourceName(refOf(resource));
+  const keyOf = ({ kind, metadata }: Resource): string => sourceName({ kind, ...metadata });
   const byKey = new Map(stored.map((resource) => [keyOf(resource), resource]));
   const relevant = changes.filter(({ outcome }) => outcome !== 'unchanged');
   for (const { before, after } of relevant) {

@@ -1,7 +1,8 @@
 // `calicoctl explain`: why traffic between two ends is allowed or denied, by the policy that is stored now.
 
 import type { Command } from 'commander';
-import { type Explanation, explain } from '../../lib/policy/explanation/explanation.ts';
+import type { PolicyCluster } from '../../lib/policy/cluster.ts';
+import { type Explanation, explain, type RuleFacts } from '../../lib/policy/explanation/explanation.ts';
 import { renderExplanation } from '../../lib/policy/explanation/render.ts';
 import { type Answer, ask, type Question } from '../../lib/policy/question/ask.ts';
 import { parseEnd } from '../../lib/policy/question/ends.ts';
@@ -10,9 +11,11 @@ import { parseTraffic, type Traffic } from '../../lib/policy/question/traffic.ts
 import type { Backend } from '../backend/backend.ts';
 import { usageError } from '../cli-error.ts';
 import { clusterOf, clusterWarnings, readResources, sourceFinder } from '../cluster/read-cluster.ts';
+import { countFacts, recentFlows } from '../cluster/recent-flows.ts';
 import { type Format, parseFormat, renderAs } from '../output/format.ts';
 import type { ProgramContext } from '../program-context.ts';
 import { answersByExitCode, examples } from './command-parts.ts';
+import { noteOf } from './record-query.ts';
 
 interface ExplainOptions {
   readonly output: string;
@@ -20,6 +23,7 @@ interface ExplainOptions {
   readonly expect?: string;
   readonly staged?: boolean;
   readonly sourcePort?: string;
+  readonly counts?: boolean;
 }
 
 const NOT_AS_EXPECTED = 1;
@@ -40,6 +44,10 @@ export function addExplainCommand(program: Command, context: ProgramContext): vo
       'allow or deny: exit code 0 if it is so, 1 if not, 2 if there is no verdict',
     )
     .option('--staged', 'what if the staged policies were enforced')
+    .option(
+      '--counts',
+      'with what the kernels counted of this traffic of late: flow records, through the controller',
+    )
     .option('--source-port <port>', 'a source port (default: one that no rule asks for)')
     .addHelpText(
       'after',
@@ -65,9 +73,13 @@ async function run(context: ProgramContext, asked: Asked, options: ExplainOption
   try {
     const format = parseFormat(options.output === 'tree' ? 'table' : options.output);
     const question = { traffic: parseTraffic(asked.traffic), ...sourcePortOf(options) };
-    const explanations = await context
+    const told = await context
       .connections()
-      .withBackend((backend) => explainBy(context, backend, asked, question, options));
+      .withBackend((backend) => askBy(context, backend, asked, question, options));
+    const counted = options.counts === true ? await countsOf(context, told.answers) : [];
+    const explanations = told.answers.map((answer, index) =>
+      explain(told.cluster, told.question, answer, { ...told.facts, ...counted[index] }),
+    );
     context.out(render(explanations, format));
     const isAsExpected = explanations.every(({ verdict }) => verdict === (expected ?? verdict));
     if (!isAsExpected) context.setExitCode(NOT_AS_EXPECTED);
@@ -88,13 +100,20 @@ function sourcePortOf({ sourcePort }: ExplainOptions): { readonly sourcePort?: n
   throw usageError(`--source-port ${JSON.stringify(sourcePort)} is no port`);
 }
 
-async function explainBy(
+interface Told {
+  readonly cluster: PolicyCluster;
+  readonly question: Question;
+  readonly answers: readonly Answer[];
+  readonly facts: RuleFacts;
+}
+
+async function askBy(
   context: ProgramContext,
   backend: Backend,
   { source, destination }: Asked,
   { traffic, ...rest }: { readonly traffic: Traffic; readonly sourcePort?: number },
   { namespace, staged = false }: ExplainOptions,
-): Promise<readonly Explanation[]> {
+): Promise<Told> {
   const [resources, records] = await Promise.all([readResources(backend), backend.ruleSources.list()]);
   const cluster = clusterOf(resources, staged);
   for (const warning of clusterWarnings(cluster)) context.err(`${warning}\n`);
@@ -105,8 +124,25 @@ async function explainBy(
     ...rest,
   };
   const answers = ask(cluster, question, { bothSides: true, stagedAsEnforced: staged });
-  const facts = { sourceOf: sourceFinder(resources, records) };
-  return answers.map((answer: Answer) => explain(cluster, question, answer, facts));
+  return { cluster, question, answers, facts: { sourceOf: sourceFinder(resources, records) } };
+}
+
+/** For each answer. */
+function countsOf(
+  context: ProgramContext,
+  answers: readonly Answer[],
+): Promise<readonly ReturnType<typeof countFacts>[]> {
+  return context.connections().withApi(async (client) => {
+    const notes = new Set<string>();
+    const counted: ReturnType<typeof countFacts>[] = [];
+    for (const answer of answers) {
+      const { records, missing } = await recentFlows(client, answer, context.signal);
+      for (const line of missing) notes.add(noteOf(line, 'flow records'));
+      counted.push(countFacts(records));
+    }
+    for (const note of notes) context.err(note);
+    return counted;
+  });
 }
 
 /** One answer for each family; two that are alike make one tree. */

@@ -3,7 +3,7 @@
 
 import { type EndpointSlice, SERVICE_NAME_LABEL } from '../model/kubernetes-service-types.ts';
 import { parseIp } from '../net/ip.ts';
-import type { StoredEndpointSlice } from '../protocol/endpoint-slices.ts';
+import type { EndpointSliceRef, StoredEndpointSlice } from '../protocol/endpoint-slices.ts';
 
 /** Undefined for a slice that is of no service, and for one of names instead of addresses. */
 export function convertEndpointSlice(slice: EndpointSlice): StoredEndpointSlice | undefined {
@@ -23,4 +23,20 @@ export function convertEndpointSlice(slice: EndpointSlice): StoredEndpointSlice 
 /** As Calico has it, anything else is TCP. */
 function protocolOf(protocol: string | null | undefined): 'TCP' | 'UDP' | 'SCTP' {
   return protocol === 'UDP' || protocol === 'SCTP' ? protocol : 'TCP';
+}
+
+/** The slice that gives this when it is converted: what is stored has all that policy asks of it. */
+export function restoreEndpointSlice(
+  { namespace, name }: EndpointSliceRef,
+  { service, addresses, ports }: StoredEndpointSlice,
+): EndpointSlice {
+  const serviceName = service.slice(service.indexOf('/') + 1);
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name, namespace, labels: { [SERVICE_NAME_LABEL]: serviceName } },
+    addressType: addresses.some((address) => address.includes(':')) ? 'IPv6' : 'IPv4',
+    endpoints: [{ addresses }],
+    ports,
+  };
 }

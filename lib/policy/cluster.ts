@@ -39,7 +39,7 @@ import {
   workloadEndpointKey,
 } from './compiled.ts';
 import { hostTiers, type TierDefinition, workloadTiers } from './endpoint-tiers.ts';
-import { canonicalNets, expectedNets, workloadEndpointIdOf } from './endpoints.ts';
+import { canonicalNets, distinctNets, expectedNets, workloadEndpointIdOf } from './endpoints.ts';
 import { IdentityTable } from './identity-table.ts';
 import {
   effectiveLabels,
@@ -277,7 +277,7 @@ function applyingTo(identity: Identity, host: string, context: Context): readonl
 }
 
 function addNetworkSet(set: NetworkSet | GlobalNetworkSet, context: Context): void {
-  const nets = canonicalNets(set.spec?.nets ?? []);
+  const nets = distinctNets(set.spec?.nets ?? []);
   if (nets.length === 0) return;
   const identity = internSource(networkSetLabels(set), context);
   for (const net of nets) context.identities.addMember(net, identity.id);

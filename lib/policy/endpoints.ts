@@ -35,6 +35,12 @@ export function canonicalNets(texts: readonly string[]): string[] {
   return [...new Set(nets.sort(compareCidr).map(formatCidr))];
 }
 
+/** The same without order: a set may have thousands, and is read whole at each change. */
+export function distinctNets(texts: readonly string[]): string[] {
+  const nets = texts.map(parseCidr).filter((net) => net !== undefined);
+  return [...new Set(nets.map(formatCidr))];
+}
+
 /** The addresses of a host endpoint as networks of one. */
 export function expectedNets(resource: HostEndpoint): string[] {
   const addresses = (resource.spec?.expectedIPs ?? []).map(parseIp).filter((ip) => ip !== undefined);

@@ -8,7 +8,7 @@ import type { Labels } from '../selector/expression.ts';
 import { labelEquals } from '../selector/rewrite.ts';
 import type { Selector } from '../selector/selector.ts';
 import type { Identity, IdentityPort, SelectorId } from './compiled.ts';
-import { canonicalNets } from './endpoints.ts';
+import { distinctNets } from './endpoints.ts';
 
 /** The name of all ports of a service's endpoints. */
 export const SERVICE_PORT = '';
@@ -52,7 +52,7 @@ export interface SliceMembers {
 export function sliceMembers({ service, addresses, ports }: StoredEndpointSlice): SliceMembers {
   return {
     service,
-    nets: canonicalNets(addresses),
+    nets: distinctNets(addresses),
     ports: ports.map(({ protocol, port }) => ({ name: SERVICE_PORT, protocol: PROTOCOLS[protocol], port })),
   };
 }

@@ -37,3 +37,12 @@ export function parseEndpointSliceKey(key: string): EndpointSliceRef | undefined
 export function asStoredEndpointSlice(value: unknown): StoredEndpointSlice | undefined {
   return endpointSliceSchema.safeParse(value).data;
 }
+
+/** The same of the key's value as it is. */
+export function parseStoredEndpointSlice(value: string): StoredEndpointSlice | undefined {
+  try {
+    return asStoredEndpointSlice(JSON.parse(value));
+  } catch {
+    return undefined;
+  }
+}

@@ -7,9 +7,14 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
-import { NAMESPACES } from '../../lib/kube-client/client.ts';
+import { StreamPublisher } from '../../lib/events/redis-stream.ts';
+import { FLOW_TARGET } from '../../lib/events/stream-target.ts';
+import { ENDPOINT_SLICES, NAMESPACES } from '../../lib/kube-client/client.ts';
+import { silentLogger } from '../../lib/logging/logger.ts';
 import type { Explanation } from '../../lib/policy/explanation/explanation.ts';
-import { type BackendName, CliCluster } from '../support/cli-cluster.ts';
+import { endpointSliceKey } from '../../lib/protocol/endpoint-slices.ts';
+import type { FlowRecord } from '../../lib/protocol/flow-record.ts';
+import { type BackendName, CliCluster, until } from '../support/cli-cluster.ts';
 import { SHOP } from '../support/policy-world.ts';
 
 let cluster: CliCluster;
@@ -148,6 +153,96 @@ describe.each<BackendName>(['etcd', 'api'])('policy through %s', (backend) => {
     expect(refused.err).toMatch(/nowhere/);
     expect((await cluster.datastore.list('/cal')).items).toEqual(before);
   });
+});
+
+it.each<BackendName>(['etcd', 'api'])('explains rules about services through %s', async (backend) => {
+  const policy = `apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: { name: to-db, namespace: shop }
+spec:
+  selector: app == 'web'
+  types: [Egress]
+  egress:
+    - { action: Allow, protocol: TCP, destination: { services: { name: db } } }
+`;
+  const addresses = ['10.0.1.1', 'fd00::2'];
+  const ports = [{ protocol: 'TCP', port: 5432 }] as const;
+  if (backend === 'etcd') {
+    const value = JSON.stringify({ service: 'shop/db', addresses, ports });
+    const key = endpointSliceKey({ namespace: 'shop', name: 'db-1' });
+    await cluster.datastore.transact({ compare: [], success: [{ type: 'put', key, value }] });
+  } else {
+    const slice = (addressType: 'IPv4' | 'IPv6', address: string | undefined): object => ({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: `db-${addressType.toLowerCase()}`, labels: { 'kubernetes.io/service-name': 'db' } },
+      addressType,
+      endpoints: [{ addresses: [address] }],
+      ports,
+    });
+    await cluster.client.create(ENDPOINT_SLICES, 'shop', slice('IPv4', addresses[0]));
+    await cluster.client.create(ENDPOINT_SLICES, 'shop', slice('IPv6', addresses[1]));
+  }
+  await cluster.run(backend, ['apply', '-f', '-'], policy);
+  const expectOf = async (traffic: string, verdict: string): Promise<number> =>
+    (await cluster.run(backend, ['explain', 'shop/web', 'shop/db', traffic, '--expect', verdict])).code;
+  expect(await expectOf('5432/tcp', 'allow')).toBe(0);
+  expect(await expectOf('5433/tcp', 'deny')).toBe(0);
+  const { out } = await cluster.run(backend, ['explain', 'shop/web', 'shop/db', '5433/tcp']);
+  expect(out).toContain('· egress rule 1: allow tcp to service == "shop/db", ports of the service');
+  expect(out).toContain('destination 10.0.1.1 does not fit its services');
+  await cluster.run(backend, ['delete', '-f', '-'], policy);
+});
+
+it('adds what the kernels counted of the traffic to the rules that decided', async () => {
+  await cluster.run('etcd', ['apply', '-f', '-'], POLICY);
+  const published = new StreamPublisher(
+    cluster.nodeFlows,
+    FLOW_TARGET,
+    { url: cluster.redisUrl },
+    silentLogger(),
+  );
+  await published.start();
+  const policy = { kind: 'NetworkPolicy', namespace: 'shop', name: 'db' };
+  const rule = { type: 'rule', ...policy, direction: 'ingress', index: 1, action: 'allow' } as const;
+  const end = { type: 'endOfTier', tier: 'default', direction: 'ingress', policy } as const;
+  const tell = (packets: number, more: Partial<FlowRecord>): void =>
+    cluster.nodeFlows.append(({ seq }) => ({
+      time: `2026-01-01T00:00:0${seq % 10}.000Z`,
+      host: 'n2',
+      seq,
+      verdict: 'allow',
+      protocol: 6,
+      source: { address: '10.0.0.1', port: 40_000 },
+      destination: { address: '10.0.1.1', port: 5432 },
+      decidedBy: rule,
+      connections: 1,
+      packets,
+      bytes: packets * 60,
+      ...more,
+    }));
+  tell(3, {});
+  tell(4, {});
+  tell(9, { host: 'n1' });
+  tell(9, { protocol: 17 });
+  tell(9, { source: { address: '10.0.0.9', port: 40_000 } });
+  tell(5, { destination: { address: '10.0.1.1', port: 5433 }, verdict: 'deny', decidedBy: end });
+  const explain = async (traffic: string): Promise<string> =>
+    (await cluster.run('etcd', ['explain', 'shop/web', 'shop/db', traffic, '--counts'])).out;
+  try {
+    await until(async () => (await explain('5433/tcp')).includes('[5 packets'));
+    expect(await explain('5433/tcp')).toContain(
+      'tier default: no rule matches: its end denies  [5 packets, 300 bytes]\n',
+    );
+    const allowed = await explain('5432/tcp');
+    expect(allowed).toMatch(
+      /✓ ingress rule 2: allow tcp from .* to ports 5432 {2}-:9 {2}\[7 packets, 420 bytes\]\n/,
+    );
+    expect(allowed.match(/packets/g)).toHaveLength(1);
+  } finally {
+    await published.stop();
+  }
+  await cluster.run('etcd', ['delete', '-f', '-'], POLICY);
 });
 
 describe.each<BackendName>(['etcd', 'api'])('diff through %s', (backend) => {

@@ -21,7 +21,7 @@ const settings = (autoCreate: string): Resource => ({
 describe('automatic host endpoints', () => {
   let cluster: ControllerCluster;
   beforeAll(async () => {
-    cluster = await startControllerCluster(['--enabled-controllers', 'hostendpoints']);
+    cluster = await startControllerCluster(['--enabled-controllers', 'namespaces,hostendpoints']);
   });
   afterAll(() => cluster?.stop());
 

@@ -8,7 +8,7 @@ import {
   WorkloadEndpointNameError,
 } from '../../../lib/model/workload-endpoint-name.ts';
 import type { WorkloadEndpointId } from '../../../lib/policy/compiled.ts';
-import { canonicalNets, expectedNets } from '../../../lib/policy/endpoints.ts';
+import { canonicalNets, distinctNets, expectedNets } from '../../../lib/policy/endpoints.ts';
 import { hostEndpointLabels, networkSetLabels, workloadEndpointLabels } from '../../../lib/policy/labels.ts';
 import type { HostEndpointInput, NetworkSetInput, WorkloadEndpointInput } from './inputs.ts';
 
@@ -70,5 +70,5 @@ export function networkSetInput(
 ): NetworkSetInput | undefined {
   if (resource === undefined) return undefined;
   const { labels, profiles } = networkSetLabels(resource);
-  return { labels, profiles, nets: canonicalNets(resource.spec?.nets ?? []) };
+  return { labels, profiles, nets: distinctNets(resource.spec?.nets ?? []) };
 }

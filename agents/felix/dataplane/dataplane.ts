@@ -39,6 +39,8 @@ export interface DataplaneOptions {
   readonly endpointStatusFolder?: string;
   /** Size of each number space; tests make it small. */
   readonly numberLimit?: number;
+  /** The highest generation number, 4095 if left out; tests make it small. */
+  readonly lastGeneration?: number;
   /** File in which rule ids outlive this process; without one they do not. */
   readonly ruleNumbersFile?: string;
   /** Who reads what the kernel counts of flows. */
@@ -106,7 +108,7 @@ export class Dataplane implements Startable {
   constructor(options: DataplaneOptions) {
     this.#options = options;
     this.#nowMs = options.nowMs ?? (() => performance.now());
-    const { writer, events, logger, numberLimit, countReader } = options;
+    const { writer, events, logger, numberLimit, lastGeneration, countReader } = options;
     this.#state.keepsEstablishedFlows = options.establishedFlows === 'keep';
     this.#numbers = new RuleNumbers({ path: options.ruleNumbersFile, logger });
     this.#table = new TableDriver({
@@ -117,6 +119,7 @@ export class Dataplane implements Startable {
       state: this.#state,
       nowMs: this.#nowMs,
       ...(numberLimit === undefined ? {} : { numberLimit }),
+      ...(lastGeneration === undefined ? {} : { lastGeneration }),
       ...(countReader === undefined ? {} : { countReader }),
     });
     this.#network = new HostNetwork({
@@ -359,7 +362,9 @@ export class Dataplane implements Startable {
   async #tendNetwork(isCheckDue: boolean): Promise<void> {
     const isLookDue = isCheckDue || this.#network.dueAtMs <= this.#nowMs();
     if (!isLookDue) return;
-    if (this.#hasSweptRoutes) await this.#network.look();
+    // What waits to be written does not wait for a look that fails.
+    await this.#syncRoutes();
+    await this.#network.look();
     await this.#syncRoutes();
   }
 

@@ -129,7 +129,7 @@ export class HostNetwork {
   async sync(): Promise<readonly string[]> {
     const { programmed } = await this.#routes.sync();
     if (programmed.length > 0) await this.#noteProgrammed(programmed);
-    await this.#tunnels?.sync();
+    this.#said('', (await this.#tunnels?.sync()) ?? []);
     return programmed;
   }
 

@@ -123,12 +123,13 @@ class KernelWriter {
     return this.#withGeneration(result.output);
   }
 
+  /** What cannot be encoded is refused before the kernel sees any of it. */
   #elements({ table, changes }: Extract<KernelRequest, { op: 'elements' }>): Outcome {
     try {
       this.#netfilter.batch(elementBatch(table, changes));
     } catch (error) {
-      if (!(error instanceof NetlinkError)) throw error;
-      return { error: { code: 'refused', message: `elements of ${setNames(changes)}: ${error.message}` } };
+      const { message } = error as Error;
+      return { error: { code: 'refused', message: `elements of ${setNames(changes)}: ${message}` } };
     }
     return this.#withGeneration('');
   }

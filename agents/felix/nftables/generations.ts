@@ -11,11 +11,14 @@ type MarkWriter = Pick<KernelWriterClient, 'conntrackMarks' | 'clearConntrackMar
 
 export class Generations {
   readonly #writer: MarkWriter;
+  readonly #last: number;
   /** Numbers that an entry may carry. */
   #used = new Set<number>();
 
-  constructor(writer: MarkWriter) {
+  /** `last` is the highest number; tests make it small. */
+  constructor(writer: MarkWriter, last: number = LAST_GENERATION) {
     this.#writer = writer;
+    this.#last = last;
   }
 
   /** Looks once at what entries carry from an earlier life; answers those generations. */
@@ -37,12 +40,12 @@ export class Generations {
   async #reclaim(current: number): Promise<number> {
     await this.#writer.clearConntrackMarks(Mark.generationMask, current << Mark.generationShift);
     this.#used = new Set([current]);
-    return (current % LAST_GENERATION) + 1;
+    return (current % this.#last) + 1;
   }
 
   #nextFree(current: number): number | undefined {
-    for (let step = 0; step < LAST_GENERATION; step++) {
-      const candidate = ((current + step) % LAST_GENERATION) + 1;
+    for (let step = 0; step < this.#last; step++) {
+      const candidate = ((current + step) % this.#last) + 1;
       if (!this.#used.has(candidate)) return candidate;
     }
     return undefined;

@@ -31,6 +31,7 @@ export interface TableDriverOptions {
   /** Milliseconds of a monotonic clock. */
   readonly nowMs: () => number;
   readonly numberLimit?: number;
+  readonly lastGeneration?: number;
   /** Where rule ids are kept; in memory alone if left out. */
   readonly numbers?: RuleNumbers;
   /** Who reads what the sets of an epoch have counted; without one they go as soon as nothing leads to them. */
@@ -100,7 +101,7 @@ export class TableDriver {
   constructor(options: TableDriverOptions) {
     this.#options = options;
     this.#writer = options.writer;
-    this.#generations = new Generations(options.writer);
+    this.#generations = new Generations(options.writer, options.lastGeneration);
     this.#numbers = options.numbers ?? new RuleNumbers({ path: undefined, logger: options.logger });
   }
 

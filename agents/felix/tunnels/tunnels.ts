@@ -53,6 +53,8 @@ export class Tunnels {
   readonly #refused = new Map<string, string>();
   readonly #told = new Set<string>();
   #knownNets: ReadonlySet<string> = new Set();
+  /** What was wanted, as text, when last all of it was there: whatever differs from that since is somebody else's doing. */
+  #settled: string | undefined;
 
   constructor(options: TunnelsOptions, felix: FelixSettings) {
     this.#options = options;
@@ -131,11 +133,12 @@ export class Tunnels {
     return workloadMtu(await this.#inputs());
   }
 
-  /** Writes what has changed. What the kernel does not take is tried again by the next `check`. */
-  async sync(): Promise<void> {
-    if (!this.#isDirty || this.#isUnused()) return;
+  /** Writes what has changed; in words, what of it others had changed. What the kernel does not take is tried again. */
+  async sync(): Promise<readonly string[]> {
+    if (!this.#isDirty || this.#isUnused()) return [];
+    const isLook = this.#known === undefined;
     const known = this.#known === undefined ? await this.#read() : asActual(this.#known);
-    await this.#write(known, false);
+    return await this.#write(known, isLook);
   }
 
   /** Looks at the kernel and puts right what others have changed; in words, what that was. */
@@ -166,10 +169,12 @@ export class Tunnels {
     // From here to the lines nothing waits: what is wanted later makes it dirty again.
     this.#isDirty = false;
     const desired = this.#withoutRefused(overlayOf(inputs));
-    const isDrift = isLook && JSON.stringify(desired) === JSON.stringify(this.#known);
+    const text = JSON.stringify(desired);
+    const isDrift = isLook && text === this.#settled;
     const lines = overlayLines(desired, actual, this.#felix.routeProtocol);
     const failed = lines.length === 0 ? [] : await this.#run(lines);
     this.#setKnown(failed.length === 0 ? desired : undefined);
+    if (failed.length === 0) this.#settled = text;
     for (const { line, message } of failed) this.#noteFailure(line, message);
     // Next time without what a refused device would have carried; the rest is tried again.
     if (failed.length > 0) this.#isDirty = true;

@@ -19,8 +19,10 @@ import {
 } from './protocol.ts';
 
 const MOST_PAIRS = 200;
-const FEWEST_PAIRS = 8;
+const FEWEST_PAIRS = 40;
 const WARM_PAIRS = 3;
+/** How long a slice may go on for want of pairs, in slices. */
+const MOST_SLICES = 10;
 /** A batch should not take longer: what disturbs the machine then hits both of a pair. */
 const MOST_BATCH_NS = 4e6;
 
@@ -39,13 +41,16 @@ function measure(path: Path, bare: Path, sliceMs: number): Pick<Sample, 'pairs' 
   const share = Math.min(1, MOST_BATCH_NS / ((trial.ns / trial.count) * 64));
   const pairs: { readonly own: Batch; readonly bare: Batch }[] = [];
   let wrong = trial.wrong;
-  const deadline = performance.now() + sliceMs;
-  for (let number = 0; number < MOST_PAIRS + WARM_PAIRS; number++) {
-    if (number >= FEWEST_PAIRS + WARM_PAIRS && performance.now() > deadline) break;
+  const startedAt = performance.now();
+  const isEnough = (): boolean => {
+    const elapsedMs = performance.now() - startedAt;
+    return (pairs.length >= FEWEST_PAIRS && elapsedMs > sliceMs) || elapsedMs > MOST_SLICES * sliceMs;
+  };
+  for (let number = 0; pairs.length < MOST_PAIRS && !isEnough(); number++) {
     // Who goes first takes turns: what one leaves in the caches is the other's as often.
-    const first = number % 2 === 0 ? path.batch(share) : undefined;
-    const without = bare.batch(share);
-    const own = first ?? path.batch(share);
+    const first = number % 2 === 0 ? undisturbed(path, share) : undefined;
+    const without = undisturbed(bare, share);
+    const own = first ?? undisturbed(path, share);
     wrong += own.wrong + without.wrong;
     if (number >= WARM_PAIRS && own.isWhole && without.isWhole) pairs.push({ own, bare: without });
   }
@@ -56,6 +61,14 @@ function measure(path: Path, bare: Path, sliceMs: number): Pick<Sample, 'pairs' 
     bareNs: perPacket(pairs.map((pair) => pair.bare)),
     wrong,
   };
+}
+
+/** A batch in whose middle the processor was given to somebody else says nothing of the path. */
+function undisturbed(path: Path, share: number): Batch {
+  const before = process.resourceUsage().involuntaryContextSwitches;
+  const batch = path.batch(share);
+  const isUndisturbed = process.resourceUsage().involuntaryContextSwitches === before;
+  return { ...batch, isWhole: batch.isWhole && isUndisturbed };
 }
 
 function median(values: readonly number[]): number {

@@ -141,18 +141,20 @@ function checkText(
   value: string,
   report: (rule: ProblemRule, message: string) => void,
 ): void {
-  const shown = value.length > 80 ? `${JSON.stringify(value.slice(0, 80))}…` : JSON.stringify(value);
+  // Written only where something is wrong: a list of networks has thousands of texts.
+  const shown = (): string =>
+    value.length > 80 ? `${JSON.stringify(value.slice(0, 80))}…` : JSON.stringify(value);
   if (schema.enum !== undefined && !schema.enum.includes(value)) {
-    report('enum', `must be one of ${schema.enum.join(', ')}, not ${shown}`);
+    report('enum', `must be one of ${schema.enum.join(', ')}, not ${shown()}`);
   }
   if (schema.pattern !== undefined && !schema.pattern.test(value)) {
-    report('pattern', `must match ${schema.pattern.source}, not ${shown}`);
+    report('pattern', `must match ${schema.pattern.source}, not ${shown()}`);
   }
   if (schema.maxLength !== undefined && value.length > schema.maxLength) {
     report('maxLength', `must have at most ${schema.maxLength} characters, not ${value.length}`);
   }
   const complaint = schema.check?.(value);
-  if (complaint !== undefined) report('format', `${complaint}, not ${shown}`);
+  if (complaint !== undefined) report('format', `${complaint}, not ${shown()}`);
 }
 
 function checkNumber(

@@ -33,6 +33,8 @@ export interface RuleFacts {
   /** Where the rule was written. */
   readonly sourceOf?: (ref: RuleRef) => RulePlace | undefined;
   readonly countOf?: (ref: RuleRef, place: CheckpointPlace) => RuleCount | undefined;
+  /** What the end of a tier has denied. */
+  readonly countAtEnd?: (tier: string, direction: Direction, place: CheckpointPlace) => RuleCount | undefined;
 }
 
 export interface RuleExplanation {
@@ -74,6 +76,8 @@ export interface CheckpointExplanation {
   readonly tiers: readonly {
     readonly name: string;
     readonly outcome: TierTrace['outcome'];
+    /** At its end. */
+    readonly counted?: RuleCount;
     readonly policies: readonly PolicyExplanation[];
   }[];
   readonly profiles: readonly {
@@ -150,11 +154,15 @@ class Explainer {
       ...(decision.type === 'rule'
         ? { decidedBy: { rule: decision.ref, ...(source === undefined ? {} : { source }) } }
         : {}),
-      tiers: trace.tiers.map(({ tier, outcome, policies }) => ({
-        name: tier,
-        outcome,
-        policies: policies.map((policy) => this.#policy(policy, direction, place)),
-      })),
+      tiers: trace.tiers.map(({ tier, outcome, policies }) => {
+        const counted = this.#facts.countAtEnd?.(tier, direction, place);
+        return {
+          name: tier,
+          outcome,
+          ...(counted === undefined ? {} : { counted }),
+          policies: policies.map((policy) => this.#policy(policy, direction, place)),
+        };
+      }),
       profiles: trace.profiles.map((profile) => this.#profile(profile, direction, place)),
     };
   }

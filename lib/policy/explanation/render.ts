@@ -40,7 +40,10 @@ function checkpointLines(checkpoint: CheckpointExplanation): string[] {
   const source = decidedBy?.source === undefined ? '' : `  ${placeText(decidedBy.source)}`;
   const children = [
     ...tiers.map(
-      (tier): Branch => [`tier ${tier.name}: ${OUTCOMES[tier.outcome]}`, tier.policies.map(policyBranch)],
+      (tier): Branch => [
+        `tier ${tier.name}: ${OUTCOMES[tier.outcome]}${tier.counted === undefined ? '' : `  ${countText(tier.counted)}`}`,
+        tier.policies.map(policyBranch),
+      ],
     ),
     ...profiles.map(
       (profile): Branch => [

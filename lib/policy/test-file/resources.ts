@@ -1,14 +1,17 @@
 // The cluster of a test as v3 resources: manifests of Calico's and Kubernetes' kinds as they are, and a short form for
 // namespaces, nodes and workloads. What a test does not care about (addresses, nodes) is filled in.
 
+import { convertClusterNetworkPolicy } from '../../conversion/cluster-network-policy.ts';
 import { convertToStoredNetworkPolicy } from '../../conversion/network-policy.ts';
 import { convertPod, podInterfaceName } from '../../conversion/pod.ts';
+import type { ConversionProblem } from '../../conversion/policy-rules.ts';
 import {
   convertNamespace,
   convertServiceAccount,
   namespaceProfileName,
   serviceAccountProfileName,
 } from '../../conversion/profiles.ts';
+import type { ClusterNetworkPolicy } from '../../model/cluster-network-policy-types.ts';
 import type { WorkloadEndpoint } from '../../model/endpoint-types.ts';
 import { CALICO_API_VERSION } from '../../model/kinds.ts';
 import type { Pod } from '../../model/kubernetes-pod-types.ts';
@@ -88,14 +91,22 @@ function toCalico(object: Resource, addresses: AddressSource, notes: string[]): 
       return [object];
     case 'networking.k8s.io/v1 NetworkPolicy': {
       const { policy, problems } = convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy);
-      for (const { field, reason } of problems)
-        notes.push(`NetworkPolicy ${metadata.name}: ${field} is left out: ${reason}`);
+      notes.push(...problems.map((problem) => leftOut(object, problem)));
       return [policy];
+    }
+    case 'policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy': {
+      const { policy, problems } = convertClusterNetworkPolicy(object as ClusterNetworkPolicy);
+      notes.push(...problems.map((problem) => leftOut(object, problem)));
+      return policy === undefined ? [] : [policy];
     }
   }
   if (apiVersion === CALICO_API_VERSION) return [applyDefaults(object)];
   notes.push(`${kind} ${metadata.name} (${apiVersion}) has no part in policy and is passed over`);
   return [];
+}
+
+function leftOut({ kind, metadata }: Resource, { field, reason }: ConversionProblem): string {
+  return `${kind} ${metadata.name}: ${field} is left out: ${reason}`;
 }
 
 /** A pod of a manifest has no node and no address yet. */

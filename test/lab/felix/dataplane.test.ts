@@ -321,6 +321,8 @@ describe('the dataplane', () => {
         );
       });
       flow.close();
+      // The next test's stranger is another machine with the same address.
+      await host.namespace.ip('addr del 172.30.0.111/32 dev eth0', 'neigh flush to 198.18.9.9 dev eth0');
     });
 
     it('that says what source and number its routes have', async () => {

@@ -272,6 +272,20 @@ describe('elements by messages of our own', () => {
     write('messages', shape, set, elements, []);
   });
 
+  it.each([
+    ['ifname', `"${'x'.repeat(16)}"`],
+    ['mark', '4294967296'],
+    ['inet_service', '65536'],
+    ['ipv4_addr', '10.0.0'],
+    ['ipv4_addr', '10.0.0.1 . 10.0.0.2'],
+    ['ipv4_addr', '10.0.0.0/24'],
+  ] as const)('does not encode what no set of %s can hold: %s', (field, key) => {
+    const changes: readonly ElementChange[] = [
+      { set: 'any', change: 'add', fields: [field], isInterval: false, elements: [{ key }] },
+    ];
+    expect(() => elementBatch(TABLE, changes)).toThrow();
+  });
+
   it('finds an element by its key, and none that is not there', () => {
     const [shape] = SHAPES;
     if (shape === undefined) throw new Error('no shape');

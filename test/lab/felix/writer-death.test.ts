@@ -123,7 +123,7 @@ describe('a writer that dies after the commit of a generation', () => {
     for (const flow of flows) expect(isAnswering(flow)).toBe(true);
     expect(new Set(await stamped())).toEqual(new Set([generation]));
     const forward = await host.namespace.exec('nft', 'list', 'chain', 'inet', 'calico', 'forward');
-    expect(forward).toContain(`slow_o_${generation}_v${host.dataplane.table.epoch}`);
+    expect(forward).toContain(`judge_${generation}_v${host.dataplane.table.epoch}`);
   }, 30_000);
 
   it('leaves changes as quick as before: none moves more than one generation, or everything', async () => {

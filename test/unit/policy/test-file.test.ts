@@ -124,6 +124,40 @@ describe('a test file', () => {
     expect(new Set(addresses).size).toBe(4);
   });
 
+  it('converts cluster-wide policies of Kubernetes into their tiers', () => {
+    const deny = {
+      apiVersion: 'policy.networking.k8s.io/v1alpha2',
+      kind: 'ClusterNetworkPolicy',
+      metadata: { name: 'closed' },
+      spec: {
+        tier: 'Admin',
+        priority: 10,
+        subject: { namespaces: { matchLabels: { team: 'a' } } },
+        ingress: [{ action: 'Deny', from: [{ namespaces: {} }] }],
+      },
+    } as Resource;
+    const denied = {
+      from: 'other/job',
+      to: 'shop/web',
+      port: 'ping',
+      expect: 'deny',
+      by: 'kcnp.closed rule 1',
+    };
+    expect(
+      told(
+        run(
+          {
+            cases: [
+              denied,
+              { ...denied, from: 'shop/web', to: 'other/job', expect: 'allow', by: 'profile kns.shop' },
+            ],
+          },
+          [deny],
+        ),
+      ),
+    ).toEqual(['ok', 'ok']);
+  });
+
   it('puts its objects over those of a live cluster', () => {
     const live = [networkPolicy('db', { ingress: [] }), networkPolicy('left', { ingress: [] })];
     const { resources } = testResources({}, [POLICY], live);

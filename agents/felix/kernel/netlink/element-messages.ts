@@ -40,7 +40,10 @@ interface Range {
   readonly last: Buffer;
 }
 
-/** One transaction, all or nothing; the last message of the changes asks for an acknowledgement, which comes after the commit. */
+/**
+ * One transaction, all or nothing; the last message of the changes asks for an acknowledgement, which comes after the commit. Throws
+ * an Error for a key or value that no set can hold.
+ */
 export function elementBatch(table: string, changes: readonly ElementChange[]): readonly NetlinkMessage[] {
   const messages = changes.flatMap((change) => changeMessages(table, change));
   const last = messages.at(-1);
@@ -161,7 +164,9 @@ function rangesOf(
 function rangeOf(field: ElementField, part: string, isInterval: boolean): Range {
   if (field === 'ifname') {
     const name = Buffer.alloc(FIELD_BYTES.ifname);
-    name.write(part.replaceAll('"', ''), 'utf8');
+    const text = part.replaceAll('"', '');
+    if (Buffer.byteLength(text) >= name.length) throw new Error(`${text} is longer than an interface's name`);
+    name.write(text, 'utf8');
     return { first: name, last: name };
   }
   if (field === 'ipv4_addr' || field === 'ipv6_addr') return addressRange(part);

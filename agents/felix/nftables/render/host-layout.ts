@@ -33,8 +33,10 @@ export interface HostChainContext {
   readonly host: HostLayout;
   /** What stands behind `iifname` for a workload's interface. */
   readonly workload: string;
-  /** The first rule of a chain in which flows of the current generation pass. */
-  readonly fastPath: string;
+  /** What a chain begins with: flows that were judged pass. */
+  readonly passing: readonly string[];
+  /** Accepts what the host sends to other ends of its tunnels. */
+  readonly tunnels: readonly string[];
   /** Denies what carries no allow bit. */
   readonly notAllowed: string;
 }
@@ -300,7 +302,7 @@ function untrackedAllowed({ numbering, host }: HostChainContext, policies: strin
 }
 
 function baseChains(context: HostChainContext): readonly NftChain[] {
-  const { numbering, generation, host, workload, fastPath } = context;
+  const { numbering, generation, host, workload, passing, tunnels } = context;
   const base = (name: keyof typeof BASE_CHAINS, rules: readonly string[]): NftChain => ({
     name,
     role: 'base',
@@ -311,15 +313,16 @@ function baseChains(context: HostChainContext): readonly NftChain[] {
   const untracked = untrackedInterfaces(host);
   return [
     base('output', [
-      fastPath,
+      ...passing,
       // Host to its own workload is never policed.
       `oifname ${workload} accept`,
+      ...tunnels,
       // Behind a DNAT the interface that is known here may not be the one: `dnated` judges.
       'ct direction original ct status dnat accept',
       ...out,
     ]),
     base('dnated', [
-      fastPath,
+      ...passing,
       `oifname ${workload} accept`,
       'ct direction reply accept',
       // What is forwarded came in by an interface.
@@ -328,7 +331,7 @@ function baseChains(context: HostChainContext): readonly NftChain[] {
     ...(hasPreDnat(host)
       ? [
           base('pre_dnat', [
-            fastPath,
+            ...passing,
             'ct state untracked accept',
             'ct direction reply accept',
             `jump ${numbering.name('hp_i')}`,

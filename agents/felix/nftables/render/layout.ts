@@ -156,7 +156,11 @@ export function fixedChains(numbering: Numbering, options: LayoutOptions): reado
 function hostContext(numbering: Numbering, options: LayoutOptions): HostChainContext {
   const { generation, felix, host } = options;
   const workload = workloadNames(options);
-  const shared = { fastPath: fastPath(generation), notAllowed: notAllowed(numbering) };
+  const shared = {
+    passing: [fastPath(generation), ...keptFlows(options)],
+    tunnels: tunnelsToOthers(numbering, options),
+    notAllowed: notAllowed(numbering),
+  };
   return { numbering, generation, felix, host, workload, ...shared };
 }
 
@@ -381,6 +385,16 @@ function tunnelRules(numbering: Numbering, { tunnels, felix }: LayoutOptions): r
       ),
       `${packet} fib daddr type local counter drop`,
     ];
+  });
+}
+
+/** What the host itself wraps is no business of host endpoints' policies, as in Calico. */
+function tunnelsToOthers(numbering: Numbering, { tunnels, felix }: LayoutOptions): readonly string[] {
+  return tunnels.flatMap(({ kind, family }) => {
+    const named = kind === 'vxlan' ? `vteps${family}` : `nodes${family}`;
+    const receivers = [named, ...(hasExternal(felix, family) ? [`ext${family}`] : [])];
+    const packet = kind === 'vxlan' ? `udp dport ${felix.vxlanPort}` : 'meta l4proto 4';
+    return receivers.map((set) => `${packet} ${header(family)} daddr @${numbering.name(set)} accept`);
   });
 }
 

@@ -48,21 +48,27 @@ export function portlessRule(rule: CompiledRule): CompiledRule | undefined {
   return source === undefined || destination === undefined ? undefined : { ...rule, source, destination };
 }
 
-/** Families that one lookup may serve: a match on ICMP is one in a single family. */
+/**
+ * Families that one lookup may serve: a match on ICMP is one in a single family. None where the rule can match no packet: ICMP of
+ * one family, networks of the other.
+ */
 export function familyGroups(
   rule: CompiledRule,
   protocol: ProtocolNumber | undefined,
 ): readonly (readonly Family[])[] {
   const families = familiesOf(rule, protocol);
   const looksAtIcmp = rule.icmp !== undefined || rule.notIcmp !== undefined;
+  if (families.length === 0) return [];
   return looksAtIcmp ? families.map((family) => [family]) : [families];
 }
 
 function familiesOf(rule: CompiledRule, protocol: ProtocolNumber | undefined): readonly Family[] {
-  if (rule.ipVersion !== undefined) return [rule.ipVersion];
+  return familiesOfProtocol(protocol).filter((family) => (rule.ipVersion ?? family) === family);
+}
+
+function familiesOfProtocol(protocol: ProtocolNumber | undefined): readonly Family[] {
   if (protocol === Protocol.icmp) return [4];
-  if (protocol === Protocol.icmpv6) return [6];
-  return [4, 6];
+  return protocol === Protocol.icmpv6 ? [6] : [4, 6];
 }
 
 /**

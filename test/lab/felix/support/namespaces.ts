@@ -11,14 +11,17 @@ const OWN_NAMESPACE = '/proc/self/ns/net';
 
 export class Namespace {
   readonly name: string;
-  readonly #holder: ChildProcess;
+  readonly path: string;
+  /** Undefined: another process holds it. */
+  readonly #holder: ChildProcess | undefined;
   readonly #fd: number;
   #isClosed = false;
 
-  private constructor(name: string, holder: ChildProcess, fd: number) {
+  private constructor(name: string, path: string, holder: ChildProcess | undefined) {
     this.name = name;
+    this.path = path;
     this.#holder = holder;
-    this.#fd = fd;
+    this.#fd = openSync(path, 'r');
   }
 
   static async create(name: string): Promise<Namespace> {
@@ -30,11 +33,12 @@ export class Namespace {
       if (Date.now() > deadline) throw new Error(`no namespace for ${name}`);
       await delay(1);
     }
-    return new Namespace(name, holder, openSync(path, 'r'));
+    return new Namespace(name, path, holder);
   }
 
-  get path(): string {
-    return `/proc/${this.#holder.pid}/ns/net`;
+  /** One that another process holds. */
+  static attach(name: string, path: string): Namespace {
+    return new Namespace(name, path, undefined);
   }
 
   /** What goes before a command to run it in here. */
@@ -68,7 +72,7 @@ export class Namespace {
     if (this.#isClosed) return;
     this.#isClosed = true;
     closeSync(this.#fd);
-    this.#holder.stdin?.end();
+    this.#holder?.stdin?.end();
   }
 }
 

@@ -8,7 +8,9 @@ const AF_INET6 = 10;
 const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
 const CLONE_NEWNET = 0x40000000;
 
-export const SocketType = { stream: 1, datagram: 2 } as const;
+export const SocketType = { stream: 1, datagram: 2, raw: 3 } as const;
+const SOL_SOCKET = 1;
+const SO_MARK = 36;
 export const IpProtocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const;
 const EINPROGRESS = 115;
 
@@ -75,6 +77,13 @@ export const sys = {
       throw new Error(`bind ${address}:${port}: errno ${errno}`);
     }
     return fd;
+  },
+
+  /** Mark of every packet that it sends. */
+  setMark(fd: number, mark: number): void {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32LE(mark);
+    checked(setsockopt(fd, SOL_SOCKET, SO_MARK, bytes, bytes.length), 'setsockopt');
   },
 
   listen(fd: number): void {

@@ -56,7 +56,10 @@ export class Fabric {
   }
 }
 
-export type TestDataplaneOptions = Pick<DataplaneOptions, 'numberLimit' | 'establishedFlows'>;
+export type TestDataplaneOptions = Pick<
+  DataplaneOptions,
+  'numberLimit' | 'lastGeneration' | 'establishedFlows'
+>;
 
 export interface TestPod {
   readonly namespace: Namespace;

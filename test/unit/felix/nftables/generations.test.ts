@@ -55,4 +55,11 @@ describe('generations', () => {
     expect(await generations.next(current)).toBe(1);
     expect(marks.clearings).toEqual([4095]);
   });
+
+  it('end where they are told to', async () => {
+    const generations = new Generations(new Marks(), 3);
+    expect([await generations.next(2), await generations.next(3), await generations.next(1)]).toEqual([
+      3, 1, 2,
+    ]);
+  });
 });

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from '@jest/globals';
 import type { CalcMessage, VtepUpdate } from '../../../../agents/felix/calc/messages.ts';
-import { TableBench } from './support.ts';
+import { hostEndpoint, TableBench } from './support.ts';
 
 const configUpdate = (config: Record<string, string>): CalcMessage => ({ type: 'configUpdate', config });
 const encapsulation = (more: object): CalcMessage => ({
@@ -25,7 +25,25 @@ function rulesOf(bench: TableBench, chain: string): readonly string[] {
   return bench.renderer.table.chains.get(chain)?.rules ?? [];
 }
 
+const HOST_ENDPOINT: CalcMessage = { type: 'hostEndpointUpdate', endpoint: hostEndpoint('eth0') };
+
 describe('tunnels', () => {
+  it('are taken and sent whatever a host endpoint says', () => {
+    const bench = new TableBench();
+    bench.change(encapsulation({ vxlan: true }), vtep('n2', '172.30.0.12'), HOST_ENDPOINT);
+    const comesFirst = (chain: string, rule: string, judging: string): boolean => {
+      const rules = rulesOf(bench, chain);
+      return (
+        rules.includes(rule) && rules.indexOf(rule) < rules.findIndex((each) => each.startsWith(judging))
+      );
+    };
+    const taken = 'meta nfproto ipv4 udp dport 4789 ip saddr @vteps4_v1 fib saddr . iif oif exists accept';
+    expect(comesFirst('input', taken, 'iifname "eth0" goto')).toBe(true);
+    expect(comesFirst('output', 'udp dport 4789 ip daddr @vteps4_v1 accept', 'oifname "eth0" goto')).toBe(
+      true,
+    );
+  });
+
   it('are taken from other ends alone', () => {
     const bench = new TableBench();
     bench.change(encapsulation({ vxlan: true }), vtep('n2', '172.30.0.12'), vtep('n3', '172.30.0.13'));
@@ -103,4 +121,6 @@ it('established flows are kept only where that is asked for', () => {
   expect(first).toBe('ct mark & 0xfff00000 == 0x100000 accept');
   expect(second).toBe('ct mark & 0xfff00000 != 0x0 accept');
   expect(rulesOf(bench, 'input')[1]).toBe('ct mark & 0xfff00000 != 0x0 accept');
+  bench.change(HOST_ENDPOINT);
+  expect(rulesOf(bench, 'output')[1]).toBe('ct mark & 0xfff00000 != 0x0 accept');
 });

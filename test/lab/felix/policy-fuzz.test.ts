@@ -1,0 +1,64 @@
+// Differential fuzzing: random clusters through the real calculation graph and driver, random packets of every kind through the real
+// kernel, verdict and deciding rule against the evaluator's (docs/policy.md "How it is checked"). Cases that once failed are in
+// test/data/policy-fuzz, and are played again.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { FuzzStep } from '../../support/policy-fuzz/steps.ts';
+import { FuzzBed } from './support/fuzz-bed.ts';
+import { FuzzSession, playCase } from './support/fuzz-session.ts';
+
+const SEED = Number(process.env['TEST_SEED'] ?? 20261126);
+const STEPS = Number(process.env['TEST_STEPS'] ?? 110);
+const PACKETS_PER_STEP = 24;
+const FOLDER = path.join(import.meta.dirname, '../../data/policy-fuzz');
+const CASES = readdirSync(FOLDER).filter((file) => file.endsWith('.json'));
+/** Every way in which a verdict comes about. */
+const CATEGORIES = [
+  'allow policy',
+  'allow profile',
+  'allow unpoliced',
+  'allow endpointToHost',
+  'deny rule',
+  'deny tierDefault',
+  'deny missingProfile',
+  'deny noProfileMatch',
+  'deny endpointToHost',
+  'deny bgpPort',
+  'deny tunnelFromWorkload',
+  'deny spoofedSource',
+];
+
+describe('kernel and evaluator', () => {
+  let bed: FuzzBed;
+  beforeAll(async () => {
+    bed = await FuzzBed.create();
+  }, 120_000);
+  afterAll(async () => {
+    await bed?.close();
+  });
+
+  it(`agree on the packets of ${STEPS} random rulesets, and on the rules that decide (seed ${SEED})`, async () => {
+    const session = new FuzzSession(bed, SEED, PACKETS_PER_STEP);
+    for (let step = 0; step < STEPS; step++) {
+      const disagreements = await session.step();
+      if (disagreements.length > 0)
+        throw new Error(JSON.stringify(await session.shrink(disagreements), null, 1));
+    }
+    const { tally } = session;
+    process.stdout.write(`${tally.describe()}\n`);
+    expect(tally.packets).toBeGreaterThanOrEqual(STEPS * 20);
+    // Verdicts that are nearly all the same would prove little.
+    expect(tally.share('allow')).toBeGreaterThan(0.3);
+    expect(tally.share('deny')).toBeGreaterThan(0.3);
+    expect(tally.share('allow policy', 'deny rule')).toBeGreaterThan(0.2);
+    expect([...tally.categories.keys()].sort()).toEqual([...CATEGORIES].sort());
+    expect(Math.min(tally.kept, tally.revoked)).toBeGreaterThan(STEPS / 2);
+  }, 900_000);
+
+  it.each(CASES)('agree in the case %s, which once failed', async (file) => {
+    const { steps } = JSON.parse(readFileSync(path.join(FOLDER, file), 'utf8')) as { steps: FuzzStep[] };
+    expect(await playCase(bed, steps)).toEqual([]);
+  });
+});

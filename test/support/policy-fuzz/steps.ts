@@ -1,0 +1,74 @@
+// A fuzz case: what is loaded and sent, step by step, from an empty table on. As a file it is a regression (test/data/policy-fuzz).
+
+import type { Resource } from '../../../lib/model/metadata.ts';
+import { resolveCluster } from '../../../lib/policy/cluster.ts';
+import { drawChange, drawCluster } from './cluster.ts';
+import { Draw } from './draw.ts';
+import { type Expectation, expectationOf } from './expectation.ts';
+import { type FuzzPacket, PacketDraws, Proto, spread } from './packets.ts';
+import type { FlowPart } from './raw-packet.ts';
+
+export interface FuzzStep {
+  /** All that the datastore holds. */
+  readonly resources: readonly Resource[];
+  /** Whether the table is made anew as a whole. */
+  readonly replace: boolean;
+  /** Packets of flows that passed in the step before, by their packets' numbers: one each at most. */
+  readonly again: readonly { readonly number: number; readonly part: FlowPart }[];
+  /** One new flow each. */
+  readonly packets: readonly FuzzPacket[];
+}
+
+const CANDIDATES = 10;
+const MOST_AGAIN = 20;
+
+/** Draws one step after the other: half of the clusters are new, half a small change of the one before. */
+export class StepDraws {
+  readonly #draw: Draw;
+  readonly #packets: PacketDraws;
+  readonly #packetsPerStep: number;
+  #resources: readonly Resource[] | undefined;
+
+  constructor(seed: number, packetsPerStep: number) {
+    this.#draw = new Draw(seed);
+    this.#packets = new PacketDraws(this.#draw);
+    this.#packetsPerStep = packetsPerStep;
+  }
+
+  /** `live` are the flows that passed in the step before. */
+  next(live: readonly FuzzPacket[]): FuzzStep {
+    const draw = this.#draw;
+    const before = this.#resources;
+    const resources = before === undefined || draw.once(2) ? drawCluster(draw) : drawChange(draw, before);
+    this.#resources = resources;
+    return { resources, replace: draw.once(5), again: this.#again(live), packets: this.#new(resources) };
+  }
+
+  #again(live: readonly FuzzPacket[]): FuzzStep['again'] {
+    if (live.length === 0) return [];
+    return this.#draw.few(live, MOST_AGAIN).map((packet) => {
+      return { number: packet.number, part: canReply(packet) && this.#draw.once(2) ? 'reply' : 'original' };
+    });
+  }
+
+  #new(resources: readonly Resource[]): FuzzPacket[] {
+    const cluster = resolveCluster(resources);
+    const candidates = this.#packets.candidates(resources, this.#packetsPerStep * CANDIDATES);
+    const groups = new Map(candidates.map((packet) => [packet, groupOf(expectationOf(cluster, packet))]));
+    return spread(candidates, (packet) => groups.get(packet) ?? '', this.#packetsPerStep);
+  }
+}
+
+/** Packets of one group say the same of a renderer. */
+function groupOf({ category, stamps, denial }: Expectation): string {
+  return `${category} ${denial?.reason ?? stamps.at(-1)?.reason ?? ''}`;
+}
+
+/**
+ * A host's answer to its own workload is never policed, so it says nothing; SCTP's and other protocols' take more than their flow's
+ * number.
+ */
+function canReply({ protocol, from, to }: FuzzPacket): boolean {
+  const isAnswered = [Proto.tcp, Proto.udp, Proto.icmp, Proto.icmpv6].some((each) => each === protocol);
+  return isAnswered && !to.startsWith('host:') && !from.startsWith('host:');
+}
