@@ -14,7 +14,6 @@ import type { Resource } from '../model/metadata.ts';
 import type { GlobalNetworkSet, NetworkSet, Profile, Tier } from '../model/policy-types.ts';
 import { type IpAddress, parseIp } from '../net/ip.ts';
 import type { Labels } from '../selector/expression.ts';
-import { parseSelector } from '../selector/parser.ts';
 import type { Selector } from '../selector/selector.ts';
 import { SelectorError } from '../selector/selector-error.ts';
 import {
@@ -48,6 +47,7 @@ import {
   networkSetLabels,
   workloadEndpointLabels,
 } from './labels.ts';
+import { chooseLocalBgpPeer, type LocalBgpPeer, localBgpPeer } from './local-bgp-peers.ts';
 import { PolicyError } from './policy-error.ts';
 import { selects, sliceMembers } from './services.ts';
 
@@ -80,8 +80,6 @@ export interface PolicyCluster {
   /** Addresses of the hosts themselves. */
   readonly hostAddresses: ReadonlyMap<string, readonly IpAddress[]>;
   readonly felixConfigurations: readonly FelixConfiguration[];
-  /** Workloads that a BGPPeer makes peers of their hosts. */
-  readonly bgpPeerSelectors: readonly Selector[];
   readonly problems: readonly ClusterProblem[];
 }
 
@@ -128,6 +126,10 @@ export function resolveCluster(resources: readonly Resource[]): PolicyCluster {
     tierByName: new Map(
       ofKind<Tier>(resources, 'Tier').map((tier) => [tier.metadata.name, tierDefinition(tier)]),
     ),
+    bgpPeers: ofKind<BGPPeer>(resources, 'BGPPeer').flatMap(readableBgpPeer),
+    labelsByNode: new Map(
+      ofKind<CalicoNode>(resources, 'Node').map(({ metadata }) => [metadata.name, metadata.labels ?? {}]),
+    ),
   };
   const workloadEndpoints = resolveWorkloadEndpoints(
     ofKind<WorkloadEndpoint>(resources, 'WorkloadEndpoint'),
@@ -155,7 +157,6 @@ export function resolveCluster(resources: readonly Resource[]): PolicyCluster {
       ofKind<CalicoNode>(resources, 'Node').map((node) => [node.metadata.name, nodeAddresses(node)]),
     ),
     felixConfigurations: ofKind<FelixConfiguration>(resources, 'FelixConfiguration'),
-    bgpPeerSelectors: ofKind<BGPPeer>(resources, 'BGPPeer').flatMap(workloadSelector),
     problems,
   };
 }
@@ -167,6 +168,8 @@ interface Context {
   readonly hostsByPolicy: ReadonlyMap<string, Set<string>>;
   readonly applyingByIdentity: Map<IdentityId, readonly PolicyCompilation[]>;
   readonly tierByName: ReadonlyMap<string, TierDefinition>;
+  readonly bgpPeers: readonly LocalBgpPeer[];
+  readonly labelsByNode: ReadonlyMap<string, Labels>;
 }
 
 /** The kind decides the type: resources come from the datastore, which holds nothing else under it. */
@@ -228,6 +231,8 @@ function resolveWorkloadEndpoints(
     if (id === undefined || nets.length === 0 || !interfaceName) continue;
     const identity = internSource(workloadEndpointLabels(resource), context);
     for (const net of nets) context.identities.addMember(net, identity.id);
+    const node = { name: id.host, labels: context.labelsByNode.get(id.host) };
+    const localBgpPeer = chooseLocalBgpPeer(context.bgpPeers, identity.labels, node);
     endpoints.set(workloadEndpointKey(id), {
       id,
       interfaceName,
@@ -238,6 +243,7 @@ function resolveWorkloadEndpoints(
       profiles: resource.spec?.profiles ?? [],
       tiers: workloadTiers(applyingTo(identity, id.host, context), context.tierByName),
       identity: identity.id,
+      ...(localBgpPeer === undefined ? {} : { localBgpPeer }),
       revision: revisionOf(resource),
     });
   }
@@ -335,10 +341,9 @@ function nodeAddresses({ spec }: CalicoNode): IpAddress[] {
 }
 
 /** An unreadable selector opens nothing. */
-function workloadSelector({ spec }: BGPPeer): Selector[] {
-  if (!spec?.localWorkloadSelector) return [];
+function readableBgpPeer(peer: BGPPeer): LocalBgpPeer[] {
   try {
-    return [parseSelector(spec.localWorkloadSelector)];
+    return [localBgpPeer(peer)].filter((found) => found !== undefined);
   } catch (error) {
     if (error instanceof SelectorError) return [];
     throw error;

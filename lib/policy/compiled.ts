@@ -186,6 +186,8 @@ export interface CompiledWorkloadEndpoint {
   readonly identity: IdentityId;
   /** Name of the BGPPeer that lets it peer with its host: port 179 of the host is open to it. */
   readonly localBgpPeer?: string;
+  /** Addresses that its host has on its interface, for it to peer with. */
+  readonly peeringAddresses?: readonly string[];
   /** etcd revision of the WorkloadEndpoint. */
   readonly revision: number;
 }

@@ -156,9 +156,7 @@ class Way {
     destination: Location,
   ): CheckpointDecision | undefined {
     const { protocol, destination: end } = this.packet;
-    const labels = this.cluster.identities.identities.get(endpoint.identity)?.labels ?? {};
-    const isBgp = protocol === TCP && end.port === BGP_PORT && destination.type === 'host';
-    if (isBgp && !this.cluster.bgpPeerSelectors.some((selector) => selector.matches(labels))) {
+    if (destination.type === 'host' && this.isBgp() && endpoint.localBgpPeer === undefined) {
       return { type: 'bgpPort', isAllowed: false };
     }
     if (protocol === IPIP || (protocol === UDP && end.port === VXLAN_PORT)) {
@@ -167,11 +165,17 @@ class Way {
     return undefined;
   }
 
+  private isBgp(): boolean {
+    return this.packet.protocol === TCP && this.packet.destination.port === BGP_PORT;
+  }
+
   private askWorkload(endpoint: CompiledWorkloadEndpoint, direction: Direction): boolean {
     return this.askTiersAndProfiles(workloadPlace(endpoint), endpoint, direction);
   }
 
   private reachOwnHost(host: string): boolean {
+    // Only who peers with the host has come so far: that is what its BGPPeer asks for.
+    if (this.isBgp()) return true;
     const action = hostSettings(host, this.cluster.felixConfigurations).endpointToHostAction;
     return this.note({ type: 'endpointToHost', host }, 'ingress', {
       type: 'endpointToHost',

@@ -1,26 +1,17 @@
 // A cluster whose pool asks for VXLAN, whole: agents, bgpd and etcd are real. Tunnel addresses come from IPAM, Felix has the routes of
 // the pool and bgpd leaves them to it, and what the agent tells of itself goes where FELIX_* variables say.
 
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { LabHost } from '../../lab/host.ts';
 import { NODE_PROCESSES } from '../../lab/processes.ts';
-import { PACKAGE_ROOT, startTestLab, type TestLab, waitUntil } from './support/test-lab.ts';
+import { CniContainers, type Container, untilReady } from './support/cni-containers.ts';
+import { startTestLab, type TestLab, waitUntil } from './support/test-lab.ts';
 
 const POOL = '/calico/resources/v3/projectcalico.org/ippools/default-ipv4-ippool';
 const NODES = '/calico/resources/v3/projectcalico.org/nodes/';
-const CONFIGURATION = { cniVersion: '1.0.0', name: 'lab-net', type: 'calico' };
-
-interface Container {
-  readonly id: string;
-  readonly host: LabHost;
-  readonly address: string;
-  readonly mtu: number;
-}
 
 let test: TestLab;
-const containers: Container[] = [];
+const containers = new CniContainers();
 
 const etcdctl = (...argv: readonly string[]): Promise<string> =>
   test.lab.host('node-1').execOk(['etcdctl', ...argv], { env: test.lab.etcdctlEnvironment });
@@ -29,36 +20,6 @@ const stored = async (key: string): Promise<{ spec: Record<string, unknown> }> =
 async function setMode(vxlanMode: string): Promise<void> {
   const pool = await stored(POOL);
   await etcdctl('put', POOL, JSON.stringify({ ...pool, spec: { ...pool.spec, vxlanMode } }));
-}
-
-async function cni(command: string, host: LabHost, id: string): Promise<string> {
-  const { code, stdout, stderr } = await host.exec(
-    [process.execPath, join(PACKAGE_ROOT, 'agents/cni/main.ts')],
-    {
-      input: JSON.stringify(CONFIGURATION),
-      env: {
-        CNI_COMMAND: command,
-        CNI_CONTAINERID: id,
-        CNI_NETNS: `/run/netns/${id}`,
-        CNI_IFNAME: 'eth0',
-        CALICO_CNI_SOCKET: join(host.stateDir, 'cni.sock'),
-      },
-      timeoutMs: 60_000,
-    },
-  );
-  if (code !== 0) throw new Error(`${command}: ${stdout}${stderr}`);
-  return stdout;
-}
-
-async function addContainer(host: LabHost): Promise<Container> {
-  const id = randomBytes(8).toString('hex');
-  await host.execOk(['ip', 'netns', 'add', id]);
-  const result = JSON.parse(await cni('ADD', host, id)) as { ips: { address: string }[] };
-  const shown = await host.execOk(['ip', '-n', id, '-j', 'link', 'show', 'eth0']);
-  const [{ mtu }] = JSON.parse(shown) as [{ mtu: number }];
-  const container = { id, host, address: result.ips[0]?.address.split('/')[0] ?? '', mtu };
-  containers.push(container);
-  return container;
 }
 
 async function reach(from: Container, to: Container): Promise<void> {
@@ -88,20 +49,11 @@ beforeAll(async () => {
       : row,
   );
   test = await startTestLab({ hosts: 2, nodeProcesses });
-  for (const host of test.lab.hosts())
-    await waitUntil(
-      `${host.name} takes work`,
-      async () =>
-        cni('STATUS', host, 'none').then(
-          () => true,
-          () => false,
-        ),
-      60_000,
-    );
+  for (const host of test.lab.hosts()) await untilReady(host);
 }, 180_000);
 
 afterAll(async () => {
-  for (const { id, host } of containers) await host.exec(['ip', 'netns', 'del', id]);
+  await containers.removeAll();
   await test?.stop();
 });
 
@@ -122,7 +74,7 @@ describe('a pool with VXLAN', () => {
         return shown.stdout.includes(`inet ${String(spec['ipv4VXLANTunnelAddr'])}/32`);
       });
     }
-    const [a, b] = [await addContainer(test.lab.host(first)), await addContainer(test.lab.host(second))];
+    const [a, b] = [await containers.add(test.lab.host(first)), await containers.add(test.lab.host(second))];
     expect([a.mtu, b.mtu]).toEqual([1450, 1450]);
     await reach(a, b);
     await reach(b, a);
@@ -130,7 +82,7 @@ describe('a pool with VXLAN', () => {
 
   it('has its routes from Felix, and none from bgpd', async () => {
     const host = test.lab.host(first);
-    const far = containers.find(({ host: { name } }) => name === second);
+    const far = containers.all.find(({ host: { name } }) => name === second);
     const way = await host.execOk(['ip', 'route', 'get', far?.address ?? '']);
     expect(way).toContain('dev vxlan.calico');
     expect(await host.execOk(['ip', 'route', 'show', 'proto', '81'])).toBe('');
@@ -157,7 +109,7 @@ describe('a pool with VXLAN', () => {
       const handles = await etcdctl('get', '--prefix', '/calico/ipam/v2/handle/', '--keys-only');
       return !handles.includes('vxlan-tunnel-addr');
     });
-    const [a, b] = containers;
+    const [a, b] = containers.all;
     if (a === undefined || b === undefined) throw new Error('no containers');
     await reach(a, b);
   });

@@ -36,7 +36,7 @@ export interface CalcGraphOptions {
 
 type ConfigInput = Extract<
   CalcInput,
-  { type: 'bgpPeer' | 'nodeLabels' | 'globalConfig' | 'selectedConfig' | 'hostConfig' }
+  { type: 'bgpPeer' | 'peeringAddresses' | 'nodeLabels' | 'globalConfig' | 'selectedConfig' | 'hostConfig' }
 >;
 type NetworkInput = Extract<CalcInput, { type: 'pool' | 'block' | 'node' | 'vxlanTunnel' | 'wireguard' }>;
 
@@ -131,6 +131,7 @@ export class CalcGraph {
         policiesOf: (endpoint) => this.activeRules.policiesOf(endpoint),
         identityOf: (endpoint) => this.identities.identityOf(endpoint),
         bgpPeerOf: (endpoint) => this.bgpPeers.peerOf(endpoint),
+        peeringAddresses: () => this.bgpPeers.addresses,
       },
       sequencer,
     );
@@ -258,6 +259,9 @@ export class CalcGraph {
         if (input.name !== this.hostname) break;
         this.config.setNodeLabels(input.value);
         this.bgpPeers.setNodeLabels(input.value);
+        break;
+      case 'peeringAddresses':
+        this.bgpPeers.setAddresses(input.value);
         break;
       case 'bgpPeer':
         this.bgpPeers.updatePeer(input.name, input.value);

@@ -4,9 +4,9 @@
 import type { Cidr, IpAddress } from '../../../lib/net/ip.ts';
 import type { PolicyCompilation, ProfileCompilation } from '../../../lib/policy/compile.ts';
 import type { IdentityPort, PolicyId, WorkloadEndpointId } from '../../../lib/policy/compiled.ts';
+import type { LocalBgpPeer } from '../../../lib/policy/local-bgp-peers.ts';
 import type { SliceMembers } from '../../../lib/policy/services.ts';
 import type { Labels } from '../../../lib/selector/expression.ts';
-import type { Selector } from '../../../lib/selector/selector.ts';
 import type { SelectedSettings, Settings } from './config-batcher.ts';
 
 export interface HostEndpointId {
@@ -90,15 +90,6 @@ export interface NodeInput {
   readonly tunnels: readonly { readonly kind: TunnelKind; readonly address: IpAddress }[];
 }
 
-/** A BGPPeer by which workloads peer with their host. */
-export interface BgpPeerInput {
-  /** Of workloads. */
-  readonly selector: Selector;
-  /** For this node alone, or for those that match; neither: for all. */
-  readonly node: string | undefined;
-  readonly nodeSelector: Selector | undefined;
-}
-
 export interface WireguardInput {
   readonly key: string | undefined;
   readonly ipv4: string | undefined;
@@ -140,7 +131,9 @@ export type CalcInput =
   | { readonly type: 'node'; readonly name: string; readonly value: NodeInput | undefined }
   | { readonly type: 'vxlanTunnel'; readonly host: string; readonly value: VxlanTunnelInput | undefined }
   | { readonly type: 'wireguard'; readonly host: string; readonly value: WireguardInput | undefined }
-  | { readonly type: 'bgpPeer'; readonly name: string; readonly value: BgpPeerInput | undefined }
+  /** Addresses that hosts have for workloads that peer with them; canonical. */
+  | { readonly type: 'peeringAddresses'; readonly value: readonly string[] }
+  | { readonly type: 'bgpPeer'; readonly name: string; readonly value: LocalBgpPeer | undefined }
   | { readonly type: 'nodeLabels'; readonly name: string; readonly value: Labels | undefined }
   /** Felix's settings for all hosts, for some, and for this one. */
   | { readonly type: 'globalConfig'; readonly value: Settings | undefined }

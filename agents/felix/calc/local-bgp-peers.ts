@@ -1,16 +1,17 @@
-// Which BGPPeer a local workload peers with its host by (Felix's active BGP peer calculator): of those for this node whose
-// `localWorkloadSelector` matches, the first by name.
+// Which local workloads peer with this host, and by which BGPPeer (Felix's active BGP peer calculator).
 
+import { chooseLocalBgpPeer, type LocalBgpPeer } from '../../../lib/policy/local-bgp-peers.ts';
 import type { Labels } from '../../../lib/selector/expression.ts';
-import type { BgpPeerInput } from './inputs.ts';
 
 export class LocalBgpPeers {
   private readonly hostname: string;
   private readonly onChanged: (endpoint: string) => void;
-  private readonly peers = new Map<string, BgpPeerInput>();
+  private readonly peers = new Map<string, LocalBgpPeer>();
   private readonly labelsByEndpoint = new Map<string, Labels>();
   private readonly peerByEndpoint = new Map<string, string>();
   private nodeLabels: Labels | undefined;
+  /** Of the host, for those workloads. */
+  addresses: readonly string[] = [];
 
   /** `onChanged`: an endpoint has another peer now, or none. */
   constructor(hostname: string, onChanged: (endpoint: string) => void) {
@@ -25,14 +26,19 @@ export class LocalBgpPeers {
     this.choose(endpoint);
   }
 
-  updatePeer(name: string, peer: BgpPeerInput | undefined): void {
+  updatePeer(name: string, peer: LocalBgpPeer | undefined): void {
     if (peer === undefined && !this.peers.has(name)) return;
     if (peer === undefined) this.peers.delete(name);
     else this.peers.set(name, peer);
     this.chooseAll();
   }
 
-  /** Labels of this host's Node; undefined while there is none, and then no nodeSelector matches. */
+  setAddresses(addresses: readonly string[]): void {
+    this.addresses = addresses;
+    for (const endpoint of this.peerByEndpoint.keys()) this.onChanged(endpoint);
+  }
+
+  /** Labels of this host's Node; undefined while there is none. */
   setNodeLabels(labels: Labels | undefined): void {
     this.nodeLabels = labels;
     if (this.peers.size > 0) this.chooseAll();
@@ -50,19 +56,11 @@ export class LocalBgpPeers {
 
   private choose(endpoint: string): void {
     const labels = this.labelsByEndpoint.get(endpoint);
-    const [chosen] = [...this.peers]
-      .filter(([, peer]) => labels !== undefined && this.isForThisNode(peer) && peer.selector.matches(labels))
-      .map(([name]) => name)
-      .sort();
+    const node = { name: this.hostname, labels: this.nodeLabels };
+    const chosen = labels && chooseLocalBgpPeer(this.peers.values(), labels, node);
     if (chosen === this.peerByEndpoint.get(endpoint)) return;
     if (chosen === undefined) this.peerByEndpoint.delete(endpoint);
     else this.peerByEndpoint.set(endpoint, chosen);
     this.onChanged(endpoint);
-  }
-
-  private isForThisNode({ node, nodeSelector }: BgpPeerInput): boolean {
-    if (nodeSelector !== undefined)
-      return this.nodeLabels !== undefined && nodeSelector.matches(this.nodeLabels);
-    return node === undefined || node === this.hostname;
   }
 }

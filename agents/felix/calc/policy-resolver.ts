@@ -21,6 +21,8 @@ export interface PolicyResolverSources {
   identityOf(endpoint: string): IdentityId | undefined;
   /** Name of the BGPPeer by which the workload peers with its host. */
   bgpPeerOf(endpoint: string): string | undefined;
+  /** Addresses of the host for such workloads. */
+  peeringAddresses(): readonly string[];
 }
 
 export interface PolicyResolverCallbacks {
@@ -102,7 +104,9 @@ export class PolicyResolver {
       profiles: input.profiles,
       tiers: workloadTiers(this.sources.policiesOf(key), this.tiers),
       identity,
-      ...(localBgpPeer === undefined ? {} : { localBgpPeer }),
+      ...(localBgpPeer === undefined
+        ? {}
+        : { localBgpPeer, peeringAddresses: this.sources.peeringAddresses() }),
       revision: input.revision,
     });
   }

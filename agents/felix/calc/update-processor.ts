@@ -1,7 +1,7 @@
 // From the datastore's keys and resources to what the graph's nodes read (libcalico-go syncersv1 update processors, and
 // Felix's validation filter): one resource may be several inputs, and an invalid one counts as absent.
 
-import type { BGPPeer } from '../../../lib/model/bgp-types.ts';
+import type { BGPConfiguration, BGPPeer } from '../../../lib/model/bgp-types.ts';
 import type {
   CalicoNode,
   FelixConfiguration,
@@ -12,9 +12,11 @@ import type {
 import { parseIpamKey } from '../../../lib/model/ipam-keys.ts';
 import { parseResourceKey, type ResourceKey } from '../../../lib/model/keys.ts';
 import type { GlobalNetworkSet, NetworkSet, Profile, Tier } from '../../../lib/model/policy-types.ts';
+import { formatIp, parseIp } from '../../../lib/net/ip.ts';
 import { DEFAULT_ALLOW_PROFILE } from '../../../lib/policy/cluster.ts';
 import { type CompilableResource, compileProfile } from '../../../lib/policy/compile.ts';
 import type { PolicyId, PolicyKind } from '../../../lib/policy/compiled.ts';
+import { localBgpPeer } from '../../../lib/policy/local-bgp-peers.ts';
 import { PolicyError } from '../../../lib/policy/policy-error.ts';
 import { sliceMembers } from '../../../lib/policy/services.ts';
 import {
@@ -22,7 +24,6 @@ import {
   type EndpointSliceRef,
   parseEndpointSliceKey,
 } from '../../../lib/protocol/endpoint-slices.ts';
-import { bgpPeerInput } from './bgp-peer-processor.ts';
 import { configInputs } from './config-processor.ts';
 import {
   hostEndpointInput,
@@ -71,6 +72,7 @@ const READ_KINDS: ReadonlySet<string> = new Set([
   'IPPool',
   'Node',
   'BGPPeer',
+  'BGPConfiguration',
   'FelixConfiguration',
 ]);
 
@@ -151,8 +153,10 @@ export class UpdateProcessor {
         return [{ type: 'pool', key: key.name, value: poolInput(value as IPPool | undefined) }];
       case 'Node':
         return nodeInputs(key.name, value as CalicoNode | undefined);
+      case 'BGPConfiguration':
+        return key.name === 'default' ? [peeringAddressesInput(value as BGPConfiguration | undefined)] : [];
       case 'BGPPeer':
-        return [{ type: 'bgpPeer', name: key.name, value: bgpPeerInput(value as BGPPeer | undefined) }];
+        return [bgpPeerInput(key.name, value as BGPPeer | undefined)];
       case 'FelixConfiguration':
         return configInputs(key.name, value as FelixConfiguration | undefined, this.hostname);
       default:
@@ -212,6 +216,20 @@ function workloadEndpointInputs(
   return id === undefined
     ? []
     : [{ type: 'workloadEndpoint', id, value: workloadEndpointInput(value, revision) }];
+}
+
+function peeringAddressesInput(value: BGPConfiguration | undefined): CalcInput {
+  const { localWorkloadPeeringIPV4, localWorkloadPeeringIPV6 } = value?.spec ?? {};
+  const addresses = [localWorkloadPeeringIPV4, localWorkloadPeeringIPV6].flatMap((text) => {
+    const ip = text === undefined ? undefined : parseIp(text);
+    return ip === undefined ? [] : formatIp(ip);
+  });
+  return { type: 'peeringAddresses', value: addresses };
+}
+
+function bgpPeerInput(name: string, value: BGPPeer | undefined): CalcInput {
+  const named = value && { ...value, metadata: { ...value.metadata, name } };
+  return { type: 'bgpPeer', name, value: named && localBgpPeer(named) };
 }
 
 function tierInput(name: string, value: Tier | undefined): CalcInput {

@@ -26,6 +26,7 @@ interface ProgrammedRoutes {
   readonly interfaceName: string;
   readonly mac: string | undefined;
   readonly nets: readonly string[];
+  readonly peering: readonly string[];
 }
 
 /** What one `sync` did. */
@@ -134,6 +135,7 @@ export class LocalRoutes {
           interfaceName: endpoint.interfaceName,
           mac: endpoint.mac,
           nets: netsOf(endpoint),
+          peering: endpoint.peeringAddresses ?? [],
         });
         this.#dirty.delete(key);
         programmed.push(key);
@@ -220,7 +222,10 @@ export class LocalRoutes {
     if (endpoint === undefined) return [];
     const { interfaceName, mac } = endpoint;
     const { routeProtocol, routeSource4, routeSource6 } = this.#settings;
-    const lines = [`link set dev ${interfaceName} up`];
+    const lines = (endpoint.peeringAddresses ?? []).map(
+      (address) =>
+        `addr replace ${withLength(address)} dev ${interfaceName}${address.includes(':') ? ' nodad' : ' scope link'}`,
+    );
     for (const net of netsOf(endpoint)) {
       const isV6 = net.includes(':');
       const from = isV6 ? routeSource6 : routeSource4;
@@ -237,15 +242,20 @@ export class LocalRoutes {
     const before = this.#programmed.get(key);
     if (before === undefined) return [];
     const endpoint = this.#desired.get(key);
-    const kept = new Set(endpoint?.interfaceName === before.interfaceName ? netsOf(endpoint) : []);
-    return before.nets
+    const isThere = endpoint?.interfaceName === before.interfaceName;
+    const kept = new Set(isThere ? netsOf(endpoint) : []);
+    const keptPeering = new Set(isThere ? endpoint.peeringAddresses : []);
+    const peering = before.peering
+      .filter((address) => !keptPeering.has(address))
+      .map((address) => `addr del ${withLength(address)} dev ${before.interfaceName}`);
+    const nets = before.nets
       .filter((net) => !kept.has(net))
       .flatMap((net) => [
         `route del ${net} dev ${before.interfaceName} proto ${this.#settings.routeProtocol}`,
         // `neigh del` of one that is not there would end `ip`.
         `neigh flush to ${withoutLength(net)} dev ${before.interfaceName} nud permanent`,
-      ])
-      .map((line) => ({ key, line, mayFail: true }));
+      ]);
+    return [...peering, ...nets].map((line) => ({ key, line, mayFail: true }));
   }
 
   async #run(
@@ -299,9 +309,13 @@ function isAsProgrammed(endpoint: CompiledWorkloadEndpoint, there: ProgrammedRou
   return (
     endpoint.interfaceName === there.interfaceName &&
     endpoint.mac === there.mac &&
-    nets.length === there.nets.length &&
-    nets.every((net, index) => net === there.nets[index])
+    isSame(nets, there.nets) &&
+    isSame(endpoint.peeringAddresses ?? [], there.peering)
   );
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, index) => text === b[index]);
 }
 
 function netsOf(endpoint: CompiledWorkloadEndpoint): readonly string[] {

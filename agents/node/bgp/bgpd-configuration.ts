@@ -14,8 +14,6 @@ const MAX_PREFIXES_OF_A_NODE = 10_000;
 /** What bgpd takes (RFC 4724: 12 bits; a path that holds the own AS more often than this is a loop). */
 const MAX_RESTART_SECONDS = 4095;
 const MAX_OWN_AS = 10;
-/** Felix closes it to all workloads, for whatever is behind it. */
-const CLOSED_PORT = 'no workload can reach port 179 of its node yet';
 /** Keepalives are a third of the hold time, which has 16 bits. */
 const MAX_KEEPALIVE_SECONDS = 21_845;
 
@@ -57,6 +55,9 @@ export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
   if (families.length === 0) return { configuration: undefined, withheld, unsupported };
   // Routes of tunnels and what stands beside them are Felix's.
   const tunnelled = inputs.pools.filter(hasTunnel).map(({ spec }) => spec?.cidr ?? '');
+  const refused = [...ipv4.install, ...ipv6.install]
+    .filter(({ action }) => action === 'reject')
+    .map(({ cidr }) => cidr);
   const peers = families.flatMap((family) => peersOf(family, inputs, { withheld, unsupported }));
   return {
     withheld,
@@ -78,7 +79,7 @@ export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
         enabled: true,
         protocol: 81,
         blackholes: [...ipv4.blackholes, ...ipv6.blackholes].filter((block) => !isInside(block, tunnelled)),
-        exceptPrefixes: [...ipv4.notInstalled, ...ipv6.notInstalled, ...tunnelled],
+        exceptPrefixes: [...ipv4.notInstalled, ...ipv6.notInstalled, ...new Set([...tunnelled, ...refused])],
         staticRoutes: [...ipv4.via, ...ipv6.via].map(({ cidr, via }) => ({ prefix: cidr, via })),
       },
     },
@@ -99,9 +100,6 @@ function peersOf(family: FamilyIntent, inputs: BgpdInputs, notes: Notes): PeerIn
         `${peer.protocolName}: there is one session to ${peer.address}, that of ${winner.protocolName}`,
       );
   }
-  for (const { kind, remote } of family.peers)
-    if (kind === 'localWorkload' && 'resource' in remote)
-      notes.unsupported.push(`BGPPeer ${remote.resource}: localWorkloadSelector: ${CLOSED_PORT}`);
   const interfaces = { networks: inputs.networks, workloads: borrowed(family, inputs) };
   return [...byAddress.values()].flatMap((peer) => {
     const policies = {
@@ -222,18 +220,11 @@ function isInside(prefix: string, networks: readonly string[]): boolean {
   return inner !== undefined && outer.some((network) => cidrCovers(network, inner));
 }
 
-function unsupportedSettings({ programClusterRoutes, ...spec }: BGPConfigurationSpec): string[] {
-  const isAsked = programClusterRoutes !== undefined && programClusterRoutes !== 'EnabledNoEncapOnly';
-  const peering = spec.localWorkloadPeeringIPV4 ?? spec.localWorkloadPeeringIPV6;
+/** Tunnels are Felix's in any case. */
+function unsupportedSettings({ programClusterRoutes }: BGPConfigurationSpec): string[] {
+  if (programClusterRoutes !== 'Enabled' && programClusterRoutes !== 'EnabledIPIPOnly') return [];
   return [
-    ...(isAsked
-      ? [
-          `BGPConfiguration default: programClusterRoutes ${programClusterRoutes}: bgpd has the routes of all pools`,
-        ]
-      : []),
-    ...(peering === undefined
-      ? []
-      : [`BGPConfiguration default: localWorkloadPeeringIPV4/6: ${CLOSED_PORT}`]),
+    `BGPConfiguration default: programClusterRoutes ${programClusterRoutes}: routes of IPIP pools stay with Felix`,
   ];
 }
 

@@ -42,13 +42,12 @@ export class Signer {
     // Which policies apply follows from the identity.
     const tiers = this.#tiers.get(endpoint.identity) ?? this.#number(JSON.stringify(endpoint.tiers));
     this.#tiers.set(endpoint.identity, tiers);
-    return [end.type, of, hosted, tiers, endpoint.profiles];
+    return [end.type, of, hosted, tiers, endpoint.profiles, endpoint.localBgpPeer !== undefined];
   }
 
   /** Shared by identities that no selector and no named port tells apart. */
-  #kindOf({ id, labels, ports }: Identity): number {
-    const peers = this.#cluster.bgpPeerSelectors.map((selector) => selector.matches(labels));
-    return this.#number(JSON.stringify([this.#selectorsOf.get(id) ?? [], ports, peers]));
+  #kindOf({ id, ports }: Identity): number {
+    return this.#number(JSON.stringify([this.#selectorsOf.get(id) ?? [], ports]));
   }
 
   /** A short name for a long text. */

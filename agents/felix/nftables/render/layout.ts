@@ -70,6 +70,7 @@ export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
   return [
     set('ep_e', 'type ifname : mark; comment "interface to egress group";', endpoint),
     set('ep_i', 'type ifname : mark; comment "interface to ingress group";', endpoint),
+    set('bgp', 'type ifname; comment "workloads that peer with this host";'),
     set('grp_e', 'type mark : verdict; comment "egress group to its chain";', group),
     set('grp_i', 'type mark : verdict; comment "ingress group to its chain";', group),
     ...FAMILIES.flatMap((family) => [
@@ -244,7 +245,7 @@ function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly 
   // Also behind a DNAT: the raw hook has seen the address before it.
   const bgp = FAMILIES.map(
     (family) =>
-      `tcp dport 179 ${header(family)} daddr @${numbering.name(`nodes${family}`)} meta mark set ${deny(BuiltInReason.bgpFromWorkload)} goto ${denied}`,
+      `tcp dport 179 iifname != @${numbering.name('bgp')} ${header(family)} daddr @${numbering.name(`nodes${family}`)} meta mark set ${deny(BuiltInReason.bgpFromWorkload)} goto ${denied}`,
   );
   return [
     chain('from_o', 'iifname', 'e', [...tunnels, ...bgp]),
@@ -314,6 +315,7 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
       'icmpv6 type nd-neighbor-advert accept',
       `jump ${numbering.name('from_o')}`,
       denies,
+      `tcp dport 179 iifname @${numbering.name('bgp')} goto ${name('stamp')}`,
       toHost,
     ]),
   ];
@@ -402,6 +404,8 @@ function tunnelsToOthers(numbering: Numbering, { tunnels, felix }: LayoutOptions
 function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly string[] {
   const workload = workloadNames(options);
   const named = (set: string): string => `@${numbering.name(set)}`;
+  // A look-up that misses denies.
+  const peering = `tcp dport 179 iifname != ${named('bgp')}`;
   const bgp = `meta mark set ${deny(BuiltInReason.bgpFromWorkload)} goto ${numbering.name('denied')}`;
   return [
     // Nobody outside may speak as one of this host's workloads.
@@ -411,8 +415,8 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
     ),
     `iifname != ${workload} accept`,
     // No workload reaches a node's BGP port: here, before NAT could make it look like its host.
-    ...FAMILIES.map((family) => `tcp dport 179 ${header(family)} daddr ${named(`nodes${family}`)} ${bgp}`),
-    `tcp dport 179 fib daddr type local ${bgp}`,
+    ...FAMILIES.map((family) => `${peering} ${header(family)} daddr ${named(`nodes${family}`)} ${bgp}`),
+    `${peering} fib daddr type local ${bgp}`,
     ...FAMILIES.map((family) => `iifname . ${header(family)} saddr ${named(`src${family}`)} accept`),
     ...(options.hasSpoofedPrefixes
       ? FAMILIES.map((family) => `iifname . ${header(family)} saddr ${named(`spoof${family}`)} accept`)

@@ -214,6 +214,7 @@ export class Renderer {
       const map = this.#fixedSet(group.list.direction === 'egress' ? 'ep_e' : 'ep_i');
       add(map, interfaceKey, String(group.number), commentText(endpoint.id.workload));
     }
+    if (endpoint.localBgpPeer !== undefined) add(this.#fixedSet('bgp'), interfaceKey, '');
     for (const family of FAMILIES) {
       for (const net of family === 4 ? endpoint.nets4 : endpoint.nets6) {
         const address = withoutLength(net);

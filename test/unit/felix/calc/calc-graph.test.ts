@@ -316,7 +316,7 @@ describe('values that cannot be used', () => {
     driver.graph.onInSync();
     driver.flush();
     for (const path of [
-      '/calico/resources/v3/projectcalico.org/bgpconfigurations/x',
+      '/calico/resources/v3/projectcalico.org/bgpfilters/x',
       '/calico/ipam/v2/handle/x',
       '/registry/pods/x',
     ]) {

@@ -148,6 +148,14 @@ describe('what is announced', () => {
     expect(configurationOf({ blocks }).kernel?.blackholes).toEqual(['10.65.0.0/26', '10.65.1.0/26']);
   });
 
+  it('leave routes of pools to others where BGP is not to program them', () => {
+    const configurations = [configuration({ programClusterRoutes: 'Disabled' })];
+    expect(configurationOf({ configurations }).kernel?.exceptPrefixes).toEqual(['10.65.0.0/16']);
+    expect(configurationOf().kernel?.exceptPrefixes).toEqual([]);
+    const pools = [pool('10.65.0.0/16', { vxlanMode: 'Always' })];
+    expect(configurationOf({ pools }).kernel?.exceptPrefixes).toEqual(['10.65.0.0/16']);
+  });
+
   it('networks of services, which are never installed', () => {
     const configurations = [configuration({ serviceClusterIPs: [{ cidr: '10.96.0.0/12' }] })];
     expect(prefixes({ configurations })).toEqual(['10.65.0.0/26', '10.96.0.0/12']);
@@ -411,12 +419,11 @@ describe('what is asked for and not done', () => {
       peer('nobody', { peerIP: '192.0.2.3' }),
     ];
     const configurations = [
-      configuration({ programClusterRoutes: 'Disabled', localWorkloadPeeringIPV4: '169.254.0.179' }),
+      configuration({ programClusterRoutes: 'Enabled', localWorkloadPeeringIPV4: '169.254.0.179' }),
     ];
     const { unsupported } = outputOf({ peers, configurations });
     expect(unsupported.map((sentence) => sentence.split(':').slice(0, 2).join(':'))).toEqual([
-      'BGPConfiguration default: programClusterRoutes Disabled',
-      'BGPConfiguration default: localWorkloadPeeringIPV4/6',
+      'BGPConfiguration default: programClusterRoutes Enabled',
       'Node_192_0_2_1_port_1790: there is one session to 192.0.2.1, that of Global_192_0_2_1',
       'Global_192_0_2_3: without asNumber there is no session',
     ]);

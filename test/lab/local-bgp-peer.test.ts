@@ -1,0 +1,146 @@
+// A workload that peers with its own host: a BGPPeer chooses it, port 179 of the host is open to it and to no other, and what it
+// announces becomes a route of the host.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { LabHost } from '../../lab/host.ts';
+import { NODE_PROCESSES } from '../../lab/processes.ts';
+import { type Service, spawnService } from '../../lib/process/service.ts';
+import { BgpdClient } from '../../lib/protocol/bgpd-client.ts';
+import { CniContainers, type Container, untilReady } from './support/cni-containers.ts';
+import { PACKAGE_ROOT, startTestLab, type TestLab, waitUntil } from './support/test-lab.ts';
+
+const START_MS = 180_000;
+const RESOURCES = '/calico/resources/v3/projectcalico.org';
+/** What hosts are to such workloads. */
+const HOST_ADDRESS = '169.254.0.179';
+const ANNOUNCED = '192.0.2.0/24';
+
+let test: TestLab;
+let folder: string;
+let router: Service | undefined;
+let speaker: BgpdClient | undefined;
+let inside: Container;
+let elsewhere: Container;
+const containers = new CniContainers();
+
+async function put(kind: string, plural: string, name: string, spec: object): Promise<void> {
+  const value = { apiVersion: 'projectcalico.org/v3', kind, metadata: { name }, spec };
+  await etcdctl('put', `${RESOURCES}/${plural}/${name}`, JSON.stringify(value));
+}
+const etcdctl = (...argv: readonly string[]): Promise<string> =>
+  test.lab.host('node-1').execOk(['etcdctl', ...argv], { env: test.lab.etcdctlEnvironment });
+
+async function peerStates(host: LabHost): Promise<readonly string[]> {
+  const client = await BgpdClient.connect(join(host.stateDir, 'bgpd.sock'));
+  try {
+    const { peers } = await client.status();
+    return peers.map(({ name, state }) => `${name} ${state}`);
+  } finally {
+    client.close();
+  }
+}
+
+/** Whether a connection to the address's BGP port is made. */
+async function connects({ id, host }: Container, address: string): Promise<boolean> {
+  const argv = ['ip', 'netns', 'exec', id, 'timeout', '2', 'bash', '-c', `</dev/tcp/${address}/179`] as const;
+  return (await host.exec(argv)).code === 0;
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'local-bgp-peer-'));
+  const nodeProcesses = NODE_PROCESSES.filter(({ name }) => name === 'bgpd' || name === 'agent').map((row) =>
+    row.name === 'agent' ? { ...row, env: () => ({ CNI_WAIT_SECONDS: '60' }) } : row,
+  );
+  test = await startTestLab({ hosts: 2, nodeProcesses });
+  for (const host of test.lab.hosts()) await untilReady(host);
+  inside = await containers.add(test.lab.host('node-1'));
+  elsewhere = await containers.add(test.lab.host('node-2'));
+}, START_MS);
+afterAll(async () => {
+  speaker?.close();
+  await router?.stop();
+  await containers.removeAll();
+  await test?.stop();
+  rmSync(folder, { recursive: true, force: true });
+}, START_MS);
+
+it(
+  'has a session with its host, and its routes are there; another workload reaches no BGP port',
+  async () => {
+    const { host } = inside;
+    expect(await connects(inside, host.address)).toBe(false);
+    await put('BGPConfiguration', 'bgpconfigurations', 'default', { localWorkloadPeeringIPV4: HOST_ADDRESS });
+    await put('BGPPeer', 'bgppeers', 'routers', {
+      node: host.name,
+      localWorkloadSelector: 'all()',
+      asNumber: 65100,
+    });
+    router = await spawnService({
+      argv: [
+        'ip',
+        ...['netns', 'exec', inside.id],
+        ...[process.execPath, join(PACKAGE_ROOT, 'agents/bgp/main.ts')],
+        ...['--state-dir', folder, '--host', 'router'],
+      ],
+      readyWhen: { kind: 'line', matches: (line) => line.includes('"message":"ready"') },
+      readyTimeoutMs: 60_000,
+    });
+    speaker = await BgpdClient.connect(join(folder, 'bgpd.sock'));
+    const all = { rules: [], otherwise: 'accept' as const };
+    const configured = await speaker.configure(1, {
+      routerId: inside.address,
+      asn: 65100,
+      peers: [
+        {
+          ...{ name: 'host', address: HOST_ADDRESS, asn: 64512, connectRetrySeconds: 1 },
+          ...{ families: ['ipv4Unicast'], importPolicy: all, exportPolicy: all },
+        },
+      ],
+      originate: [ANNOUNCED],
+      kernel: { enabled: false },
+    });
+    expect(configured).toEqual({ ok: true });
+    await waitUntil(
+      'the session',
+      async () => (await peerStates(host)).includes(`peer.routers.${inside.address} Established`),
+      60_000,
+    );
+    await waitUntil(
+      'the route',
+      async () => {
+        const routes = await host.execOk(['ip', 'route', 'show', ANNOUNCED]);
+        return routes.startsWith(`${ANNOUNCED} via ${inside.address} dev cali`);
+      },
+      30_000,
+    );
+    const far = elsewhere.host;
+    expect(await connects(elsewhere, far.address)).toBe(false);
+    expect(await connects(elsewhere, host.address)).toBe(false);
+  },
+  START_MS,
+);
+
+it(
+  'loses both with the BGPPeer',
+  async () => {
+    const { host } = inside;
+    await etcdctl('del', `${RESOURCES}/bgppeers/routers`);
+    await waitUntil(
+      'the end of the session',
+      async () => !(await peerStates(host)).some((state) => state.startsWith('peer.routers.')),
+      60_000,
+    );
+    await waitUntil(
+      'the end of the route',
+      async () => (await host.execOk(['ip', 'route', 'show', ANNOUNCED])) === '',
+      30_000,
+    );
+    await waitUntil('the closed port', async () => !(await connects(inside, host.address)), 30_000);
+    const addresses = await host.execOk(['ip', '-4', 'addr', 'show']);
+    expect(addresses).not.toContain(HOST_ADDRESS);
+  },
+  START_MS,
+);

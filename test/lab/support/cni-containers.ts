@@ -1,0 +1,68 @@
+// Workloads as a container runtime makes them: a network namespace on a host of the lab, and ADD to the host's agent.
+
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { LabHost } from '../../../lab/host.ts';
+import { PACKAGE_ROOT, waitUntil } from './test-lab.ts';
+
+const CONFIGURATION = { cniVersion: '1.0.0', name: 'lab-net', type: 'calico' };
+
+export interface Container {
+  /** Also the name of its network namespace. */
+  readonly id: string;
+  readonly host: LabHost;
+  readonly address: string;
+  readonly mtu: number;
+}
+
+export class CniContainers {
+  readonly all: Container[] = [];
+
+  async add(host: LabHost): Promise<Container> {
+    const id = randomBytes(8).toString('hex');
+    await host.execOk(['ip', 'netns', 'add', id]);
+    const result = JSON.parse(await cni('ADD', host, id)) as { ips: { address: string }[] };
+    const shown = await host.execOk(['ip', '-n', id, '-j', 'link', 'show', 'eth0']);
+    const [{ mtu }] = JSON.parse(shown) as [{ mtu: number }];
+    const container = { id, host, address: result.ips[0]?.address.split('/')[0] ?? '', mtu };
+    this.all.push(container);
+    return container;
+  }
+
+  /** Their namespaces; the hosts' side goes with them. */
+  async removeAll(): Promise<void> {
+    for (const { id, host } of this.all.splice(0)) await host.exec(['ip', 'netns', 'del', id]);
+  }
+}
+
+/** Until the host's agent takes work. */
+export async function untilReady(host: LabHost): Promise<void> {
+  await waitUntil(
+    `${host.name} takes work`,
+    async () =>
+      cni('STATUS', host, 'none').then(
+        () => true,
+        () => false,
+      ),
+    60_000,
+  );
+}
+
+async function cni(command: string, host: LabHost, id: string): Promise<string> {
+  const { code, stdout, stderr } = await host.exec(
+    [process.execPath, join(PACKAGE_ROOT, 'agents/cni/main.ts')],
+    {
+      input: JSON.stringify(CONFIGURATION),
+      env: {
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: id,
+        CNI_NETNS: `/run/netns/${id}`,
+        CNI_IFNAME: 'eth0',
+        CALICO_CNI_SOCKET: join(host.stateDir, 'cni.sock'),
+      },
+      timeoutMs: 60_000,
+    },
+  );
+  if (code !== 0) throw new Error(`${command}: ${stdout}${stderr}`);
+  return stdout;
+}
