@@ -179,7 +179,8 @@ describe('a record of what was denied', () => {
     const early = await bed.addPod('early', ['10.80.0.7']);
     await bed.host.namespace.ip(
       `link set ${early.interfaceName} up`,
-      `route add 10.80.0.7/32 dev ${early.interfaceName}`,
+      // Not as one that an administrator would have left behind: those are taken away.
+      `route add 10.80.0.7/32 dev ${early.interfaceName} proto 99`,
     );
     await bed.store([...RESOURCES, EVERYTHING]);
     const ask = (): void =>
