@@ -194,11 +194,11 @@ describe('drift', () => {
 
   it('of a rule that another was put in the place of, one for one', async () => {
     const listing = (): Promise<string> => show('nft', '-a', 'list', 'chain', 'inet', 'calico', 'prerouting');
-    const [, handle = ''] = /own4_v\d+ counter .*drop # handle (\d+)/.exec(await listing()) ?? [];
+    const [, handle = ''] = /saddr @own4_v\d+ .*# handle (\d+)/.exec(await listing()) ?? [];
     await repaired(
       () => show('nft', 'replace', 'rule', 'inet', 'calico', 'prerouting', 'handle', handle, 'counter'),
       /^prerouting$/,
-      async () => /own4_v\d+ counter .*drop/.test(await listing()),
+      async () => /saddr @own4_v\d+ /.test(await listing()),
     );
   });
 
