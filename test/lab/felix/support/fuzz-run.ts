@@ -255,15 +255,14 @@ function reasonOfRecord(bed: FuzzBed, host: string, record: string): string {
 }
 
 function keyOfRecord(record: string): string {
-  return record.slice(record.indexOf(' ') + 1);
+  return record.slice(record.indexOf(' ') + 1, record.lastIndexOf(' '));
 }
 
-/** As the kernel counts its denial: by the packet's own addresses, a reply's being the other way round. */
-function denialKey({ packet, part }: Sent): string {
-  const { source, destination, protocol, sourcePort = 0, destinationPort = 0 } = packet;
-  const isReply = part === 'reply';
-  const port = PORT_PROTOCOLS.includes(protocol) ? (isReply ? sourcePort : destinationPort) : 0;
-  return [...(isReply ? [destination, source] : [source, destination]), protocol, port].join(' ');
+/** As the kernel counts its denial, a reply's under its flow. */
+function denialKey({ packet }: Sent): string {
+  const { source, destination, protocol, destinationPort = 0 } = packet;
+  const port = PORT_PROTOCOLS.includes(protocol) ? destinationPort : 0;
+  return [source, destination, protocol, port].join(' ');
 }
 
 function conntrackKey({ packet, id }: Sent): string {

@@ -6,8 +6,10 @@ import type { TestHost } from './test-host.ts';
 export interface DenialRecord {
   /** Rule id without the verdict bits. */
   readonly id: number;
-  /** `source destination protocol port`; port 0 where there is none. */
+  /** `source destination protocol port` of the flow's first packet; port 0 where there is none. */
   readonly key: string;
+  /** Source port, or what a protocol without ports has in its place. */
+  readonly detail: number;
   readonly packets: number;
   /** Seconds until the kernel forgets it. */
   readonly expires: number;
@@ -22,8 +24,9 @@ interface SetElement {
 }
 
 const RULE_BITS = 0x3ffff;
+const PROTOCOL_SHIFT = 20;
 
-/** Of the current epoch's sets, by rule id and key. */
+/** Of the current epoch's sets, by rule id, key and detail. */
 export async function denialRecords(host: TestHost): Promise<ReadonlyMap<string, DenialRecord>> {
   const records = new Map<string, DenialRecord>();
   for (const set of ['dlog4', 'dlogp4', 'dlog6', 'dlogp6']) {
@@ -34,20 +37,23 @@ export async function denialRecords(host: TestHost): Promise<ReadonlyMap<string,
     for (const entry of json?.nftables ?? []) {
       const { elem = [] } = (entry as { readonly set?: { readonly elem?: readonly SetElement[] } }).set ?? {};
       for (const element of elem) {
-        const record = readRecord(element);
-        if (record !== undefined) records.set(`${record.id} ${record.key}`, record);
+        const record = readRecord(element, !set.includes('p'));
+        if (record !== undefined) records.set(`${record.id} ${record.key} ${record.detail}`, record);
       }
     }
   }
   return records;
 }
 
-function readRecord({ elem }: SetElement): DenialRecord | undefined {
-  const [mark, source, destination, protocol, port = 0] = elem?.val?.concat ?? [];
+/** As the chain that counts writes them (agents/felix/nftables/render/layout.ts): with ports, the protocol is in the mark. */
+function readRecord({ elem }: SetElement, hasPorts: boolean): DenialRecord | undefined {
+  const [mark, source, destination, fourth, fifth] = elem?.val?.concat ?? [];
   if (mark === undefined) return undefined;
-  const key = `${source} ${destination} ${protocol} ${port}`;
+  const protocol = hasPorts ? (Number(mark) >>> PROTOCOL_SHIFT) & 0xff : fourth;
+  const key = `${source} ${destination} ${protocol} ${hasPorts ? fifth : 0}`;
   const id = Number(mark) & RULE_BITS;
-  return { id, key, packets: elem?.counter?.packets ?? 0, expires: elem?.expires ?? 0 };
+  const detail = Number(hasPorts ? fourth : fifth);
+  return { id, key, detail, packets: elem?.counter?.packets ?? 0, expires: elem?.expires ?? 0 };
 }
 
 /** Marks of a host's conntrack entries, by `protocol source destination …` as in `conntrackKey`. */

@@ -14,7 +14,7 @@ export interface SentPacket {
   readonly flow: number;
 }
 
-/** Hits of the kernel's records of denials by host and record (`id source destination protocol port`). */
+/** Hits of the kernel's records of denials by host and record (`id source destination protocol port detail`). */
 export type DenialHits = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 export interface RoundResult {

@@ -123,7 +123,8 @@ describe('a rendered group', () => {
     expect(matched).toContain(`${classOf('0.0.0.0-10.0.0.1')} . 6`);
     expect(matched).not.toContain(`${classOf('10.0.0.2')} . 6`);
     const rules = [...table.chains.values()].flatMap((chain) => chain.rules);
-    expect(rules.filter((text) => /!= @/.test(text))).toEqual([]);
+    // One that misses by mistake may only deny.
+    expect(rules.filter((text) => /!= @/.test(text) && !/ goto denied_v1$/.test(text))).toEqual([]);
   });
 
   it('resolves named ports by the endpoint that is asked for them', () => {
