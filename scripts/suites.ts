@@ -27,14 +27,14 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'unit',
     what: 'pure code and conformance cases',
-    budgetSeconds: 70,
+    budgetSeconds: 100,
     groups: [],
     jestProject: 'unit',
   },
   {
     name: 'integration',
     what: 'one real dependency at a time: etcd, Redis',
-    budgetSeconds: 90,
+    budgetSeconds: 130,
     groups: ['lab', 'integration'],
     jestProject: 'integration',
     isInside: true,
@@ -42,7 +42,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'lab',
     what: 'real kernel, simulated hosts, the story',
-    budgetSeconds: 240,
+    budgetSeconds: 420,
     groups: ['lab'],
     jestProject: 'lab',
     isInside: true,
