@@ -42,7 +42,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'lab',
     what: 'real kernel, simulated hosts, the story',
-    budgetSeconds: 420,
+    budgetSeconds: 600,
     groups: ['lab'],
     jestProject: 'lab',
     isInside: true,
@@ -58,7 +58,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'containers',
     what: 'the compose cluster end to end',
-    budgetSeconds: 150,
+    budgetSeconds: 180,
     groups: ['containers'],
     jestProject: 'e2e',
     isSerial: true,
