@@ -92,11 +92,6 @@ export function loadNetpolCases(): NetpolCase[] {
   return files.sort().map((file) => parse(readFileSync(path.join(FOLDER, file), 'utf8')) as NetpolCase);
 }
 
-/** A list of cases that some executor cannot run yet: a file of the folder. */
-export function loadWaiting(file: string): { readonly id: string; readonly reason: string }[] {
-  return JSON.parse(readFileSync(path.join(FOLDER, file), 'utf8')) as { id: string; reason: string }[];
-}
-
 /** The objects of a case's cluster as they change from step to step. */
 export class NetpolWorld {
   private readonly netpolCase: NetpolCase;

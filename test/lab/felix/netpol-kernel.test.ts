@@ -2,12 +2,10 @@
 // count of what it denied; a probe that shows neither is a failure.
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { loadNetpolCases, loadWaiting } from '../../support/netpol-case.ts';
+import { loadNetpolCases } from '../../support/netpol-case.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
 
 const cases = loadNetpolCases();
-const waiting = loadWaiting('waiting-kernel.json');
-const isWaiting = (id: string): boolean => waiting.some((entry) => entry.id === id);
 
 describe('network policy conformance in the kernel', () => {
   let bed: NetpolBed;
@@ -18,12 +16,7 @@ describe('network policy conformance in the kernel', () => {
   afterEach(() => bed.end());
   afterAll(() => bed?.close());
 
-  it('leaves out two cases, each for a reason', () => {
-    expect(waiting.map(({ id }) => id)).toEqual(['np-24', 'np-25']);
-    expect(waiting.every(({ reason }) => reason.length > 10)).toBe(true);
-  });
-
-  it.each(cases.filter(({ id }) => !isWaiting(id)))(
+  it.each(cases)(
     '$id: $title',
     async (netpolCase) => {
       const world = await bed.begin(netpolCase);
