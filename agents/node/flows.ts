@@ -61,7 +61,7 @@ export class NodeFlows implements Startable {
   readonly onResource = (key: string, kind: string, resource: Resource | undefined): void => {
     this.#directory.onResource(key, kind, resource);
     this.#ruleSources.onResource(key, kind, resource);
-    if (this.#replacements.onResource(key, kind, resource))
+    if (this.#replacements.onResource(key, resource))
       this.#dataplane.setReplacedByStaged(this.#replacements.keys);
   };
 

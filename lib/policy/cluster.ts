@@ -12,7 +12,7 @@ import type {
 import type { EndpointSlice } from '../model/kubernetes-service-types.ts';
 import type { Resource } from '../model/metadata.ts';
 import type { GlobalNetworkSet, NetworkSet, Profile, Tier } from '../model/policy-types.ts';
-import { type IpAddress, parseIp } from '../net/ip.ts';
+import type { IpAddress } from '../net/ip.ts';
 import type { Labels } from '../selector/expression.ts';
 import type { Selector } from '../selector/selector.ts';
 import { SelectorError } from '../selector/selector-error.ts';
@@ -38,7 +38,13 @@ import {
   workloadEndpointKey,
 } from './compiled.ts';
 import { hostTiers, type TierDefinition, workloadTiers } from './endpoint-tiers.ts';
-import { canonicalNets, distinctNets, expectedNets, workloadEndpointIdOf } from './endpoints.ts';
+import {
+  canonicalNets,
+  distinctNets,
+  expectedNets,
+  nodeAddresses,
+  workloadEndpointIdOf,
+} from './endpoints.ts';
 import { IdentityTable } from './identity-table.ts';
 import {
   effectiveLabels,
@@ -323,21 +329,6 @@ function withMissing(
     if (!byName.has(name)) byName.set(name, missingProfile(name));
   }
   return byName;
-}
-
-function nodeAddresses({ spec }: CalicoNode): IpAddress[] {
-  const texts = [
-    spec?.bgp?.ipv4Address,
-    spec?.bgp?.ipv6Address,
-    spec?.bgp?.ipv4IPIPTunnelAddr,
-    spec?.ipv4VXLANTunnelAddr,
-    spec?.ipv6VXLANTunnelAddr,
-    spec?.wireguard?.interfaceIPv4Address,
-    spec?.wireguard?.interfaceIPv6Address,
-    ...(spec?.addresses ?? []).map(({ address }) => address),
-  ];
-  // With the length of the subnet, in some of the fields.
-  return texts.flatMap((text) => (text === undefined ? [] : (parseIp(text.split('/')[0] ?? '') ?? [])));
 }
 
 /** An unreadable selector opens nothing. */

@@ -1,8 +1,16 @@
 // Names and addresses of endpoint resources as the compiled form has them.
 
-import type { HostEndpoint, WorkloadEndpoint } from '../model/endpoint-types.ts';
+import type { CalicoNode, HostEndpoint, WorkloadEndpoint } from '../model/endpoint-types.ts';
 import { parseWorkloadEndpointName, WorkloadEndpointNameError } from '../model/workload-endpoint-name.ts';
-import { type Cidr, compareCidr, formatCidr, hostCidr, parseCidr, parseIp } from '../net/ip.ts';
+import {
+  type Cidr,
+  compareCidr,
+  formatCidr,
+  hostCidr,
+  type IpAddress,
+  parseCidr,
+  parseIp,
+} from '../net/ip.ts';
 import type { WorkloadEndpointId } from './compiled.ts';
 
 /** Undefined if the resource does not say which endpoint it is. */
@@ -45,4 +53,20 @@ export function distinctNets(texts: readonly string[]): string[] {
 export function expectedNets(resource: HostEndpoint): string[] {
   const addresses = (resource.spec?.expectedIPs ?? []).map(parseIp).filter((ip) => ip !== undefined);
   return canonicalNets(addresses.map((ip) => formatCidr(hostCidr(ip) satisfies Cidr)));
+}
+
+/** Of the host itself, its ends of tunnels among them. */
+export function nodeAddresses({ spec }: CalicoNode): IpAddress[] {
+  const texts = [
+    spec?.bgp?.ipv4Address,
+    spec?.bgp?.ipv6Address,
+    spec?.bgp?.ipv4IPIPTunnelAddr,
+    spec?.ipv4VXLANTunnelAddr,
+    spec?.ipv6VXLANTunnelAddr,
+    spec?.wireguard?.interfaceIPv4Address,
+    spec?.wireguard?.interfaceIPv6Address,
+    ...(spec?.addresses ?? []).map(({ address }) => address),
+  ];
+  // With the length of the subnet, in some of the fields.
+  return texts.flatMap((text) => (text === undefined ? [] : (parseIp(text.split('/')[0] ?? '') ?? [])));
 }

@@ -13,7 +13,7 @@ import {
   parseCidr,
   parseIp,
 } from '../../../lib/net/ip.ts';
-import { workloadEndpointIdOf } from '../../../lib/policy/endpoints.ts';
+import { nodeAddresses, workloadEndpointIdOf } from '../../../lib/policy/endpoints.ts';
 import type { FlowEnd } from '../../../lib/protocol/flow-record.ts';
 
 type Holder = Omit<FlowEnd, 'address' | 'port'>;
@@ -178,18 +178,7 @@ function nodeHolders(resource: CalicoNode | undefined): readonly (readonly [stri
   if (resource === undefined) return [];
   const { name, labels = {} } = resource.metadata;
   const holder: Holder = { kind: 'Node', name, node: name, labels };
-  const { spec } = resource;
-  const texts = [
-    spec?.bgp?.ipv4Address,
-    spec?.bgp?.ipv6Address,
-    spec?.bgp?.ipv4IPIPTunnelAddr,
-    spec?.ipv4VXLANTunnelAddr,
-    spec?.ipv6VXLANTunnelAddr,
-    spec?.wireguard?.interfaceIPv4Address,
-    spec?.wireguard?.interfaceIPv6Address,
-    ...(spec?.addresses ?? []).map(({ address }) => address),
-  ];
-  return addressesOf(texts.filter((text) => text !== undefined)).map((text) => [text, holder]);
+  return [...new Set(nodeAddresses(resource).map(formatIp))].map((text) => [text, holder]);
 }
 
 function setHolders(

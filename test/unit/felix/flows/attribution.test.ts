@@ -82,18 +82,16 @@ describe('a staged policy', () => {
     [staged('StagedKubernetesNetworkPolicy', 'k'), 'NetworkPolicy/red/knp.default.k'],
   ])('stands for the policy of its name: %j', (resource, key) => {
     const replacements = new StagedReplacements();
-    expect(replacements.onResource('at', resource.kind, resource)).toBe(true);
-    expect(replacements.onResource('at', resource.kind, resource)).toBe(false);
+    expect(replacements.onResource('at', resource)).toBe(true);
+    expect(replacements.onResource('at', resource)).toBe(false);
     expect([...replacements.keys]).toEqual([key]);
-    expect(replacements.onResource('at', resource.kind, undefined)).toBe(true);
+    expect(replacements.onResource('at', undefined)).toBe(true);
     expect(replacements.keys.size).toBe(0);
   });
 
   it.each(['Learn', 'Ignore'])('with %s stands beside the others', (action) => {
     const replacements = new StagedReplacements();
-    expect(
-      replacements.onResource('at', 'StagedNetworkPolicy', staged('StagedNetworkPolicy', 'p', action)),
-    ).toBe(false);
+    expect(replacements.onResource('at', staged('StagedNetworkPolicy', 'p', action))).toBe(false);
   });
 
   it('is counted by rule, and its changes of the verdict by what they would be', () => {
