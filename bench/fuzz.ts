@@ -10,6 +10,7 @@ import { check } from './fuzz/check.ts';
 import { Finding } from './fuzz/finding.ts';
 import { minimise } from './fuzz/minimise.ts';
 import { type Corpus, type FuzzInput, fuzzInput } from './fuzz/mutate.ts';
+import { numberOf } from './support/arguments.ts';
 
 const PROGRESS_MS = 2000;
 /** How many inputs go between two looks at the clock. */
@@ -88,12 +89,6 @@ class Fuzzer {
     this.#findings.set(finding.check, file);
     console.log(`FINDING ${finding.message.slice(0, 1000)}\n  ${octets.length} octets in ${file}`);
   }
-}
-
-function numberOf(name: string, value: string): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`--${name} ${value}: not a whole number`);
-  return number;
 }
 
 const { values } = parseArgs({

@@ -6,16 +6,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FuzzBed } from '../test/lab/felix/support/fuzz-bed.ts';
 import { FuzzSession } from '../test/lab/felix/support/fuzz-session.ts';
+import { numberOf } from './support/arguments.ts';
 
 const PROGRESS_MS = 10_000;
 const PACKETS_PER_STEP = 24;
 const FOLDER = join(import.meta.dirname, '../.cache/fuzz');
-
-function numberOf(name: string, value: string): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`--${name} ${value}: not a whole number`);
-  return number;
-}
 
 const { values } = parseArgs({
   options: {
