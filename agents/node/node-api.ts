@@ -12,6 +12,13 @@ import type { Startable } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import type { PageOptions } from '../../lib/protocol/bgpd-client.ts';
 import type { FlowRecord } from '../../lib/protocol/flow-record.ts';
+import {
+  EVENT_RECORDS,
+  encodeRecordLine,
+  FLOW_RECORDS,
+  type RecordKind,
+  type RecordLine,
+} from '../../lib/protocol/record-lines.ts';
 
 export interface NodeApiSources {
   readonly events: EventLog;
@@ -137,9 +144,9 @@ export class NodeApi extends HttpListener {
         return sendJson(response, 200, await sources.history(peerOf(url), isRaw));
       }
       case '/v1/events':
-        return sendRecords(sources.events.ring, 'event', url, response);
+        return sendRecords(sources.events.ring, EVENT_RECORDS, url, response);
       case '/v1/flows':
-        return sendRecords(sources.flows, 'flow', url, response);
+        return sendRecords(sources.flows, FLOW_RECORDS, url, response);
       case '/v1/flow-status':
         return sendJson(response, 200, sources.flowStatus());
       case '/v1/metrics':
@@ -153,14 +160,16 @@ export class NodeApi extends HttpListener {
 /** Lines of JSON: the records after `after`, then, with `follow`, each as it comes. */
 function sendRecords<T extends RingRecord>(
   ring: RecordRing<T>,
-  field: string,
+  kind: RecordKind<T>,
   url: URL,
   response: ServerResponse,
 ): void {
+  const write = (line: RecordLine<T>): void =>
+    void response.write(`${JSON.stringify(encodeRecordLine(kind, line))}\n`);
   const { records, lost } = ring.read(Number(url.searchParams.get('after') ?? 0));
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  if (lost > 0) response.write(`${JSON.stringify({ gap: { host: ring.host, count: lost } })}\n`);
-  for (const record of records) response.write(`${JSON.stringify({ [field]: record })}\n`);
+  if (lost > 0) write({ gap: { host: ring.host, count: lost } });
+  for (const record of records) write({ record });
   if (url.searchParams.get('follow') !== 'true') {
     response.end();
     return;
@@ -168,7 +177,7 @@ function sendRecords<T extends RingRecord>(
   const unfollow = ring.follow((record) => {
     // A reader that does not read is cut off rather than kept in memory.
     if (response.writableLength > 4 * 1024 * 1024) response.destroy();
-    else response.write(`${JSON.stringify({ [field]: record })}\n`);
+    else write({ record });
   });
   response.on('close', unfollow);
 }

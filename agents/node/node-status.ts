@@ -115,7 +115,7 @@ async function metricsText({
   text.counter(
     'calico_events_lost_total',
     'Events that were overwritten before anybody read them.',
-    events.read(0).lost,
+    events.ring.overwritten,
   );
   addFlowMetrics(text, flows);
   text.gauge('process_resident_memory_bytes', 'Resident memory of the agent.', process.memoryUsage.rss());

@@ -14,7 +14,12 @@ import { type IpamInspection, inspectIpam } from '../../lib/ipam/inspection.ts';
 import type { IpamSettings } from '../../lib/ipam/types.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import { type FlowFilter, flowMatcher, readFlowFilter } from '../../lib/protocol/flow-filter.ts';
+import {
+  type FlowFilter,
+  flowFilterParameters,
+  flowMatcher,
+  readFlowFilter,
+} from '../../lib/protocol/flow-filter.ts';
 import type { FlowRecord } from '../../lib/protocol/flow-record.ts';
 import {
   EVENT_RECORDS,
@@ -94,8 +99,10 @@ export class Inspection {
     if (area === 'events' && parts.length === 0)
       return this.#sendRecords(this.#events, EVENT_RECORDS, {}, url, response, ended.signal);
     if (area === 'flows' && parts.length === 0) {
-      const isWanted = flowMatcher(filterOf(url.searchParams));
-      return this.#sendRecords(this.#flows, FLOW_RECORDS, { isWanted }, url, response, ended.signal);
+      const filter = filterOf(url.searchParams);
+      // Without one the stream need not be read whole.
+      const wanted = flowFilterParameters(filter).length === 0 ? {} : { isWanted: flowMatcher(filter) };
+      return this.#sendRecords(this.#flows, FLOW_RECORDS, wanted, url, response, ended.signal);
     }
     const [name, view, ...more] = parts;
     if (area !== 'nodes' || name === undefined || !NODE_VIEWS.has(view ?? '') || more.length > 0)

@@ -1,8 +1,8 @@
 // Failsafe ports as Calico writes them in Felix's settings: `tcp:22`, `udp:10.0.0.0/8:68`, `tcp:[2001:db8::]/32:22` (or with the
 // brackets around all of the network), joined with commas; `22` alone is TCP's; `none` or nothing at all: no such port.
 
-import { parseNumberOrName, protocolNumber, ScalarError } from '../../../lib/model/numbers.ts';
 import { canonicalCidr } from '../../../lib/net/ip.ts';
+import { parseProtocol } from '../../../lib/policy/evaluation/host-settings.ts';
 
 /** A port of the host that no policy closes. */
 export interface FailsafePort {
@@ -31,19 +31,10 @@ export function failsafePortText(entry: Readonly<Record<string, unknown>>): stri
 
 function parseEntry(text: string): FailsafePort | undefined {
   const [, protocolText = 'tcp', netText, portText] = ENTRY.exec(text) ?? [];
-  const protocol = parseProtocol(protocolText);
+  const protocol = parseProtocol(protocolText.toUpperCase());
   const net = netText === undefined ? undefined : canonicalCidr(netText.replace(/[[\]]/g, ''));
   const port = Number(portText);
   if (protocol === undefined || !(port >= 0 && port <= 65_535)) return undefined;
   if (netText !== undefined && net === undefined) return undefined;
   return { protocol, port, net };
-}
-
-function parseProtocol(text: string): number | undefined {
-  try {
-    return protocolNumber(parseNumberOrName(text.toUpperCase()));
-  } catch (error) {
-    if (error instanceof ScalarError) return undefined;
-    throw error;
-  }
 }

@@ -2,16 +2,21 @@
 // no effect (libcalico-go's config parameters; docs/felix.md "Settings"). A value that makes no sense is told, and the
 // default stays.
 
-import { parseDurationNanoseconds } from '../../../lib/model/duration.ts';
 import { formatCidr } from '../../../lib/net/ip.ts';
 import {
   DEFAULT_SETTINGS as DEFAULT_HOST_SETTINGS,
+  type EndpointToHostAction,
   type FailsafePort as EvaluatedFailsafePort,
 } from '../../../lib/policy/evaluation/host-settings.ts';
 import { type FailsafePort, parseFailsafePorts } from './failsafe-ports.ts';
-import { DEFAULT_NETWORK_SETTINGS, flag, NETWORK_READERS, type NetworkSettings } from './network-settings.ts';
-
-export type EndpointToHostAction = 'accept' | 'drop' | 'return';
+import {
+  DEFAULT_NETWORK_SETTINGS,
+  flag,
+  milliseconds,
+  NETWORK_READERS,
+  type NetworkSettings,
+  whole,
+} from './network-settings.ts';
 
 export interface FelixSettings extends NetworkSettings {
   readonly endpointToHostAction: EndpointToHostAction;
@@ -72,10 +77,7 @@ const HONOURED: Readonly<Record<string, Reader>> = {
     return: 'return',
   }),
   interfacePrefix: readPrefixes,
-  vxlanPort: (text) => {
-    const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0;
-    return port >= 1 && port <= 65_535 ? { vxlanPort: port } : undefined;
-  },
+  vxlanPort: whole(1, 65_535, (vxlanPort) => ({ vxlanPort })),
   allowVXLANPacketsFromWorkloads: flag((allowsVxlanFromWorkloads) => ({ allowsVxlanFromWorkloads })),
   allowIPIPPacketsFromWorkloads: flag((allowsIpipFromWorkloads) => ({ allowsIpipFromWorkloads })),
   disableConntrackInvalidCheck: flag((isDisabled) => ({ dropsInvalid: !isDisabled })),
@@ -91,12 +93,7 @@ const HONOURED: Readonly<Record<string, Reader>> = {
   },
   flowLogsLocalReporter: choice('recordsAllowed', { enabled: true, disabled: false }),
   flowLogsPolicyEvaluationMode: choice('evaluatesStaged', { continuous: true, none: false }),
-  routeRefreshInterval: (text) => {
-    const nanoseconds = parseDurationNanoseconds(text);
-    return nanoseconds === undefined || nanoseconds < 0n
-      ? undefined
-      : { routeRefreshMs: Number(nanoseconds / 1_000_000n) };
-  },
+  routeRefreshInterval: milliseconds((routeRefreshMs) => ({ routeRefreshMs })),
 };
 
 /** What may be said without any effect, as it is so already; in lower case. Calico's own start-up writes some of it. */

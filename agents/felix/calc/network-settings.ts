@@ -158,12 +158,7 @@ export const NETWORK_READERS: Readonly<Record<string, NetworkReader>> = {
   prometheusMetricsCAFile: (caFile, { metricsTls }) => ({ metricsTls: { ...metricsTls, caFile } }),
   prometheusMetricsCertFile: (certFile, { metricsTls }) => ({ metricsTls: { ...metricsTls, certFile } }),
   prometheusMetricsKeyFile: (keyFile, { metricsTls }) => ({ metricsTls: { ...metricsTls, keyFile } }),
-  dataplaneWatchdogTimeout: (text) => {
-    const nanoseconds = parseDurationNanoseconds(text);
-    return nanoseconds === undefined || nanoseconds < 0n
-      ? undefined
-      : { watchdogMs: Number(nanoseconds / 1_000_000n) };
-  },
+  dataplaneWatchdogTimeout: milliseconds((watchdogMs) => ({ watchdogMs })),
   healthEnabled: flag((enabled, { health }) => ({ health: { ...health, enabled } })),
   healthHost: (host, { health }) => ({ health: { ...health, host } }),
   healthPort: whole(1, 65_535, (port, { health }) => ({ health: { ...health, port } })),
@@ -185,10 +180,26 @@ export function flag<Changed>(
   };
 }
 
-function whole(least: number, most: number, change: Change<number>): NetworkReader {
+export function whole<Changed>(
+  least: number,
+  most: number,
+  change: (value: number, settings: NetworkSettings) => Changed,
+): (text: string, settings: NetworkSettings) => Changed | undefined {
   return (text, settings) => {
     const value = /^\d{1,10}$/.test(text) ? Number(text) : -1;
     return value >= least && value <= most ? change(value, settings) : undefined;
+  };
+}
+
+/** A duration as Calico writes it, not less than none. */
+export function milliseconds<Changed>(
+  change: (value: number) => Changed,
+): (text: string) => Changed | undefined {
+  return (text) => {
+    const nanoseconds = parseDurationNanoseconds(text);
+    return nanoseconds === undefined || nanoseconds < 0n
+      ? undefined
+      : change(Number(nanoseconds / 1_000_000n));
   };
 }
 

@@ -23,8 +23,6 @@ export function stagedOutcome(
   flow: FlowKey,
   endpointOf: (address: string) => CompiledWorkloadEndpoint | undefined,
 ): StagedOutcome | undefined {
-  const packet = viewOf(state, flow);
-  if (packet === undefined) return undefined;
   const sides: readonly (readonly [Direction, CompiledWorkloadEndpoint | undefined])[] = [
     ['egress', endpointOf(flow.source)],
     ['ingress', endpointOf(flow.destination)],
@@ -33,6 +31,8 @@ export function stagedOutcome(
     endpoint === undefined ? [] : [{ direction, endpoint }],
   );
   if (!local.some(({ direction, endpoint }) => isStagedFor(state, endpoint, direction))) return undefined;
+  const packet = viewOf(state, flow);
+  if (packet === undefined) return undefined;
   const policies: StagedHit[] = [];
   let isAllowed = true;
   for (const { direction, endpoint } of local) {

@@ -50,7 +50,7 @@ interface Notes {
 export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
   const { 4: ipv4, 6: ipv6 } = inputs.intent;
   const families = [ipv4, ipv6].filter(({ address }) => address !== undefined);
-  const unsupported = [...unsupportedSettings(inputs.configuration)];
+  const unsupported = unsupportedSettings(inputs.configuration);
   const withheld: string[] = [];
   if (families.length === 0) return { configuration: undefined, withheld, unsupported };
   // Routes of tunnels and what stands beside them are Felix's.

@@ -124,17 +124,18 @@ function byInterface(
   { networks, workloads }: RouteInterfaces,
 ): RuleInput[] {
   const isMatch = globMatcher(pattern);
+  const rules = ruleOf(rule);
   const chosen = (routes: RouteInterfaces['networks']): Cidr[] =>
     routes
       .filter((route) => isMatch(route.interface))
       .flatMap(({ cidr }) => parse(cidr))
       .filter((cidr) => cidr.family === family);
   const learned = chosen(networks).flatMap((network) =>
-    ruleOf(rule).map((each): RuleInput => ({ ...each, source: 'peer', nextHop: formatCidr(network) })),
+    rules.map((each): RuleInput => ({ ...each, source: 'peer', nextHop: formatCidr(network) })),
   );
   if (rule.source === 'RemotePeers') return learned;
   const own = chosen(workloads).flatMap((address) =>
-    ruleOf(rule).flatMap((each): RuleInput[] => {
+    rules.flatMap((each): RuleInput[] => {
       const { prefix, operator = 'in', minLength, maxLength, ...rest } = each;
       const [network] = parse(prefix ?? '');
       const match = {

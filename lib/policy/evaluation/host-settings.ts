@@ -72,7 +72,7 @@ function failsafePort(value: unknown): FailsafePort | undefined {
   return { protocol: number, port, net: cidr };
 }
 
-function parseProtocol(protocol: unknown): number | undefined {
+export function parseProtocol(protocol: unknown): number | undefined {
   try {
     return protocolNumber(parseNumberOrName(protocol));
   } catch (error) {
