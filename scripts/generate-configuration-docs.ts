@@ -32,7 +32,8 @@ A flag wins over its environment variable, that over the default. All problems a
 not start. Unknown flags are errors; unknown variables with the prefix \`FELIX_\` are named once in the log. Lists are
 separated by commas. Passwords and keys come from files.
 
-bgpd takes \`--state-dir\`, \`--host\` and \`--log-level\`; everything else comes over its socket (\`bgp.md\`).
+bgpd takes \`--state-dir\`, \`--config\`, \`--metrics-port\`, \`--host\` and \`--log-level\`; its configuration comes from that file or
+over its socket (\`bgp.md\`).
 `;
 
 export function configurationPage(programs: readonly ProgramSettings[] = PROGRAMS): string {

@@ -1,4 +1,4 @@
-// The goals of the packet path, numbered as in docs/dataplane.md ("Speed"), from a run's samples.
+// The goals of the packet path, by the numbers that docs/dataplane.md ("Speed") has of them, from a run's samples.
 
 import { figureOf, type PathFigure } from './results.ts';
 import type { Scale } from './scales.ts';
