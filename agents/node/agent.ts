@@ -30,6 +30,7 @@ import { CniFailure } from '../cni/failure.ts';
 import { CniHandler } from '../cni/handler.ts';
 import { installRelay, PERL } from '../cni/relay-script.ts';
 import { CniServer } from '../cni/server.ts';
+import { ConfigBatcher } from '../felix/calc/config-batcher.ts';
 import { type FelixSettings, readFelixSettings } from '../felix/calc/felix-settings.ts';
 import { Dataplane } from '../felix/dataplane/dataplane.ts';
 import { KernelWriterClient } from '../felix/kernel/writer-client.ts';
@@ -163,7 +164,7 @@ export class Agent implements Startable {
       events: this.#events,
       logger: logger.child({ part: 'tunnels' }),
     });
-    await this.#begin('tunnel addresses', tunnels);
+    this.#stack.push('tunnel addresses', () => tunnels.stop());
     await this.#startSyncers(datastore, felix, bgp, flows, tunnels);
     await this.#startCni(datastore, writer, dataplane, api);
     const registering = this.#keepRegistered(datastore);
@@ -360,7 +361,10 @@ export class Agent implements Startable {
 
   async #startApis(sources: NodeApiSources): Promise<void> {
     const { settings, logger, readFile } = this.#options;
-    const { settings: felixSettings } = readFelixSettings(this.#options.felixConfig);
+    // As before anything of the datastore is known.
+    const { settings: felixSettings } = readFelixSettings(
+      new ConfigBatcher(this.#options.felixConfig).merged(),
+    );
     const listeners = new Listeners(
       { sources, logger: logger.child({ part: 'listeners' }), readFile, healthPort: settings.healthPort },
       felixSettings,

@@ -30,7 +30,8 @@ export function felixMetrics(
   const { updates, messages, flushes } = felix.stats;
   const { applies, failures } = dataplane.stats;
   text.gauge('felix_host', 'Name of this host, as a label.', [{ labels: { host: node }, value: 1 }]);
-  text.gauge('felix_active_local_endpoints', 'Active endpoints on this host.', state.endpoints.size);
+  const endpoints = state.endpoints.size + state.hostEndpoints.size;
+  text.gauge('felix_active_local_endpoints', 'Active endpoints on this host.', endpoints);
   text.gauge('felix_active_local_policies', 'Active policies on this host.', state.policies.size);
   text.gauge('felix_active_local_selectors', 'Active selectors on this host.', state.selectors.size);
   text.gauge('felix_cluster_num_hosts', 'Hosts in the cluster.', state.hosts.size);

@@ -9,7 +9,6 @@ import type { Ipam } from '../../lib/ipam/allocator.ts';
 import { IpamError } from '../../lib/ipam/errors.ts';
 import { allowsUse, type Pool, poolOf, selectsLabels } from '../../lib/ipam/pools.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
-import type { Startable } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import type { CalicoNode, IPPool, NodeSpec } from '../../lib/model/endpoint-types.ts';
 import { keyForResource, listPrefix } from '../../lib/model/keys.ts';
@@ -79,7 +78,7 @@ const RETRY_MS = 1000;
 const CALL_MS = 20_000;
 const POOLS = listPrefix('IPPool');
 
-export class TunnelAddresses implements Startable {
+export class TunnelAddresses {
   readonly #options: TunnelAddressesOptions;
   readonly #nodeKey: string;
   readonly #stopping = new AbortController();
@@ -91,10 +90,6 @@ export class TunnelAddresses implements Startable {
   constructor(options: TunnelAddressesOptions) {
     this.#options = options;
     this.#nodeKey = keyForResource('Node', undefined, options.node);
-  }
-
-  start(): Promise<void> {
-    return Promise.resolve();
   }
 
   async stop(): Promise<void> {

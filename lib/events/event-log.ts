@@ -14,13 +14,11 @@ export type EventFollower = Follower<CalicoEvent>;
 
 export class EventLog implements EventSink {
   readonly ring: RecordRing<CalicoEvent>;
-  readonly #capacity: number;
   readonly #now: () => Date;
 
-  constructor(options: EventLogOptions) {
-    this.#capacity = options.capacity ?? 8192;
-    this.ring = new RecordRing(options.host, this.#capacity);
-    this.#now = options.now ?? (() => new Date());
+  constructor({ host, capacity = 8192, now = () => new Date() }: EventLogOptions) {
+    this.ring = new RecordRing(host, capacity);
+    this.#now = now;
   }
 
   get host(): string {
@@ -38,10 +36,7 @@ export class EventLog implements EventSink {
   }
 
   /** Events with `seq` greater than `afterSeq`, oldest first, and how many of those have been overwritten. */
-  read(
-    afterSeq = 0,
-    limit = this.#capacity,
-  ): { readonly events: readonly CalicoEvent[]; readonly lost: number } {
+  read(afterSeq = 0, limit?: number): { readonly events: readonly CalicoEvent[]; readonly lost: number } {
     const { records: events, lost } = this.ring.read(afterSeq, limit);
     return { events, lost };
   }

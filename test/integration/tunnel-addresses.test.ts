@@ -42,7 +42,6 @@ async function startTunnels(): Promise<void> {
     events: { emit: (event) => void events.push(event) },
     logger: silentLogger(),
   });
-  await tunnels.start();
   syncer = new Syncer({
     datastore,
     prefix: RESOURCE_ROOT,

@@ -2,7 +2,6 @@
 // next request.
 
 import { Worker } from 'node:worker_threads';
-import type { Startable } from '../../../lib/lifecycle/startable.ts';
 import type { FlowReading } from './flow-deltas.ts';
 
 export interface ReaderThreadData {
@@ -33,8 +32,9 @@ export interface FlowReaderOptions {
 
 const TIMEOUT_MS = 10_000;
 
-export class FlowReader implements Startable {
+export class FlowReader {
   readonly #options: FlowReaderOptions;
+  /** Made by the first reading. */
   #worker: Worker | undefined;
   #nextId = 1;
   /** The thread now has read before: it tells differences. */
@@ -46,10 +46,6 @@ export class FlowReader implements Startable {
 
   constructor(options: FlowReaderOptions) {
     this.#options = options;
-  }
-
-  async start(): Promise<void> {
-    // The thread is made by the first reading.
   }
 
   /** `adoptedUpTo`: the last epoch of earlier agents. Rejects with an Error; the next call tries anew. */
