@@ -354,9 +354,13 @@ export class Dataplane implements Startable {
       if (this.#mustRetry) await this.#table.update();
       return;
     }
-    const hasMoved = isCheckDue && (await this.#lookAtInterfaces());
-    const isDue = this.#waiters.length > 0 || this.#mustRetry || this.#isCleanUpDue();
-    if (isDue || hasMoved || this.#isDirty) await this.#update();
+    // An update looks itself, as its flushes may have brought endpoints.
+    const hasMoved = isCheckDue && !this.#isUpdateDue() && (await this.#lookAtInterfaces());
+    if (hasMoved || this.#isUpdateDue()) await this.#update();
+  }
+
+  #isUpdateDue(): boolean {
+    return this.#waiters.length > 0 || this.#mustRetry || this.#isDirty || this.#isCleanUpDue();
   }
 
   async #tendNetwork(isCheckDue: boolean): Promise<void> {
