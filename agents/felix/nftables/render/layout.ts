@@ -144,13 +144,14 @@ function countingSets(
 }
 
 export function fixedChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
+  const host = hostContext(numbering, options);
   return [
     ...countingChains(numbering, 'denied', 'dlog', 'drop'),
     ...(options.countsAllowed ? countingChains(numbering, 'begun', 'alog', 'return') : []),
     ...dispatchChains(numbering, options),
-    ...generationChains(numbering, options),
-    ...baseChains(numbering, options),
-    ...hostChains(hostContext(numbering, options)),
+    ...generationChains(numbering, options, host),
+    ...baseChains(numbering, options, host),
+    ...hostChains(host),
   ];
 }
 
@@ -255,7 +256,11 @@ function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly 
   ];
 }
 
-function generationChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
+function generationChains(
+  numbering: Numbering,
+  options: LayoutOptions,
+  host: HostChainContext,
+): readonly NftChain[] {
   const { generation } = options;
   const workload = workloadNames(options);
   const name = (base: string): string => numbering.name(`${base}_${generation}`);
@@ -266,7 +271,6 @@ function generationChains(numbering: Numbering, options: LayoutOptions): readonl
     declaration: commentClause(`generation ${generation}`),
     rules,
   });
-  const host = hostContext(numbering, options);
   const bothSides = (
     from: string,
     to: string,
@@ -341,10 +345,13 @@ function keptFlows({ keepsEstablishedFlows }: LayoutOptions): readonly string[] 
   return keepsEstablishedFlows ? [`ct mark & ${hex(Mark.generationMask)} != 0x0 accept`] : [];
 }
 
-function baseChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
+function baseChains(
+  numbering: Numbering,
+  options: LayoutOptions,
+  host: HostChainContext,
+): readonly NftChain[] {
   const { generation } = options;
   const workload = workloadNames(options);
-  const host = hostContext(numbering, options);
   const judge = numbering.name(`judge_${generation}`);
   const base = (name: keyof typeof BASE_CHAINS, rules: readonly string[]): NftChain => ({
     name,

@@ -68,6 +68,8 @@ export class Renderer {
   #hostLayout: HostLayout = NO_HOST_ENDPOINTS;
   #generation: number;
   #layout: LayoutOptions | undefined;
+  /** Of the layout that is rendered. */
+  #fixedChains: readonly string[] = [];
 
   constructor(state: DataplaneState, options: RendererOptions) {
     this.#state = state;
@@ -76,7 +78,7 @@ export class Renderer {
     this.numbering = new Numbering(options.epoch, options.numberLimit);
     for (const definition of fixedSets(this.numbering)) this.table.defineSet(definition);
     this.#peers = new Peers(this.table, this.numbering);
-    this.#renderSurroundings();
+    this.#renderSurroundings('all');
   }
 
   get generation(): number {
@@ -91,7 +93,7 @@ export class Renderer {
   /** The chains that know the generation are made anew under the new number. */
   setGeneration(generation: number): void {
     this.#generation = generation;
-    this.#renderSurroundings();
+    if (this.#layout !== undefined) this.#renderLayout({ ...this.#layout, generation });
   }
 
   /** Throws NumbersExhausted; the renderer is then of no further use. */
@@ -110,7 +112,8 @@ export class Renderer {
     for (const group of isEverythingDirty ? this.#groups.values() : dirty) this.#renderGroup(group);
     this.#dropUnusedGroups();
     const countsOtherwise = this.#layout?.countsAllowed !== this.#state.countsAllowed;
-    if (hostChanged || changes.endpoints.size > 0 || countsOtherwise) this.#renderSurroundings();
+    if (hostChanged || countsOtherwise) this.#renderSurroundings('all');
+    else if (changes.endpoints.size > 0) this.#renderSurroundings('ofEndpoints');
   }
 
   /** Chains and keys of an endpoint, as they are asked of the kernel by key; undefined: it is not programmed. */
@@ -306,7 +309,8 @@ export class Renderer {
     }
   }
 
-  #renderSurroundings(): void {
+  /** `ofEndpoints`: only workloads have changed, and nodes, pools and tunnels are as they were. */
+  #renderSurroundings(part: 'all' | 'ofEndpoints'): void {
     const natOutgoing = [...this.#state.pools.values()].some((pool) => pool.natOutgoing);
     const spoofed = this.#spoofedPrefixes();
     const layout: LayoutOptions = {
@@ -319,22 +323,30 @@ export class Renderer {
       keepsEstablishedFlows: this.#state.keepsEstablishedFlows,
       tunnels: usedTunnels(this.#state.encapsulation, this.#state.felix),
     };
+    if (part === 'all') this.#renderSets(layout);
+    for (const family of FAMILIES)
+      this.#optional('spoof', family, layout.hasSpoofedPrefixes, [...spoofed[family]]);
+    if (this.#layout === undefined || !sameLayout(layout, this.#layout)) this.#renderLayout(layout);
+  }
+
+  #renderLayout(layout: LayoutOptions): void {
+    const chains = fixedChains(this.numbering, layout);
+    const names = chains.map(({ name }) => name);
+    for (const name of this.#fixedChains) if (!names.includes(name)) this.table.deleteChain(name);
+    for (const chain of chains) this.table.setChain(chain);
+    this.#layout = layout;
+    this.#fixedChains = names;
+  }
+
+  #renderSets(layout: LayoutOptions): void {
     for (const definition of allowedSets(this.numbering)) {
       if (layout.countsAllowed) this.table.defineSet(definition);
       else this.table.deleteSet(definition.name);
     }
-    for (const family of FAMILIES) this.#renderNodesAndPools(family, layout, spoofed[family]);
-    if (this.#layout !== undefined && sameLayout(layout, this.#layout)) return;
-    if (this.#layout !== undefined) {
-      const chains = new Set(fixedChains(this.numbering, layout).map(({ name }) => name));
-      for (const { name } of fixedChains(this.numbering, this.#layout))
-        if (!chains.has(name)) this.table.deleteChain(name);
-    }
-    for (const chain of fixedChains(this.numbering, layout)) this.table.setChain(chain);
-    this.#layout = layout;
+    for (const family of FAMILIES) this.#renderNodesAndPools(family, layout);
   }
 
-  #renderNodesAndPools(family: Family, layout: LayoutOptions, spoofed: ReadonlySet<string>): void {
+  #renderNodesAndPools(family: Family, layout: LayoutOptions): void {
     const nodes = [...this.#state.hosts.values()].flatMap((host) => {
       const address = family === 4 ? host.ipv4 : host.ipv6;
       return address === undefined ? [] : [withoutLength(address)];
@@ -345,7 +357,6 @@ export class Renderer {
       outermost(pools.filter((pool) => pool.natOutgoing || !natOnly).map((pool) => pool.cidr));
     this.#optional('pools', family, layout.hasNatOutgoing, nets(false));
     this.#optional('masq', family, layout.hasNatOutgoing, nets(true));
-    this.#optional('spoof', family, layout.hasSpoofedPrefixes, [...spoofed]);
     const tunnels = layout.tunnels.filter((tunnel) => tunnel.family === family);
     const hasVxlan = tunnels.some(({ kind }) => kind === 'vxlan');
     const hasExternals = tunnels.length > 0 && hasExternal(layout.felix, family);
