@@ -127,6 +127,8 @@ class KernelWriter {
   #elements({ table, changes }: Extract<KernelRequest, { op: 'elements' }>): Outcome {
     try {
       this.#netfilter.batch(elementBatch(table, changes));
+      // What the kernel told of it makes room for what it tells of others.
+      this.#rules.afterOwnCommit('');
     } catch (error) {
       const { message } = error as Error;
       return { error: { code: 'refused', message: `elements of ${setNames(changes)}: ${message}` } };
