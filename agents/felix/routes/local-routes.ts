@@ -27,6 +27,8 @@ interface ProgrammedRoutes {
   readonly mac: string | undefined;
   readonly nets: readonly string[];
   readonly peering: readonly string[];
+  /** Of its routes. */
+  readonly protocol: number;
 }
 
 /** What one `sync` did. */
@@ -116,6 +118,7 @@ export class LocalRoutes {
   /** Writes what has changed, and tries again what failed before. */
   async sync(): Promise<RouteSync> {
     const keys = [...this.#dirty];
+    const { routeProtocol } = this.#settings;
     const lines: { readonly key: string; readonly line: string; readonly mayFail: boolean }[] = [];
     for (const key of keys) lines.push(...this.#removals(key));
     const absent = await this.#run(keys.flatMap((key) => this.#raising(key)));
@@ -136,6 +139,7 @@ export class LocalRoutes {
           mac: endpoint.mac,
           nets: netsOf(endpoint),
           peering: endpoint.peeringAddresses ?? [],
+          protocol: routeProtocol,
         });
         this.#dirty.delete(key);
         programmed.push(key);
@@ -251,7 +255,7 @@ export class LocalRoutes {
     const nets = before.nets
       .filter((net) => !kept.has(net))
       .flatMap((net) => [
-        `route del ${net} dev ${before.interfaceName} proto ${this.#settings.routeProtocol}`,
+        `route del ${net} dev ${before.interfaceName} proto ${before.protocol}`,
         // `neigh del` of one that is not there would end `ip`.
         `neigh flush to ${withoutLength(net)} dev ${before.interfaceName} nud permanent`,
       ]);
