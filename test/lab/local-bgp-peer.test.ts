@@ -124,6 +124,18 @@ it(
 );
 
 it(
+  "gets the host's address back when somebody deletes it",
+  async () => {
+    const { host } = inside;
+    const shown = async (): Promise<string> => await host.execOk(['ip', '-4', '-o', 'addr', 'show']);
+    const [, device = ''] = /^\d+: (cali\S+) +inet 169\.254\.0\.179\/32 /m.exec(await shown()) ?? [];
+    await host.execOk(['ip', 'addr', 'del', `${HOST_ADDRESS}/32`, 'dev', device]);
+    await waitUntil('the address', async () => (await shown()).includes(`${HOST_ADDRESS}/32`), 30_000);
+  },
+  START_MS,
+);
+
+it(
   'loses both with the BGPPeer',
   async () => {
     const { host } = inside;

@@ -273,6 +273,7 @@ export class HostNetwork {
       isProgrammed: (name) => this.#programmedInterfaces.has(name),
       isTunnel: isTunnelDevice,
       neighbourOf: (address) => this.#routes.neighbourOf(address),
+      isPeeringAddress: (interfaceName, address) => this.#routes.isPeeringAddress(interfaceName, address),
       isTunnelNet: (net) => this.#tunnels?.isOurs(net) === true,
     };
   }

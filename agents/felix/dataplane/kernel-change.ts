@@ -1,7 +1,7 @@
 // What a line of `ip -o monitor` is about, as far as it concerns what Felix has written: pure. Our own writes are told of too, and are
 // passed over where they say what we want; whoever is told looks at the kernel itself.
 
-/** `workloads`: links, routes, neighbours of workloads; `tunnels`; `underlay`: the host's own interfaces; `sysctls`. */
+/** `workloads`: links, routes, neighbours, addresses for peering of workloads; `tunnels`; `underlay`: the host's own interfaces; `sysctls`. */
 export type ChangedPart = 'workloads' | 'foreignRoutes' | 'tunnels' | 'underlay' | 'sysctls';
 
 /** What is ours. */
@@ -14,12 +14,14 @@ export interface OwnNetwork {
   readonly isTunnel: (interfaceName: string) => boolean;
   /** Of an address of a workload here; undefined: it is none. */
   readonly neighbourOf: (address: string) => { readonly mac: string | undefined } | undefined;
+  /** What the host is to a workload that peers with it, on that workload's interface. */
+  readonly isPeeringAddress: (interfaceName: string, address: string) => boolean;
   /** A network that a tunnel's route, or a blackhole of ours, is for. */
   readonly isTunnelNet: (net: string) => boolean;
 }
 
 const LINK = /^\d+: ([^\s:@]+)(?:@\S+)?: <([^>]*)>/;
-const ADDRESS = /^\d+: (\S+)\s+inet6? /;
+const ADDRESS = /^\d+: (\S+)\s+inet6? ([^\s/]+)/;
 const NETCONF = /^inet6? (\S+) .*\b(forwarding|rp_filter|proxy_neigh)\b/;
 const ROUTE_TYPES = [
   'blackhole',
@@ -37,8 +39,8 @@ export function changedPart(line: string, own: OwnNetwork): ChangedPart | undefi
   const text = isDeletion ? line.slice('Deleted '.length) : line;
   const [, linkName, flags = ''] = LINK.exec(text) ?? [];
   if (linkName !== undefined) return linkPart(linkName, isDeletion || !flags.split(',').includes('UP'), own);
-  const [, addressName] = ADDRESS.exec(text) ?? [];
-  if (addressName !== undefined) return own.isWorkload(addressName) ? undefined : ofHost(addressName, own);
+  const [, addressName, address = ''] = ADDRESS.exec(text) ?? [];
+  if (addressName !== undefined) return addressPart(addressName, address, isDeletion, own);
   if (NETCONF.test(text)) return 'sysctls';
   return / lladdr | (?:FAILED|INCOMPLETE|STALE|REACHABLE|DELAY|PROBE|NOARP|PERMANENT)\b/.test(text)
     ? neighbourPart(text, isDeletion, own)
@@ -48,6 +50,18 @@ export function changedPart(line: string, own: OwnNetwork): ChangedPart | undefi
 function linkPart(name: string, isDown: boolean, own: OwnNetwork): ChangedPart | undefined {
   if (!own.isWorkload(name)) return ofHost(name, own);
   return isDown && own.isProgrammed(name) ? 'workloads' : undefined;
+}
+
+function addressPart(
+  name: string,
+  address: string,
+  isDeletion: boolean,
+  own: OwnNetwork,
+): ChangedPart | undefined {
+  if (!own.isWorkload(name)) return ofHost(name, own);
+  return isDeletion && own.isProgrammed(name) && own.isPeeringAddress(name, address)
+    ? 'workloads'
+    : undefined;
 }
 
 function ofHost(name: string, own: OwnNetwork): ChangedPart {

@@ -21,6 +21,9 @@ const neighboursSchema = z.array(
 );
 const routesSchema = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
 const linksSchema = z.array(z.object({ ifname: z.string() }));
+const addressesSchema = z.array(
+  z.object({ ifname: z.string(), addr_info: z.array(z.object({ local: z.string().optional() })) }),
+);
 
 interface ProgrammedRoutes {
   readonly interfaceName: string;
@@ -95,6 +98,13 @@ export class LocalRoutes {
     return (before === undefined ? [] : netsOf(before))
       .filter((net) => !kept.includes(net))
       .map(withoutLength);
+  }
+
+  /** Whether the interface's workload peers with this host, and this is what the host is to it. */
+  isPeeringAddress(interfaceName: string, address: string): boolean {
+    return [...this.#desired.values()].some(
+      (endpoint) => endpoint.interfaceName === interfaceName && endpoint.peeringAddresses?.includes(address),
+    );
   }
 
   /** Interfaces of endpoints that are programmed. */
@@ -174,15 +184,19 @@ export class LocalRoutes {
 
   /**
    * What of programmed endpoints is not in the kernel as it was written, in words by key, by a look at the kernel: routes,
-   * neighbours, links that are down. They are written anew by the next `sync`.
+   * neighbours, addresses for peering, links that are down. They are written anew by the next `sync`.
    */
   async findWrong(): Promise<ReadonlyMap<string, readonly string[]>> {
     const routes = new Set(
       (await this.#list(this.#settings.routeProtocol)).map(({ dst, dev }) => `${dst} ${dev}`),
     );
-    const [neighbours, up] = await Promise.all([this.#neighbours(), this.#linksUp()]);
+    const [neighbours, up, addresses] = await Promise.all([
+      this.#neighbours(),
+      this.#linksUp(),
+      this.#peeringAddresses(),
+    ]);
     const found = new Map<string, readonly string[]>();
-    for (const [key, { interfaceName, mac, nets }] of this.#programmed) {
+    for (const [key, { interfaceName, mac, nets, peering }] of this.#programmed) {
       const wrong = nets.flatMap((net) => {
         const end = `${withoutLength(net)} ${interfaceName}`;
         if (!routes.has(end)) return [`route ${net}`];
@@ -190,6 +204,8 @@ export class LocalRoutes {
           ? []
           : [`neighbour ${withoutLength(net)}`];
       });
+      for (const address of peering)
+        if (!addresses.has(`${address} ${interfaceName}`)) wrong.push(`address ${address}`);
       if (!up.has(interfaceName)) wrong.unshift(`link ${interfaceName}`);
       if (wrong.length === 0) continue;
       found.set(key, wrong);
@@ -296,6 +312,15 @@ export class LocalRoutes {
   async #linksUp(): Promise<ReadonlySet<string>> {
     const links = linksSchema.safeParse(await this.#writer.ipJson(['link', 'show', 'up'])).data ?? [];
     return new Set(links.map(({ ifname }) => ifname));
+  }
+
+  /** `address interface`, of all the host's interfaces; not read where no workload peers. */
+  async #peeringAddresses(): Promise<ReadonlySet<string>> {
+    if (![...this.#programmed.values()].some(({ peering }) => peering.length > 0)) return new Set();
+    const interfaces = addressesSchema.safeParse(await this.#writer.ipJson(['addr', 'show'])).data ?? [];
+    return new Set(
+      interfaces.flatMap(({ ifname, addr_info: infos }) => infos.map(({ local }) => `${local} ${ifname}`)),
+    );
   }
 
   /** Link-layer address by `address interface`, of permanent neighbours. */

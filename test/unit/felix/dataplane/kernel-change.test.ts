@@ -9,6 +9,7 @@ const OWN: OwnNetwork = {
   isProgrammed: (name) => name === 'cali1',
   isTunnel: (name) => name === 'vxlan.calico',
   neighbourOf: (address) => (address === '10.65.0.3' ? { mac: '0a:00:00:00:00:03' } : undefined),
+  isPeeringAddress: (name, address) => name === 'cali1' && address === '169.254.0.179',
   isTunnelNet: (net) => net === '10.65.1.0/26' || net === '10.65.0.0/26',
 };
 
@@ -34,6 +35,7 @@ it.each([
   ['10.65.0.3 dev eth0 proto static scope link ', 'workloads'],
   ['Deleted 10.65.0.3 dev cali1 lladdr 0a:00:00:00:00:03 PERMANENT ', 'workloads'],
   ['10.65.0.3 dev cali1 lladdr 02:00:00:00:00:99 PERMANENT ', 'workloads'],
+  ['Deleted 7: cali1    inet 169.254.0.179/32 scope link cali1', 'workloads'],
   ['198.51.100.0/24 dev cali1 scope link ', 'foreignRoutes'],
   // What we write ourselves, or what is no concern of ours.
   ['10.65.0.3 dev cali1 proto 80 scope link ', undefined],
@@ -42,6 +44,8 @@ it.each([
     '7: cali1@if2: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default',
     undefined,
   ],
+  ['7: cali1    inet 169.254.0.179/32 scope link cali1', undefined],
+  ['Deleted 7: cali1    inet6 fe80::ecee:eeff:feee:eeee/64 scope link ', undefined],
   ['8: cali2@if2: <BROADCAST,MULTICAST> mtu 1500 qdisc noop state DOWN group default', undefined],
   ['blackhole 10.65.0.0/26 proto 80 ', undefined],
   ['fe80::/64 dev cali1 proto kernel metric 256 pref medium', undefined],
