@@ -149,21 +149,17 @@ export class NetlinkSocket {
     const limit = Buffer.alloc(16);
     limit.writeBigInt64LE(WAIT_SECONDS, 0);
     this.#libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, limit, limit.length);
-    const size = Buffer.alloc(4);
-    size.writeUInt32LE(SEND_BUFFER_BYTES, 0);
+    const size = uint32(SEND_BUFFER_BYTES);
     for (const option of [SO_SNDBUF, SO_SNDBUFFORCE])
       this.#libc.setsockopt(this.#fd, SOL_SOCKET, option, size, size.length);
-    const yes = Buffer.from([1, 0, 0, 0]);
+    const yes = uint32(1);
     for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK])
       this.#libc.setsockopt(this.#fd, SOL_NETLINK, option, yes, yes.length);
   }
 
   /** The message that answers; the acknowledgement itself gives undefined. Throws NetlinkError. */
   request(message: NetlinkMessage): NetlinkMessage | undefined {
-    this.#sequence = (this.#sequence + 1) >>> 0;
-    const bytes = encodeMessage({ ...message, sequence: this.#sequence });
-    if (this.#libc.send(this.#fd, bytes, bytes.length, 0) < 0)
-      throw new NetlinkError(koffi.errno(), undefined);
+    this.#send(this.#numbered(message));
     const answer = this.#receive();
     if (answer.type !== NLMSG_ERROR) return answer;
     const { errno, reason } = decodeError(answer);
@@ -173,15 +169,9 @@ export class NetlinkSocket {
 
   /** Hands over each message of a dump. Throws NetlinkError, also in the middle. */
   dump(message: NetlinkMessage, take: (message: NetlinkMessage) => void): void {
-    this.#sequence = (this.#sequence + 1) >>> 0;
-    const flags = NetlinkFlag.request | NetlinkFlag.dump;
-    const bytes = encodeMessage({ ...message, flags, sequence: this.#sequence });
-    if (this.#libc.send(this.#fd, bytes, bytes.length, 0) < 0)
-      throw new NetlinkError(koffi.errno(), undefined);
+    this.#send(this.#numbered({ ...message, flags: NetlinkFlag.request | NetlinkFlag.dump }));
     for (let datagrams = 0; datagrams < MOST_DUMPED_DATAGRAMS; datagrams++) {
-      const length = this.#libc.recv(this.#fd, this.#answer, this.#answer.length, 0);
-      if (length < 0) throw new NetlinkError(koffi.errno(), undefined);
-      for (const answer of decodeMessages(this.#answer.subarray(0, length))) {
+      for (const answer of this.#awaited()) {
         if (answer.sequence !== this.#sequence) continue;
         if (answer.type !== NLMSG_ERROR && answer.type !== NLMSG_DONE) {
           take(answer);
@@ -199,10 +189,7 @@ export class NetlinkSocket {
   /** What answers an earlier request, given up as late, is passed over. */
   #receive(): NetlinkMessage {
     for (let datagrams = 0; datagrams < MOST_DATAGRAMS; datagrams++) {
-      const length = this.#libc.recv(this.#fd, this.#answer, this.#answer.length, 0);
-      if (length < 0) throw new NetlinkError(koffi.errno(), undefined);
-      const messages = decodeMessages(this.#answer.subarray(0, length));
-      const answer = messages.find(({ sequence }) => sequence === this.#sequence);
+      const answer = this.#awaited().find(({ sequence }) => sequence === this.#sequence);
       if (answer !== undefined) return answer;
     }
     throw new NetlinkError(constants.errno.EPROTO, 'no answer among what the kernel sent');
@@ -214,22 +201,15 @@ export class NetlinkSocket {
    */
   batch(messages: readonly NetlinkMessage[]): void {
     const first = this.#sequence + 1;
-    const bytes = Buffer.concat(
-      messages.map((message) => {
-        this.#sequence = (this.#sequence + 1) >>> 0;
-        return encodeMessage({ ...message, sequence: this.#sequence });
-      }),
-    );
+    this.#send(Buffer.concat(messages.map((message) => this.#numbered(message))));
     const acknowledged = this.#sequence - 1;
-    if (this.#libc.send(this.#fd, bytes, bytes.length, 0) < 0)
-      throw new NetlinkError(koffi.errno(), undefined);
     let refusal: NetlinkError | undefined;
     let isDone = false;
     // All answers are there when the call returns: one for each message that is refused, then the acknowledgement.
     for (let datagrams = 0; datagrams < MOST_DATAGRAMS + messages.length; datagrams++) {
-      const length = this.#libc.recv(this.#fd, this.#answer, this.#answer.length, MSG_DONTWAIT);
-      if (length < 0) break;
-      for (const answer of decodeMessages(this.#answer.subarray(0, length))) {
+      const answers = this.#datagram(MSG_DONTWAIT);
+      if (answers === undefined) break;
+      for (const answer of answers) {
         const { sequence = 0 } = answer;
         if (answer.type !== NLMSG_ERROR || sequence < first || sequence > this.#sequence) continue;
         const { errno, reason } = decodeError(answer);
@@ -239,6 +219,29 @@ export class NetlinkSocket {
     }
     if (refusal !== undefined) throw refusal;
     if (!isDone) throw new NetlinkError(constants.errno.EPROTO, 'no answer among what the kernel sent');
+  }
+
+  /** Encoded under the next number. */
+  #numbered(message: NetlinkMessage): Buffer {
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    return encodeMessage({ ...message, sequence: this.#sequence });
+  }
+
+  #send(bytes: Buffer): void {
+    if (this.#libc.send(this.#fd, bytes, bytes.length, 0) < 0)
+      throw new NetlinkError(koffi.errno(), undefined);
+  }
+
+  #awaited(): readonly NetlinkMessage[] {
+    const messages = this.#datagram(0);
+    if (messages === undefined) throw new NetlinkError(koffi.errno(), undefined);
+    return messages;
+  }
+
+  /** Undefined: none has come, and errno says why. */
+  #datagram(flags: number): readonly NetlinkMessage[] | undefined {
+    const length = this.#libc.recv(this.#fd, this.#answer, this.#answer.length, flags);
+    return length < 0 ? undefined : decodeMessages(this.#answer.subarray(0, length));
   }
 
   close(): void {
