@@ -52,9 +52,14 @@ const FAMILIES: readonly Family[] = [4, 6];
 /** TCP, UDP, SCTP. */
 const WITH_PORTS = [6, 17, 132];
 
-/** Sets that are there from the first load on. */
-export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
-  const set = (name: string, declaration: string, more: Partial<SetDefinition> = {}): SetDefinition => ({
+/** A plain set, but for what `more` says. */
+function definition(
+  numbering: Numbering,
+  name: string,
+  declaration: string,
+  more: Partial<SetDefinition> = {},
+): SetDefinition {
+  return {
     name: numbering.name(name),
     kind: 'set',
     declaration,
@@ -63,7 +68,13 @@ export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
     isKeyed: false,
     onlyAllows: true,
     ...more,
-  });
+  };
+}
+
+/** Sets that are there from the first load on. */
+export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
+  const set = (name: string, declaration: string, more?: Partial<SetDefinition>): SetDefinition =>
+    definition(numbering, name, declaration, more);
   const map = { kind: 'map' } as const;
   const endpoint = { ...map, role: 'endpoint' } as const;
   const group = { ...map, role: 'group' } as const;
@@ -98,29 +109,16 @@ export function optionalSet(numbering: Numbering, name: OptionalSetName, family:
   }[name];
   // Nodes' addresses are neighbours of one another, and come and go one by one: no task for intervals.
   const isInterval = name !== 'vteps';
-  return {
-    name: numbering.name(`${name}${family}`),
-    kind: 'set',
-    declaration: `type ${type};${isInterval ? ' flags interval;' : ''} ${commentClause(comment)}`,
-    role: 'plain',
-    isInterval,
-    isKeyed: false,
-    onlyAllows: true,
-  };
+  const declaration = `type ${type};${isInterval ? ' flags interval;' : ''} ${commentClause(comment)}`;
+  return definition(numbering, `${name}${family}`, declaration, { isInterval });
 }
 
 /** Sets that count starts of allowed flows; there only while somebody asks for them. */
 export function allowedSets(numbering: Numbering): readonly SetDefinition[] {
   return FAMILIES.flatMap((family) =>
-    countingSets('alog', family).map(({ name, type }) => ({
-      name: numbering.name(name),
-      kind: 'set' as const,
-      declaration: `type ${type}; ${COUNTING} comment "flows that began";`,
-      role: 'plain' as const,
-      isInterval: false,
-      isKeyed: false,
-      onlyAllows: true,
-    })),
+    countingSets('alog', family).map(({ name, type }) =>
+      definition(numbering, name, `type ${type}; ${COUNTING} comment "flows that began";`),
+    ),
   );
 }
 
@@ -381,30 +379,41 @@ export function hasExternal(
   return externalNodes.some((net) => net.includes(':') === (family === 6));
 }
 
-/** Outer packets of tunnels: from other ends alone, and from where those are reached, as the kernel would open any. */
-function tunnelRules(numbering: Numbering, { tunnels, felix }: LayoutOptions): readonly string[] {
-  return tunnels.flatMap(({ kind, family }) => {
+/** The outer packets of each tunnel, and the sets of addresses that are its other ends. */
+function outerPackets(numbering: Numbering, { tunnels, felix }: LayoutOptions): readonly OuterPackets[] {
+  return tunnels.map(({ kind, family }) => {
     const named = kind === 'vxlan' ? `vteps${family}` : `nodes${family}`;
-    const senders = [named, ...(hasExternal(felix, family) ? [`ext${family}`] : [])];
-    const packet = `meta nfproto ipv${family} ${kind === 'vxlan' ? `udp dport ${felix.vxlanPort}` : 'meta l4proto 4'}`;
+    const sets = [named, ...(hasExternal(felix, family) ? [`ext${family}`] : [])];
+    return {
+      family,
+      packet: kind === 'vxlan' ? `udp dport ${felix.vxlanPort}` : 'meta l4proto 4',
+      ends: sets.map((set) => `@${numbering.name(set)}`),
+    };
+  });
+}
+
+interface OuterPackets {
+  readonly family: Family;
+  readonly packet: string;
+  readonly ends: readonly string[];
+}
+
+/** Outer packets of tunnels: from other ends alone, and from where those are reached, as the kernel would open any. */
+function tunnelRules(numbering: Numbering, options: LayoutOptions): readonly string[] {
+  return outerPackets(numbering, options).flatMap(({ family, packet, ends }) => {
+    const ofFamily = `meta nfproto ipv${family} ${packet}`;
     return [
-      ...senders.map(
-        (set) =>
-          `${packet} ${header(family)} saddr @${numbering.name(set)} fib saddr . iif oif exists accept`,
-      ),
-      `${packet} fib daddr type local counter drop`,
+      ...ends.map((set) => `${ofFamily} ${header(family)} saddr ${set} fib saddr . iif oif exists accept`),
+      `${ofFamily} fib daddr type local counter drop`,
     ];
   });
 }
 
 /** What the host itself wraps is no business of host endpoints' policies, as in Calico. */
-function tunnelsToOthers(numbering: Numbering, { tunnels, felix }: LayoutOptions): readonly string[] {
-  return tunnels.flatMap(({ kind, family }) => {
-    const named = kind === 'vxlan' ? `vteps${family}` : `nodes${family}`;
-    const receivers = [named, ...(hasExternal(felix, family) ? [`ext${family}`] : [])];
-    const packet = kind === 'vxlan' ? `udp dport ${felix.vxlanPort}` : 'meta l4proto 4';
-    return receivers.map((set) => `${packet} ${header(family)} daddr @${numbering.name(set)} accept`);
-  });
+function tunnelsToOthers(numbering: Numbering, options: LayoutOptions): readonly string[] {
+  return outerPackets(numbering, options).flatMap(({ family, packet, ends }) =>
+    ends.map((set) => `${packet} ${header(family)} daddr ${set} accept`),
+  );
 }
 
 /** Per packet and ahead of conntrack: is this source allowed on this interface? */
