@@ -173,6 +173,16 @@ export function parseCidr(text: string): Cidr | undefined {
   return { family: address.family, base: address.value & netmask(address.family, length), length };
 }
 
+/** The address of a network's text, as it stands: `10.0.0.1/24` → `10.0.0.1`. */
+export function withoutLength(net: string): string {
+  return net.split('/')[0] ?? net;
+}
+
+/** An address's text as a network of one; a network's as it is. */
+export function withLength(text: string): string {
+  return text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`;
+}
+
 export function formatCidr(cidr: Cidr): string {
   return `${formatIp({ family: cidr.family, value: cidr.base })}/${cidr.length}`;
 }

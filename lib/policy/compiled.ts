@@ -192,6 +192,10 @@ export interface CompiledWorkloadEndpoint {
   readonly revision: number;
 }
 
+export function hostEndpointKey({ host, endpoint }: CompiledHostEndpoint['id']): string {
+  return `${host}/${endpoint}`;
+}
+
 export interface CompiledHostEndpoint {
   readonly id: { readonly host: string; readonly endpoint: string };
   readonly interfaceName: string | undefined;

@@ -7,6 +7,7 @@ import {
   type CompiledProfile,
   type CompiledSelector,
   type CompiledWorkloadEndpoint,
+  hostEndpointKey,
   type Identity,
   type IdentityId,
   type PolicyId,
@@ -212,10 +213,6 @@ export class EventSequencer {
         .map((encapsulation): CalcMessage => ({ type: 'encapsulationUpdate', encapsulation })),
     ];
   }
-}
-
-function hostEndpointKey(id: HostEndpointId): string {
-  return `${id.host}/${id.endpoint}`;
 }
 
 function setOrRemove<Value>(pending: PendingObjects<Value>, key: string, value: Value | undefined): void {

@@ -151,6 +151,11 @@ function choice<Name extends keyof FelixSettings>(
   };
 }
 
+/** By its name alone: prefixes are `interfacePrefixes`. */
+export function isWorkloadInterface(prefixes: readonly string[], name: string): boolean {
+  return prefixes.some((prefix) => name.startsWith(prefix));
+}
+
 /** Names of interfaces begin with letters, and are no code in a rule. One that begins with another's is within it. */
 function readPrefixes(text: string): Partial<FelixSettings> | undefined {
   const wanted = text.split(',').map((prefix) => prefix.trim());

@@ -4,6 +4,7 @@
 import type { EventSink } from '../../../lib/events/event.ts';
 import type { Startable } from '../../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
+import { withLength, withoutLength } from '../../../lib/net/ip.ts';
 import type { CompiledWorkloadEndpoint } from '../../../lib/policy/compiled.ts';
 import { workloadEndpointKey } from '../../../lib/policy/compiled.ts';
 import type { CalcFlush, CalcMessage } from '../calc/messages.ts';
@@ -425,12 +426,9 @@ export class Dataplane implements Startable {
       interfaceName === undefined ? expectedIps : [],
     );
     if (nets.length === 0) return false;
-    const found = await this.#options.writer.interfacesWith(nets.map((net) => net.split('/')[0] ?? net));
+    const found = await this.#options.writer.interfacesWith(nets.map(withoutLength));
     return this.#state.setHostInterfaces(
-      found.map(({ name, addresses }) => ({
-        name,
-        addresses: addresses.map((address) => `${address}/${address.includes(':') ? 128 : 32}`),
-      })),
+      found.map(({ name, addresses }) => ({ name, addresses: addresses.map(withLength) })),
     );
   }
 

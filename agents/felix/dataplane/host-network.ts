@@ -6,7 +6,7 @@ import type { Logger } from '../../../lib/logging/logger.ts';
 import type { CompiledWorkloadEndpoint } from '../../../lib/policy/compiled.ts';
 import { IpMonitor } from '../../../lib/process/ip-monitor.ts';
 import type { Sysctl } from '../../../lib/protocol/kernel-writer.ts';
-import { DEFAULT_FELIX_SETTINGS, type FelixSettings } from '../calc/felix-settings.ts';
+import { DEFAULT_FELIX_SETTINGS, type FelixSettings, isWorkloadInterface } from '../calc/felix-settings.ts';
 import type { CalcMessage } from '../calc/messages.ts';
 import { CONNTRACK_SYSCTLS, hostSysctls, workloadInterfaceSysctls } from '../interfaces/sysctls.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
@@ -269,7 +269,7 @@ export class HostNetwork {
       get routeProtocol() {
         return felix().routeProtocol;
       },
-      isWorkload: (name) => this.#felix.interfacePrefixes.some((prefix) => name.startsWith(prefix)),
+      isWorkload: (name) => isWorkloadInterface(this.#felix.interfacePrefixes, name),
       isProgrammed: (name) => this.#programmedInterfaces.has(name),
       isTunnel: isTunnelDevice,
       neighbourOf: (address) => this.#routes.neighbourOf(address),

@@ -3,8 +3,9 @@
 
 import { z } from 'zod';
 import type { Logger } from '../../../lib/logging/logger.ts';
+import { withLength, withoutLength } from '../../../lib/net/ip.ts';
 import type { CompiledWorkloadEndpoint } from '../../../lib/policy/compiled.ts';
-import { DEFAULT_FELIX_SETTINGS, type FelixSettings } from '../calc/felix-settings.ts';
+import { DEFAULT_FELIX_SETTINGS, type FelixSettings, isWorkloadInterface } from '../calc/felix-settings.ts';
 import { KernelWriteError } from '../kernel/kernel-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 
@@ -172,7 +173,7 @@ export class LocalRoutes {
     const protocols = [routeProtocol, ...(removesForeignRoutes ? FOREIGN_PROTOCOLS : [])];
     for (const protocol of new Set(protocols)) {
       for (const { dst, dev } of await this.#list(protocol)) {
-        if (dev === undefined || !interfacePrefixes.some((prefix) => dev.startsWith(prefix))) continue;
+        if (dev === undefined || !isWorkloadInterface(interfacePrefixes, dev)) continue;
         const net = withLength(dst);
         const isOurs = protocol === routeProtocol && wanted.has(`${net} ${dev}`);
         if (!isOurs) stale.push({ net, line: `route del ${net} dev ${dev} proto ${protocol}` });
@@ -349,12 +350,4 @@ function isSame(a: readonly string[], b: readonly string[]): boolean {
 
 function netsOf(endpoint: CompiledWorkloadEndpoint): readonly string[] {
   return [...endpoint.nets4, ...endpoint.nets6];
-}
-
-function withLength(dst: string): string {
-  return dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`;
-}
-
-function withoutLength(net: string): string {
-  return net.split('/')[0] ?? net;
 }

@@ -11,6 +11,7 @@ import {
   type IpAddress,
   parseCidr,
   parseIp,
+  withoutLength,
 } from '../../../lib/net/ip.ts';
 import type { FelixSettings } from '../calc/felix-settings.ts';
 import type { Encapsulation, RouteUpdate, VtepUpdate } from '../calc/messages.ts';
@@ -190,7 +191,7 @@ function ipipLink(inputs: OverlayInputs): TunnelLink | undefined {
     family: 4,
     mac: undefined,
     mtu: tunnelMtu('ipip', 4, inputs.settings, hostMtu(inputs)),
-    address: own?.dst.split('/')[0],
+    address: own && withoutLength(own.dst),
     vxlan: undefined,
   };
 }

@@ -3,8 +3,8 @@
 
 import type { EventSink } from '../../../lib/events/event.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
-import type { Family } from '../../../lib/net/ip.ts';
-import type { FelixSettings } from '../calc/felix-settings.ts';
+import { type Family, withoutLength } from '../../../lib/net/ip.ts';
+import { type FelixSettings, isWorkloadInterface } from '../calc/felix-settings.ts';
 import type { CalcMessage, Encapsulation, RouteUpdate, VtepUpdate } from '../calc/messages.ts';
 import { KernelWriteError } from '../kernel/kernel-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
@@ -88,7 +88,7 @@ export class Tunnels {
       case 'hostUpdate': {
         const { host, ipv4, ipv6 } = message.host;
         if (host !== this.#options.hostname) return;
-        this.#nodeAddress = { 4: ipv4?.split('/')[0], 6: ipv6?.split('/')[0] };
+        this.#nodeAddress = { 4: ipv4 && withoutLength(ipv4), 6: ipv6 && withoutLength(ipv6) };
         break;
       }
       default:
@@ -241,7 +241,7 @@ export class Tunnels {
     );
     const links = found.flat();
     const isWorkload = (device: string): boolean =>
-      this.#felix.interfacePrefixes.some((prefix) => device.startsWith(prefix));
+      isWorkloadInterface(this.#felix.interfacePrefixes, device);
     const routes = await Promise.all(
       ['-4', '-6'].map(async (family) =>
         tunnelRoutes(

@@ -12,10 +12,15 @@ import type {
   PolicyId,
   SelectorId,
 } from '../../../../lib/policy/compiled.ts';
-import { policyKey, workloadEndpointKey } from '../../../../lib/policy/compiled.ts';
-import { DEFAULT_FELIX_SETTINGS, type FelixSettings, readFelixSettings } from '../../calc/felix-settings.ts';
+import { hostEndpointKey, policyKey, workloadEndpointKey } from '../../../../lib/policy/compiled.ts';
+import {
+  DEFAULT_FELIX_SETTINGS,
+  type FelixSettings,
+  isWorkloadInterface,
+  readFelixSettings,
+} from '../../calc/felix-settings.ts';
 import type { CalcMessage, Encapsulation, HostUpdate, PoolUpdate, VtepUpdate } from '../../calc/messages.ts';
-import { ALL_INTERFACES, type HostInterface, hostEndpointKey } from './host-interfaces.ts';
+import { ALL_INTERFACES, type HostInterface } from './host-interfaces.ts';
 
 /** Keys of what changed. */
 export interface Changes {
@@ -267,7 +272,7 @@ export class DataplaneState {
     };
     if (interfaceName === ALL_INTERFACES && untrackedTiers.length > 0)
       tell('doNotTrack policies do not apply to a host endpoint for all interfaces');
-    if (this.felix.interfacePrefixes.some((prefix) => interfaceName?.startsWith(prefix)))
+    if (interfaceName !== undefined && isWorkloadInterface(this.felix.interfacePrefixes, interfaceName))
       tell(`${interfaceName} is a workload's interface by its name: host endpoints do not apply to those`);
   }
 

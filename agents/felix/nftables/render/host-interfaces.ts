@@ -2,6 +2,7 @@
 // of those that name none, one that expects an address of it; of several the first by name. `*` is for all others.
 
 import type { CompiledHostEndpoint } from '../../../../lib/policy/compiled.ts';
+import { isWorkloadInterface } from '../../calc/felix-settings.ts';
 
 /** An interface of the host's own namespace. */
 export interface HostInterface {
@@ -15,11 +16,6 @@ export interface ResolvedHostEndpoints {
   readonly byInterface: ReadonlyMap<string, CompiledHostEndpoint>;
   /** For interfaces without one of their own. */
   readonly others: CompiledHostEndpoint | undefined;
-}
-
-/** Key of a host endpoint among those that the kernel may refuse, and in groups. */
-export function hostEndpointKey({ host, endpoint }: CompiledHostEndpoint['id']): string {
-  return `${host}/${endpoint}`;
 }
 
 export const ALL_INTERFACES = '*';
@@ -36,8 +32,8 @@ export function resolveHostEndpoints(
   for (const endpoint of inOrder) {
     if (endpoint.interfaceName === ALL_INTERFACES) others ??= endpoint;
     for (const name of interfacesOf(endpoint, interfaces)) {
-      const isWorkload = workloadPrefixes.some((prefix) => name.startsWith(prefix));
-      if (!isWorkload && !byInterface.has(name)) byInterface.set(name, endpoint);
+      if (isWorkloadInterface(workloadPrefixes, name) || byInterface.has(name)) continue;
+      byInterface.set(name, endpoint);
     }
   }
   return { byInterface, others };

@@ -1,14 +1,25 @@
 // From what the calculation graph has said to the desired table of one epoch, incrementally: a change renders anew the groups
 // that it touches, and the table remembers which elements that touched (docs/dataplane.md "Rendering").
 
-import { cidrCovers, type Family, formatCidr, formatIp, parseCidr } from '../../../../lib/net/ip.ts';
-import type { CompiledWorkloadEndpoint, Direction } from '../../../../lib/policy/compiled.ts';
+import {
+  cidrCovers,
+  type Family,
+  formatCidr,
+  formatIp,
+  parseCidr,
+  withoutLength,
+} from '../../../../lib/net/ip.ts';
+import {
+  type CompiledWorkloadEndpoint,
+  type Direction,
+  hostEndpointKey,
+} from '../../../../lib/policy/compiled.ts';
 import { usedTunnels } from '../../tunnels/overlay.ts';
 import type { Changes, DataplaneState } from './dataplane-state.ts';
 import { type Describable, describeTable, type TableDescription } from './describe.ts';
 import { type GroupList, GroupRenderer, groupChainName, groupListOf } from './group.ts';
 import { hostEndpointChains, hostLayoutOf } from './host-groups.ts';
-import { hostEndpointKey, resolveHostEndpoints } from './host-interfaces.ts';
+import { resolveHostEndpoints } from './host-interfaces.ts';
 import { type HostLayout, NO_HOST_ENDPOINTS } from './host-layout.ts';
 import {
   allowedSets,
@@ -409,10 +420,6 @@ function profileOwner(name: string): string {
 
 function ownersOf(list: GroupList): readonly string[] {
   return [...list.tiers.flatMap((tier) => tier.policies), ...list.profiles.map(profileOwner)];
-}
-
-function withoutLength(net: string): string {
-  return net.split('/')[0] ?? net;
 }
 
 function plainElements(keys: readonly string[]): ReadonlyMap<string, { readonly value: string }> {
