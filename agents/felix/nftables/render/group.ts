@@ -67,7 +67,8 @@ export function hostStageListOf(
   return { direction, stage, tiers: groupTiers(tiers, direction), profiles: [] };
 }
 
-function groupTiers(tiers: readonly EndpointTier[], direction: Direction): readonly GroupTier[] {
+/** Tiers of one direction with enforced policies: staged ones decide nothing. */
+export function groupTiers(tiers: readonly EndpointTier[], direction: Direction): readonly GroupTier[] {
   return tiers.flatMap((tier): GroupTier[] => {
     const policies = tier[direction].filter(({ kind }) => !kind.startsWith('Staged')).map(policyKey);
     return policies.length === 0 ? [] : [{ name: tier.name, defaultAction: tier.defaultAction, policies }];

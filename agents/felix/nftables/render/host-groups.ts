@@ -1,9 +1,11 @@
 // The groups of host endpoints: up to seven lists for each, one for each stage and direction (docs/dataplane.md "Host endpoints").
 
 import type { CompiledHostEndpoint, Direction, EndpointTier } from '../../../../lib/policy/compiled.ts';
-import { type GroupList, groupListOf, type HostStage, hostStageListOf } from './group.ts';
+import { type GroupList, groupListOf, groupTiers, type HostStage, hostStageListOf } from './group.ts';
 import type { ResolvedHostEndpoints } from './host-interfaces.ts';
 import type { HostChains, HostLayout } from './host-layout.ts';
+
+const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
 
 /** The chain of a list's group. */
 type ChainOf = (list: GroupList) => string;
@@ -55,9 +57,6 @@ function inBoth(chainOf: (direction: Direction) => string): { ingress: string; e
   return { ingress: chainOf('ingress'), egress: chainOf('egress') };
 }
 
-/** Staged policies decide nothing. */
 function isEnforced(tiers: readonly EndpointTier[]): boolean {
-  return tiers.some(({ ingress, egress }) =>
-    [...ingress, ...egress].some(({ kind }) => !kind.startsWith('Staged')),
-  );
+  return DIRECTIONS.some((direction) => groupTiers(tiers, direction).length > 0);
 }
