@@ -2,17 +2,10 @@
 // a rule put in the place of another shows in no count and no comparison of elements. A commit's messages end with NFT_MSG_NEWGEN.
 
 import { findAttribute, type NetlinkMessage } from './netlink/message.ts';
+import { NFGENMSG_BYTES, NFPROTO_INET, NftMessage, RULE } from './netlink/nftables-protocol.ts';
 import { NetlinkFamily, NetlinkListener } from './netlink/socket.ts';
 
 const NFNLGRP_NFTABLES = 7;
-const NFNL_SUBSYS_NFTABLES = 10;
-const NFT_MSG_NEWRULE = (NFNL_SUBSYS_NFTABLES << 8) | 6;
-const NFT_MSG_DELRULE = (NFNL_SUBSYS_NFTABLES << 8) | 8;
-const NFT_MSG_NEWGEN = (NFNL_SUBSYS_NFTABLES << 8) | 15;
-const NFTA_RULE_TABLE = 1;
-const NFTA_RULE_CHAIN = 2;
-const NFGENMSG_BYTES = 4;
-const NFPROTO_INET = 1;
 /** Chains remembered until they are asked for; more than that is a table that is made anew anyway. */
 const MOST_CHAINS = 1_000;
 const BUFFER_BYTES = 1024 * 1024;
@@ -55,7 +48,7 @@ export class RuleWatch {
   #drain(): readonly ReadonlySet<string>[] {
     const commits: ReadonlySet<string>[] = [];
     const isLost = this.#commits.drain(MOST_DRAINED, (message) => {
-      if (message.type === NFT_MSG_NEWGEN) {
+      if (message.type === NftMessage.newGeneration) {
         if (this.#open.size > 0) commits.push(this.#open);
         this.#open = new Set();
         return;
@@ -70,11 +63,11 @@ export class RuleWatch {
   }
 
   #chainOf({ type, body }: NetlinkMessage): string | undefined {
-    if (type !== NFT_MSG_NEWRULE && type !== NFT_MSG_DELRULE) return undefined;
+    if (type !== NftMessage.newRule && type !== NftMessage.deleteRule) return undefined;
     if (body.length < NFGENMSG_BYTES || body.readUInt8(0) !== NFPROTO_INET) return undefined;
     const attributes = body.subarray(NFGENMSG_BYTES);
-    if (textOf(findAttribute(attributes, NFTA_RULE_TABLE)) !== this.#table) return undefined;
-    return textOf(findAttribute(attributes, NFTA_RULE_CHAIN));
+    if (textOf(findAttribute(attributes, RULE.table)) !== this.#table) return undefined;
+    return textOf(findAttribute(attributes, RULE.chain));
   }
 }
 

@@ -2,13 +2,10 @@
 // Message layout: struct nfgenmsg (4 bytes), attributes; NFTA_GEN_ID is big-endian.
 
 import { findAttribute, NetlinkFlag } from './netlink/message.ts';
+import { NFGENMSG_BYTES, NftMessage } from './netlink/nftables-protocol.ts';
 import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
 
-const NFNL_SUBSYS_NFTABLES = 10;
-const NFT_MSG_NEWGEN = (NFNL_SUBSYS_NFTABLES << 8) | 15;
-const NFT_MSG_GETGEN = (NFNL_SUBSYS_NFTABLES << 8) | 16;
 const NFTA_GEN_ID = 1;
-const NFGENMSG_BYTES = 4;
 
 export class RulesetGeneration {
   readonly #socket = new NetlinkSocket(NetlinkFamily.netfilter);
@@ -17,8 +14,12 @@ export class RulesetGeneration {
   read(): number | undefined {
     try {
       const body = Buffer.alloc(NFGENMSG_BYTES);
-      const answer = this.#socket.request({ type: NFT_MSG_GETGEN, flags: NetlinkFlag.request, body });
-      if (answer?.type !== NFT_MSG_NEWGEN) return undefined;
+      const answer = this.#socket.request({
+        type: NftMessage.getGeneration,
+        flags: NetlinkFlag.request,
+        body,
+      });
+      if (answer?.type !== NftMessage.newGeneration) return undefined;
       return findAttribute(answer.body.subarray(NFGENMSG_BYTES), NFTA_GEN_ID)?.readUInt32BE(0);
     } catch (error) {
       if (error instanceof NetlinkError) return undefined;

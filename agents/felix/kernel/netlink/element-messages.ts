@@ -5,18 +5,18 @@
 import { cidrFirst, cidrLast, ipBytes, parseCidr, parseIp } from '../../../../lib/net/ip.ts';
 import type { ElementChange, ElementField, ElementQuery } from '../../../../lib/protocol/kernel-writer.ts';
 import { type Attribute, encodeAttributes, NetlinkFlag, type NetlinkMessage } from './message.ts';
+import {
+  DATA,
+  ELEMENT,
+  ELEMENT_LIST,
+  INET_HEADER,
+  NFNL_SUBSYS_NFTABLES,
+  NftMessage,
+} from './nftables-protocol.ts';
 
-const NFNL_SUBSYS_NFTABLES = 10;
 const NFNL_MSG_BATCH_BEGIN = 0x10;
 const NFNL_MSG_BATCH_END = 0x11;
-const NFT_MSG_NEWSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 12;
-const NFT_MSG_GETSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 13;
-const NFT_MSG_DELSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 14;
-const NFPROTO_INET = 1;
-const LIST = { table: 1, set: 2, elements: 3 } as const;
 const NFTA_LIST_ELEM = 1;
-const ELEMENT = { key: 1, data: 2, flags: 3, userData: 6, keyEnd: 10 } as const;
-const DATA = { value: 1, verdict: 2 } as const;
 const VERDICT = { code: 1, chain: 2 } as const;
 const VERDICT_CODES: Readonly<Record<string, number>> = { goto: -4, jump: -3 };
 const INTERVAL_END = 1;
@@ -60,7 +60,7 @@ export function elementBatch(table: string, changes: readonly ElementChange[]): 
 export function getElement(table: string, query: ElementQuery): NetlinkMessage {
   const [element = []] = elementAttributes({ ...query, isInterval: false, change: 'delete' }, query);
   return {
-    type: NFT_MSG_GETSETELEM,
+    type: NftMessage.getElements,
     flags: NetlinkFlag.request,
     body: elementList(table, query.set, [element]),
   };
@@ -68,11 +68,11 @@ export function getElement(table: string, query: ElementQuery): NetlinkMessage {
 
 function elementList(table: string, set: string, elements: readonly (readonly Attribute[])[]): Buffer {
   return Buffer.concat([
-    Buffer.from([NFPROTO_INET, 0, 0, 0]),
+    INET_HEADER,
     encodeAttributes([
-      { type: LIST.table, value: text(table) },
-      { type: LIST.set, value: text(set) },
-      { type: LIST.elements, value: elements.map((value) => ({ type: NFTA_LIST_ELEM, value })) },
+      { type: ELEMENT_LIST.table, value: text(table) },
+      { type: ELEMENT_LIST.set, value: text(set) },
+      { type: ELEMENT_LIST.elements, value: elements.map((value) => ({ type: NFTA_LIST_ELEM, value })) },
     ]),
   ]);
 }
@@ -88,7 +88,7 @@ function changeMessages(table: string, change: ElementChange): readonly NetlinkM
   for (let start = 0; start < attributes.length; start += ELEMENTS_PER_MESSAGE) {
     const list = attributes.slice(start, start + ELEMENTS_PER_MESSAGE);
     messages.push({
-      type: isAdded ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
+      type: isAdded ? NftMessage.newElements : NftMessage.deleteElements,
       flags: NetlinkFlag.request | (isAdded ? NetlinkFlag.create : 0),
       body: elementList(table, change.set, list),
     });

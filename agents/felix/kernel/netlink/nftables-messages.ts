@@ -2,26 +2,16 @@
 // chain's rules. Dumps of both take no lock that a transaction takes.
 
 import { eachAttribute, encodeAttributes, findAttribute, type NetlinkMessage } from './message.ts';
+import {
+  DATA,
+  ELEMENT,
+  ELEMENT_LIST,
+  INET_HEADER,
+  NFGENMSG_BYTES,
+  NftMessage,
+  RULE,
+} from './nftables-protocol.ts';
 
-const SUBSYSTEM = 10 << 8;
-const NFT_MSG_NEWRULE = SUBSYSTEM | 6;
-const NFT_MSG_GETRULE = SUBSYSTEM | 7;
-const NFT_MSG_NEWSETELEM = SUBSYSTEM | 12;
-const NFT_MSG_GETSETELEM = SUBSYSTEM | 13;
-const NFPROTO_INET = 1;
-/** nfgenmsg: family, version, resource. */
-const HEADER_BYTES = 4;
-
-const NFTA_RULE_TABLE = 1;
-const NFTA_RULE_CHAIN = 2;
-const NFTA_RULE_EXPRESSIONS = 4;
-const NFTA_SET_ELEM_LIST_TABLE = 1;
-const NFTA_SET_ELEM_LIST_SET = 2;
-const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
-const NFTA_SET_ELEM_KEY = 1;
-const NFTA_SET_ELEM_EXPIRATION = 5;
-const NFTA_SET_ELEM_EXPR = 7;
-const NFTA_DATA_VALUE = 1;
 const NFTA_EXPR_NAME = 1;
 const NFTA_EXPR_DATA = 2;
 const NFTA_COUNTER_BYTES = 1;
@@ -42,24 +32,24 @@ export interface CountingElement extends Counts {
 
 /** Dumped: the elements of a set of an `inet` table. */
 export function getSetElements(table: string, set: string): NetlinkMessage {
-  return request(NFT_MSG_GETSETELEM, [
-    { type: NFTA_SET_ELEM_LIST_TABLE, value: text(table) },
-    { type: NFTA_SET_ELEM_LIST_SET, value: text(set) },
+  return request(NftMessage.getElements, [
+    { type: ELEMENT_LIST.table, value: text(table) },
+    { type: ELEMENT_LIST.set, value: text(set) },
   ]);
 }
 
 /** Dumped: the rules of a chain of an `inet` table. */
 export function getRules(table: string, chain: string): NetlinkMessage {
-  return request(NFT_MSG_GETRULE, [
-    { type: NFTA_RULE_TABLE, value: text(table) },
-    { type: NFTA_RULE_CHAIN, value: text(chain) },
+  return request(NftMessage.getRule, [
+    { type: RULE.table, value: text(table) },
+    { type: RULE.chain, value: text(chain) },
   ]);
 }
 
 /** The counting elements of one message of a dump. */
 export function decodeElements(message: NetlinkMessage): readonly CountingElement[] {
-  if (message.type !== NFT_MSG_NEWSETELEM) return [];
-  const list = findAttribute(message.body.subarray(HEADER_BYTES), NFTA_SET_ELEM_LIST_ELEMENTS);
+  if (message.type !== NftMessage.newElements) return [];
+  const list = findAttribute(message.body.subarray(NFGENMSG_BYTES), ELEMENT_LIST.elements);
   const elements: CountingElement[] = [];
   eachAttribute(list ?? Buffer.alloc(0), (_type, value) => {
     const element = decodeElement(value);
@@ -70,8 +60,8 @@ export function decodeElements(message: NetlinkMessage): readonly CountingElemen
 
 /** The last counter of a rule, of one message of a dump; undefined: it has none. */
 export function decodeRuleCounter(message: NetlinkMessage): Counts | undefined {
-  if (message.type !== NFT_MSG_NEWRULE) return undefined;
-  const expressions = findAttribute(message.body.subarray(HEADER_BYTES), NFTA_RULE_EXPRESSIONS);
+  if (message.type !== NftMessage.newRule) return undefined;
+  const expressions = findAttribute(message.body.subarray(NFGENMSG_BYTES), RULE.expressions);
   let found: Counts | undefined;
   eachAttribute(expressions ?? Buffer.alloc(0), (_type, value) => {
     found = decodeCounter(value) ?? found;
@@ -85,9 +75,9 @@ function decodeElement(attributes: Buffer): CountingElement | undefined {
   let counts: Counts | undefined;
   let expiresInMs = 0;
   eachAttribute(attributes, (type, value) => {
-    if (type === NFTA_SET_ELEM_KEY) key = findAttribute(value, NFTA_DATA_VALUE);
-    else if (type === NFTA_SET_ELEM_EXPR) counts = decodeCounter(value);
-    else if (type === NFTA_SET_ELEM_EXPIRATION) expiresInMs = uint64(value);
+    if (type === ELEMENT.key) key = findAttribute(value, DATA.value);
+    else if (type === ELEMENT.expression) counts = decodeCounter(value);
+    else if (type === ELEMENT.expiration) expiresInMs = uint64(value);
   });
   return key === undefined || counts === undefined ? undefined : { key, expiresInMs, ...counts };
 }
@@ -103,8 +93,7 @@ function decodeCounter(expression: Buffer): Counts | undefined {
 }
 
 function request(type: number, attributes: Parameters<typeof encodeAttributes>[0]): NetlinkMessage {
-  const header = Buffer.from([NFPROTO_INET, 0, 0, 0]);
-  return { type, flags: 0, body: Buffer.concat([header, encodeAttributes(attributes)]) };
+  return { type, flags: 0, body: Buffer.concat([INET_HEADER, encodeAttributes(attributes)]) };
 }
 
 function text(value: string): Buffer {

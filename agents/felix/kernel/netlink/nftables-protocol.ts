@@ -1,0 +1,38 @@
+// Numbers of nf_tables' messages (linux/netfilter/nfnetlink.h, nf_tables.h) that more than one part needs.
+
+export const NFNL_SUBSYS_NFTABLES = 10;
+
+const message = (number: number): number => (NFNL_SUBSYS_NFTABLES << 8) | number;
+/** Types of messages. */
+export const NftMessage = {
+  newRule: message(6),
+  getRule: message(7),
+  deleteRule: message(8),
+  newElements: message(12),
+  getElements: message(13),
+  deleteElements: message(14),
+  newGeneration: message(15),
+  getGeneration: message(16),
+} as const;
+
+/** Attributes of a rule. */
+export const RULE = { table: 1, chain: 2, expressions: 4 } as const;
+/** Of a list of elements. */
+export const ELEMENT_LIST = { table: 1, set: 2, elements: 3 } as const;
+/** Of an element. */
+export const ELEMENT = {
+  key: 1,
+  data: 2,
+  flags: 3,
+  expiration: 5,
+  userData: 6,
+  expression: 7,
+  keyEnd: 10,
+} as const;
+/** Of a key, or of what it leads to. */
+export const DATA = { value: 1, verdict: 2 } as const;
+
+export const NFPROTO_INET = 1;
+/** struct nfgenmsg, ahead of the attributes: family, version, resource. */
+export const NFGENMSG_BYTES = 4;
+export const INET_HEADER: Buffer = Buffer.from([NFPROTO_INET, 0, 0, 0]);
