@@ -127,7 +127,7 @@ export class HostNetwork {
 
   /** Writes what is wanted and not there. Keys of endpoints that are programmed now. */
   async sync(): Promise<readonly string[]> {
-    const { programmed } = await this.#routes.sync();
+    const programmed = await this.#routes.sync();
     if (programmed.length > 0) await this.#noteProgrammed(programmed);
     this.#said('', (await this.#tunnels?.sync()) ?? []);
     return programmed;

@@ -35,14 +35,6 @@ interface ProgrammedRoutes {
   readonly protocol: number;
 }
 
-/** What one `sync` did. */
-export interface RouteSync {
-  /** Keys of endpoints whose link is up and whose routes are there. */
-  readonly programmed: readonly string[];
-  /** Keys of endpoints whose interface is not there, or not yet. */
-  readonly waiting: readonly string[];
-}
-
 export class LocalRoutes {
   readonly #writer: KernelWriterClient;
   readonly #logger: Logger;
@@ -122,12 +114,8 @@ export class LocalRoutes {
     if (this.#desired.has(key)) this.#dirty.add(key);
   }
 
-  get waitingCount(): number {
-    return this.#dirty.size;
-  }
-
-  /** Writes what has changed, and tries again what failed before. */
-  async sync(): Promise<RouteSync> {
+  /** Writes what has changed, and tries again what failed before. Keys of endpoints whose link is up now, and whose routes are there. */
+  async sync(): Promise<readonly string[]> {
     const keys = [...this.#dirty];
     const { routeProtocol } = this.#settings;
     const lines: { readonly key: string; readonly line: string; readonly mayFail: boolean }[] = [];
@@ -136,15 +124,12 @@ export class LocalRoutes {
     for (const key of keys) if (!absent.has(key)) lines.push(...this.#additions(key));
     const failed = new Set([...absent, ...(await this.#run(lines))]);
     const programmed: string[] = [];
-    const waiting: string[] = [];
     for (const key of keys) {
       const endpoint = this.#desired.get(key);
       if (endpoint === undefined) {
         this.#programmed.delete(key);
         this.#dirty.delete(key);
-      } else if (failed.has(key)) {
-        waiting.push(key);
-      } else {
+      } else if (!failed.has(key)) {
         this.#programmed.set(key, {
           interfaceName: endpoint.interfaceName,
           mac: endpoint.mac,
@@ -156,7 +141,7 @@ export class LocalRoutes {
         programmed.push(key);
       }
     }
-    return { programmed, waiting };
+    return programmed;
   }
 
   /**

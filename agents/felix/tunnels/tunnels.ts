@@ -24,7 +24,7 @@ import {
   usedTunnels,
   workloadMtu,
 } from './overlay.ts';
-import { type ActualOverlay, NOTHING_THERE, type OverlayLine, overlayLines } from './overlay-commands.ts';
+import { type ActualOverlay, type OverlayLine, overlayLines } from './overlay-commands.ts';
 
 export interface TunnelsOptions {
   readonly hostname: string;
@@ -262,7 +262,6 @@ export class Tunnels {
         })),
     );
     return {
-      ...NOTHING_THERE,
       links,
       routes: routes.flat(),
       neighbours: onLinks.flatMap(({ neighbours }) => neighbours),
