@@ -26,6 +26,9 @@ const addressesSchema = z.array(
   z.object({ ifname: z.string(), addr_info: z.array(z.object({ local: z.string().optional() })) }),
 );
 
+/** What of the kernel writer is needed. */
+type RouteWriter = Pick<KernelWriterClient, 'ip' | 'ipJson' | 'linkState'>;
+
 interface ProgrammedRoutes {
   readonly interfaceName: string;
   readonly mac: string | undefined;
@@ -36,7 +39,7 @@ interface ProgrammedRoutes {
 }
 
 export class LocalRoutes {
-  readonly #writer: KernelWriterClient;
+  readonly #writer: RouteWriter;
   readonly #logger: Logger;
   readonly #desired = new Map<string, CompiledWorkloadEndpoint>();
   readonly #programmed = new Map<string, ProgrammedRoutes>();
@@ -45,7 +48,7 @@ export class LocalRoutes {
   readonly #byAddress = new Map<string, string>();
   #settings: RouteSettings = DEFAULT_FELIX_SETTINGS;
 
-  constructor(writer: KernelWriterClient, logger: Logger) {
+  constructor(writer: RouteWriter, logger: Logger) {
     this.#writer = writer;
     this.#logger = logger;
   }

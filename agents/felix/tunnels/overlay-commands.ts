@@ -23,8 +23,6 @@ export type ActualLink = Omit<TunnelLink, 'address'> & {
 
 export type ActualOverlay = Omit<Overlay, 'links'> & { readonly links: readonly ActualLink[] };
 
-export const NOTHING_THERE: ActualOverlay = { links: [], neighbours: [], forwarding: [], routes: [] };
-
 /** In an order in which nothing leads to what is not there. */
 export function overlayLines(
   desired: Overlay,

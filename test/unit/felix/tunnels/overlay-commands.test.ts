@@ -11,7 +11,6 @@ import {
 import { type Overlay, overlayOf, type TunnelLink } from '../../../../agents/felix/tunnels/overlay.ts';
 import {
   type ActualOverlay,
-  NOTHING_THERE,
   overlayLines,
 } from '../../../../agents/felix/tunnels/overlay-commands.ts';
 import { inputs, OWN, route } from './support.ts';
@@ -20,6 +19,7 @@ const V4 = { ipip: false, vxlan: true, vxlanV6: false, noEncap: false };
 const ROUTES = [route('10.65.2.0/26'), route('10.65.1.0/26', { types: ['local-workload'], node: OWN })];
 const WANTED = overlayOf(inputs(ROUTES, { encapsulation: V4 }));
 const EMPTY: Overlay = { links: [], neighbours: [], forwarding: [], routes: [] };
+const NOTHING_THERE: ActualOverlay = { links: [], neighbours: [], forwarding: [], routes: [] };
 
 const there = (overlay: Overlay, more: Partial<ActualOverlay> = {}): ActualOverlay => ({
   ...overlay,
