@@ -8,6 +8,7 @@ import { podInterfaceName } from '../../../../lib/conversion/pod.ts';
 import type { EventInput } from '../../../../lib/events/event.ts';
 import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
 import { until as untilTrue } from '../../../support/until.ts';
+import { denialRecords } from './kernel-records.ts';
 import { KERNEL_WRITER } from './kernel-writer.ts';
 import { Namespace } from './namespaces.ts';
 import type { DenialCount } from './probes.ts';
@@ -130,13 +131,11 @@ export class TestHost {
     return pod;
   }
 
-  /** What the kernel has denied, of this host. */
+  /** What the kernel has denied, of this host, by `source destination protocol port`. */
   async readDenials(): Promise<ReadonlyMap<string, number>> {
     const denials = new Map<string, number>();
-    for (const set of ['dlog4', 'dlogp4', 'dlog6', 'dlogp6']) {
-      const name = `${set}_v${this.dataplane.table.epoch}`;
-      addDenials(denials, await this.writer.nftQuery(`list set inet calico ${name}`, 'json'));
-    }
+    for (const { key, packets } of (await denialRecords(this)).values())
+      denials.set(key, (denials.get(key) ?? 0) + packets);
     return denials;
   }
 
@@ -185,26 +184,4 @@ export function until(
   timeoutMs = 5_000,
 ): Promise<void> {
   return untilTrue(what, condition, timeoutMs, 10);
-}
-
-interface DenialElement {
-  readonly elem?: {
-    readonly val?: { readonly concat?: readonly (string | number)[] };
-    readonly counter?: { readonly packets: number };
-  };
-}
-
-function addDenials(denials: Map<string, number>, json: unknown): void {
-  const entries = (json as { readonly nftables?: readonly unknown[] } | undefined)?.nftables ?? [];
-  for (const entry of entries) {
-    const set = (entry as { readonly set?: { readonly elem?: readonly DenialElement[] } }).set;
-    for (const { elem } of set?.elem ?? []) {
-      const [mark, source, destination, fourth, last] = elem?.val?.concat ?? [];
-      // With ports the protocol is in the mark, else the fourth field.
-      const protocolOfMark = Number(mark) >>> 20;
-      const [protocol, port] = protocolOfMark === 0 ? [fourth, 0] : [protocolOfMark, last];
-      const key = `${source} ${destination} ${protocol} ${port}`;
-      denials.set(key, (denials.get(key) ?? 0) + (elem?.counter?.packets ?? 0));
-    }
-  }
 }
