@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { KernelWriterClient } from '../../../agents/felix/kernel/writer-client.ts';
+import { Mark } from '../../../agents/felix/nftables/render/numbering.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { KERNEL_WRITER } from './support/kernel-writer.ts';
@@ -94,7 +95,7 @@ describe('a writer that dies after the commit of a generation', () => {
   /** Generations in the marks of the server's flows. */
   const stamped = async (): Promise<readonly number[]> => {
     const entries = await host.namespace.exec('conntrack', '-L', '-p', 'udp', '-d', SERVER);
-    return [...entries.matchAll(/ mark=(\d+)/g)].map(([, mark]) => Number(mark) >>> 20);
+    return [...entries.matchAll(/ mark=(\d+)/g)].map(([, mark]) => Number(mark) >>> Mark.generationShift);
   };
 
   it('is followed by one replacement, under a generation that no flow carries', async () => {

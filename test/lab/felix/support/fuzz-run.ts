@@ -5,6 +5,7 @@
 // deciding rule's id; a flow that passes is stamped with the deciding rule's id and the current generation on each host on its way.
 // Of a packet of a flow that was there before the change: its verdict, and its reason if it is denied in its original direction.
 
+import { Mark } from '../../../../agents/felix/nftables/render/numbering.ts';
 import { resolveCluster } from '../../../../lib/policy/cluster.ts';
 import { type Expectation, expectationOf, textOfMeaning } from '../../../support/policy-fuzz/expectation.ts';
 import type { FuzzPacket } from '../../../support/policy-fuzz/packets.ts';
@@ -50,8 +51,6 @@ interface Comparison {
 }
 
 const MOST_REPEATS = 5;
-const GENERATION_SHIFT = 20;
-const RULE_BITS = 0x3ffff;
 const PORT_PROTOCOLS: readonly number[] = [6, 17, 132];
 
 export class FuzzRun {
@@ -164,8 +163,8 @@ export class FuzzRun {
 
 function stampOf(host: TestHost, mark: number): string {
   if (mark === 0) return stampText(host, undefined);
-  const reason = textOfMeaning(host.dataplane.table.renderer?.ruleMeanings.get(mark & RULE_BITS));
-  return stampText(host, reason, mark >>> GENERATION_SHIFT);
+  const reason = textOfMeaning(host.dataplane.table.renderer?.ruleMeanings.get(mark & Mark.ruleBits));
+  return stampText(host, reason, mark >>> Mark.generationShift);
 }
 
 function stampText(

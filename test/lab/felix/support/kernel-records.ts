@@ -1,6 +1,7 @@
 // What the kernel itself has written down about packets: what it denied, by reason, in the sets of denials, and by which rule a flow
 // passes, in the mark of its conntrack entry.
 
+import { Mark } from '../../../../agents/felix/nftables/render/numbering.ts';
 import type { TestHost } from './test-host.ts';
 
 export interface DenialRecord {
@@ -22,9 +23,6 @@ interface SetElement {
     readonly counter?: { readonly packets: number };
   };
 }
-
-const RULE_BITS = 0x3ffff;
-const PROTOCOL_SHIFT = 20;
 
 /** Of the current epoch's sets, by rule id, key and detail. */
 export async function denialRecords(host: TestHost): Promise<ReadonlyMap<string, DenialRecord>> {
@@ -49,9 +47,9 @@ export async function denialRecords(host: TestHost): Promise<ReadonlyMap<string,
 function readRecord({ elem }: SetElement, hasPorts: boolean): DenialRecord | undefined {
   const [mark, source, destination, fourth, fifth] = elem?.val?.concat ?? [];
   if (mark === undefined) return undefined;
-  const protocol = hasPorts ? (Number(mark) >>> PROTOCOL_SHIFT) & 0xff : fourth;
+  const protocol = hasPorts ? (Number(mark) >>> Mark.protocolShift) & 0xff : fourth;
   const key = `${source} ${destination} ${protocol} ${hasPorts ? fifth : 0}`;
-  const id = Number(mark) & RULE_BITS;
+  const id = Number(mark) & Mark.ruleBits;
   const detail = Number(hasPorts ? fourth : fifth);
   return { id, key, detail, packets: elem?.counter?.packets ?? 0, expires: elem?.expires ?? 0 };
 }
