@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readPolicyTests } from '../../cli/manifest/policy-tests.ts';
 import { runOnCluster } from '../../lab/policy-test/run.ts';
-import type { Narrator } from '../../lab/story/narrator.ts';
+import { silentNarrator } from '../../lab/story/narrator.ts';
 import { Stage } from '../../lab/story/stage.ts';
 import type { TestResult } from '../../lib/policy/test-file/run.ts';
 import { labCluster } from './support/lab-cluster.ts';
@@ -13,12 +13,6 @@ import { startTestLab, type TestLab } from './support/test-lab.ts';
 const START_MS = 120_000;
 const RUN_MS = 180_000;
 const FILE = 'examples/policy-test/shop.test.yaml';
-const SILENT: Narrator = {
-  scene: () => undefined,
-  step: () => undefined,
-  artefact: () => undefined,
-  waiting: () => undefined,
-};
 
 describe('a policy test on real packets', () => {
   let lab: TestLab;
@@ -26,7 +20,7 @@ describe('a policy test on real packets', () => {
 
   beforeAll(async () => {
     lab = await startTestLab({ hosts: 2, isCluster: true });
-    stage = new Stage(labCluster(lab.lab), SILENT);
+    stage = new Stage(labCluster(lab.lab), silentNarrator);
   }, START_MS);
   afterAll(async () => {
     await lab?.stop();
