@@ -6,7 +6,7 @@ import type { Resource } from '../../../lib/model/metadata.ts';
 import { workloadEndpointKey } from '../../../lib/policy/compiled.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
-import { Client, type Probe } from './support/probes.ts';
+import { Client, isAnswering, type Probe } from './support/probes.ts';
 import { type TestHost, until } from './support/test-host.ts';
 
 const NODE = {
@@ -133,12 +133,6 @@ describe('the dataplane', () => {
     const [fromAddress = '', toAddress = ''] = [ADDRESSES[from], ADDRESSES[to]];
     return (await bed.probe([{ from, to, fromAddress, toAddress, protocol, port, isAllowed: true }]))[0];
   };
-  const isAnswering = (client: Client): boolean => {
-    client.drain();
-    client.ask();
-    bed.servers.serve();
-    return client.hasAnswer;
-  };
   /** A flow that has had an answer: a current mark is on it. */
   const liveFlow = async (
     from: string,
@@ -147,7 +141,7 @@ describe('the dataplane', () => {
     port: number,
   ): Promise<Client> => {
     const client = new Client(probe(from, to, protocol, port));
-    await until(`first answer of ${from} → ${to}`, () => isAnswering(client));
+    await until(`first answer of ${from} → ${to}`, () => isAnswering(client, bed.servers));
     return client;
   };
 
@@ -170,7 +164,10 @@ describe('the dataplane', () => {
         const before = host.dataplane.table.generation;
         await apply(policy(neighbour));
         expect(host.dataplane.table.generation).not.toBe(before);
-        const answers = Array.from({ length: 20 }, () => [isAnswering(revoked), isAnswering(kept)]);
+        const answers = Array.from({ length: 20 }, () => [
+          isAnswering(revoked, bed.servers),
+          isAnswering(kept, bed.servers),
+        ]);
         expect(answers).toEqual(Array.from({ length: 20 }, () => [false, true]));
         for (const client of [revoked, kept]) client.close();
       },
@@ -182,7 +179,7 @@ describe('the dataplane', () => {
       await apply(
         '{apiVersion: v1, kind: Pod, metadata: {name: client, namespace: red, labels: {app: other}}}',
       );
-      expect(Array.from({ length: 10 }, () => isAnswering(flow))).toEqual(
+      expect(Array.from({ length: 10 }, () => isAnswering(flow, bed.servers))).toEqual(
         Array.from({ length: 10 }, () => false),
       );
       flow.close();
@@ -192,7 +189,7 @@ describe('the dataplane', () => {
       await apply(policy(TCP_BY_SELECTOR));
       const flow = await liveFlow('red/far', 'red/server', 'TCP', 80);
       await apply(policy(`${DENY}, ${TCP_BY_SELECTOR}`));
-      expect(Array.from({ length: 10 }, () => isAnswering(flow))).toEqual(
+      expect(Array.from({ length: 10 }, () => isAnswering(flow, bed.servers))).toEqual(
         Array.from({ length: 10 }, () => false),
       );
       flow.close();
@@ -267,7 +264,7 @@ describe('the dataplane', () => {
       const before = host.dataplane.table.generation;
       await settle({ defaultEndpointToHostAction: 'drop' });
       expect(host.dataplane.table.generation).not.toBe(before);
-      expect(Array.from({ length: 20 }, () => isAnswering(flow))).toEqual(Array(20).fill(false));
+      expect(Array.from({ length: 20 }, () => isAnswering(flow, bed.servers))).toEqual(Array(20).fill(false));
       flow.close();
     });
 
@@ -436,7 +433,7 @@ describe('the dataplane', () => {
     process.kill(pid, 'SIGKILL');
     await change;
     expect(host.writer.pid).not.toBe(pid);
-    expect(isAnswering(flow)).toBe(true);
+    expect(isAnswering(flow, bed.servers)).toBe(true);
     expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('allowed');
     expect(await verdict('red/client', 'red/server', 'TCP', 8050)).toBe('denied');
     flow.close();
@@ -539,7 +536,7 @@ describe('the dataplane', () => {
     host.useDataplane({});
     await host.dataplane.start();
     expect(await bed.probeAllowed(probe('red/client', 'red/server', 'UDP', 53))).toBe(true);
-    expect(isAnswering(flow)).toBe(true);
+    expect(isAnswering(flow, bed.servers)).toBe(true);
     bed.renewFeed('n1');
     const settling = bed.settle(world);
     const answers: boolean[] = [];
@@ -548,7 +545,7 @@ describe('the dataplane', () => {
       isSettled = true;
     });
     while (!isSettled) {
-      answers.push(isAnswering(flow));
+      answers.push(isAnswering(flow, bed.servers));
       await new Promise((resolve) => setImmediate(resolve));
     }
     await settling;

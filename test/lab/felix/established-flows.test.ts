@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
-import { Client } from './support/probes.ts';
+import { Client, isAnswering } from './support/probes.ts';
 import { type TestHost, until } from './support/test-host.ts';
 
 const NODE = { name: 'n1', ip: '172.30.0.11', ports: [] };
@@ -72,12 +72,6 @@ describe('flows that were allowed', () => {
       protocol: 'UDP',
       port: 53,
     });
-  const isAnswering = (client: Client): boolean => {
-    client.drain();
-    client.ask();
-    bed.servers.serve();
-    return client.hasAnswer;
-  };
   const verdict = async (): Promise<unknown> => {
     const ends = { from: 'red/client', to: 'red/server', fromAddress: '10.80.0.2', toAddress: '10.80.0.3' };
     return (await bed.probe([{ ...ends, protocol: 'UDP', port: 53, isAllowed: true }]))[0];
@@ -86,13 +80,13 @@ describe('flows that were allowed', () => {
   it('run on when their policy goes, a full replacement included, while new ones are denied', async () => {
     await apply(policy(ALLOW));
     const flow = newClient();
-    await until('the first answer', () => isAnswering(flow));
+    await until('the first answer', () => isAnswering(flow, bed.servers));
     await apply(policy(''));
-    expect(Array.from({ length: 10 }, () => isAnswering(flow))).toEqual(Array(10).fill(true));
+    expect(Array.from({ length: 10 }, () => isAnswering(flow, bed.servers))).toEqual(Array(10).fill(true));
     expect(await verdict()).toBe('denied');
     host.dataplane.table.replace('test');
     await apply(policy('{action: Allow, protocol: TCP}'));
-    expect(Array.from({ length: 10 }, () => isAnswering(flow))).toEqual(Array(10).fill(true));
+    expect(Array.from({ length: 10 }, () => isAnswering(flow, bed.servers))).toEqual(Array(10).fill(true));
     expect(await verdict()).toBe('denied');
     flow.close();
   });
@@ -100,7 +94,7 @@ describe('flows that were allowed', () => {
   it('end with their address: it may be another’s next', async () => {
     await apply(policy(ALLOW));
     const flow = newClient();
-    await until('the first answer', () => isAnswering(flow));
+    await until('the first answer', () => isAnswering(flow, bed.servers));
     const entries = (): Promise<string> => host.namespace.exec('conntrack', '-L', '-p', 'udp');
     expect(await entries()).toContain('10.80.0.3');
     world.apply({

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { TABLE } from '../../../agents/felix/nftables/render/layout.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { FlowBed, V3, workloadEndpoint } from './support/flow-bed.ts';
-import type { ProbeProtocol } from './support/probes.ts';
+import { isAnswering, type ProbeProtocol } from './support/probes.ts';
 import { IpProtocol, SocketType, sys } from './support/syscalls.ts';
 import { type TestPod, until } from './support/test-host.ts';
 
@@ -254,12 +254,7 @@ describe('staged policies', () => {
       protocol: 'TCP',
       port: 80,
     });
-    const answers = (): boolean => {
-      flow.drain();
-      flow.ask();
-      bed.servers.serve();
-      return flow.hasAnswer;
-    };
+    const answers = (): boolean => isAnswering(flow, bed.servers);
     await until('the connection works', answers);
     const staged = ingress('StagedNetworkPolicy', 'tighter', [tcp(80, 'Deny')], { order: 5 });
     await bed.store([...RESOURCES, EVERYTHING, open, staged]);

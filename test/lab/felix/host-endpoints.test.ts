@@ -14,7 +14,7 @@ import {
 } from './support/host-policies.ts';
 import { Namespace } from './support/namespaces.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
-import { Client, type Probe, type ProbeVerdict, probeAll } from './support/probes.ts';
+import { Client, isAnswering, type Probe, type ProbeVerdict, probeAll } from './support/probes.ts';
 import { IpProtocol, SocketType, sys } from './support/syscalls.ts';
 import { countDenials, type TestHost, until as untilWithin } from './support/test-host.ts';
 
@@ -100,21 +100,16 @@ describe('host endpoints', () => {
     opened.push(thing);
     return thing;
   };
-  const isAnswering = (client: Client): boolean => {
-    client.drain();
-    client.ask();
-    bed.servers.serve();
-    return client.hasAnswer;
-  };
   const liveFlow = async (flow: Probe): Promise<Client> => {
     const client = keep(new Client(flow));
-    await until(`first answer of ${flow.name}`, () => isAnswering(client));
+    await until(`first answer of ${flow.name}`, () => isAnswering(client, bed.servers));
     return client;
   };
   /** What the kernel counted as denied, of a source, destination, protocol number and port. */
   const denials = async (key: string): Promise<number> => (await host.readDenials()).get(key) ?? 0;
   const keepsAnswering = async (client: Client): Promise<boolean> => {
-    for (let round = 0; round < ROUNDS; round++) await until('another answer', () => isAnswering(client));
+    for (let round = 0; round < ROUNDS; round++)
+      await until('another answer', () => isAnswering(client, bed.servers));
     return true;
   };
   /** Whether nothing passes any more once the kernel denies; `key` is what of the flow it counts. */
@@ -123,7 +118,7 @@ describe('host endpoints', () => {
       let hasAnswered = false;
       const before = await denials(key);
       await until(`denials of ${key}`, async () => {
-        hasAnswered = isAnswering(client) || hasAnswered;
+        hasAnswered = isAnswering(client, bed.servers) || hasAnswered;
         return (await denials(key)) >= before + count;
       });
       return !hasAnswered;
@@ -335,7 +330,7 @@ describe('host endpoints', () => {
     const live = await liveFlow(fromStranger(NODE.ip, 7300));
     await store(ETH0);
     live.drain();
-    expect(Array.from({ length: ROUNDS }, () => isAnswering(live))).not.toContain(true);
+    expect(Array.from({ length: ROUNDS }, () => isAnswering(live, bed.servers))).not.toContain(true);
   });
 
   it('police IPv6 as IPv4, and let neighbours be found', async () => {

@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
-import { Client } from './support/probes.ts';
+import { Client, isAnswering } from './support/probes.ts';
 import { until } from './support/test-host.ts';
 
 const PORTS = [
@@ -95,7 +95,7 @@ describe('rules that match services', () => {
       .filter((_probe, index) => verdicts[index] === 'allowed')
       .map(({ to, port }) => `${to.slice(4)} ${port}`);
   };
-  const liveFlow = async (to: string): Promise<{ readonly isAnswering: () => boolean; close(): void }> => {
+  const liveFlow = async (to: string): Promise<{ readonly answers: () => boolean; close(): void }> => {
     const client = new Client({
       name: to,
       from: bed.namespaceOf('red/client'),
@@ -104,14 +104,9 @@ describe('rules that match services', () => {
       protocol: 'TCP',
       port: 80,
     });
-    const isAnswering = (): boolean => {
-      client.drain();
-      client.ask();
-      bed.servers.serve();
-      return client.hasAnswer;
-    };
-    await until(`first answer of ${to}`, isAnswering);
-    return { isAnswering, close: () => client.close() };
+    const answers = (): boolean => isAnswering(client, bed.servers);
+    await until(`first answer of ${to}`, answers);
+    return { answers, close: () => client.close() };
   };
 
   it('reach nobody without a slice, and then its endpoints at its ports', async () => {
@@ -170,7 +165,7 @@ describe('rules that match services', () => {
     await apply(policy(`{action: Allow, ${TO_CART}}`));
     const [leaving, staying] = [await liveFlow('red/far'), await liveFlow('red/near')];
     await apply(slice('one', ['10.80.0.3']));
-    const seen = Array.from({ length: 20 }, () => [leaving.isAnswering(), staying.isAnswering()]);
+    const seen = Array.from({ length: 20 }, () => [leaving.answers(), staying.answers()]);
     expect(seen).toEqual(Array.from({ length: 20 }, () => [false, true]));
     for (const flow of [leaving, staying]) flow.close();
   });
@@ -180,7 +175,7 @@ describe('rules that match services', () => {
     await apply(policy(`{action: Allow, ${TO_CART}}`));
     const flow = await liveFlow('red/near');
     await apply(slice('one', ['10.80.0.3'], '{port: 8050}'));
-    expect(Array.from({ length: 10 }, flow.isAnswering)).toEqual(Array.from({ length: 10 }, () => false));
+    expect(Array.from({ length: 10 }, flow.answers)).toEqual(Array.from({ length: 10 }, () => false));
     flow.close();
   });
 });

@@ -11,7 +11,7 @@ import { silentLogger } from '../../../lib/logging/logger.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { KERNEL_WRITER } from './support/kernel-writer.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
-import { Client } from './support/probes.ts';
+import { Client, isAnswering } from './support/probes.ts';
 import { type TestHost, until } from './support/test-host.ts';
 
 const NODE = { name: 'n1', ip: '172.30.0.11' };
@@ -64,7 +64,7 @@ describe('a writer that dies after the commit of a generation', () => {
     world = await bed.begin(CASE);
     await apply(policy(53, 54, 55));
     flows = [53, 54].map((port) => openFlow(port));
-    for (const flow of flows) await until('its first answer', () => isAnswering(flow));
+    for (const flow of flows) await until('its first answer', () => isAnswering(flow, bed.servers));
   });
   afterAll(async () => {
     for (const flow of flows) flow.close();
@@ -86,12 +86,6 @@ describe('a writer that dies after the commit of a generation', () => {
       protocol: 'UDP',
       port,
     });
-  const isAnswering = (flow: Client): boolean => {
-    flow.drain();
-    flow.ask();
-    bed.servers.serve();
-    return flow.hasAnswer;
-  };
   /** Generations in the marks of the server's flows. */
   const stamped = async (): Promise<readonly number[]> => {
     const entries = await host.namespace.exec('conntrack', '-L', '-p', 'udp', '-d', SERVER);
@@ -109,7 +103,7 @@ describe('a writer that dies after the commit of a generation', () => {
     const answers: boolean[] = [];
     const deadline = Date.now() + 20_000;
     while (!isSettled && Date.now() < deadline) {
-      answers.push(...flows.map(isAnswering));
+      answers.push(...flows.map((flow) => isAnswering(flow, bed.servers)));
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(isSettled).toBe(true);
@@ -121,7 +115,7 @@ describe('a writer that dies after the commit of a generation', () => {
     expect(answers).not.toContain(false);
     const { generation } = host.dataplane.table;
     expect(generation).toBe(before + 2);
-    for (const flow of flows) expect(isAnswering(flow)).toBe(true);
+    for (const flow of flows) expect(isAnswering(flow, bed.servers)).toBe(true);
     expect(new Set(await stamped())).toEqual(new Set([generation]));
     const forward = await host.namespace.exec('nft', 'list', 'chain', 'inet', 'calico', 'forward');
     expect(forward).toContain(`judge_${generation}_v${host.dataplane.table.epoch}`);
@@ -132,7 +126,10 @@ describe('a writer that dies after the commit of a generation', () => {
     await apply(policy(53));
     expect(host.dataplane.table).toMatchObject({ generation: generation + 1, epoch });
     const [kept, revoked] = flows;
-    expect([kept, revoked].map((flow) => flow !== undefined && isAnswering(flow))).toEqual([true, false]);
+    expect([kept, revoked].map((flow) => flow !== undefined && isAnswering(flow, bed.servers))).toEqual([
+      true,
+      false,
+    ]);
   });
 });
 

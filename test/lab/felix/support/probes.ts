@@ -108,6 +108,14 @@ export class Client {
   }
 }
 
+/** Whether a question that is asked now is answered; what has come to those before does not count. */
+export function isAnswering(client: Client, servers: Servers): boolean {
+  client.drain();
+  client.ask();
+  servers.serve();
+  return client.hasAnswer;
+}
+
 interface OpenProbe {
   readonly probe: Probe;
   readonly client: Client;
