@@ -76,13 +76,18 @@ describe('a peer of a speaker', () => {
 
   it('is admitted when strangers from everywhere have used up what strangers have', async () => {
     bgp = await LoopbackSpeaker.start({ peers: [PEER] });
+    // Nobody gets a connection back: on a slow machine the first strangers would, before the last have come.
+    const now = performance.now();
+    const clock = jest.spyOn(performance, 'now').mockReturnValue(now);
     for (let third = 0; third < 17; third++) {
       const addresses = Array.from({ length: 256 }, (_, fourth) => `127.1.${third}.${fourth}`);
       for (const stranger of await Promise.all(addresses.map((address) => bgp.connect(address))))
         await stranger.ended;
     }
-    await bgp.until('they are', () => (bgp.speaker.listener.refused.tooOften ?? 0) > 0);
+    const tooOften = (): number => bgp.speaker.listener.refused.tooOften ?? 0;
+    expect(tooOften()).toBeGreaterThan(0);
     await bgp.establish('127.0.0.2', 65000);
+    clock.mockRestore();
     expect(status().state).toBe('Established');
   });
 });
