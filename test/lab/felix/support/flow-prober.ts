@@ -87,7 +87,12 @@ export class FlowProber {
     const child = fork(program, { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const prober = new FlowProber(child, flows, namespaces);
     const paths = Object.fromEntries([...namespaces].map(([name, namespace]) => [name, namespace.path]));
-    await prober.#ask({ type: 'start', namespaces: paths, flows });
+    try {
+      await prober.#ask({ type: 'start', namespaces: paths, flows });
+    } catch (error) {
+      prober.close();
+      throw error;
+    }
     prober.#eras.push({ fromMs: 0, allows, name: 'start', untilMs: Number.POSITIVE_INFINITY });
     return prober;
   }
