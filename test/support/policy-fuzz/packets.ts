@@ -26,6 +26,8 @@ const GUARDED_PORTS = [179, 4789] as const;
 const ICMP_REQUESTS = { 4: [8, 8, 8, 13, 17], 6: [128] } as const;
 const FIRST_EPHEMERAL_PORT = 20_000;
 const EPHEMERAL_PORTS = 40_000;
+/** Far more than are ever needed: most pairs of ends will do. */
+const MOST_TRIES = 1_000;
 
 /** Protocol and ports at which a rule's answer may turn. */
 interface Hint {
@@ -89,12 +91,13 @@ export class PacketDraws {
 
   /** Two different ends, of which one at least is a workload as a rule. */
   #ends(): readonly [End, End] {
-    for (;;) {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
       const [source, destination] = [this.#draw.one(ENDS), this.#draw.one(ENDS)];
       if (source === destination || (source.kind === 'outside' && destination.kind === 'outside')) continue;
       if (source.kind === 'pod' || destination.kind === 'pod' || this.#draw.once(8))
         return [source, destination];
     }
+    throw new Error('no two ends');
   }
 
   /** Seldom, a workload speaks as another. BGP's port is looked at before the source is. */
