@@ -8,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { TABLE } from '../../../agents/felix/nftables/render/layout.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { FlowBed, V3, workloadEndpoint } from './support/flow-bed.ts';
+import { felixConfiguration } from './support/host-policies.ts';
 import { isAnswering, type ProbeProtocol } from './support/probes.ts';
 import { IpProtocol, SocketType, sys } from './support/syscalls.ts';
 import { type TestPod, until } from './support/test-host.ts';
@@ -324,12 +325,7 @@ describe('staged policies', () => {
 
 describe('allowed connections', () => {
   it('are recorded if flowLogsLocalReporter asks for them', async () => {
-    const asked: Resource = {
-      apiVersion: V3,
-      kind: 'FelixConfiguration',
-      metadata: { name: 'default' },
-      spec: { flowLogsLocalReporter: 'Enabled' },
-    };
+    const asked = felixConfiguration({ flowLogsLocalReporter: 'Enabled' });
     bed.servers.add(server.namespace, SERVER[0], 'UDP', port);
     const rule = { action: 'Allow', protocol: 'UDP', destination: { ports: [port] } };
     await bed.store([...RESOURCES, EVERYTHING, ingress('NetworkPolicy', 'guard', [rule]), asked]);

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Resource } from '../../../lib/model/metadata.ts';
+import { felixConfiguration } from './support/host-policies.ts';
 import { Namespace } from './support/namespaces.ts';
 import { IpProtocol, SocketType, sys } from './support/syscalls.ts';
 import { Fabric, until } from './support/test-host.ts';
@@ -93,12 +94,7 @@ describe('VXLAN', () => {
   });
 
   it('moves to another port while it runs', async () => {
-    const felix: Resource = {
-      apiVersion: 'projectcalico.org/v3',
-      kind: 'FelixConfiguration',
-      metadata: { name: 'default' },
-      spec: { vxlanPort: 8472, vxlanMTU: 1400 },
-    };
+    const felix = felixConfiguration({ vxlanPort: 8472, vxlanMTU: 1400 });
     await bed.store('Always', ALL, [felix]);
     await until('the device has it', async () =>
       /mtu 1400 .*dstport 8472/s.test(await show('n1', 'ip', '-d', 'link', 'show', 'vxlan.calico')),
@@ -203,12 +199,7 @@ describe('VXLAN', () => {
   });
 
   it('so is WireGuard', async () => {
-    const felix: Resource = {
-      apiVersion: 'projectcalico.org/v3',
-      kind: 'FelixConfiguration',
-      metadata: { name: 'default' },
-      spec: { wireguardEnabled: true },
-    };
+    const felix = felixConfiguration({ wireguardEnabled: true });
     const { host } = bed.member('n1');
     host.events.length = 0;
     await bed.store('Always', ALL, [felix]);

@@ -154,7 +154,8 @@ function pseudoHeader(source: Uint8Array, destination: Uint8Array, protocol: num
   return Buffer.concat([source, destination, rest]);
 }
 
-function internetChecksum(octets: Buffer): number {
+/** RFC 1071. */
+export function internetChecksum(octets: Buffer): number {
   let sum = 0;
   for (let at = 0; at < octets.length; at += 2) sum += ((octets[at] ?? 0) << 8) | (octets[at + 1] ?? 0);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);

@@ -1,5 +1,7 @@
 // The payload of a VXLAN packet (RFC 7348): header, Ethernet frame, and in it an IPv4 datagram of UDP, as a tunnel end would send it.
 
+import { internetChecksum } from '../../../support/policy-fuzz/raw-packet.ts';
+
 export const VXLAN_PORT = 4789;
 
 export interface InnerPacket {
@@ -33,13 +35,6 @@ export function vxlanPacket({ vni, mac, source, destination, port }: InnerPacket
   ip.writeUInt8(17, 9);
   Buffer.from(source.split('.').map(Number)).copy(ip, 12);
   Buffer.from(destination.split('.').map(Number)).copy(ip, 16);
-  ip.writeUInt16BE(checksum(ip), 10);
+  ip.writeUInt16BE(internetChecksum(ip), 10);
   return Buffer.concat([header, frame, ip, udp, data]);
-}
-
-function checksum(header: Buffer): number {
-  let sum = 0;
-  for (let at = 0; at < header.length; at += 2) sum += header.readUInt16BE(at);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
 }
