@@ -6,10 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { LabHost } from '../../lab/host.ts';
-import { NODE_PROCESSES } from '../../lab/processes.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
 import { BgpdClient } from '../../lib/protocol/bgpd-client.ts';
-import { CniContainers, type Container, untilReady } from './support/cni-containers.ts';
+import {
+  bgpdAndAgent,
+  CniContainers,
+  type Container,
+  etcdctl,
+  untilReady,
+} from './support/cni-containers.ts';
 import { PACKAGE_ROOT, startTestLab, type TestLab, waitUntil } from './support/test-lab.ts';
 
 const START_MS = 180_000;
@@ -28,10 +33,8 @@ const containers = new CniContainers();
 
 async function put(kind: string, plural: string, name: string, spec: object): Promise<void> {
   const value = { apiVersion: 'projectcalico.org/v3', kind, metadata: { name }, spec };
-  await etcdctl('put', `${RESOURCES}/${plural}/${name}`, JSON.stringify(value));
+  await etcdctl(test.lab, 'put', `${RESOURCES}/${plural}/${name}`, JSON.stringify(value));
 }
-const etcdctl = (...argv: readonly string[]): Promise<string> =>
-  test.lab.host('node-1').execOk(['etcdctl', ...argv], { env: test.lab.etcdctlEnvironment });
 
 async function peerStates(host: LabHost): Promise<readonly string[]> {
   const client = await BgpdClient.connect(join(host.stateDir, 'bgpd.sock'));
@@ -51,10 +54,7 @@ async function connects({ id, host }: Container, address: string): Promise<boole
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'local-bgp-peer-'));
-  const nodeProcesses = NODE_PROCESSES.filter(({ name }) => name === 'bgpd' || name === 'agent').map((row) =>
-    row.name === 'agent' ? { ...row, env: () => ({ CNI_WAIT_SECONDS: '60' }) } : row,
-  );
-  test = await startTestLab({ hosts: 2, nodeProcesses });
+  test = await startTestLab({ hosts: 2, nodeProcesses: bgpdAndAgent() });
   for (const host of test.lab.hosts()) await untilReady(host);
   inside = await containers.add(test.lab.host('node-1'));
   elsewhere = await containers.add(test.lab.host('node-2'));
@@ -139,7 +139,7 @@ it(
   'loses both with the BGPPeer',
   async () => {
     const { host } = inside;
-    await etcdctl('del', `${RESOURCES}/bgppeers/routers`);
+    await etcdctl(test.lab, 'del', `${RESOURCES}/bgppeers/routers`);
     await waitUntil(
       'the end of the session',
       async () => !(await peerStates(host)).some((state) => state.startsWith('peer.routers.')),

@@ -3,8 +3,13 @@
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { NODE_PROCESSES } from '../../lab/processes.ts';
-import { CniContainers, type Container, untilReady } from './support/cni-containers.ts';
+import {
+  bgpdAndAgent,
+  CniContainers,
+  type Container,
+  etcdctl,
+  untilReady,
+} from './support/cni-containers.ts';
 import { startTestLab, type TestLab, waitUntil } from './support/test-lab.ts';
 
 const POOL = '/calico/resources/v3/projectcalico.org/ippools/default-ipv4-ippool';
@@ -13,13 +18,11 @@ const NODES = '/calico/resources/v3/projectcalico.org/nodes/';
 let test: TestLab;
 const containers = new CniContainers();
 
-const etcdctl = (...argv: readonly string[]): Promise<string> =>
-  test.lab.host('node-1').execOk(['etcdctl', ...argv], { env: test.lab.etcdctlEnvironment });
 const stored = async (key: string): Promise<{ spec: Record<string, unknown> }> =>
-  JSON.parse(await etcdctl('get', '--print-value-only', key)) as { spec: Record<string, unknown> };
+  JSON.parse(await etcdctl(test.lab, 'get', '--print-value-only', key)) as { spec: Record<string, unknown> };
 async function setMode(vxlanMode: string): Promise<void> {
   const pool = await stored(POOL);
-  await etcdctl('put', POOL, JSON.stringify({ ...pool, spec: { ...pool.spec, vxlanMode } }));
+  await etcdctl(test.lab, 'put', POOL, JSON.stringify({ ...pool, spec: { ...pool.spec, vxlanMode } }));
 }
 
 async function reach(from: Container, to: Container): Promise<void> {
@@ -34,20 +37,12 @@ async function reach(from: Container, to: Container): Promise<void> {
 }
 
 beforeAll(async () => {
-  const nodeProcesses = NODE_PROCESSES.filter(({ name }) => name === 'bgpd' || name === 'agent').map((row) =>
-    row.name === 'agent'
-      ? {
-          ...row,
-          env: () => ({
-            CNI_WAIT_SECONDS: '60',
-            FELIX_PROMETHEUSMETRICSENABLED: 'true',
-            FELIX_PROMETHEUSMETRICSHOST: '127.0.0.1',
-            FELIX_HEALTHPORT: '9199',
-            FELIX_NOSUCHPARAMETER: '1',
-          }),
-        }
-      : row,
-  );
+  const nodeProcesses = bgpdAndAgent({
+    FELIX_PROMETHEUSMETRICSENABLED: 'true',
+    FELIX_PROMETHEUSMETRICSHOST: '127.0.0.1',
+    FELIX_HEALTHPORT: '9199',
+    FELIX_NOSUCHPARAMETER: '1',
+  });
   test = await startTestLab({ hosts: 2, nodeProcesses });
   for (const host of test.lab.hosts()) await untilReady(host);
 }, 180_000);
@@ -106,7 +101,7 @@ describe('a pool with VXLAN', () => {
       60_000,
     );
     await waitUntil('the address is given back', async () => {
-      const handles = await etcdctl('get', '--prefix', '/calico/ipam/v2/handle/', '--keys-only');
+      const handles = await etcdctl(test.lab, 'get', '--prefix', '/calico/ipam/v2/handle/', '--keys-only');
       return !handles.includes('vxlan-tunnel-addr');
     });
     const [a, b] = containers.all;

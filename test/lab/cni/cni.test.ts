@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { LabHost } from '../../../lab/host.ts';
-import { NODE_PROCESSES } from '../../../lab/processes.ts';
 import type { RunResult } from '../../../lib/process/run.ts';
+import { bgpdAndAgent, etcdctl, untilReady } from '../support/cni-containers.ts';
 import { PACKAGE_ROOT, startTestLab, type TestLab, waitUntil } from '../support/test-lab.ts';
 
 interface Container {
@@ -77,12 +77,10 @@ async function failureOf(result: Promise<RunResult>): Promise<Failure> {
 const inContainer = (container: Container, ...argv: [string, ...string[]]): Promise<string> =>
   container.host.execOk(['ip', 'netns', 'exec', container.id, ...argv]);
 
-async function etcd(...argv: readonly string[]): Promise<string> {
-  return host.execOk(['etcdctl', ...argv], { env: test.lab.etcdctlEnvironment });
-}
-
 const keysUnder = async (prefix: string): Promise<readonly string[]> =>
-  (await etcd('get', '--prefix', prefix, '--keys-only')).split('\n').filter((line) => line !== '');
+  (await etcdctl(test.lab, 'get', '--prefix', prefix, '--keys-only'))
+    .split('\n')
+    .filter((line) => line !== '');
 
 async function addressOf(result: Result): Promise<string> {
   return result.ips[0]?.address.split('/')[0] ?? '';
@@ -92,24 +90,9 @@ async function addressOf(result: Result): Promise<string> {
 const handles = (): Promise<readonly string[]> => keysUnder('/calico/ipam/v2/handle/');
 
 beforeAll(async () => {
-  // No controller: it would take hosts without a kubelet for gone.
-  const nodeProcesses = NODE_PROCESSES.filter(({ name }) => name === 'bgpd' || name === 'agent').map((row) =>
-    // On a machine that is busy with something else ten seconds may not do.
-    row.name === 'agent' ? { ...row, env: () => ({ CNI_WAIT_SECONDS: '60' }) } : row,
-  );
-  test = await startTestLab({ hosts: 2, nodeProcesses });
+  test = await startTestLab({ hosts: 2, nodeProcesses: bgpdAndAgent() });
   host = test.lab.host('node-1');
-  for (const each of test.lab.hosts())
-    await waitUntil(
-      `${each.name} takes work`,
-      async () => {
-        const argv = [process.execPath, join(PACKAGE_ROOT, 'agents/cni/main.ts')] as const;
-        const env = { CNI_COMMAND: 'STATUS', CALICO_CNI_SOCKET: join(each.stateDir, 'cni.sock') };
-        const { code } = await each.exec(argv, { input: JSON.stringify(configuration()), env });
-        return code === 0;
-      },
-      60_000,
-    );
+  for (const each of test.lab.hosts()) await untilReady(each);
 }, 180_000);
 
 afterAll(async () => {
@@ -168,7 +151,7 @@ describe('ADD', () => {
 
   it('writes the WorkloadEndpoint and the profile of the network', async () => {
     const key = `/calico/resources/v3/projectcalico.org/workloadendpoints/default/node--1-cni-${container.id}-eth0`;
-    const stored = JSON.parse(await etcd('get', '--print-value-only', key)) as { spec: object };
+    const stored = JSON.parse(await etcdctl(test.lab, 'get', '--print-value-only', key)) as { spec: object };
     expect(stored.spec).toMatchObject({
       node: 'node-1',
       orchestrator: 'cni',
@@ -284,7 +267,7 @@ describe('dual stack', () => {
         nodeSelector: 'all()',
       },
     };
-    await etcd('put', '/calico/resources/v3/projectcalico.org/ippools/v6', JSON.stringify(pool));
+    await etcdctl(test.lab, 'put', '/calico/resources/v3/projectcalico.org/ippools/v6', JSON.stringify(pool));
     const config = configuration({ ipam: { assign_ipv6: 'true' } });
     const [near, far] = [await newContainer(), await newContainer(test.lab.host('node-1'))];
     const result = await add(near, config);
@@ -319,7 +302,12 @@ describe('what cannot be had', () => {
         nodeSelector: 'all()',
       },
     };
-    await etcd('put', '/calico/resources/v3/projectcalico.org/ippools/tiny', JSON.stringify(pool));
+    await etcdctl(
+      test.lab,
+      'put',
+      '/calico/resources/v3/projectcalico.org/ippools/tiny',
+      JSON.stringify(pool),
+    );
     const config = configuration({ ipam: { ipv4_pools: ['10.66.0.0/31'] } });
     const held = [await newContainer(), await newContainer()];
     for (const each of held)

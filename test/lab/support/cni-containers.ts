@@ -3,8 +3,12 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { LabHost } from '../../../lab/host.ts';
+import type { Lab } from '../../../lab/lab.ts';
+import { NODE_PROCESSES, type ProcessRow } from '../../../lab/processes.ts';
 import { PACKAGE_ROOT, waitUntil } from './test-lab.ts';
 
+/** On a machine that is busy with something else the agent's ten may not do. */
+const WAIT_SECONDS = '60';
 const CONFIGURATION = { cniVersion: '1.0.0', name: 'lab-net', type: 'calico' };
 
 export interface Container {
@@ -33,6 +37,18 @@ export class CniContainers {
   async removeAll(): Promise<void> {
     for (const { id, host } of this.all.splice(0)) await host.exec(['ip', 'netns', 'del', id]);
   }
+}
+
+/** A host's bgpd and agent. No controller: it would take hosts without a kubelet for gone. */
+export function bgpdAndAgent(agentEnv: Readonly<Record<string, string>> = {}): readonly ProcessRow[] {
+  const env = (): Readonly<Record<string, string>> => ({ CNI_WAIT_SECONDS: WAIT_SECONDS, ...agentEnv });
+  return NODE_PROCESSES.filter(({ name }) => name === 'bgpd' || name === 'agent').map((row) =>
+    row.name === 'agent' ? { ...row, env } : row,
+  );
+}
+
+export function etcdctl(lab: Lab, ...argv: readonly string[]): Promise<string> {
+  return lab.host('node-1').execOk(['etcdctl', ...argv], { env: lab.etcdctlEnvironment });
 }
 
 /** Until the host's agent takes work. */
