@@ -56,14 +56,15 @@ export class NetpolBed {
     this.servers = new Servers();
     for (const node of cluster.nodes) this.#listen(this.hosts.get(node.name)?.namespace, node);
     for (const external of cluster.externals ?? []) await this.#addExternal(external);
-    for (const host of this.hosts.values()) {
-      host.useDataplane(options);
-      await host.dataplane.start();
-    }
+    await Promise.all(
+      [...this.hosts.values()].map(async (host) => {
+        host.useDataplane(options);
+        await host.dataplane.start();
+      }),
+    );
     for (const name of this.hosts.keys()) this.renewFeed(name);
     const world = new NetpolWorld(netpolCase);
-    for (const pod of cluster.pods ?? [])
-      await this.#addPod(pod.namespace, pod.name, pod.node, pod.ip, pod.ports ?? []);
+    await this.#addPods(cluster.pods ?? []);
     return world;
   }
 
@@ -122,10 +123,9 @@ export class NetpolBed {
 
   async end(): Promise<void> {
     this.servers.close();
-    for (const host of this.hosts.values()) {
-      await host.dataplane.stop();
+    await Promise.all([...this.hosts.values()].map(({ dataplane }) => dataplane.stop()));
+    for (const host of this.hosts.values())
       for (const pod of host.pods.splice(0)) pod.namespace.close();
-    }
     this.#pods = new Map();
     for (const external of this.#externals.values()) external.close();
     this.#externals = new Map();
@@ -134,6 +134,17 @@ export class NetpolBed {
   async close(): Promise<void> {
     for (const host of this.hosts.values()) await host.close();
     this.fabric.close();
+  }
+
+  /** Those of one host one after another, so that its pods are in their order. */
+  async #addPods(pods: NonNullable<NetpolCase['cluster']['pods']>): Promise<void> {
+    const byNode = Object.values(Object.groupBy(pods, ({ node }) => node));
+    await Promise.all(
+      byNode.map(async (mine = []) => {
+        for (const { namespace, name, node, ip, ports = [] } of mine)
+          await this.#addPod(namespace, name, node, ip, ports);
+      }),
+    );
   }
 
   async #addPod(
@@ -149,9 +160,8 @@ export class NetpolBed {
     this.#pods.set(`${namespace}/${name}`, { host, pod });
     this.#listen(pod.namespace, { ip, ports });
     const others = [...this.hosts.values()].filter((other) => other !== host);
-    for (const other of others) await other.namespace.ip(`route replace ${ip}/32 via ${host.address}`);
-    for (const external of this.#externals.values())
-      await external.ip(`route replace ${ip}/32 via ${host.address}`);
+    const elsewhere = [...others.map((other) => other.namespace), ...this.#externals.values()];
+    await Promise.all(elsewhere.map((each) => each.ip(`route replace ${ip}/32 via ${host.address}`)));
   }
 
   async #addExternal(external: NetpolHost): Promise<void> {

@@ -11,6 +11,7 @@ const CLONE_NEWNET = 0x40000000;
 export const SocketType = { stream: 1, datagram: 2, raw: 3 } as const;
 const SOL_SOCKET = 1;
 const SO_MARK = 36;
+const TCP_NODELAY = 1;
 export const IpProtocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const;
 const EINPROGRESS = 115;
 
@@ -64,12 +65,15 @@ export const sys = {
     checked(setns(fd, CLONE_NEWNET), 'setns');
   },
 
-  /** Bound to the address; port 0 lets the kernel choose. */
+  /** Bound to the address; port 0 lets the kernel choose. What is sent over TCP leaves at once, and does not wait for what is lost. */
   socket(type: number, protocol: number, address: string, port: number): number {
     const family = address.includes(':') ? AF_INET6 : AF_INET;
     const fd = checked(socket(family, type | SOCK_NONBLOCK_CLOEXEC, protocol), 'socket');
     const one = Buffer.from([1, 0, 0, 0]);
     setsockopt(fd, 1, 2, one, 4);
+    // A connection that a listener takes has it from there.
+    if (protocol === IpProtocol.tcp && type === SocketType.stream)
+      setsockopt(fd, IpProtocol.tcp, TCP_NODELAY, one, one.length);
     const bytes = socketAddress(address, port);
     if (bind(fd, bytes, bytes.length) < 0) {
       const errno = koffi.errno();
