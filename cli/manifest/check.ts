@@ -1,6 +1,8 @@
 // Checks every object of every manifest before the first is stored: shape, kind, namespace, unknown fields, the model's rules,
 // and what calicoctl does not write. All problems at once, each with its place.
 
+import { STORED_CLUSTER_POLICY_PREFIX } from '../../lib/conversion/cluster-network-policy.ts';
+import { STORED_POLICY_PREFIX } from '../../lib/conversion/network-policy.ts';
 import { CALICO_API_VERSION, findKind, type KindInfo } from '../../lib/model/kinds.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { applyDefaults } from '../../lib/model/validation/defaults.ts';
@@ -19,7 +21,11 @@ export interface CheckedObject {
 }
 
 export const DEFAULT_NAMESPACE = 'default';
-const KUBERNETES_POLICY_PREFIX = 'knp.default.';
+/** By kind, how the names of policies begin that are mirrored from Kubernetes' own. */
+const MIRRORED_PREFIXES: Readonly<Record<string, string>> = {
+  NetworkPolicy: STORED_POLICY_PREFIX,
+  GlobalNetworkPolicy: STORED_CLUSTER_POLICY_PREFIX,
+};
 
 /** The object with its namespace; undefined if it cannot be used, with the reasons in `problems`. */
 export function checkObject(
@@ -102,7 +108,8 @@ export function refusals(resource: Resource, info: KindInfo, action: ManifestAct
     return [
       { path: 'kind', rule: 'forbidden', message: 'ClusterInformation is written by the system alone' },
     ];
-  if (info.kind === 'NetworkPolicy' && resource.metadata.name.startsWith(KUBERNETES_POLICY_PREFIX)) {
+  const mirrored = MIRRORED_PREFIXES[info.kind];
+  if (mirrored !== undefined && resource.metadata.name.startsWith(mirrored)) {
     const message = 'kubernetes network policies must be managed through the kubernetes API: use kubectl';
     return [{ path: 'metadata.name', rule: 'forbidden', message }];
   }

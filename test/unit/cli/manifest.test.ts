@@ -149,6 +149,12 @@ describe('checks of manifests', () => {
     expect(check(POLICY.replace('name: web', 'name: knp.default.web'), action)).toEqual([
       expect.stringContaining('kubernetes network policies must be managed through the kubernetes API'),
     ]);
+    const global =
+      'apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: NAME}\nspec: {}\n';
+    expect(check(global.replace('NAME', 'kcnp.closed'), action)).toEqual([
+      expect.stringContaining('kubernetes network policies must be managed through the kubernetes API'),
+    ]);
+    expect(check(global.replace('NAME', 'closed'), action)).toEqual([]);
     const information =
       'apiVersion: projectcalico.org/v3\nkind: ClusterInformation\nmetadata: {name: default}\nspec: {}\n';
     expect(check(information, action)).toEqual([expect.stringContaining('by the system alone')]);

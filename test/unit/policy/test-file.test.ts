@@ -149,13 +149,14 @@ describe('a test file', () => {
           {
             cases: [
               denied,
+              ...['closed', 'GlobalNetworkPolicy closed', 'closed rule 1'].map((by) => ({ ...denied, by })),
               { ...denied, from: 'shop/web', to: 'other/job', expect: 'allow', by: 'profile kns.shop' },
             ],
           },
           [deny],
         ),
       ),
-    ).toEqual(['ok', 'ok']);
+    ).toEqual(['ok', 'ok', 'ok', 'ok', 'ok']);
   });
 
   it('puts its objects over those of a live cluster', () => {
