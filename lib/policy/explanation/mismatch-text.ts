@@ -3,10 +3,11 @@
 import { cidrContains, formatIp, parseCidr } from '../../net/ip.ts';
 import type { Expression } from '../../selector/expression.ts';
 import { parseSelector } from '../../selector/parser.ts';
-import type { CompiledEntity, CompiledRule, SelectorId } from '../compiled.ts';
+import type { CompiledEntity, CompiledRule, Identity, SelectorId } from '../compiled.ts';
 import type { Criterion } from '../evaluation/match.ts';
 import type { PacketEnd, PacketView } from '../evaluation/packet.ts';
 import { protocolName } from '../question/traffic.ts';
+import { isServiceSelector } from '../services.ts';
 import { icmpText, list, portList, type SelectorText } from './rule-text.ts';
 
 const MAX_LABELS = 6;
@@ -77,8 +78,12 @@ function entityMismatch(
       return portMismatch(entity, end, selectorText);
     case 'notPorts':
       return `port ${end.port ?? 'unknown'} is excluded`;
-    default:
-      return `${address} does not fit its ${String(what)}`;
+    case 'services': {
+      const services = [...entity.selectors, ...entity.namedPorts.map(({ selector }) => selector)]
+        .filter(isServiceSelector)
+        .map(selectorText);
+      return `${address} is no such endpoint of ${services.join(', ')}`;
+    }
   }
 }
 
@@ -92,7 +97,7 @@ function selectorMismatch(
   end: PacketEnd,
   selectorText: SelectorText,
 ): string {
-  if (end.identities.length === 0)
+  if (labelled(end).length === 0)
     return `${formatIp(end.address)} is no endpoint and in no network set, so no selector matches it`;
   return `${labelsText(selectors, end, selectorText)} is not ${selectors.map(selectorText).join(' and ')}`;
 }
@@ -102,7 +107,7 @@ function labelsText(selectors: readonly SelectorId[], end: PacketEnd, selectorTe
   const names = [
     ...new Set(selectors.flatMap((id) => labelNames(parseSelector(selectorText(id)).expression))),
   ];
-  const each = end.identities.map(({ labels }) => {
+  const each = labelled(end).map(({ labels }) => {
     const shown = names.slice(0, MAX_LABELS).map((name) => {
       const value = Object.hasOwn(labels, name) ? labels[name] : undefined;
       return value === undefined ? `no ${name}` : `${name}=${value}`;
@@ -110,6 +115,11 @@ function labelsText(selectors: readonly SelectorId[], end: PacketEnd, selectorTe
     return shown.length === 0 ? 'what it is' : shown.join(', ');
   });
   return `with ${[...new Set(each)].join(' or ')}`;
+}
+
+/** Endpoints and network sets: those of services have no labels, and nothing here is about them. */
+function labelled(end: PacketEnd): readonly Identity[] {
+  return end.identities.filter(({ service }) => service === undefined);
 }
 
 function labelNames(expression: Expression): readonly string[] {

@@ -32,9 +32,14 @@ function explained(
 }
 
 /** The reason why the only rule of a policy on db does not match web's packet to tcp/80. */
-function reasonOf(rule: Partial<Rule>, traffic = 'tcp/80', from = 'shop/web'): string | undefined {
+function reasonOf(
+  rule: Partial<Rule>,
+  traffic = 'tcp/80',
+  from = 'shop/web',
+  extra: readonly Resource[] = [],
+): string | undefined {
   const policy = networkPolicy('p', { selector: "app == 'db'", ingress: [{ action: 'Allow', ...rule }] });
-  const { checkpoints } = explained([policy], [from, 'shop/db', traffic]);
+  const { checkpoints } = explained([policy, ...extra], [from, 'shop/db', traffic]);
   return checkpoints.at(-1)?.tiers[0]?.policies[0]?.rules[0]?.reason;
 }
 
@@ -74,6 +79,31 @@ describe('why a rule does not match', () => {
     expect(reasonOf({ ...icmp, notICMP: { type: 8 } }, 'icmp/8')).toBe('it excludes type 8 code 0');
     expect(reasonOf({ source: { selector: 'all()' } }, 'tcp/80', '192.0.2.9')).toBe(
       'source 192.0.2.9 is no endpoint and in no network set, so no selector matches it',
+    );
+  });
+
+  it('tells of services, whose endpoints have no labels', () => {
+    const slice: Resource = {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: 's', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'front' } },
+      ...{ addressType: 'IPv4', ports: [{ port: 81, protocol: 'TCP' }] },
+      ...{ endpoints: [{ addresses: ['10.0.0.1', '10.0.1.1'] }] },
+    };
+    const reason = (rule: Partial<Rule>, from = 'shop/web'): string | undefined =>
+      reasonOf(rule, 'tcp/80', from, [slice]);
+    expect(reason({ source: { services: { name: 'back' } } })).toBe(
+      'source 10.0.0.1 is no such endpoint of service == "shop/back"',
+    );
+    expect(reason({ source: { services: { name: 'front' } } })).toBeUndefined();
+    expect(reason({ destination: { services: { name: 'front' } } })).toBe(
+      'destination 10.0.1.1 is no such endpoint of service == "shop/front"',
+    );
+    expect(reason({ source: { selector: "app == 'api'" } })).toBe(
+      'source with projectcalico.org/namespace=shop, app=web is not (projectcalico.org/namespace == "shop" && app == "api")',
+    );
+    expect(reason({ source: { notSelector: "app == 'web'" } })).toBe(
+      'source with projectcalico.org/namespace=shop, app=web is not (projectcalico.org/namespace == "shop" && !app == "web")',
     );
   });
 });
