@@ -15,6 +15,7 @@ import {
 } from '../../net/ip.ts';
 import type { PolicyCluster } from '../cluster.ts';
 import type { CompiledHostEndpoint, CompiledRule, CompiledWorkloadEndpoint } from '../compiled.ts';
+import { hostSettings } from '../evaluation/host-settings.ts';
 import { locate } from '../evaluation/locate.ts';
 import { QuestionError } from './question-error.ts';
 
@@ -197,13 +198,22 @@ function externalAddress(cluster: PolicyCluster, family: Family): IpAddress | un
     );
 }
 
-/** Every network that some rule names, each once. */
+/** Every network that some rule names, or a failsafe port of a host with host endpoints, each once. */
 export function ruleNets(cluster: PolicyCluster): readonly Cidr[] {
   const texts = new Set<string>();
   for (const { ingress, egress } of [...cluster.policies.values(), ...cluster.profiles.values()]) {
     for (const rule of [...ingress, ...egress]) for (const net of netsOf(rule)) texts.add(net);
   }
+  for (const net of failsafeNets(cluster)) texts.add(formatCidr(net));
   return [...texts].map(parseCidr).filter((net) => net !== undefined);
+}
+
+function failsafeNets(cluster: PolicyCluster): readonly Cidr[] {
+  const hosts = new Set([...cluster.hostEndpoints.values()].map(({ id }) => id.host));
+  return [...hosts].flatMap((host) => {
+    const { failsafeInbound, failsafeOutbound } = hostSettings(host, cluster.felixConfigurations);
+    return [...failsafeInbound, ...failsafeOutbound].flatMap(({ net }) => net ?? []);
+  });
 }
 
 function netsOf({ source, destination }: CompiledRule): readonly string[] {

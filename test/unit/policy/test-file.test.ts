@@ -7,7 +7,7 @@ import { type PlacedResult, renderReport } from '../../../lib/policy/test-file/r
 import { testResources } from '../../../lib/policy/test-file/resources.ts';
 import { runTests, type TestResult } from '../../../lib/policy/test-file/run.ts';
 import { parseTestFile, type TestFile } from '../../../lib/policy/test-file/schema.ts';
-import { networkPolicy } from '../../support/policy-world.ts';
+import { networkPolicy, resource } from '../../support/policy-world.ts';
 
 const WORLD = {
   namespaces: { shop: { team: 'a' }, other: null },
@@ -293,6 +293,24 @@ describe('claims', () => {
     ]);
     expect(claim({ from: { net: '10.8.0.0/16' }, to: 'shop/db' })).toEqual(['ok']);
     expect(claim({ from: { net: '10.9.0.0/16' }, to: 'shop/db', ports: ['tcp/81-65535'] })).toEqual(['ok']);
+  });
+
+  it('look in the networks of failsafe ports', () => {
+    const given = [
+      resource('HostEndpoint', 'eth', { node: 'n1', interfaceName: 'eth0', expectedIPs: ['172.30.0.11'] }),
+      resource('FelixConfiguration', 'default', {
+        failsafeInboundHostPorts: [{ protocol: 'tcp', port: 22, net: '192.0.2.0/24' }],
+        failsafeOutboundHostPorts: [{ protocol: 'udp', port: 53, net: '198.51.100.0/24' }],
+      }),
+    ];
+    const never = (body: object): string[] => told(run({ never: [body] }, given));
+    expect(never({ from: 'external', to: 'node/n1' })).toEqual([
+      'counter-example: 192.0.2.1 reaches node/n1',
+    ]);
+    expect(never({ from: 'node/n1', to: 'external' })).toEqual([
+      'counter-example: node/n1 reaches 198.51.100.1',
+    ]);
+    expect(never({ from: 'external', to: 'node/n1', ports: ['tcp/23-65535'] })).toEqual(['ok']);
   });
 
   it('try the source ports that rules ask for', () => {
