@@ -6,7 +6,7 @@ import { type CheckedObject, checkObject, DEFAULT_NAMESPACE } from './check.ts';
 import { isObject, type ManifestObject } from './manifest.ts';
 
 /** Kubernetes' kinds without a namespace that a test may bring. */
-const GLOBAL_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node']);
+const GLOBAL_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node', 'ClusterNetworkPolicy']);
 
 /** Undefined if it cannot be used, with the reasons in `problems`. */
 export function checkForTest(

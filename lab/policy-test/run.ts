@@ -2,6 +2,10 @@
 // connections and echo requests between the pods. First everything is asked without the policies: what is not answered then
 // proves nothing later.
 
+import { storedClusterPolicyName } from '../../lib/conversion/cluster-network-policy.ts';
+import { storedPolicyName } from '../../lib/conversion/network-policy.ts';
+import { CLUSTER_POLICY_GROUP } from '../../lib/model/cluster-network-policy-types.ts';
+import { keyForResource } from '../../lib/model/keys.ts';
 import { CALICO_API_VERSION } from '../../lib/model/kinds.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { expandCases } from '../../lib/policy/test-file/expand.ts';
@@ -23,7 +27,6 @@ const LABEL = 'calico-ts.dev/policy-test';
 const READY_TIMEOUT = '60s';
 const PROBE_SECONDS = 2;
 const DELETE_TIMEOUT = '60s';
-const POLICIES_ROOT = '/calico/resources/v3/projectcalico.org/networkpolicies/';
 
 /** Leaves nothing of itself in the cluster. Throws SceneError where it could not be asked at all. */
 export async function runOnCluster(stage: Stage, { file, objects }: LabTest): Promise<TestResult[]> {
@@ -86,6 +89,7 @@ class PodWorld {
   readonly #namespaces: ReadonlyMap<string, Readonly<Record<string, string>>>;
   readonly #calico: readonly Resource[];
   readonly #kubernetes: readonly Resource[];
+  readonly #clusterPolicies: readonly Resource[];
   #addresses: ReadonlyMap<string, string> = new Map();
   #hasPolicies = false;
   #hasNamespaces = false;
@@ -104,6 +108,10 @@ class PodWorld {
     this.#calico = objects.filter(({ apiVersion }) => apiVersion === CALICO_API_VERSION);
     this.#kubernetes = objects.filter(
       ({ kind, apiVersion }) => kind === 'NetworkPolicy' && apiVersion.startsWith('networking.k8s.io/'),
+    );
+    this.#clusterPolicies = objects.filter(
+      ({ kind, apiVersion }) =>
+        kind === 'ClusterNetworkPolicy' && apiVersion.startsWith(`${CLUSTER_POLICY_GROUP}/`),
     );
   }
 
@@ -155,9 +163,9 @@ class PodWorld {
   async applyPolicies(): Promise<void> {
     this.#hasPolicies = true;
     if (this.#calico.length > 0) await this.#calicoctl(['create', '-f', '-'], this.#calico);
-    if (this.#kubernetes.length > 0) await this.#stage.apply(this.#kubernetes);
-    for (const { metadata } of this.#kubernetes) {
-      const key = `${POLICIES_ROOT}${metadata.namespace ?? ''}/knp.default.${metadata.name}`;
+    const mirrored = [...this.#kubernetes, ...this.#clusterPolicies];
+    if (mirrored.length > 0) await this.#stage.apply(mirrored);
+    for (const key of mirrored.map(mirrorKey)) {
       await this.#stage.eventually(
         `${key} is in etcd`,
         () => this.#stage.etcd(key),
@@ -205,10 +213,32 @@ class PodWorld {
     // A tier goes after its policies.
     if (this.#hasPolicies && this.#calico.length > 0)
       await this.#calicoctl(['delete', '-s', '-f', '-'], this.#calico.toReversed());
+    if (this.#hasPolicies && this.#clusterPolicies.length > 0) await this.#removeClusterPolicies();
     if (!this.#hasNamespaces) return;
     const args = ['-l', `${LABEL}=true`, '--ignore-not-found', '--wait', `--timeout=${DELETE_TIMEOUT}`];
     await this.#stage.kubectl(['delete', 'namespaces', ...args]);
   }
+
+  /** They are in no namespace, and their mirrors go after them. */
+  async #removeClusterPolicies(): Promise<void> {
+    const names = this.#clusterPolicies.map(({ metadata }) => metadata.name);
+    const resource = `clusternetworkpolicies.${CLUSTER_POLICY_GROUP}`;
+    await this.#stage.kubectl(['delete', resource, ...names, '--ignore-not-found']);
+    for (const key of this.#clusterPolicies.map(mirrorKey)) {
+      await this.#stage.eventually(
+        `${key} is gone from etcd`,
+        () => this.#stage.etcd(key),
+        (entries) => entries.length === 0,
+      );
+    }
+  }
+}
+
+/** Where the plugin stores what it makes of one of Kubernetes' policies. */
+function mirrorKey({ kind, metadata }: Resource): string {
+  return kind === 'ClusterNetworkPolicy'
+    ? keyForResource('GlobalNetworkPolicy', undefined, storedClusterPolicyName(metadata.name))
+    : keyForResource('NetworkPolicy', metadata.namespace ?? 'default', storedPolicyName(metadata.name));
 }
 
 interface PodAnswer {

@@ -13,6 +13,32 @@ import { startTestLab, type TestLab } from './support/test-lab.ts';
 const START_MS = 120_000;
 const RUN_MS = 180_000;
 const FILE = 'examples/policy-test/shop.test.yaml';
+const CLUSTER_POLICY_TEST = `apiVersion: calico-ts.dev/v1
+kind: PolicyTest
+metadata: { name: cluster-policy }
+cluster:
+  namespaces: { zone: {} }
+  workloads:
+    zone/web: { labels: { app: web }, node: node-1 }
+    zone/db: { labels: { app: db }, node: node-2 }
+  objects:
+    - apiVersion: policy.networking.k8s.io/v1alpha2
+      kind: ClusterNetworkPolicy
+      metadata: { name: zone-db }
+      spec:
+        tier: Admin
+        priority: 10
+        subject:
+          pods:
+            namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: zone } }
+            podSelector: { matchLabels: { app: db } }
+        ingress:
+          - action: Deny
+            from: [{ namespaces: {} }]
+cases:
+  - { name: closed, from: zone/web, to: zone/db, port: tcp/5432, expect: deny, by: zone-db rule 1 }
+  - { name: open, from: zone/db, to: zone/web, port: tcp/80, expect: allow }
+`;
 
 describe('a policy test on real packets', () => {
   let lab: TestLab;
@@ -34,6 +60,23 @@ describe('a policy test on real packets', () => {
     const file = JSON.parse(JSON.stringify(test.file).replaceAll(from, to)) as typeof test.file;
     return await runOnCluster(stage, { file, objects });
   }
+
+  it(
+    'asks under a policy of the whole cluster, and takes it away again',
+    async () => {
+      const [test] = await readPolicyTests(['-'], () => Promise.resolve(CLUSTER_POLICY_TEST));
+      if (test === undefined) throw new Error('no test');
+      const objects = test.given.map(({ resource }) => resource);
+      const results = await runOnCluster(stage, { file: test.file, objects });
+      expect(results).toEqual([
+        { name: 'closed', path: 'cases[0]', ok: true },
+        { name: 'open', path: 'cases[1]', ok: true },
+      ]);
+      expect(await stage.etcd('/registry/policy.networking.k8s.io/clusternetworkpolicies/')).toEqual([]);
+      expect(await stage.etcd('/calico/resources/v3/projectcalico.org/globalnetworkpolicies/')).toEqual([]);
+    },
+    RUN_MS,
+  );
 
   const failed = (results: readonly TestResult[]): string[] =>
     results.flatMap(({ ok, name, message = '' }) => (ok ? [] : `${name}: ${message}`));
