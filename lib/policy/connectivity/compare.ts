@@ -89,6 +89,10 @@ function touchedPairs(
   classes: readonly SubjectClass[],
   everything: boolean,
 ): TouchedPairs {
+  if (everything) {
+    const all = new Set(classes);
+    return { count: classes.length ** 2, pairs: generate(classes, all, all) };
+  }
   const changed = new ChangedPolicies(clusters);
   const isTouched = (direction: Direction): ReadonlySet<SubjectClass> =>
     new Set(
@@ -98,9 +102,8 @@ function touchedPairs(
     );
   const sources = isTouched('egress');
   const destinations = isTouched('ingress');
-  const allFrom = everything ? new Set(classes) : sources;
-  const count = allFrom.size * classes.length + (classes.length - allFrom.size) * destinations.size;
-  return { count, pairs: generate(classes, allFrom, destinations) };
+  const count = sources.size * classes.length + (classes.length - sources.size) * destinations.size;
+  return { count, pairs: generate(classes, sources, destinations) };
 }
 
 /** One by one: of thousands of classes there are millions. */
@@ -129,7 +132,7 @@ class ChangedPolicies {
   touches(subject: Subject, direction: Direction): boolean {
     const [before, after] = this.#clusters.map((cluster) => {
       const endpoint = endpointOf(cluster, subject);
-      const hosts = hostEndpoints(cluster, subject.host);
+      const hosts = hostEndpoints(cluster, subject);
       return {
         // What is forwarded passes its host's endpoints both ways.
         tiers: [

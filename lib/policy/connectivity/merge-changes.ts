@@ -98,16 +98,22 @@ function nameClasses(
     note(change.from, ['from', groupsOf(change.to), ...effect(change)]);
     note(change.to, ['to', groupsOf(change.from), ...effect(change)]);
   }
-  const fateOf = (subjects: SubjectClass): string => [...new Set(fates.get(subjects))].sort().join('\n');
+  const fateOf = new Map(
+    classes.map((subjects) => [subjects, [...new Set(fates.get(subjects))].sort().join('\n')]),
+  );
   const classesByGroup = new Map<string, SubjectClass[]>();
   for (const subjects of classes) {
     for (const group of groupsOf(subjects))
       classesByGroup.set(group, [...(classesByGroup.get(group) ?? []), subjects]);
   }
+  const mixed = new Map(
+    [...classesByGroup].filter(
+      ([, siblings]) => new Set(siblings.map((subjects) => fateOf.get(subjects))).size > 1,
+    ),
+  );
   return (subjects, group) => {
-    const siblings = classesByGroup.get(group) ?? [];
-    const isUniform = new Set(siblings.map(fateOf)).size <= 1;
-    return isUniform ? group : `${group}${difference(subjects, siblings, group)}`;
+    const siblings = mixed.get(group);
+    return siblings === undefined ? group : `${group}${difference(subjects, siblings, group)}`;
   };
 }
 
@@ -118,8 +124,13 @@ function isOnlyItself({ from, to }: ClassChange, source: string, target: string)
   );
 }
 
-function groupsOf({ members }: SubjectClass): readonly string[] {
-  return [...new Set(members.map(({ group }) => group))].sort();
+const groupsKnown = new WeakMap<SubjectClass, readonly string[]>();
+
+/** Sorted. */
+function groupsOf(subjects: SubjectClass): readonly string[] {
+  const groups = groupsKnown.get(subjects) ?? [...new Set(subjects.members.map(({ group }) => group))].sort();
+  groupsKnown.set(subjects, groups);
+  return groups;
 }
 
 /** `{track=canary}`, or the name of one where no label tells. */

@@ -12,6 +12,7 @@ import {
   workloadEndpointKey,
 } from '../compiled.ts';
 import { hostSettings } from '../evaluation/host-settings.ts';
+import { hostEndpointsOf } from '../evaluation/locate.ts';
 import type { Packet } from '../evaluation/packet.ts';
 import type { SubjectClass } from './classes.ts';
 import type { Subject } from './subjects.ts';
@@ -66,43 +67,53 @@ function onTwoHosts(from: SubjectClass, to: SubjectClass): Pair | undefined {
     : { from: source, to: target };
 }
 
+/** What the rules at one end of a flow, in one cluster, ask of traffic. */
+interface Side {
+  readonly distinctions: Distinctions;
+  readonly sourcePorts: readonly number[];
+}
+
 /** The traffic that some rule on a pair's way, of any of the clusters, tells apart from other traffic. */
 export class TrafficOfPairs {
   readonly #clusters: readonly PolicyCluster[];
-  readonly #known = new Map<string, Distinctions>();
+  readonly #known = new Map<string, Side>();
 
   constructor(clusters: readonly PolicyCluster[]) {
     this.#clusters = clusters;
   }
 
   /** `also`: what has to be told apart besides. */
-  classes({ from, to }: Pair, also: readonly Distinctions[] = []): TrafficClass[] {
-    const distinctions = this.#clusters.flatMap((cluster, number) => [
-      this.#side(cluster, number, from, 'egress'),
-      this.#side(cluster, number, to, 'ingress'),
-    ]);
+  classes(pair: Pair, also: readonly Distinctions[] = []): TrafficClass[] {
+    const distinctions = this.#sides(pair).map((side) => side.distinctions);
     const identities = this.#clusters.flatMap((cluster) =>
-      to.addresses.flatMap((address) => cluster.identities.identitiesOf(address)),
+      pair.to.addresses.flatMap((address) => cluster.identities.identitiesOf(address)),
     );
     return trafficClasses([...distinctions, ...also], identities);
   }
 
   /** Source ports that rules on the way ask for, and one that none does (undefined). */
-  sourcePorts({ from, to }: Pair): readonly (number | undefined)[] {
-    const rules = this.#clusters.flatMap((cluster) => [
-      ...rulesOf(cluster, from, 'egress'),
-      ...rulesOf(cluster, to, 'ingress'),
-    ]);
-    const ports = rules.flatMap(({ source }) => [...source.ports, ...source.notPorts].map(({ min }) => min));
-    return [undefined, ...new Set(ports)];
+  sourcePorts(pair: Pair): readonly (number | undefined)[] {
+    return [undefined, ...new Set(this.#sides(pair).flatMap((side) => side.sourcePorts))];
   }
 
-  #side(cluster: PolicyCluster, number: number, subject: Subject, direction: Direction): Distinctions {
+  #sides({ from, to }: Pair): readonly Side[] {
+    return this.#clusters.flatMap((cluster, number) => [
+      this.#side(cluster, number, from, 'egress'),
+      this.#side(cluster, number, to, 'ingress'),
+    ]);
+  }
+
+  #side(cluster: PolicyCluster, number: number, subject: Subject, direction: Direction): Side {
     const key = `${number} ${direction} ${subject.key}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const rules = distinctionsOf(rulesOf(cluster, subject, direction));
-    const made = { ...rules, cuts: [...rules.cuts, ...failsafeCuts(cluster, subject.host)] };
+    const rules = rulesOf(cluster, subject, direction);
+    const told = distinctionsOf(rules);
+    const ports = rules.flatMap(({ source }) => [...source.ports, ...source.notPorts].map(({ min }) => min));
+    const made: Side = {
+      distinctions: { ...told, cuts: [...told.cuts, ...failsafeCuts(cluster, subject.host)] },
+      sourcePorts: [...new Set(ports)],
+    };
     this.#known.set(key, made);
     return made;
   }
@@ -110,7 +121,7 @@ export class TrafficOfPairs {
 
 /** Ports of a host that its host endpoints cannot close, on whichever way. */
 function failsafeCuts(cluster: PolicyCluster, host: string | undefined): Distinctions['cuts'] {
-  if (host === undefined || hostEndpoints(cluster, host).length === 0) return [];
+  if (host === undefined || hostEndpointsOf(cluster, host).length === 0) return [];
   const { failsafeInbound, failsafeOutbound } = hostSettings(host, cluster.felixConfigurations);
   return [...failsafeInbound, ...failsafeOutbound].map(({ protocol, port }) => ({
     protocol,
@@ -122,7 +133,7 @@ function failsafeCuts(cluster: PolicyCluster, host: string | undefined): Distinc
 /** Every rule that may be asked at the subject's side of a flow. What is forwarded passes its host's endpoints both ways. */
 function rulesOf(cluster: PolicyCluster, subject: Subject, direction: Direction): CompiledRule[] {
   const endpoint = endpointOf(cluster, subject);
-  const hosts = subject.host === undefined ? [] : hostEndpoints(cluster, subject.host);
+  const hosts = hostEndpoints(cluster, subject);
   const rulesIn = (
     tiers: readonly EndpointTier[],
     profiles: readonly string[],
@@ -144,8 +155,8 @@ export function endpointOf(cluster: PolicyCluster, { end }: Subject): CompiledWo
     : undefined;
 }
 
-export function hostEndpoints(cluster: PolicyCluster, host: string | undefined): CompiledHostEndpoint[] {
-  return [...cluster.hostEndpoints.values()].filter(({ id }) => id.host === host);
+export function hostEndpoints(cluster: PolicyCluster, { host }: Subject): readonly CompiledHostEndpoint[] {
+  return host === undefined ? [] : hostEndpointsOf(cluster, host);
 }
 
 /** Of all stages. */

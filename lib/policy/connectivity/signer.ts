@@ -4,6 +4,7 @@ import { formatIp } from '../../net/ip.ts';
 import type { PolicyCluster } from '../cluster.ts';
 import { type Identity, type IdentityId, workloadEndpointKey } from '../compiled.ts';
 import { hostSettings } from '../evaluation/host-settings.ts';
+import { hostEndpointsOf } from '../evaluation/locate.ts';
 import { ruleNets } from '../question/ends.ts';
 import { NetIndex } from './net-index.ts';
 import type { Subject } from './subjects.ts';
@@ -62,13 +63,12 @@ export class Signer {
     const known = this.#hosts.get(host);
     if (known !== undefined) return known;
     const own = new Set((this.#cluster.hostAddresses.get(host) ?? []).map((address) => formatIp(address)));
-    const endpoints = [...this.#cluster.hostEndpoints.values()]
-      .filter(({ id }) => id.host === host)
-      .sort((a, b) => (a.id.endpoint < b.id.endpoint ? -1 : 1))
-      .map(({ id: _id, expectedIps, revision: _revision, ...judged }) => ({
+    const endpoints = hostEndpointsOf(this.#cluster, host).map(
+      ({ id: _id, expectedIps, revision: _revision, ...judged }) => ({
         ...judged,
         expectsHost: expectedIps.some((net) => own.has(net.split('/')[0] ?? '')),
-      }));
+      }),
+    );
     const settings = hostSettings(host, this.#cluster.felixConfigurations);
     const asText = (_key: string, value: unknown): unknown =>
       typeof value === 'bigint' ? value.toString() : value;

@@ -39,8 +39,18 @@ const ACTIONS: Readonly<Record<string, EndpointToHostAction>> = {
   return: 'return',
 };
 
+const known = new WeakMap<readonly FelixConfiguration[], Map<string, HostSettings>>();
+
 /** What holds on the host: `node.<host>` over `default` over the defaults; values that are none are passed over. */
 export function hostSettings(host: string, configurations: readonly FelixConfiguration[]): HostSettings {
+  const byHost = known.get(configurations) ?? new Map<string, HostSettings>();
+  known.set(configurations, byHost);
+  const settings = byHost.get(host) ?? readSettings(host, configurations);
+  byHost.set(host, settings);
+  return settings;
+}
+
+function readSettings(host: string, configurations: readonly FelixConfiguration[]): HostSettings {
   const byName = new Map(configurations.map((configuration) => [configuration.metadata.name, configuration]));
   const layers = [byName.get('default'), byName.get(`node.${host}`)];
   return layers.reduce((settings, layer) => override(settings, layer?.spec ?? {}), DEFAULT_SETTINGS);

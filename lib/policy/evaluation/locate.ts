@@ -16,14 +16,14 @@ export type Location =
 interface AddressBook {
   readonly workloadByAddress: ReadonlyMap<string, CompiledWorkloadEndpoint>;
   readonly hostByAddress: ReadonlyMap<string, string>;
+  readonly endpointsByHost: ReadonlyMap<string, readonly CompiledHostEndpoint[]>;
 }
 
 const books = new WeakMap<PolicyCluster, AddressBook>();
 
 /** An address that two workloads claim belongs to the one whose key sorts first. */
 export function locate(cluster: PolicyCluster, address: IpAddress): Location {
-  const book = books.get(cluster) ?? createBook(cluster);
-  books.set(cluster, book);
+  const book = bookOf(cluster);
   const endpoint = book.workloadByAddress.get(addressKey(address));
   if (endpoint !== undefined) return { type: 'workload', host: endpoint.id.host, endpoint };
   const host = book.hostByAddress.get(addressKey(address));
@@ -57,10 +57,15 @@ export function wildcardHostEndpoint(cluster: PolicyCluster, host: string): Comp
   return hostEndpointsOf(cluster, host).find(({ interfaceName }) => interfaceName === '*');
 }
 
-function hostEndpointsOf(cluster: PolicyCluster, host: string): readonly CompiledHostEndpoint[] {
-  return [...cluster.hostEndpoints.values()]
-    .filter(({ id }) => id.host === host)
-    .sort((a, b) => (a.id.endpoint < b.id.endpoint ? -1 : 1));
+/** Sorted by name. */
+export function hostEndpointsOf(cluster: PolicyCluster, host: string): readonly CompiledHostEndpoint[] {
+  return bookOf(cluster).endpointsByHost.get(host) ?? [];
+}
+
+function bookOf(cluster: PolicyCluster): AddressBook {
+  const book = books.get(cluster) ?? createBook(cluster);
+  books.set(cluster, book);
+  return book;
 }
 
 function createBook(cluster: PolicyCluster): AddressBook {
@@ -77,7 +82,8 @@ function createBook(cluster: PolicyCluster): AddressBook {
   for (const [host, addresses] of cluster.hostAddresses) {
     for (const address of addresses) hostByAddress.set(addressKey(address), host);
   }
-  return { workloadByAddress, hostByAddress };
+  const byName = [...cluster.hostEndpoints.values()].sort((a, b) => (a.id.endpoint < b.id.endpoint ? -1 : 1));
+  return { workloadByAddress, hostByAddress, endpointsByHost: Map.groupBy(byName, ({ id }) => id.host) };
 }
 
 function addressKey({ family, value }: IpAddress): string {
