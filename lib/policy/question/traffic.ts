@@ -1,6 +1,11 @@
 // The traffic that a question is about, as people write it: `tcp/5432`, `5432/tcp`, `tcp/http`, `icmp/8`, `ping`.
 
-import { parseNumberOrName, protocolNumber, ScalarError } from '../../model/numbers.ts';
+import {
+  parseNumberOrName,
+  protocolName as properName,
+  protocolNumber,
+  ScalarError,
+} from '../../model/numbers.ts';
 import type { Family } from '../../net/ip.ts';
 import type { ProtocolNumber } from '../compiled.ts';
 import { QuestionError } from './question-error.ts';
@@ -20,14 +25,6 @@ export const ICMP = 1;
 export const ICMP_V6 = 58;
 const ECHO_REQUEST = { 4: 8, 6: 128 } as const;
 const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 132, 136]);
-const NAMES: Readonly<Record<number, string>> = {
-  1: 'icmp',
-  6: 'tcp',
-  17: 'udp',
-  58: 'icmpv6',
-  132: 'sctp',
-  136: 'udplite',
-};
 const HOW = 'write PORT/PROTOCOL, such as 5432/tcp, http/tcp, icmp/8, ping, or protocol/47';
 
 export function hasPorts(protocol: ProtocolNumber): boolean {
@@ -36,7 +33,7 @@ export function hasPorts(protocol: ProtocolNumber): boolean {
 
 /** `tcp`, or the number of one without a name. */
 export function protocolName(protocol: ProtocolNumber): string {
-  return NAMES[protocol] ?? `protocol ${protocol}`;
+  return properName(protocol)?.toLowerCase() ?? `protocol ${protocol}`;
 }
 
 /** Throws QuestionError. The order of port and protocol does not matter. */
