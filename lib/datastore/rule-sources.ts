@@ -22,27 +22,18 @@ export interface RuleSources {
   remove(ref: ResourceKey): Promise<void>;
 }
 
-const PAGE = 1000;
-
 export function storedRuleSources(datastore: Datastore, signal?: AbortSignal): RuleSources {
   const withSignal = signal === undefined ? {} : { signal };
   return {
     list: async () => {
       const records = new Map<string, SourceRecord>();
-      for (let after: string | undefined; ; ) {
-        const { items, hasMore } = await datastore.list(RULE_SOURCES_ROOT, {
-          ...withSignal,
-          limit: PAGE,
-          ...(after === undefined ? {} : { after }),
-        });
-        for (const { key, value } of items) {
-          const ref = parseRuleSourceKey(key);
-          const record = parseSourceRecord(value);
-          if (ref !== undefined && record !== undefined) records.set(sourceName(ref), record);
-        }
-        after = items.at(-1)?.key;
-        if (!hasMore || after === undefined) return records;
+      const { items } = await datastore.list(RULE_SOURCES_ROOT, withSignal);
+      for (const { key, value } of items) {
+        const ref = parseRuleSourceKey(key);
+        const record = parseSourceRecord(value);
+        if (ref !== undefined && record !== undefined) records.set(sourceName(ref), record);
       }
+      return records;
     },
     get: async (ref) => {
       const { kv } = await datastore.get(ruleSourceKey(ref), withSignal);
