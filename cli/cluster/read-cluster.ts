@@ -2,7 +2,7 @@
 
 import type { Resource } from '../../lib/model/metadata.ts';
 import { type PolicyCluster, resolveCluster } from '../../lib/policy/cluster.ts';
-import { policyKey, type RuleRef } from '../../lib/policy/compiled.ts';
+import { type RuleRef, ruleOwnerKey } from '../../lib/policy/compiled.ts';
 import { type RulePlace, ruleSource, type SourceRecord } from '../../lib/policy/rule-source.ts';
 import { withStagedEnacted } from '../../lib/policy/staged.ts';
 import { sourceName } from '../../lib/protocol/rule-sources.ts';
@@ -67,8 +67,7 @@ export function sourceFinder(
     }),
   );
   return (ref) => {
-    const name =
-      ref.type === 'policy' ? policyKey(ref.policy) : sourceName({ kind: 'Profile', name: ref.profile });
+    const name = ruleOwnerKey(ref);
     const resource = byName.get(name);
     return resource === undefined
       ? undefined

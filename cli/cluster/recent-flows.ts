@@ -2,7 +2,7 @@
 // controller (docs/policy.md "Explaining").
 
 import type { KubeClient } from '../../lib/kube-client/client.ts';
-import type { RuleRef } from '../../lib/policy/compiled.ts';
+import { type RuleRef, ruleOwnerKey } from '../../lib/policy/compiled.ts';
 import type { RuleCount, RuleFacts } from '../../lib/policy/explanation/explanation.ts';
 import type { Answer } from '../../lib/policy/question/ask.ts';
 import type { FlowDecision, FlowRecord } from '../../lib/protocol/flow-record.ts';
@@ -65,9 +65,5 @@ function deciderOf(decision: FlowDecision): string | undefined {
 }
 
 function ruleKey(ref: RuleRef): string {
-  const owner =
-    ref.type === 'policy'
-      ? `${ref.policy.kind}/${ref.policy.namespace}/${ref.policy.name}`
-      : `Profile//${ref.profile}`;
-  return `${owner} ${ref.direction} ${ref.index}`;
+  return `${ruleOwnerKey(ref)} ${ref.direction} ${ref.index}`;
 }

@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import type { Command } from 'commander';
 import { CALICO_API_VERSION } from '../../lib/model/kinds.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import { policyKey, type RuleRef } from '../../lib/policy/compiled.ts';
+import { type RuleRef, ruleOwnerKey } from '../../lib/policy/compiled.ts';
 import { QuestionError } from '../../lib/policy/question/question-error.ts';
 import type { RulePlace } from '../../lib/policy/rule-source.ts';
 import { type FileResults, type ReportFormat, renderReport } from '../../lib/policy/test-file/report.ts';
@@ -94,7 +94,6 @@ function sourceFinder(given: readonly GivenObject[]): (ref: RuleRef) => RulePlac
     }),
   );
   return (ref) => {
-    const key = ref.type === 'policy' ? policyKey(ref.policy) : `Profile//${ref.profile}`;
-    return byKey.get(key)?.(`spec.${ref.direction}[${ref.index}]`);
+    return byKey.get(ruleOwnerKey(ref))?.(`spec.${ref.direction}[${ref.index}]`);
   };
 }

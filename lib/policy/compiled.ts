@@ -49,6 +49,11 @@ export type RuleRef =
       readonly index: number;
     };
 
+/** Text key of the policy or profile that has the rule, in the form of `policyKey`. */
+export function ruleOwnerKey(ref: RuleRef): string {
+  return ref.type === 'policy' ? policyKey(ref.policy) : `Profile//${ref.profile}`;
+}
+
 /** IANA protocol numbers; named protocols are resolved by the compiler. */
 export type ProtocolNumber = number;
 

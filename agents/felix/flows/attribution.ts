@@ -1,6 +1,6 @@
 // From a rule id of the kernel to the policy and rule that it stands for (docs/felix.md "Flow records"). Pure.
 
-import type { RuleRef } from '../../../lib/policy/compiled.ts';
+import { policyKey, type RuleRef } from '../../../lib/policy/compiled.ts';
 import type { RulePlace } from '../../../lib/policy/rule-source.ts';
 import type { FlowDecision, FlowPolicy } from '../../../lib/protocol/flow-record.ts';
 import { BUILT_IN_TEXTS } from '../nftables/render/describe.ts';
@@ -42,11 +42,11 @@ function decisionOfRule(ref: RuleRef, action: string, context: AttributionContex
   const source = context.sourceOf?.(ref);
   const where = { direction, index, action, ...(source === undefined ? {} : { source }) };
   if (ref.type === 'profile') return { type: 'rule', kind: 'Profile', name: ref.profile, ...where };
-  const { kind, namespace, name } = ref.policy;
-  const tier = context.tierOf(`${kind}/${namespace}/${name}`);
+  const key = policyKey(ref.policy);
+  const tier = context.tierOf(key);
   return {
     type: 'rule',
-    ...policyOfKey(`${kind}/${namespace}/${name}`),
+    ...policyOfKey(key),
     ...(tier === undefined ? {} : { tier }),
     ...where,
   };

@@ -3,7 +3,7 @@
 
 import type { SyncerUpdate } from '../../../lib/datastore/syncer-contract.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
-import { policyKey, type RuleRef } from '../../../lib/policy/compiled.ts';
+import { type RuleRef, ruleOwnerKey } from '../../../lib/policy/compiled.ts';
 import {
   hasSources,
   type RulePlace,
@@ -43,7 +43,7 @@ export class RuleSourceIndex {
   }
 
   readonly sourceOf = (ref: RuleRef): RulePlace | undefined => {
-    const name = ref.type === 'policy' ? policyKey(ref.policy) : `Profile//${ref.profile}`;
+    const name = ruleOwnerKey(ref);
     const resource = this.#resources.get(name);
     return resource === undefined
       ? undefined
