@@ -5,7 +5,8 @@ import { randomUUID } from 'node:crypto';
 import { waitFor } from '../lifecycle/backoff.ts';
 import type { ClusterInformation } from '../model/endpoint-types.ts';
 import { CALICO_API_VERSION } from '../model/kinds.ts';
-import type { Tier, TierSpec } from '../model/policy-types.ts';
+import type { Tier } from '../model/policy-types.ts';
+import { BUILT_IN_TIERS } from '../model/validation/policy-schemas.ts';
 import type { ResourceAccess } from './resource-access.ts';
 import { isResourceError } from './resource-error.ts';
 
@@ -18,11 +19,6 @@ export interface Initialization {
 
 const ATTEMPTS = 5;
 const RETRY_MS = 1_000;
-const TIERS: readonly (TierSpec & { readonly name: string })[] = [
-  { name: 'default', order: 1_000_000, defaultAction: 'Deny' },
-  { name: 'kube-admin', order: 1_000, defaultAction: 'Pass' },
-  { name: 'kube-baseline', order: 10_000_000, defaultAction: 'Pass' },
-];
 
 /** Creates what is missing and leaves an explicit `datastoreReady: false` alone. Throws as the client does. */
 export async function ensureInitialized(
@@ -31,7 +27,7 @@ export async function ensureInitialized(
   signal?: AbortSignal,
 ): Promise<void> {
   await ensureClusterInformation(access, wanted, signal);
-  for (const { name, ...spec } of TIERS) {
+  for (const [name, spec] of Object.entries(BUILT_IN_TIERS)) {
     const tier: Tier = { apiVersion: CALICO_API_VERSION, kind: 'Tier', metadata: { name }, spec };
     try {
       await access.create(tier, signal);

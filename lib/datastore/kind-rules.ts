@@ -5,6 +5,7 @@ import type { ResourceKey } from '../model/keys.ts';
 import { CALICO_API_VERSION, isTieredPolicyKind, TIERED_POLICY_KINDS } from '../model/kinds.ts';
 import type { Resource } from '../model/metadata.ts';
 import type { Profile } from '../model/policy-types.ts';
+import { BUILT_IN_TIERS } from '../model/validation/policy-schemas.ts';
 import { ensureInitialized } from './initialize.ts';
 import type { ResourceAccess } from './resource-access.ts';
 import { ResourceError } from './resource-error.ts';
@@ -17,8 +18,6 @@ export const DEFAULT_ALLOW_PROFILE: Profile = {
   metadata: { name: 'projectcalico-default-allow', resourceVersion: '1' },
   spec: { ingress: [{ action: 'Allow' }], egress: [{ action: 'Allow' }] },
 };
-
-const BUILT_IN_TIERS: readonly string[] = ['default', 'kube-admin', 'kube-baseline'];
 
 export function isDefaultAllowProfile(ref: ResourceKey): boolean {
   return ref.kind === 'Profile' && ref.name === DEFAULT_ALLOW_PROFILE.metadata.name;
@@ -48,7 +47,7 @@ export async function beforeDelete(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (ref.kind !== 'Tier') return;
-  if (BUILT_IN_TIERS.includes(ref.name)) {
+  if (Object.hasOwn(BUILT_IN_TIERS, ref.name)) {
     throw new ResourceError({
       code: 'operationNotSupported',
       ref,

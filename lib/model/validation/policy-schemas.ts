@@ -1,5 +1,6 @@
 // Schemas of policies, staged policies and tiers (Calico v3; docs/policy.md).
 
+import type { TierSpec } from '../policy-types.ts';
 import { hasGlobal, looseCidr, resourceName } from './formats.ts';
 import { labelSelector } from './label-selector-schema.ts';
 import type { ProblemRule } from './problem.ts';
@@ -149,7 +150,8 @@ function isZero(value: unknown): boolean {
   return Array.isArray(value) ? value.length === 0 : isJsonObject(value) && Object.keys(value).length === 0;
 }
 
-const BUILT_IN_TIERS: Readonly<Record<string, { order: number; defaultAction: string }>> = {
+/** As every datastore holds them from the start, and as nobody may change them. */
+export const BUILT_IN_TIERS: Readonly<Record<string, Readonly<Required<TierSpec>>>> = {
   default: { order: 1_000_000, defaultAction: 'Deny' },
   'kube-admin': { order: 1_000, defaultAction: 'Pass' },
   'kube-baseline': { order: 10_000_000, defaultAction: 'Pass' },

@@ -18,6 +18,7 @@ import type { Pod } from '../../model/kubernetes-pod-types.ts';
 import type { KubernetesNetworkPolicy, Namespace, ServiceAccount } from '../../model/kubernetes-types.ts';
 import type { Resource } from '../../model/metadata.ts';
 import { applyDefaults } from '../../model/validation/defaults.ts';
+import { BUILT_IN_TIERS } from '../../model/validation/policy-schemas.ts';
 import { workloadEndpointName } from '../../model/workload-endpoint-name.ts';
 import { formatIp, parseIp } from '../../net/ip.ts';
 import { QuestionError } from '../question/question-error.ts';
@@ -34,11 +35,12 @@ const DEFAULT_NODE = 'node-1';
 const POD_NETWORK = '10.244.0.0';
 const NODE_NETWORK = '172.31.0.0';
 /** As every datastore holds them. */
-const TIERS: readonly Resource[] = [
-  tier('default', { order: 1_000_000, defaultAction: 'Deny' }),
-  tier('kube-admin', { order: 1_000, defaultAction: 'Pass' }),
-  tier('kube-baseline', { order: 10_000_000, defaultAction: 'Pass' }),
-];
+const TIERS: readonly Resource[] = Object.entries(BUILT_IN_TIERS).map(([name, spec]) => ({
+  apiVersion: CALICO_API_VERSION,
+  kind: 'Tier',
+  metadata: { name },
+  spec,
+}));
 
 /** `objects` are those of the files and of the test itself; `live` those that are there already. */
 export function testResources(
@@ -224,10 +226,6 @@ function nodeResource(name: string, addresses: readonly string[]): Resource {
     metadata: { name },
     spec: { addresses: addresses.map((address) => ({ address })) },
   };
-}
-
-function tier(name: string, spec: { readonly order: number; readonly defaultAction: string }): Resource {
-  return { apiVersion: CALICO_API_VERSION, kind: 'Tier', metadata: { name }, spec };
 }
 
 /** Gives out addresses that nobody has. */
