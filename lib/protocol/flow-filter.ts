@@ -44,8 +44,12 @@ export function flowFilterParameters(filter: FlowFilter): readonly (readonly [st
 }
 
 export function flowMatcher(filter: FlowFilter): (record: FlowRecord) => boolean {
-  const any = (values: readonly string[], isMet: (value: string) => boolean): boolean =>
+  const any = <Value>(values: readonly Value[], isMet: (value: Value) => boolean): boolean =>
     values.length === 0 || values.some(isMet);
+  const pod = filter.pod.map(endTest);
+  const src = filter.src.map(endTest);
+  const dst = filter.dst.map(endTest);
+  const policy = filter.policy.map(nameTest);
   return (record) => {
     const { source, destination, staged } = record;
     const ends = [source, destination];
@@ -57,21 +61,23 @@ export function flowMatcher(filter: FlowFilter): (record: FlowRecord) => boolean
       ends.some(
         (end) =>
           any(filter.namespace, (namespace) => namespace === end.namespace) &&
-          any(filter.pod, (text) => isEnd(end, text)),
+          any(pod, (isOne) => isOne(end)),
       ) &&
-      any(filter.src, (text) => isEnd(source, text)) &&
-      any(filter.dst, (text) => isEnd(destination, text)) &&
+      any(src, (isOne) => isOne(source)) &&
+      any(dst, (isOne) => isOne(destination)) &&
       any(filter.port, (text) => text === String(destination.port)) &&
-      any(filter.policy, (text) => policiesOf(record).some((policy) => isNamed(policy, text)))
+      any(policy, (isOne) => policiesOf(record).some(isOne))
     );
   };
 }
 
-function isEnd(end: FlowEnd, text: string): boolean {
+function endTest(text: string): (end: FlowEnd) => boolean {
   const net = parseCidr(text);
-  if (net === undefined) return isNamed(end, text);
-  const address = parseIp(end.address);
-  return address !== undefined && cidrContains(net, address);
+  if (net === undefined) return nameTest(text);
+  return (end) => {
+    const address = parseIp(end.address);
+    return address !== undefined && cidrContains(net, address);
+  };
 }
 
 interface Named {
@@ -79,9 +85,11 @@ interface Named {
   readonly name?: string | undefined;
 }
 
-function isNamed({ namespace, name }: Named, text: string): boolean {
+function nameTest(text: string): (named: Named) => boolean {
   const slash = text.indexOf('/');
-  return slash < 0 ? name === text : namespace === text.slice(0, slash) && name === text.slice(slash + 1);
+  if (slash < 0) return ({ name }) => name === text;
+  const wanted = { namespace: text.slice(0, slash), name: text.slice(slash + 1) };
+  return ({ namespace, name }) => namespace === wanted.namespace && name === wanted.name;
 }
 
 function policiesOf({ decidedBy, staged }: FlowRecord): readonly Named[] {
