@@ -10,7 +10,12 @@ import { IpamError } from '../../lib/ipam/errors.ts';
 import { allowsUse, type Pool, poolOf, selectsLabels } from '../../lib/ipam/pools.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
-import type { CalicoNode, IPPool, NodeSpec } from '../../lib/model/endpoint-types.ts';
+import {
+  type CalicoNode,
+  type IPPool,
+  isEncapsulating,
+  type NodeSpec,
+} from '../../lib/model/endpoint-types.ts';
 import { keyForResource, listPrefix } from '../../lib/model/keys.ts';
 import { cidrContains, type Family, parseIp } from '../../lib/net/ip.ts';
 
@@ -25,16 +30,12 @@ interface TunnelType {
   readonly write: (spec: NodeSpec, address: string | undefined) => NodeSpec;
 }
 
-function isMode(mode: string | undefined): boolean {
-  return mode === 'Always' || mode === 'CrossSubnet';
-}
-
 const TYPES: readonly TunnelType[] = [
   {
     family: 4,
     handle: 'ipip-tunnel-addr-',
     attribute: 'ipipTunnelAddress',
-    isAskedFor: ({ spec }) => isMode(spec?.ipipMode) && !isMode(spec?.vxlanMode),
+    isAskedFor: ({ spec }) => isEncapsulating(spec?.ipipMode) && !isEncapsulating(spec?.vxlanMode),
     read: ({ bgp }) => bgp?.ipv4IPIPTunnelAddr,
     write: ({ bgp, ...spec }, address) => {
       const { ipv4IPIPTunnelAddr: _, ...rest } = bgp ?? {};
@@ -45,7 +46,7 @@ const TYPES: readonly TunnelType[] = [
     family: 4,
     handle: 'vxlan-tunnel-addr-',
     attribute: 'vxlanTunnelAddress',
-    isAskedFor: ({ spec }) => isMode(spec?.vxlanMode),
+    isAskedFor: ({ spec }) => isEncapsulating(spec?.vxlanMode),
     read: ({ ipv4VXLANTunnelAddr: address }) => address,
     write: ({ ipv4VXLANTunnelAddr: _, ...spec }, address) => ({
       ...spec,
@@ -56,7 +57,7 @@ const TYPES: readonly TunnelType[] = [
     family: 6,
     handle: 'vxlan-v6-tunnel-addr-',
     attribute: 'vxlanV6TunnelAddress',
-    isAskedFor: ({ spec }) => isMode(spec?.vxlanMode),
+    isAskedFor: ({ spec }) => isEncapsulating(spec?.vxlanMode),
     read: ({ ipv6VXLANTunnelAddr: address }) => address,
     write: ({ ipv6VXLANTunnelAddr: _, ...spec }, address) => ({
       ...spec,

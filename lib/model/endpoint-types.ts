@@ -68,6 +68,11 @@ export interface NodeStatus {
 export type CalicoNode = Resource<'Node', NodeSpec, NodeStatus>;
 
 export type EncapMode = 'Never' | 'Always' | 'CrossSubnet';
+/** Whether the mode puts some traffic of the pool in a tunnel. */
+export function isEncapsulating(mode: unknown): boolean {
+  return mode === 'Always' || mode === 'CrossSubnet';
+}
+
 export type PoolUse = 'Workload' | 'Tunnel' | 'LoadBalancer';
 export interface IPPoolSpec {
   cidr: string;

@@ -1,6 +1,6 @@
 // Pools, IPAM blocks and nodes to the graph's inputs (libcalico-go's update processors of them; backend/model block.go).
 
-import type { CalicoNode, IPPool } from '../../../lib/model/endpoint-types.ts';
+import { type CalicoNode, type IPPool, isEncapsulating } from '../../../lib/model/endpoint-types.ts';
 import { type Cidr, formatCidr, hostCidr, type IpAddress, parseCidr, parseIp } from '../../../lib/net/ip.ts';
 import type {
   BlockInput,
@@ -30,14 +30,10 @@ export function poolInput(resource: IPPool | undefined): PoolInput | undefined {
   if (cidr === undefined) return undefined;
   return {
     cidr,
-    encapsulation: isMode(vxlanMode) ? 'vxlan' : isMode(ipipMode) ? 'ipip' : 'no-encap',
+    encapsulation: isEncapsulating(vxlanMode) ? 'vxlan' : isEncapsulating(ipipMode) ? 'ipip' : 'no-encap',
     isCrossSubnet: vxlanMode === 'CrossSubnet' || ipipMode === 'CrossSubnet',
     natOutgoing: natOutgoing ?? false,
   };
-}
-
-function isMode(mode: string | undefined): boolean {
-  return mode === 'Always' || mode === 'CrossSubnet';
 }
 
 /** `cidrText` is the block's own, as its key says. */

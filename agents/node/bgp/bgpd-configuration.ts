@@ -2,7 +2,7 @@
 // does not do is listed, never left out silently.
 
 import type { BGPConfigurationSpec } from '../../../lib/model/bgp-types.ts';
-import type { IPPool } from '../../../lib/model/endpoint-types.ts';
+import { type IPPool, isEncapsulating } from '../../../lib/model/endpoint-types.ts';
 import { type Cidr, cidrCovers, type Family, parseCidr } from '../../../lib/net/ip.ts';
 import { BGP_PORT, type BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
 import { exportPolicy, importPolicy, type RouteInterfaces } from './bgpd-policy.ts';
@@ -229,5 +229,5 @@ function unsupportedSettings({ programClusterRoutes }: BGPConfigurationSpec): st
 }
 
 function hasTunnel({ spec }: IPPool): boolean {
-  return [spec?.vxlanMode, spec?.ipipMode].some((mode) => mode === 'Always' || mode === 'CrossSubnet');
+  return [spec?.vxlanMode, spec?.ipipMode].some(isEncapsulating);
 }

@@ -1,6 +1,7 @@
 // Schemas of network sets, profiles, pools, reservations and IPAM's settings (Calico v3).
 
 import { type Cidr, cidrsOverlap, isMasked, parseCidr } from '../../net/ip.ts';
+import { isEncapsulating } from '../endpoint-types.ts';
 import { hasGlobal, looseCidr, maskedNet, resourceName, selector } from './formats.ts';
 import { checkLabel } from './metadata.ts';
 import { conditions } from './policy-schemas.ts';
@@ -52,7 +53,8 @@ function checkPoolCidr(spec: JsonObject, report: Report): void {
     }
   }
   checkBlockSize(spec, cidr, report);
-  if (cidr.family === 6 && isEnabled(spec['ipipMode'])) report('ipipMode', 'must be Never on an IPv6 pool');
+  if (cidr.family === 6 && isEncapsulating(spec['ipipMode']))
+    report('ipipMode', 'must be Never on an IPv6 pool');
 }
 
 function checkBlockSize(spec: JsonObject, cidr: Cidr, report: Report): void {
@@ -68,12 +70,8 @@ function checkBlockSize(spec: JsonObject, cidr: Cidr, report: Report): void {
   }
 }
 
-function isEnabled(mode: unknown): boolean {
-  return mode === 'Always' || mode === 'CrossSubnet';
-}
-
 function checkPoolModes(spec: JsonObject, report: Report): void {
-  if (isEnabled(spec['ipipMode']) && isEnabled(spec['vxlanMode'])) {
+  if (isEncapsulating(spec['ipipMode']) && isEncapsulating(spec['vxlanMode'])) {
     report('ipipMode', 'must not be enabled together with vxlanMode');
   }
   for (const field of ['nodeSelector', 'namespaceSelector']) {
@@ -91,7 +89,7 @@ function checkPoolUses(spec: JsonObject, report: Report): void {
     report('allowedUses', 'must not combine LoadBalancer with Workload or Tunnel');
   }
   for (const field of ['ipipMode', 'vxlanMode']) {
-    if (isEnabled(spec[field])) report(field, 'must be Never on a pool for load balancers');
+    if (isEncapsulating(spec[field])) report(field, 'must be Never on a pool for load balancers');
   }
   if (spec['disableBGPExport'] === true)
     report('disableBGPExport', 'must be false on a pool for load balancers');
