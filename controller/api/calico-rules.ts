@@ -26,7 +26,7 @@ export function rulesOf(info: KindInfo): KindRules {
       const ref = { kind: info.kind, name, ...(namespace === undefined ? {} : { namespace }) };
       await beforeDelete(new ResourceClient({ datastore }), ref, undefined);
       const origin = originOf(object);
-      if (origin !== undefined) await refuseWhileMirrored(datastore, object, origin);
+      if (origin !== undefined) await refuseWhileMirrored(datastore, info.plural, object, origin);
       const signal = AbortSignal.timeout(REMOVAL_MS);
       const last = await beforeDeletion(datastore, { ...object, kind: info.kind }, signal);
       return { ...last, apiVersion: object.apiVersion, kind: object.kind };
@@ -72,10 +72,14 @@ export function mirrorCauses(object: Resource): StatusCause[] {
   ];
 }
 
-async function refuseWhileMirrored(datastore: Datastore, object: Resource, origin: Origin): Promise<void> {
+async function refuseWhileMirrored(
+  datastore: Datastore,
+  plural: string,
+  object: Resource,
+  origin: Origin,
+): Promise<void> {
   const { kv } = await datastore.get(origin.key);
   if (kv === undefined) return;
-  const plural = object.kind === 'NetworkPolicy' ? 'networkpolicies' : 'globalnetworkpolicies';
   throw new ApiError(
     'Forbidden',
     `${plural}.projectcalico.org ${JSON.stringify(object.metadata.name)} mirrors ${origin.resource} ${JSON.stringify(origin.name)}: delete that one`,
