@@ -3,6 +3,9 @@
 
 import type { WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
+import { parseProtocol } from '../../lib/policy/evaluation/host-settings.ts';
+import { QuestionError } from '../../lib/policy/question/question-error.ts';
+import { parseTraffic, type Traffic } from '../../lib/policy/question/traffic.ts';
 import type { ExpandedCase } from '../../lib/policy/test-file/expand.ts';
 
 const TCP = 6;
@@ -86,17 +89,29 @@ function planProbe(
   const target = endpointByName.get(to);
   if (!endpointByName.has(from) || target === undefined) return 'only workloads are asked, by workloads';
   if (testCase.sourcePort !== undefined) return 'probes choose their own source port';
-  if (testCase.port === 'ping') return { testCase, from, to, port: undefined };
-  const [first = '', second = ''] = testCase.port.toLowerCase().split('/');
-  const wanted = first === 'tcp' ? second : second === 'tcp' ? first : undefined;
-  const port = wanted === undefined ? undefined : portNumber(wanted, target);
+  const traffic = trafficOf(testCase);
+  if (typeof traffic === 'string') return traffic;
+  if (traffic.type === 'ping') return { testCase, from, to, port: undefined };
+  const port = portNumber(traffic, target);
   return port === undefined ? 'only TCP and ping are asked' : { testCase, from, to, port };
 }
 
-function portNumber(text: string, { spec }: WorkloadEndpoint): number | undefined {
-  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
+/** What a case asks about, or why that is nothing. */
+function trafficOf({ port }: ExpandedCase): Traffic | string {
+  try {
+    return parseTraffic(port);
+  } catch (error) {
+    if (error instanceof QuestionError) return error.message;
+    throw error;
+  }
+}
+
+/** Undefined for what is no TCP port, and for a name that the workload does not have. */
+function portNumber(traffic: Traffic, { spec }: WorkloadEndpoint): number | undefined {
+  if (traffic.type === 'port') return traffic.protocol === TCP && traffic.port > 0 ? traffic.port : undefined;
+  if (traffic.type !== 'portName' || traffic.protocol !== TCP) return undefined;
   const named = (spec?.ports ?? []).find(
-    ({ name, protocol }) => name === text && [String(TCP), 'tcp'].includes(String(protocol).toLowerCase()),
+    ({ name, protocol }) => name === traffic.name && parseProtocol(protocol) === TCP,
   );
   return named?.port;
 }
