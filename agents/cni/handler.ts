@@ -6,6 +6,7 @@ import type { Logger } from '../../lib/logging/logger.ts';
 import type { WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
 import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
+import { withoutLength } from '../../lib/net/ip.ts';
 import {
   CNI_SPEC_VERSIONS,
   type CniAnswer,
@@ -310,7 +311,7 @@ export class CniHandler {
         hostName: workload.hostInterface,
         netns: request.netns,
         containerName: request.ifName,
-        addresses: (endpoint.spec.ipNetworks ?? []).map((net) => net.split('/')[0] ?? net),
+        addresses: (endpoint.spec.ipNetworks ?? []).map((net) => withoutLength(net)),
       },
       signal,
     );

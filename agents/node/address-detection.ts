@@ -1,6 +1,6 @@
 // The node's own addresses (Calico's node startup, "first-found"): pure choice over what the system reports.
 
-import { canonicalCidr, formatIp, parseCidr, parseIp } from '../../lib/net/ip.ts';
+import { canonicalCidr, formatIp, parseCidr, parseIp, withoutLength } from '../../lib/net/ip.ts';
 
 /** As os.networkInterfaces() gives them. */
 export interface HostInterfaces {
@@ -46,7 +46,7 @@ export function chooseAddress(setting: string, interfaces: HostInterfaces, famil
       ? { ok: false, reason: `no IPv${family} address was found on any interface` }
       : { ok: true, address };
   }
-  const ip = parseIp(setting.split('/')[0] ?? '');
+  const ip = parseIp(withoutLength(setting));
   if (ip?.family !== family || parseCidr(setting) === undefined)
     return { ok: false, reason: `${JSON.stringify(setting)} is no IPv${family} address` };
   if (setting.includes('/')) return { ok: true, address: setting };

@@ -8,6 +8,7 @@ import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import { parseResourceKey } from '../../lib/model/keys.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
+import { withoutLength } from '../../lib/net/ip.ts';
 import { workloadEndpointKey } from '../../lib/policy/compiled.ts';
 import { CalcGraph } from '../felix/calc/calc-graph.ts';
 import { type FelixSettings, readFelixSettings } from '../felix/calc/felix-settings.ts';
@@ -224,7 +225,7 @@ export class Felix {
 }
 
 function addressOf([net]: readonly string[]): string | undefined {
-  return net?.split('/')[0];
+  return net === undefined ? undefined : withoutLength(net);
 }
 
 function parse(value: string): unknown {

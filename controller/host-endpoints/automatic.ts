@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import type { CalicoNode, HostEndpoint } from '../../lib/model/endpoint-types.ts';
 import { isSameJson } from '../../lib/model/json-equality.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import { cidrContains, parseCidr, parseIp } from '../../lib/net/ip.ts';
+import { cidrContains, parseCidr, parseIp, withoutLength } from '../../lib/net/ip.ts';
 import { DEFAULT_ALLOW_PROFILE } from '../../lib/policy/cluster.ts';
 import { parseSelector } from '../../lib/selector/parser.ts';
 
@@ -128,8 +128,8 @@ function hostEndpoint(
 function addressesOf({ spec }: CalicoNode): readonly string[] {
   const internal = (spec?.addresses ?? []).filter(({ type }) => type === 'InternalIP');
   const texts = [
-    spec?.bgp?.ipv4Address?.split('/')[0],
-    spec?.bgp?.ipv6Address?.split('/')[0],
+    withoutLength(spec?.bgp?.ipv4Address ?? ''),
+    withoutLength(spec?.bgp?.ipv6Address ?? ''),
     spec?.bgp?.ipv4IPIPTunnelAddr,
     spec?.ipv4VXLANTunnelAddr,
     spec?.ipv6VXLANTunnelAddr,

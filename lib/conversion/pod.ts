@@ -7,7 +7,7 @@ import { CALICO_API_VERSION } from '../model/kinds.ts';
 import type { ContainerPort, Pod } from '../model/kubernetes-pod-types.ts';
 import { NAMESPACE_LABEL, ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL } from '../model/label-names.ts';
 import { workloadEndpointName } from '../model/workload-endpoint-name.ts';
-import { formatCidr, hostCidr, parseCidr, parseIp } from '../net/ip.ts';
+import { formatCidr, hostCidr, parseCidr, parseIp, withoutLength } from '../net/ip.ts';
 import { namespaceProfileName, serviceAccountProfileName } from './profiles.ts';
 
 const ORCHESTRATOR = 'k8s';
@@ -147,7 +147,7 @@ function isFinished(pod: Pod): boolean {
 }
 
 function addressAsNetwork(text: string): string | undefined {
-  const ip = parseIp(text.split('/')[0] ?? '');
+  const ip = parseIp(withoutLength(text));
   return ip === undefined ? undefined : formatCidr(hostCidr(ip));
 }
 
@@ -178,9 +178,7 @@ function floatingAddresses(
 ): { internalIP: string; externalIP: string }[] | undefined {
   const pairs = externalIPs.map((externalIP) => {
     const family = parseIp(externalIP)?.family;
-    const own = ownIPs
-      .map((text) => text.split('/')[0] ?? '')
-      .find((text) => parseIp(text)?.family === family);
+    const own = ownIPs.map((text) => withoutLength(text)).find((text) => parseIp(text)?.family === family);
     return family === undefined || own === undefined ? undefined : { internalIP: own, externalIP };
   });
   const complete = pairs.filter((pair) => pair !== undefined);

@@ -3,7 +3,7 @@
 // "Audit"). Pure: the caller reads, waits out the grace period, and acts.
 
 import type { CalicoNode, WorkloadEndpoint } from '../model/endpoint-types.ts';
-import { formatCidr, formatIp, parseIp } from '../net/ip.ts';
+import { formatCidr, formatIp, parseIp, withoutLength } from '../net/ip.ts';
 import {
   type Block,
   collectCooled,
@@ -136,7 +136,7 @@ export function addressUsers(
   const workloads = endpoints.flatMap(({ metadata, spec }): AddressUser[] => {
     if (spec === undefined) return [];
     const name = `${metadata.namespace ?? ''}/${spec.pod ?? spec.workload ?? spec.containerID ?? metadata.name}`;
-    const ips = (spec.ipNetworks ?? []).map((network) => network.split('/')[0] ?? '');
+    const ips = (spec.ipNetworks ?? []).map((network) => withoutLength(network));
     return [
       {
         kind: 'workload',

@@ -6,6 +6,7 @@ import { isResourceError } from '../datastore/resource-error.ts';
 import type { BGPPeer } from '../model/bgp-types.ts';
 import type { CalicoNode, HostEndpoint, WorkloadEndpoint } from '../model/endpoint-types.ts';
 import type { ResourceKey } from '../model/keys.ts';
+import { withoutLength } from '../net/ip.ts';
 import type { Ipam } from './allocator.ts';
 import type { ReleaseRequest } from './types.ts';
 
@@ -67,7 +68,7 @@ async function findNode(
 }
 
 function addressesOf({ spec }: WorkloadEndpoint): ReleaseRequest[] {
-  return (spec?.ipNetworks ?? []).map((network) => ({ ip: network.split('/')[0] ?? network }));
+  return (spec?.ipNetworks ?? []).map((network) => ({ ip: withoutLength(network) }));
 }
 
 function tunnelAddresses(node: CalicoNode | undefined): ReleaseRequest[] {

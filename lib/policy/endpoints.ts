@@ -10,6 +10,7 @@ import {
   type IpAddress,
   parseCidr,
   parseIp,
+  withoutLength,
 } from '../net/ip.ts';
 import type { WorkloadEndpointId } from './compiled.ts';
 
@@ -68,5 +69,5 @@ export function nodeAddresses({ spec }: CalicoNode): IpAddress[] {
     ...(spec?.addresses ?? []).map(({ address }) => address),
   ];
   // With the length of the subnet, in some of the fields.
-  return texts.flatMap((text) => (text === undefined ? [] : (parseIp(text.split('/')[0] ?? '') ?? [])));
+  return texts.flatMap((text) => (text === undefined ? [] : (parseIp(withoutLength(text)) ?? [])));
 }

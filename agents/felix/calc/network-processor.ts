@@ -1,7 +1,15 @@
 // Pools, IPAM blocks and nodes to the graph's inputs (libcalico-go's update processors of them; backend/model block.go).
 
 import { type CalicoNode, type IPPool, isEncapsulating } from '../../../lib/model/endpoint-types.ts';
-import { type Cidr, formatCidr, hostCidr, type IpAddress, parseCidr, parseIp } from '../../../lib/net/ip.ts';
+import {
+  type Cidr,
+  formatCidr,
+  hostCidr,
+  type IpAddress,
+  parseCidr,
+  parseIp,
+  withoutLength,
+} from '../../../lib/net/ip.ts';
 import type {
   BlockInput,
   CalcInput,
@@ -79,7 +87,7 @@ export function nodeInput(resource: CalicoNode): NodeInput {
     ipv4: find(4),
     ipv6: find(6),
     isBgpAddress,
-    otherAddresses: addresses.flatMap(({ address }) => parseIp(address.split('/')[0] ?? '') ?? []),
+    otherAddresses: addresses.flatMap(({ address }) => parseIp(withoutLength(address)) ?? []),
     tunnels: tunnelsOf(resource),
   };
 }
@@ -99,7 +107,7 @@ function findAddress(
 }
 
 function familyAddress(text: string | undefined, family: 4 | 6): NodeFamilyAddress | undefined {
-  const address = parseIp(text?.split('/')[0] ?? '');
+  const address = parseIp(withoutLength(text ?? ''));
   const subnet = parseCidr(text ?? '');
   if (text === undefined || address?.family !== family || subnet === undefined) return undefined;
   return { address, subnet, text: text.includes('/') ? text : undefined };

@@ -12,6 +12,7 @@ import {
   netmask,
   parseCidr,
   parseIp,
+  withoutLength,
 } from '../../../lib/net/ip.ts';
 import { nodeAddresses, workloadEndpointIdOf } from '../../../lib/policy/endpoints.ts';
 import type { FlowEnd } from '../../../lib/protocol/flow-record.ts';
@@ -198,6 +199,6 @@ function setHolders(
 
 /** Canonical, each once; the length of a subnet is left out. */
 function addressesOf(texts: readonly string[]): readonly string[] {
-  const addresses = texts.map((text) => parseIp(text.split('/')[0] ?? '')).filter((ip) => ip !== undefined);
+  const addresses = texts.map((text) => parseIp(withoutLength(text))).filter((ip) => ip !== undefined);
   return [...new Set(addresses.map(formatIp))];
 }

@@ -3,7 +3,7 @@
 import type { BGPConfiguration, BGPConfigurationSpec } from '../../../lib/model/bgp-types.ts';
 import type { CalicoNode } from '../../../lib/model/endpoint-types.ts';
 import { parseAsNumber } from '../../../lib/model/numbers.ts';
-import { type Family, formatIp, parseIp } from '../../../lib/net/ip.ts';
+import { type Family, formatIp, parseIp, withoutLength } from '../../../lib/net/ip.ts';
 import { parseSelector } from '../../../lib/selector/parser.ts';
 
 export const DEFAULT_ASN = 64512;
@@ -77,7 +77,7 @@ export function asNumber(value: number | string | undefined): number | undefined
 
 /** Canonical text of an address, or of the address in `10.0.0.2/24`. */
 export function canonicalAddress(text: string | undefined): string | undefined {
-  const parsed = parseIp(text?.split('/')[0] ?? '');
+  const parsed = parseIp(withoutLength(text ?? ''));
   return parsed === undefined ? undefined : formatIp(parsed);
 }
 

@@ -1,6 +1,6 @@
 // Values filled in on write, as Calico's client does: the schema's defaults, and those that depend on other fields.
 
-import { canonicalCidr, parseCidr } from '../../net/ip.ts';
+import { canonicalCidr, parseCidr, withoutLength } from '../../net/ip.ts';
 import { isTieredPolicyKind } from '../kinds.ts';
 import type { Resource } from '../metadata.ts';
 import { workloadEndpointName } from '../workload-endpoint-name.ts';
@@ -78,7 +78,7 @@ function applyPoolDefaults(spec: Spec): void {
 }
 
 function parseCidrBase(text: string): bigint | undefined {
-  const address = parseCidr(text.split('/')[0] ?? '');
+  const address = parseCidr(withoutLength(text));
   return address?.base;
 }
 

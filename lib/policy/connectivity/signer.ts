@@ -1,6 +1,6 @@
 // What the policies of a cluster can know of a subject, as plain values: equal for two subjects that no rule tells apart.
 
-import { formatIp } from '../../net/ip.ts';
+import { formatIp, withoutLength } from '../../net/ip.ts';
 import type { PolicyCluster } from '../cluster.ts';
 import { type Identity, type IdentityId, workloadEndpointKey } from '../compiled.ts';
 import { hostSettings } from '../evaluation/host-settings.ts';
@@ -66,7 +66,7 @@ export class Signer {
     const endpoints = hostEndpointsOf(this.#cluster, host).map(
       ({ id: _id, expectedIps, revision: _revision, ...judged }) => ({
         ...judged,
-        expectsHost: expectedIps.some((net) => own.has(net.split('/')[0] ?? '')),
+        expectsHost: expectedIps.some((net) => own.has(withoutLength(net))),
       }),
     );
     const settings = hostSettings(host, this.#cluster.felixConfigurations);

@@ -11,6 +11,7 @@ import {
   type IpAddress,
   parseCidr,
   parseIp,
+  withoutLength,
 } from '../../net/ip.ts';
 import type { PolicyCluster } from '../cluster.ts';
 import { type CompiledWorkloadEndpoint, workloadEndpointKey } from '../compiled.ts';
@@ -117,7 +118,7 @@ function outsideNets(clusters: readonly PolicyCluster[]): Cidr[] {
 }
 
 function isEndpoint(cluster: PolicyCluster, net: string): boolean {
-  const address = parseIp(net.split('/')[0] ?? '');
+  const address = parseIp(withoutLength(net));
   const isOne = net.endsWith(address?.family === 4 ? '/32' : '/128');
   return isOne && address !== undefined && locate(cluster, address).type !== 'external';
 }

@@ -1,8 +1,17 @@
 // What the kernel itself has written down about packets: what it denied, by reason, in the sets of denials, and by which rule a flow
 // passes, in the mark of its conntrack entry.
 
+import type { Dataplane } from '../../../../agents/felix/dataplane/dataplane.ts';
+import type { KernelWriterClient } from '../../../../agents/felix/kernel/writer-client.ts';
 import { Mark } from '../../../../agents/felix/nftables/render/numbering.ts';
-import type { TestHost } from './test-host.ts';
+import type { Namespace } from './namespaces.ts';
+
+/** What of a `TestHost` is asked. */
+interface RecordingHost {
+  readonly namespace: Namespace;
+  readonly writer: KernelWriterClient;
+  readonly dataplane: Dataplane;
+}
 
 export interface DenialRecord {
   /** Rule id without the verdict bits. */
@@ -25,7 +34,7 @@ interface SetElement {
 }
 
 /** Of the current epoch's sets, by rule id, key and detail. */
-export async function denialRecords(host: TestHost): Promise<ReadonlyMap<string, DenialRecord>> {
+export async function denialRecords(host: RecordingHost): Promise<ReadonlyMap<string, DenialRecord>> {
   const records = new Map<string, DenialRecord>();
   for (const set of ['dlog4', 'dlogp4', 'dlog6', 'dlogp6']) {
     const text = `list set inet calico ${set}_v${host.dataplane.table.epoch}`;
@@ -55,7 +64,7 @@ function readRecord({ elem }: SetElement, hasPorts: boolean): DenialRecord | und
 }
 
 /** Marks of a host's conntrack entries, by `protocol source destination …` as in `conntrackKey`. */
-export async function conntrackMarks(host: TestHost): Promise<ReadonlyMap<string, number>> {
+export async function conntrackMarks(host: RecordingHost): Promise<ReadonlyMap<string, number>> {
   const marks = new Map<string, number>();
   const lists = ['ipv4', 'ipv6'].map((family) => host.namespace.exec('conntrack', '-L', '-f', family));
   for (const line of (await Promise.all(lists)).join('\n').split('\n')) {
@@ -72,6 +81,6 @@ export async function conntrackMarks(host: TestHost): Promise<ReadonlyMap<string
 }
 
 /** Forgets every flow of the host. */
-export async function flushConntrack(host: TestHost): Promise<void> {
+export async function flushConntrack(host: RecordingHost): Promise<void> {
   await host.namespace.exec('conntrack', '-F');
 }

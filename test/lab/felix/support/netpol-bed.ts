@@ -124,8 +124,7 @@ export class NetpolBed {
   async end(): Promise<void> {
     this.servers.close();
     await Promise.all([...this.hosts.values()].map(({ dataplane }) => dataplane.stop()));
-    for (const host of this.hosts.values())
-      for (const pod of host.pods.splice(0)) pod.namespace.close();
+    for (const host of this.hosts.values()) for (const pod of host.pods.splice(0)) pod.namespace.close();
     this.#pods = new Map();
     for (const external of this.#externals.values()) external.close();
     this.#externals = new Map();

@@ -9,10 +9,7 @@ import {
   underlayOf,
 } from '../../../../agents/felix/tunnels/kernel-overlay.ts';
 import { type Overlay, overlayOf, type TunnelLink } from '../../../../agents/felix/tunnels/overlay.ts';
-import {
-  type ActualOverlay,
-  overlayLines,
-} from '../../../../agents/felix/tunnels/overlay-commands.ts';
+import { type ActualOverlay, overlayLines } from '../../../../agents/felix/tunnels/overlay-commands.ts';
 import { inputs, OWN, route } from './support.ts';
 
 const V4 = { ipip: false, vxlan: true, vxlanV6: false, noEncap: false };
