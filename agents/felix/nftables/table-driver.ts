@@ -5,20 +5,17 @@ import type { EventSink } from '../../../lib/events/event.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import { KernelWriteError } from '../kernel/kernel-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
+import { type CountReader, EarlierEpochs } from './earlier-epochs.ts';
+import { faultyEndpoints } from './faulty-endpoints.ts';
+import { ForeignWrites } from './foreign-writes.ts';
 import { Generations } from './generations.ts';
 import { type Commit, commitsOf, elementChanges } from './render/commits.ts';
 import type { DataplaneState } from './render/dataplane-state.ts';
 import { TABLE, TABLE_NAME } from './render/layout.ts';
-import { differences, type Listing, parseListing } from './render/listing.ts';
-import { epochOfName, NumbersExhausted } from './render/numbering.ts';
-import { chunks, type Operation, record, renderTransaction } from './render/operations.ts';
-import {
-  OPERATIONS_PER_TRANSACTION,
-  type Plan,
-  type PlannedTransaction,
-  Planner,
-  UNREACHABLE_MS,
-} from './render/plan.ts';
+import { type Listing, parseListing } from './render/listing.ts';
+import { NumbersExhausted } from './render/numbering.ts';
+import { record, renderTransaction } from './render/operations.ts';
+import { type Plan, type PlannedTransaction, Planner } from './render/plan.ts';
 import { Renderer } from './render/renderer.ts';
 import { NftTable } from './render/table.ts';
 import { RuleNumbers } from './rule-numbers.ts';
@@ -38,13 +35,6 @@ export interface TableDriverOptions {
   readonly countReader?: CountReader;
 }
 
-export interface CountReader {
-  /** The base chains lead to another epoch from now on: what earlier ones have counted is to be read, and then goes. */
-  onSwitch(): void;
-  /** What was counted until the last switch has not been read yet. */
-  readonly isBehind: boolean;
-}
-
 /** What one bringing up to date took. */
 export interface TableUpdate {
   readonly transactions: number;
@@ -56,13 +46,6 @@ export interface TableUpdate {
 }
 
 const MOST_ATTEMPTS = 4;
-/** How long an earlier epoch waits for whoever reads its counts, and how often that is looked at. */
-const KEPT_FOR_READER_MS = 10_000;
-const READER_PAUSE_MS = 100;
-/** Objects that an event on drift names. */
-const MOST_NAMED = 5;
-/** How long a refused sweep is left alone. */
-const SWEEP_RETRY_MS = 10_000;
 
 export class TableDriver {
   readonly #options: TableDriverOptions;
@@ -73,35 +56,38 @@ export class TableDriver {
   #planner = new Planner(new NftTable());
   #epoch = 0;
   #adoptedEpoch = 0;
-  /** Epochs of which objects may be in the kernel. */
-  readonly #presentEpochs = new Set<number>();
+  readonly #earlier: EarlierEpochs;
+  readonly #foreign: ForeignWrites;
   /** What the kernel's fast path compares with, from the commit on. */
   #generation = 0;
   /** A commit's outcome is unknown: the kernel may be a generation ahead. */
   #isGenerationUnknown = false;
-  /** When the base chains were led to an epoch, while objects of those before it may be there. */
-  #switches: readonly { readonly epoch: number; readonly atMs: number }[] = [];
-  #sweepRefusedUntilMs = 0;
   /** Chains with a hook that may be there, and their declarations: they outlive epochs, so what is not wanted is emptied. */
   readonly #baseChains = new Map<string, string>();
   #cleanUpAtMs: number | undefined;
   /** Due with the last update, and not done yet. */
   #cleanUp: readonly PlannedTransaction[] = [];
-  #rulesetGeneration: number | undefined;
-  /** The kernel has counted more changes than ours. */
-  #hasForeignWrite = false;
-  #foreignWrites = 0;
   /** Why the next update makes everything anew; undefined: it need not. */
   #replaceBecause: string | undefined = 'start';
-  /** What of our table somebody else has changed, until it has been put right. */
-  #drift: readonly string[] = [];
-  #repairs = 0;
   #leftOut = new Set<string>();
 
   constructor(options: TableDriverOptions) {
     this.#options = options;
     this.#writer = options.writer;
     this.#generations = new Generations(options.writer, options.lastGeneration);
+    this.#earlier = new EarlierEpochs({
+      logger: options.logger,
+      nowMs: options.nowMs,
+      countReader: options.countReader,
+      list: () => this.#list('terseJson'),
+      commit: (commit) => this.#commit(commit),
+    });
+    this.#foreign = new ForeignWrites({
+      writer: options.writer,
+      events: options.events,
+      logger: options.logger,
+      list: (output) => this.#list(output),
+    });
     this.#numbers = options.numbers ?? new RuleNumbers({ path: undefined, logger: options.logger });
   }
 
@@ -115,7 +101,7 @@ export class TableDriver {
 
   /** Epochs of which objects may be in the kernel, oldest first. */
   get presentEpochs(): readonly number[] {
-    return [...this.#presentEpochs].sort((a, b) => a - b);
+    return this.#earlier.present;
   }
 
   /** The last epoch of earlier agents; 0 if there was no table of ours. */
@@ -129,12 +115,12 @@ export class TableDriver {
 
   /** How often a change by others, of any table, has been seen. */
   get foreignWrites(): number {
-    return this.#foreignWrites;
+    return this.#foreign.writes;
   }
 
   /** How often what others had changed of our table was put right. */
   get repairs(): number {
-    return this.#repairs;
+    return this.#foreign.repairs;
   }
 
   /** Keys of endpoints that the kernel refuses. */
@@ -144,10 +130,7 @@ export class TableDriver {
 
   /** Monotonic milliseconds at which `update` should be called even if nothing changes. */
   get dueAtMs(): number | undefined {
-    const [oldest] = this.#switches;
-    const sweepAtMs =
-      oldest === undefined ? undefined : Math.max(oldest.atMs + UNREACHABLE_MS, this.#sweepRefusedUntilMs);
-    const times = [sweepAtMs, this.#cleanUpAtMs].filter((time) => time !== undefined);
+    const times = [this.#earlier.dueAtMs, this.#cleanUpAtMs].filter((time) => time !== undefined);
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
@@ -197,35 +180,12 @@ export class TableDriver {
 
   /** Looks for changes by others; true if the table had to be marked for replacement. */
   async checkForeignWrites(): Promise<boolean> {
-    const { generation: now, chains } = await this.#writer.foreignRules();
-    if (now === this.#rulesetGeneration && !this.#hasForeignWrite) return false;
-    this.#foreignWrites++;
-    if (this.#renderer === undefined) return await this.#checkAdopted(now);
-    const listing = await this.#list('json');
-    const { programmed } = this.#planner;
-    const different =
-      listing === undefined
-        ? ['the table']
-        : [
-            ...new Set([
-              ...differences(programmed, listing, this.#epoch),
-              // One rule in the place of another is as many as before.
-              ...chains.filter((chain) => programmed.chains.has(chain)),
-            ]),
-          ];
-    this.#rulesetGeneration = now;
-    this.#hasForeignWrite = false;
-    if (different.length === 0) return false;
-    this.#options.logger.warn('somebody else changed our table', { objects: different.slice(0, 10) });
-    this.#drift = different;
-    this.replace(`foreign change of ${different.slice(0, 3).join(', ')}`);
-    return true;
-  }
-
-  /** Before the first in-sync an earlier agent's table is left as it is; but without any, the host would be open. */
-  async #checkAdopted(rulesetGeneration: number | undefined): Promise<boolean> {
-    this.#rulesetGeneration = rulesetGeneration;
-    return (await this.#list('terseJson')) === undefined;
+    const programmed = this.#renderer && this.#planner.programmed;
+    const different = await this.#foreign.check(programmed, this.#epoch);
+    // Before the first in-sync an earlier agent's table is left as it is; but without any, the host would be open.
+    if (this.#renderer === undefined) return different.length > 0;
+    if (different.length > 0) this.replace(`foreign change of ${different.slice(0, 3).join(', ')}`);
+    return different.length > 0;
   }
 
   async #updateOnce(): Promise<TableUpdate> {
@@ -261,7 +221,7 @@ export class TableDriver {
   async #newEpoch(): Promise<Renderer> {
     this.#rememberBaseChains();
     this.#epoch++;
-    this.#presentEpochs.add(this.#epoch);
+    this.#earlier.add(this.#epoch);
     const generation = await this.#generations.next(this.#generation);
     const { state, numberLimit } = this.#options;
     const renderer = new Renderer(state, {
@@ -311,15 +271,12 @@ export class TableDriver {
     return kernelMs;
   }
 
-  /** Each change of any table counts the ruleset's id up by one: by more than one, and somebody else has written too. */
   async #commit(commit: Commit): Promise<number> {
     const result =
       commit.kind === 'elements'
         ? await this.#writer.elements(TABLE_NAME, elementChanges(commit.operations))
         : await this.#writer.nft(renderTransaction(commit.operations));
-    const expected = this.#rulesetGeneration === undefined ? undefined : this.#rulesetGeneration + 1;
-    if (expected !== undefined && result.rulesetGeneration !== expected) this.#hasForeignWrite = true;
-    this.#rulesetGeneration = result.rulesetGeneration;
+    this.#foreign.onCommit(result.rulesetGeneration);
     return result.durationMs;
   }
 
@@ -329,27 +286,14 @@ export class TableDriver {
     this.#cleanUpAtMs = plan.cleanUpInMs === undefined ? undefined : now + plan.cleanUpInMs;
     if (replaced !== undefined) {
       this.#replaceBecause = undefined;
-      this.#options.countReader?.onSwitch();
-      if (this.#epoch > 1) this.#switches = [...this.#switches, { epoch: this.#epoch, atMs: now }];
+      this.#earlier.onSwitch(this.#epoch);
       events.emit({
         component: 'agent',
         kind: 'kernelResynced',
         generation: this.#generation,
         cause: replaced,
       });
-    }
-    if (replaced !== undefined && this.#drift.length > 0) {
-      const more = this.#drift.length > MOST_NAMED ? ` and ${this.#drift.length - MOST_NAMED} more` : '';
-      const cause = `${this.#drift.slice(0, MOST_NAMED).join(', ')}${more}`;
-      events.emit({
-        component: 'agent',
-        kind: 'driftRepaired',
-        object: TABLE,
-        count: this.#drift.length,
-        cause,
-      });
-      this.#drift = [];
-      this.#repairs++;
+      this.#foreign.onReplaced();
     }
     if (generationMoved)
       events.emit({ component: 'agent', kind: 'generationMoved', generation: this.#generation });
@@ -361,27 +305,7 @@ export class TableDriver {
    */
   async sweep(): Promise<void> {
     await this.#performCleanUp();
-    const now = this.#options.nowMs();
-    const due = this.#switches.filter(({ atMs }) => atMs + UNREACHABLE_MS <= now);
-    const switched = due.at(-1)?.epoch;
-    if (switched === undefined || now < this.#sweepRefusedUntilMs) return;
-    const keptMs = now - (due.at(-1)?.atMs ?? now);
-    if (this.#options.countReader?.isBehind === true && keptMs < KEPT_FOR_READER_MS) {
-      this.#sweepRefusedUntilMs = now + READER_PAUSE_MS;
-      return;
-    }
-    const listing = await this.#list('terseJson');
-    const stale = listing?.objects.filter(({ name }) => (epochOfName(name) ?? switched) < switched) ?? [];
-    try {
-      for (const operations of splitSweep(stale)) await this.#commit({ kind: 'text', operations });
-    } catch (error) {
-      if (!(error instanceof KernelWriteError) || error.type.code !== 'refused') throw error;
-      this.#options.logger.warn('what earlier epochs left cannot be deleted yet', { error });
-      this.#sweepRefusedUntilMs = now + SWEEP_RETRY_MS;
-      return;
-    }
-    this.#switches = this.#switches.filter(({ epoch }) => epoch > switched);
-    for (const epoch of this.#presentEpochs) if (epoch < switched) this.#presentEpochs.delete(epoch);
+    await this.#earlier.sweep();
   }
 
   /** What fails here is made anew with everything else. */
@@ -409,32 +333,17 @@ export class TableDriver {
     if (error.type.code === 'refused' && attempt >= 2) await this.#leaveOutFaulty();
   }
 
-  /** Halves the endpoints, asking the kernel without changing anything, until those that it refuses are known. */
   async #leaveOutFaulty(): Promise<void> {
-    const { endpoints, hostEndpoints } = this.#options.state;
-    const known = [...endpoints.keys(), ...hostEndpoints.keys()];
-    const all = known.filter((key) => !this.#leftOut.has(key));
-    const refuses = async (keys: readonly string[]): Promise<string | undefined> => {
-      const leftOut = new Set(known.filter((key) => !keys.includes(key)));
-      const renderer = new Renderer(this.#options.state, { epoch: this.#epoch + 1, generation: 1, leftOut });
-      renderer.update(this.#options.state.everything());
-      const planner = new Planner(new NftTable(), { operationsPerTransaction: Number.MAX_SAFE_INTEGER });
-      planner.note(renderer.table.takeTouched());
-      const { transactions } = planner.plan(renderer.table, 0);
-      const operations = transactions.flatMap((transaction) => transaction.operations);
-      return await this.#writer.checkNft(renderTransaction(operations));
-    };
-    // Without any endpoint refused: the fault is in what all share, and leaving endpoints out cannot help.
-    if ((await refuses([])) !== undefined) return;
-    for (const { key, why } of await faultyOf(all, refuses)) {
+    const { state, logger, events } = this.#options;
+    const faulty = await faultyEndpoints(this.#writer, state, this.#leftOut, this.#epoch + 1);
+    for (const { key, why } of faulty) {
       this.#leftOut.add(key);
-      this.#options.logger.error('endpoint left out: the kernel refuses it', { endpoint: key, why });
-      const cause = why.slice(0, 300);
-      this.#options.events.emit({
+      logger.error('endpoint left out: the kernel refuses it', { endpoint: key, why });
+      events.emit({
         component: 'agent',
         kind: 'kernelRefused',
-        object: `${hostEndpoints.has(key) ? 'HostEndpoint' : 'WorkloadEndpoint'}/${key}`,
-        cause,
+        object: `${state.hostEndpoints.has(key) ? 'HostEndpoint' : 'WorkloadEndpoint'}/${key}`,
+        cause: why.slice(0, 300),
       });
     }
   }
@@ -449,7 +358,7 @@ export class TableDriver {
   #adopt(listing: Listing): void {
     this.#epoch = Math.max(this.#epoch, ...listing.epochs);
     this.#adoptedEpoch = this.#epoch;
-    for (const epoch of listing.epochs) this.#presentEpochs.add(epoch);
+    for (const epoch of listing.epochs) this.#earlier.add(epoch);
     this.#generation = listing.generation ?? 0;
     this.#options.logger.info('table of an earlier agent found', {
       epoch: this.#epoch,
@@ -460,34 +369,4 @@ export class TableDriver {
   async #list(output: 'json' | 'terseJson'): Promise<Listing | undefined> {
     return parseListing(await this.#writer.nftQuery(`list table ${TABLE}`, output));
   }
-}
-
-async function faultyOf(
-  keys: readonly string[],
-  refuses: (keys: readonly string[]) => Promise<string | undefined>,
-): Promise<readonly { readonly key: string; readonly why: string }[]> {
-  const why = keys.length === 0 ? undefined : await refuses(keys);
-  if (why === undefined) return [];
-  const [only] = keys;
-  if (keys.length === 1 && only !== undefined) return [{ key: only, why }];
-  const middle = Math.ceil(keys.length / 2);
-  return [
-    ...(await faultyOf(keys.slice(0, middle), refuses)),
-    ...(await faultyOf(keys.slice(middle), refuses)),
-  ];
-}
-
-/** Rules first (they hold chains and sets), then elements (they hold chains), then chains, then sets; cut to what a buffer takes. */
-function splitSweep(stale: Listing['objects']): readonly (readonly Operation[])[] {
-  const chains = stale.filter(({ kind }) => kind === 'chain');
-  const sets = stale.filter(({ kind }) => kind !== 'chain');
-  return chunks(
-    [
-      ...chains.map(({ name }): Operation => ({ type: 'emptyChain', name })),
-      ...sets.map(({ kind, name }): Operation => ({ type: 'emptySet', kind, name })),
-      ...chains.map(({ name }): Operation => ({ type: 'deleteObject', kind: 'chain', name })),
-      ...sets.map(({ kind, name }): Operation => ({ type: 'deleteObject', kind, name })),
-    ],
-    OPERATIONS_PER_TRANSACTION,
-  );
 }

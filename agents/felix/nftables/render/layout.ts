@@ -1,8 +1,9 @@
-// The fixed chains and their maps, and the base chains (docs/dataplane.md "Packet path"): one table, dispatch by interface,
+// The fixed chains, and the base chains (docs/dataplane.md "Packet path"): one table, dispatch by interface,
 // the generation in the conntrack mark as the fast path. What knows the generation carries it in its name.
 
 import type { Family } from '../../../../lib/net/ip.ts';
 import type { FelixSettings } from '../../calc/felix-settings.ts';
+import { countingChains } from './counting-chains.ts';
 import {
   type HostChainContext,
   type HostLayout,
@@ -11,8 +12,9 @@ import {
   hostForwardStages,
   hostInputRules,
 } from './host-layout.ts';
+import { natChain } from './nat-chain.ts';
 import { BuiltInReason, type BuiltInReasonName, Mark, type Numbering } from './numbering.ts';
-import { commentClause, type NftChain, type SetDefinition } from './table.ts';
+import { commentClause, type NftChain } from './table.ts';
 
 /** What the fixed chains depend on. */
 export interface LayoutOptions {
@@ -36,110 +38,13 @@ const BASE_CHAINS = {
   input: `type filter hook input priority filter; policy accept; ${commentClause('workloads to their own host')}`,
   prerouting: `type filter hook prerouting priority raw; policy accept; ${commentClause('sources of workloads')}`,
 } as const;
-const NAT_CHAIN = {
-  name: 'postrouting',
-  declaration: `type nat hook postrouting priority srcnat; policy accept; ${commentClause('NAT outgoing of pools')}`,
-} as const;
-
 const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
 const deny = (reason: number): string => hex(Mark.deny | reason);
 /** Counted under the reason, and dropped. */
 const denied = (numbering: Numbering, reason: BuiltInReasonName): string =>
   `meta mark set ${deny(BuiltInReason[reason])} goto ${numbering.name('denied')}`;
-const address = (family: Family): string => (family === 4 ? 'ipv4_addr' : 'ipv6_addr');
 const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
 const FAMILIES: readonly Family[] = [4, 6];
-/** TCP, UDP, SCTP. */
-const WITH_PORTS = [6, 17, 132];
-
-/** A plain set, but for what `more` says. */
-function definition(
-  numbering: Numbering,
-  name: string,
-  declaration: string,
-  more: Partial<SetDefinition> = {},
-): SetDefinition {
-  return {
-    name: numbering.name(name),
-    kind: 'set',
-    declaration,
-    role: 'plain',
-    isInterval: false,
-    isKeyed: false,
-    onlyAllows: true,
-    ...more,
-  };
-}
-
-/** Sets that are there from the first load on. */
-export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
-  const set = (name: string, declaration: string, more?: Partial<SetDefinition>): SetDefinition =>
-    definition(numbering, name, declaration, more);
-  const map = { kind: 'map' } as const;
-  const endpoint = { ...map, role: 'endpoint' } as const;
-  const group = { ...map, role: 'group' } as const;
-  return [
-    set('ep_e', 'type ifname : mark; comment "interface to egress group";', endpoint),
-    set('ep_i', 'type ifname : mark; comment "interface to ingress group";', endpoint),
-    set('bgp', 'type ifname; comment "workloads that peer with this host";'),
-    set('grp_e', 'type mark : verdict; comment "egress group to its chain";', group),
-    set('grp_i', 'type mark : verdict; comment "ingress group to its chain";', group),
-    ...FAMILIES.flatMap((family) => [
-      set(`src${family}`, `type ifname . ${address(family)}; comment "workloads' own addresses";`),
-      set(`own${family}`, `type ${address(family)}; comment "this host's workloads";`, { role: 'own' }),
-      set(`nodes${family}`, `type ${address(family)}; comment "addresses of nodes";`),
-      ...countingSets('dlog', family).map(({ name, type }) =>
-        set(name, `type ${type}; ${COUNTING} comment "what was denied";`),
-      ),
-    ]),
-  ];
-}
-
-export type OptionalSetName = 'spoof' | 'pools' | 'masq' | 'vteps' | 'ext';
-
-/** Sets that are made when something asks for them. */
-export function optionalSet(numbering: Numbering, name: OptionalSetName, family: Family): SetDefinition {
-  const type = name === 'spoof' ? `ifname . ${address(family)}` : address(family);
-  const comment = {
-    spoof: 'sources allowed besides',
-    pools: 'IP pools',
-    masq: 'pools with NAT outgoing',
-    vteps: 'other ends of VXLAN',
-    ext: 'networks that tunnels are taken from besides',
-  }[name];
-  // Nodes' addresses are neighbours of one another, and come and go one by one: no task for intervals.
-  const isInterval = name !== 'vteps';
-  const declaration = `type ${type};${isInterval ? ' flags interval;' : ''} ${commentClause(comment)}`;
-  return definition(numbering, `${name}${family}`, declaration, { isInterval });
-}
-
-/** Sets that count starts of allowed flows; there only while somebody asks for them. */
-export function allowedSets(numbering: Numbering): readonly SetDefinition[] {
-  return FAMILIES.flatMap((family) =>
-    countingSets('alog', family).map(({ name, type }) =>
-      definition(numbering, name, `type ${type}; ${COUNTING} comment "flows that began";`),
-    ),
-  );
-}
-
-/** An element stays long enough for an agent that starts anew to see it. */
-const COUNTING = 'size 65536; flags dynamic,timeout; timeout 60s;';
-
-/**
- * With both ports, the protocol being in the mark's upper bits, as nft keeps five fields of a key at most; and, for protocols
- * without ports, with the first two octets behind the IP header: type and code of ICMP (its `dport` would be a checksum, an
- * element per packet).
- */
-function countingSets(
-  base: 'dlog' | 'alog',
-  family: Family,
-): readonly { readonly name: string; readonly type: string }[] {
-  const pair = `mark . ${address(family)} . ${address(family)}`;
-  return [
-    { name: `${base}${family}`, type: `${pair} . inet_service . inet_service` },
-    { name: `${base}p${family}`, type: `${pair} . inet_proto . inet_service` },
-  ];
-}
 
 export function fixedChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
   const host = hostContext(numbering, options);
@@ -173,46 +78,6 @@ function notAllowed(numbering: Numbering): string {
 function workloadNames({ felix }: LayoutOptions): string {
   const names = felix.interfacePrefixes.map((prefix) => `"${prefix}*"`);
   return names.length === 1 ? names.join() : `{ ${names.join(', ')} }`;
-}
-
-/**
- * Counts by reason and 5-tuple, then gives the verdict. A packet that finds the set full comes to the last rule, whose counter
- * is that of what was lost. Answers are counted under their flow: its source is their destination.
- */
-function countingChains(
-  numbering: Numbering,
-  base: 'denied' | 'begun',
-  set: 'dlog' | 'alog',
-  verdict: 'drop' | 'return',
-): readonly NftChain[] {
-  const rules = (from: 's' | 'd', to: 's' | 'd'): readonly string[] => [
-    ...FAMILIES.flatMap((family) => {
-      const ip = header(family);
-      const key = `meta mark . ${ip} ${from}addr . ${ip} ${to}addr`;
-      const start = `meta nfproto ipv${family}`;
-      const withPorts = WITH_PORTS.map((protocol) => {
-        const mark = `meta mark set meta mark | ${hex(protocol << Mark.protocolShift)}`;
-        return `${start} meta l4proto ${protocol} ${mark} update @${numbering.name(`${set}${family}`)} { ${key} . th ${from}port . th ${to}port counter } ${verdict}`;
-      });
-      const others = WITH_PORTS.map((protocol) => `meta l4proto != ${protocol}`).join(' ');
-      return [
-        ...withPorts,
-        `${start} ${others} update @${numbering.name(`${set}p${family}`)} { ${key} . meta l4proto . th sport counter } ${verdict}`,
-      ];
-    }),
-    `counter ${verdict}`,
-  ];
-  const declaration = commentClause(`counts what is ${base} by reason and flow`);
-  const chain = (name: string, chainRules: readonly string[]): NftChain => ({
-    name: numbering.name(name),
-    role: 'static',
-    declaration,
-    rules: chainRules,
-  });
-  return [
-    chain(`${base}_r`, rules('d', 's')),
-    chain(base, [`ct direction reply goto ${numbering.name(`${base}_r`)}`, ...rules('s', 'd')]),
-  ];
 }
 
 /** Interface → group → chain in two small steps: data maps can grow without the kernel walking every jump again. */
@@ -368,7 +233,7 @@ function baseChains(
     ]),
     base('prerouting', preroutingRules(numbering, options)),
   ];
-  return options.hasNatOutgoing ? [...chains, natChain(numbering, options)] : chains;
+  return options.hasNatOutgoing ? [...chains, natChain(numbering, options.felix, workload)] : chains;
 }
 
 /** Whether the settings name networks of the family that tunnels are taken from. */
@@ -446,34 +311,4 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
         `meta protocol ${protocol} meta mark set ${deny(BuiltInReason.spoofedSource)} goto ${numbering.name('denied')}`,
     ),
   ];
-}
-
-/** Ports can be chosen of protocols that have them alone. */
-function natRules(match: string, family: Family, { natAddress, natPorts }: FelixSettings): readonly string[] {
-  const address = family === 4 ? natAddress : undefined;
-  const toPorts = natPorts === undefined ? '' : `:${natPorts.first}-${natPorts.last}`;
-  const withPorts = address === undefined ? `masquerade to ${toPorts}` : `snat ip to ${address}${toPorts}`;
-  return [
-    ...(natPorts === undefined
-      ? []
-      : ['tcp', 'udp', 'sctp'].map((protocol) => `${match} meta l4proto ${protocol} ${withPorts}`)),
-    `${match} ${address === undefined ? 'masquerade' : `snat ip to ${address}`}`,
-  ];
-}
-
-/** Written so that a miss leaves the source as it is: a wrong source lasts as long as its flow. */
-function natChain(numbering: Numbering, options: LayoutOptions): NftChain {
-  const hosts = options.felix.excludesHostsFromNat
-    ? FAMILIES.map((family) => `${header(family)} daddr @${numbering.name(`nodes${family}`)} accept`)
-    : [];
-  const rules = FAMILIES.flatMap((family) => [
-    `${header(family)} daddr @${numbering.name(`pools${family}`)} accept`,
-    ...natRules(`${header(family)} saddr @${numbering.name(`masq${family}`)}`, family, options.felix),
-  ]);
-  return {
-    name: NAT_CHAIN.name,
-    role: 'base',
-    declaration: NAT_CHAIN.declaration,
-    rules: [`oifname ${workloadNames(options)} accept`, ...hosts, ...rules],
-  };
 }

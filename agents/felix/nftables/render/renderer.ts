@@ -1,38 +1,23 @@
 // From what the calculation graph has said to the desired table of one epoch, incrementally: a change renders anew the groups
 // that it touches, and the table remembers which elements that touched (docs/dataplane.md "Rendering").
 
-import {
-  cidrCovers,
-  type Family,
-  formatCidr,
-  formatIp,
-  parseCidr,
-  withoutLength,
-} from '../../../../lib/net/ip.ts';
+import { type Family, withoutLength } from '../../../../lib/net/ip.ts';
 import {
   type CompiledWorkloadEndpoint,
   type Direction,
   hostEndpointKey,
 } from '../../../../lib/policy/compiled.ts';
-import { usedTunnels } from '../../tunnels/overlay.ts';
 import type { Changes, DataplaneState } from './dataplane-state.ts';
 import { type Describable, describeTable, type TableDescription } from './describe.ts';
+import { fixedSet, fixedSets } from './fixed-sets.ts';
 import { type GroupList, GroupRenderer, groupChainName, groupListOf } from './group.ts';
 import { hostEndpointChains, hostLayoutOf } from './host-groups.ts';
 import { resolveHostEndpoints } from './host-interfaces.ts';
 import { type HostLayout, NO_HOST_ENDPOINTS } from './host-layout.ts';
-import {
-  allowedSets,
-  fixedChains,
-  fixedSets,
-  hasExternal,
-  type LayoutOptions,
-  type OptionalSetName,
-  optionalSet,
-} from './layout.ts';
 import { Numbering, type RuleMeaning } from './numbering.ts';
 import { Peers } from './peers.ts';
 import { RuleUses } from './rule-uses.ts';
+import { Surroundings } from './surroundings.ts';
 import { commentText, type NftSet, NftTable } from './table.ts';
 
 export interface RendererOptions {
@@ -68,6 +53,7 @@ export class Renderer {
   readonly #state: DataplaneState;
   readonly #peers: Peers;
   readonly #uses = new RuleUses();
+  readonly #surroundings: Surroundings;
   readonly #leftOut: ReadonlySet<string>;
   readonly #groups = new Map<string, Group>();
   readonly #groupsByOwner = new Map<string, Set<Group>>();
@@ -78,9 +64,6 @@ export class Renderer {
   readonly #hostGroups = new Map<string, readonly Group[]>();
   #hostLayout: HostLayout = NO_HOST_ENDPOINTS;
   #generation: number;
-  #layout: LayoutOptions | undefined;
-  /** Of the layout that is rendered. */
-  #fixedChains: readonly string[] = [];
 
   constructor(state: DataplaneState, options: RendererOptions) {
     this.#state = state;
@@ -89,6 +72,7 @@ export class Renderer {
     this.numbering = new Numbering(options.epoch, options.numberLimit);
     for (const definition of fixedSets(this.numbering)) this.table.defineSet(definition);
     this.#peers = new Peers(this.table, this.numbering);
+    this.#surroundings = new Surroundings(this.table, this.numbering, state);
     this.#renderSurroundings('all');
   }
 
@@ -104,7 +88,7 @@ export class Renderer {
   /** The chains that know the generation are made anew under the new number. */
   setGeneration(generation: number): void {
     this.#generation = generation;
-    if (this.#layout !== undefined) this.#renderLayout({ ...this.#layout, generation });
+    this.#surroundings.setGeneration(generation);
   }
 
   /** Throws NumbersExhausted; the renderer is then of no further use. */
@@ -122,7 +106,7 @@ export class Renderer {
     if (hostChanged) this.#updateHostEndpoints(dirty);
     for (const group of isEverythingDirty ? this.#groups.values() : dirty) this.#renderGroup(group);
     this.#dropUnusedGroups();
-    const countsOtherwise = this.#layout?.countsAllowed !== this.#state.countsAllowed;
+    const countsOtherwise = this.#surroundings.countsAllowed !== this.#state.countsAllowed;
     if (hostChanged || countsOtherwise) this.#renderSurroundings('all');
     else if (changes.endpoints.size > 0) this.#renderSurroundings('ofEndpoints');
   }
@@ -167,6 +151,11 @@ export class Renderer {
         sets: group.sets,
       })),
     });
+  }
+
+  #renderSurroundings(part: 'all' | 'ofEndpoints'): void {
+    const endpoints = this.#endpoints.keys();
+    this.#surroundings.render(part, { generation: this.#generation, host: this.#hostLayout, endpoints });
   }
 
   #updateUses(changes: Changes, dirty: Set<Group>): boolean {
@@ -320,97 +309,8 @@ export class Renderer {
     }
   }
 
-  /** `ofEndpoints`: only workloads have changed, and nodes, pools and tunnels are as they were. */
-  #renderSurroundings(part: 'all' | 'ofEndpoints'): void {
-    const natOutgoing = [...this.#state.pools.values()].some((pool) => pool.natOutgoing);
-    const spoofed = this.#spoofedPrefixes();
-    const layout: LayoutOptions = {
-      generation: this.#generation,
-      felix: this.#state.felix,
-      hasNatOutgoing: natOutgoing,
-      hasSpoofedPrefixes: spoofed[4].size + spoofed[6].size > 0,
-      host: this.#hostLayout,
-      countsAllowed: this.#state.countsAllowed,
-      keepsEstablishedFlows: this.#state.keepsEstablishedFlows,
-      tunnels: usedTunnels(this.#state.encapsulation, this.#state.felix),
-    };
-    if (part === 'all') this.#renderSets(layout);
-    for (const family of FAMILIES)
-      this.#optional('spoof', family, layout.hasSpoofedPrefixes, [...spoofed[family]]);
-    if (this.#layout === undefined || !sameLayout(layout, this.#layout)) this.#renderLayout(layout);
-  }
-
-  #renderLayout(layout: LayoutOptions): void {
-    const chains = fixedChains(this.numbering, layout);
-    const names = chains.map(({ name }) => name);
-    for (const name of this.#fixedChains) if (!names.includes(name)) this.table.deleteChain(name);
-    for (const chain of chains) this.table.setChain(chain);
-    this.#layout = layout;
-    this.#fixedChains = names;
-  }
-
-  #renderSets(layout: LayoutOptions): void {
-    for (const definition of allowedSets(this.numbering)) {
-      if (layout.countsAllowed) this.table.defineSet(definition);
-      else this.table.deleteSet(definition.name);
-    }
-    for (const family of FAMILIES) this.#renderNodesAndPools(family, layout);
-  }
-
-  #renderNodesAndPools(family: Family, layout: LayoutOptions): void {
-    const nodes = [...this.#state.hosts.values()].flatMap((host) => {
-      const address = family === 4 ? host.ipv4 : host.ipv6;
-      return address === undefined ? [] : [withoutLength(address)];
-    });
-    this.table.replaceElements(this.#fixedSet(`nodes${family}`), plainElements(nodes));
-    const pools = [...this.#state.pools.values()].filter((pool) => parseCidr(pool.cidr)?.family === family);
-    const nets = (natOnly: boolean): readonly string[] =>
-      outermost(pools.filter((pool) => pool.natOutgoing || !natOnly).map((pool) => pool.cidr));
-    this.#optional('pools', family, layout.hasNatOutgoing, nets(false));
-    this.#optional('masq', family, layout.hasNatOutgoing, nets(true));
-    const tunnels = layout.tunnels.filter((tunnel) => tunnel.family === family);
-    const hasVxlan = tunnels.some(({ kind }) => kind === 'vxlan');
-    const hasExternals = tunnels.length > 0 && hasExternal(layout.felix, family);
-    const external = layout.felix.externalNodes.filter((net) => parseCidr(net)?.family === family);
-    this.#optional('vteps', family, hasVxlan, this.#tunnelEnds(family));
-    this.#optional('ext', family, hasExternals, outermost(external));
-  }
-
-  #optional(name: OptionalSetName, family: Family, isThere: boolean, keys: readonly string[]): void {
-    const definition = optionalSet(this.numbering, name, family);
-    if (!isThere) this.table.deleteSet(definition.name);
-    else this.table.replaceElements(this.table.defineSet(definition), plainElements(keys));
-  }
-
-  #tunnelEnds(family: Family): readonly string[] {
-    return [...this.#state.vteps.values()].flatMap(
-      ({ parentIpv4, parentIpv6 }) => (family === 4 ? parentIpv4 : parentIpv6) ?? [],
-    );
-  }
-
-  /** `interface . first-last`: the form that every nft version can take away again. */
-  #spoofedPrefixes(): Record<Family, ReadonlySet<string>> {
-    const keys: Record<Family, Set<string>> = { 4: new Set(), 6: new Set() };
-    if (!this.#state.felix.allowsSpoofedPrefixes) return keys;
-    for (const key of this.#endpoints.keys()) {
-      const endpoint = this.#state.endpoints.get(key);
-      if (endpoint === undefined || endpoint.allowSpoofedSourcePrefixes.length === 0) continue;
-      for (const net of outermost(endpoint.allowSpoofedSourcePrefixes)) {
-        const cidr = parseCidr(net);
-        if (cidr === undefined) continue;
-        const last = cidr.base + (1n << BigInt((cidr.family === 4 ? 32 : 128) - cidr.length)) - 1n;
-        const from = formatIp({ family: cidr.family, value: cidr.base });
-        const to = formatIp({ family: cidr.family, value: last });
-        keys[cidr.family].add(`"${endpoint.interfaceName}" . ${from}-${to}`);
-      }
-    }
-    return keys;
-  }
-
   #fixedSet(base: string): NftSet {
-    const set = this.table.sets.get(this.numbering.name(base));
-    if (set === undefined) throw new Error(`the fixed set ${base} is missing`);
-    return set;
+    return fixedSet(this.table, this.numbering, base);
   }
 }
 
@@ -420,24 +320,4 @@ function profileOwner(name: string): string {
 
 function ownersOf(list: GroupList): readonly string[] {
   return [...list.tiers.flatMap((tier) => tier.policies), ...list.profiles.map(profileOwner)];
-}
-
-function plainElements(keys: readonly string[]): ReadonlyMap<string, { readonly value: string }> {
-  return new Map(keys.map((key) => [key, { value: '' }]));
-}
-
-/** Networks without those inside another: an interval set refuses them. */
-function outermost(nets: readonly string[]): readonly string[] {
-  const cidrs = nets.flatMap((net) => parseCidr(net) ?? []);
-  const outer = cidrs.filter(
-    (cidr, index) =>
-      !cidrs.some(
-        (other, at) => at !== index && cidrCovers(other, cidr) && (other.length < cidr.length || at < index),
-      ),
-  );
-  return outer.map(formatCidr);
-}
-
-function sameLayout(a: LayoutOptions, b: LayoutOptions): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -1,0 +1,51 @@
+// Chains that count packets of flows by reason and give the verdict: what is denied, and what begins (docs/felix.md "Flow records").
+
+import type { Family } from '../../../../lib/net/ip.ts';
+import { Mark, type Numbering } from './numbering.ts';
+import { commentClause, type NftChain } from './table.ts';
+
+const FAMILIES: readonly Family[] = [4, 6];
+/** TCP, UDP, SCTP. */
+const WITH_PORTS = [6, 17, 132];
+const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
+const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
+
+/**
+ * Counts by reason and 5-tuple, then gives the verdict. A packet that finds the set full comes to the last rule, whose counter
+ * is that of what was lost. Answers are counted under their flow: its source is their destination.
+ */
+export function countingChains(
+  numbering: Numbering,
+  base: 'denied' | 'begun',
+  set: 'dlog' | 'alog',
+  verdict: 'drop' | 'return',
+): readonly NftChain[] {
+  const rules = (from: 's' | 'd', to: 's' | 'd'): readonly string[] => [
+    ...FAMILIES.flatMap((family) => {
+      const ip = header(family);
+      const key = `meta mark . ${ip} ${from}addr . ${ip} ${to}addr`;
+      const start = `meta nfproto ipv${family}`;
+      const withPorts = WITH_PORTS.map((protocol) => {
+        const mark = `meta mark set meta mark | ${hex(protocol << Mark.protocolShift)}`;
+        return `${start} meta l4proto ${protocol} ${mark} update @${numbering.name(`${set}${family}`)} { ${key} . th ${from}port . th ${to}port counter } ${verdict}`;
+      });
+      const others = WITH_PORTS.map((protocol) => `meta l4proto != ${protocol}`).join(' ');
+      return [
+        ...withPorts,
+        `${start} ${others} update @${numbering.name(`${set}p${family}`)} { ${key} . meta l4proto . th sport counter } ${verdict}`,
+      ];
+    }),
+    `counter ${verdict}`,
+  ];
+  const declaration = commentClause(`counts what is ${base} by reason and flow`);
+  const chain = (name: string, chainRules: readonly string[]): NftChain => ({
+    name: numbering.name(name),
+    role: 'static',
+    declaration,
+    rules: chainRules,
+  });
+  return [
+    chain(`${base}_r`, rules('d', 's')),
+    chain(base, [`ct direction reply goto ${numbering.name(`${base}_r`)}`, ...rules('s', 'd')]),
+  ];
+}

@@ -1,0 +1,104 @@
+// The sets and maps that are not of rules: endpoints, groups, addresses, counts (docs/dataplane.md "Packet path").
+
+import type { Family } from '../../../../lib/net/ip.ts';
+import type { Numbering } from './numbering.ts';
+import { commentClause, type NftSet, type NftTable, type SetDefinition } from './table.ts';
+
+const FAMILIES: readonly Family[] = [4, 6];
+const address = (family: Family): string => (family === 4 ? 'ipv4_addr' : 'ipv6_addr');
+
+/** A plain set, but for what `more` says. */
+function definition(
+  numbering: Numbering,
+  name: string,
+  declaration: string,
+  more: Partial<SetDefinition> = {},
+): SetDefinition {
+  return {
+    name: numbering.name(name),
+    kind: 'set',
+    declaration,
+    role: 'plain',
+    isInterval: false,
+    isKeyed: false,
+    onlyAllows: true,
+    ...more,
+  };
+}
+
+/** Sets that are there from the first load on. */
+export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
+  const set = (name: string, declaration: string, more?: Partial<SetDefinition>): SetDefinition =>
+    definition(numbering, name, declaration, more);
+  const map = { kind: 'map' } as const;
+  const endpoint = { ...map, role: 'endpoint' } as const;
+  const group = { ...map, role: 'group' } as const;
+  return [
+    set('ep_e', 'type ifname : mark; comment "interface to egress group";', endpoint),
+    set('ep_i', 'type ifname : mark; comment "interface to ingress group";', endpoint),
+    set('bgp', 'type ifname; comment "workloads that peer with this host";'),
+    set('grp_e', 'type mark : verdict; comment "egress group to its chain";', group),
+    set('grp_i', 'type mark : verdict; comment "ingress group to its chain";', group),
+    ...FAMILIES.flatMap((family) => [
+      set(`src${family}`, `type ifname . ${address(family)}; comment "workloads' own addresses";`),
+      set(`own${family}`, `type ${address(family)}; comment "this host's workloads";`, { role: 'own' }),
+      set(`nodes${family}`, `type ${address(family)}; comment "addresses of nodes";`),
+      ...countingSets('dlog', family).map(({ name, type }) =>
+        set(name, `type ${type}; ${COUNTING} comment "what was denied";`),
+      ),
+    ]),
+  ];
+}
+
+/** One of those, as it is in the table. Throws where it is missing: a bug. */
+export function fixedSet(table: NftTable, numbering: Numbering, base: string): NftSet {
+  const set = table.sets.get(numbering.name(base));
+  if (set === undefined) throw new Error(`the fixed set ${base} is missing`);
+  return set;
+}
+
+export type OptionalSetName = 'spoof' | 'pools' | 'masq' | 'vteps' | 'ext';
+
+/** Sets that are made when something asks for them. */
+export function optionalSet(numbering: Numbering, name: OptionalSetName, family: Family): SetDefinition {
+  const type = name === 'spoof' ? `ifname . ${address(family)}` : address(family);
+  const comment = {
+    spoof: 'sources allowed besides',
+    pools: 'IP pools',
+    masq: 'pools with NAT outgoing',
+    vteps: 'other ends of VXLAN',
+    ext: 'networks that tunnels are taken from besides',
+  }[name];
+  // Nodes' addresses are neighbours of one another, and come and go one by one: no task for intervals.
+  const isInterval = name !== 'vteps';
+  const declaration = `type ${type};${isInterval ? ' flags interval;' : ''} ${commentClause(comment)}`;
+  return definition(numbering, `${name}${family}`, declaration, { isInterval });
+}
+
+/** Sets that count starts of allowed flows; there only while somebody asks for them. */
+export function allowedSets(numbering: Numbering): readonly SetDefinition[] {
+  return FAMILIES.flatMap((family) =>
+    countingSets('alog', family).map(({ name, type }) =>
+      definition(numbering, name, `type ${type}; ${COUNTING} comment "flows that began";`),
+    ),
+  );
+}
+
+/** An element stays long enough for an agent that starts anew to see it. */
+const COUNTING = 'size 65536; flags dynamic,timeout; timeout 60s;';
+
+/**
+ * With both ports, the protocol being in the mark's upper bits, as nft keeps five fields of a key at most; and, for protocols
+ * without ports, with the first two octets behind the IP header: type and code of ICMP (its `dport` would be a checksum, an
+ * element per packet).
+ */
+function countingSets(
+  base: 'dlog' | 'alog',
+  family: Family,
+): readonly { readonly name: string; readonly type: string }[] {
+  const pair = `mark . ${address(family)} . ${address(family)}`;
+  return [
+    { name: `${base}${family}`, type: `${pair} . inet_service . inet_service` },
+    { name: `${base}p${family}`, type: `${pair} . inet_proto . inet_service` },
+  ];
+}
