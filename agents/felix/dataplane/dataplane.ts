@@ -11,15 +11,15 @@ import type { CalcFlush, CalcMessage } from '../calc/messages.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import type { CountReader } from '../nftables/earlier-epochs.ts';
 import { HostCheck } from '../nftables/host-check.ts';
-import { elementQueries } from '../nftables/render/commits.ts';
 import { DataplaneState } from '../nftables/render/dataplane-state.ts';
 import type { TableDescription } from '../nftables/render/describe.ts';
-import { TABLE_NAME } from '../nftables/render/layout.ts';
 import type { RuleMeaning } from '../nftables/render/numbering.ts';
 import { RuleNumbers } from '../nftables/rule-numbers.ts';
-import { TableDriver, type TableUpdate } from '../nftables/table-driver.ts';
+import { TableDriver } from '../nftables/table-driver.ts';
 import { DataplaneError } from './dataplane-error.ts';
 import { EndpointStatusFiles } from './endpoint-status-files.ts';
+import { EndpointWaits } from './endpoint-waits.ts';
+import { type FlushAck, FlushQueue, round } from './flush-queue.ts';
 import { HostNetwork } from './host-network.ts';
 
 export interface DataplaneOptions {
@@ -49,30 +49,6 @@ export interface DataplaneOptions {
   readonly countReader?: CountReader;
 }
 
-/** The kernel holds everything up to `revision`: new and live flows get the new verdicts. */
-export interface FlushAck extends TableUpdate {
-  readonly revision: number;
-  /** From `apply` to the acknowledgement. */
-  readonly durationMs: number;
-}
-
-interface Waiter {
-  readonly revision: number;
-  readonly startedAtMs: number;
-  readonly resolve: (ack: FlushAck) => void;
-  readonly reject: (error: DataplaneError) => void;
-}
-
-interface EndpointWaiter {
-  readonly key: string;
-  readonly settle: () => void;
-}
-
-/** Flushes that may wait for their acknowledgement: far more than a graph that coalesces ever has. */
-const MOST_WAITERS = 10_000;
-/** How soon, and at last how often, an endpoint of which all is written is looked for again. */
-const FIRST_LOOK_MS = 2;
-const LAST_LOOK_MS = 500;
 const CHECK_INTERVAL_MS = 500;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 10_000;
@@ -87,9 +63,8 @@ export class Dataplane implements Startable {
   readonly #host: HostCheck;
   readonly #statusFiles: EndpointStatusFiles | undefined;
   readonly #changedEndpoints = new Map<string, CompiledWorkloadEndpoint | undefined>();
-  readonly #endpointWaiters = new Set<EndpointWaiter>();
-  #waiters: Waiter[] = [];
-  #revision = 0;
+  readonly #waits: EndpointWaits;
+  readonly #flushes: FlushQueue;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isStarted = false;
@@ -132,6 +107,8 @@ export class Dataplane implements Startable {
       hostname: options.hostname,
       onNotice: () => this.#onNotice(),
     });
+    this.#waits = new EndpointWaits(writer, this.#state, this.#table, this.#network);
+    this.#flushes = new FlushQueue(events, this.#nowMs);
     this.#host = new HostCheck(writer, logger);
     const { endpointStatusFolder: folder } = options;
     this.#statusFiles = folder === undefined ? undefined : new EndpointStatusFiles(folder, logger);
@@ -148,21 +125,16 @@ export class Dataplane implements Startable {
   }
 
   /** Resolves when the kernel has it. Rejects with DataplaneError if the dataplane stops first. */
-  apply(flush: CalcFlush): Promise<FlushAck> {
-    if (this.#isStopped) return Promise.reject(new DataplaneError({ code: 'stopped' }));
-    if (this.#waiters.length >= MOST_WAITERS) {
-      return Promise.reject(new DataplaneError({ code: 'tooManyFlushes', limit: MOST_WAITERS }));
-    }
+  async apply(flush: CalcFlush): Promise<FlushAck> {
+    if (this.#isStopped) throw new DataplaneError({ code: 'stopped' });
+    const acknowledged = this.#flushes.add(flush.revision);
     this.#state.applyAll(flush.messages);
     for (const message of flush.messages) {
       this.#noteEndpoint(message);
       this.#network.apply(message);
     }
-    this.#revision = Math.max(this.#revision, flush.revision);
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ revision: flush.revision, startedAtMs: this.#nowMs(), resolve, reject });
-      this.#wake();
-    });
+    this.#wake();
+    return await acknowledged;
   }
 
   /** Why the kernel is behind, if it is. */
@@ -231,40 +203,13 @@ export class Dataplane implements Startable {
    * What of an endpoint is not in the kernel, asked by key: its own elements, its link, its routes. Empty: it is all there.
    * `minimumRevision`: the endpoint must be at least that of this etcd revision.
    */
-  async missingOf(key: string, minimumRevision = 0): Promise<readonly string[]> {
-    const endpoint = this.#state.endpoints.get(key);
-    if (endpoint === undefined || endpoint.revision < minimumRevision) return ['endpoint not calculated'];
-    if (!this.#network.routes.isProgrammed(key)) return ['endpoint not programmed'];
-    const { renderer } = this.#table;
-    const elements = renderer?.endpointElements(key);
-    if (renderer === undefined || elements === undefined) return ['endpoint left out: the kernel refuses it'];
-    const queries = elementQueries(renderer.table, elements);
-    const found = await this.#options.writer.hasElements(TABLE_NAME, queries);
-    if (!found) return ['elements of the endpoint'];
-    const missing = await this.#network.routes.missingFor(endpoint);
-    if (missing.length > 0) this.#network.routes.writeAnew(key);
-    return missing;
+  missingOf(key: string, minimumRevision = 0): Promise<readonly string[]> {
+    return this.#waits.missingOf(key, minimumRevision);
   }
 
   /** Resolves when nothing is missing of the endpoint. Throws DataplaneError `aborted` (with what is missing) or `stopped`. */
-  async waitForEndpoint(key: string, minimumRevision: number, signal: AbortSignal): Promise<void> {
-    let missing: readonly string[] = ['endpoint not calculated'];
-    let lookMs = FIRST_LOOK_MS;
-    while (!signal.aborted && !this.#isStopped) {
-      const changed = this.#nextEndpointChange(key, signal);
-      missing = await this.missingOf(key, minimumRevision);
-      if (missing.length === 0) {
-        changed.cancel();
-        return;
-      }
-      // A link that has been raised carries packets a moment later, and nothing says when.
-      const looking = this.#network.routes.isProgrammed(key) ? setTimeout(changed.cancel, lookMs) : undefined;
-      await changed.promise;
-      clearTimeout(looking);
-      if (looking !== undefined) lookMs = Math.min(2 * lookMs, LAST_LOOK_MS);
-    }
-    if (this.#isStopped) throw new DataplaneError({ code: 'stopped' });
-    throw new DataplaneError({ code: 'endpointMissing', endpoint: key, missing });
+  waitForEndpoint(key: string, minimumRevision: number, signal: AbortSignal): Promise<void> {
+    return this.#waits.waitFor(key, minimumRevision, signal);
   }
 
   async stop(): Promise<void> {
@@ -274,9 +219,8 @@ export class Dataplane implements Startable {
     this.#network.stop();
     await this.#running;
     await this.#statusFiles?.stop();
-    for (const waiter of this.#waiters) waiter.reject(new DataplaneError({ code: 'stopped' }));
-    this.#waiters = [];
-    for (const waiter of this.#endpointWaiters) waiter.settle();
+    this.#flushes.stop();
+    this.#waits.stop();
   }
 
   #noteEndpoint(message: CalcMessage): void {
@@ -307,7 +251,7 @@ export class Dataplane implements Startable {
 
   #schedule(): void {
     if (this.#isStopped) return;
-    if (this.#waiters.length > 0 && this.#state.isInSync && !this.#mustRetry) {
+    if (this.#flushes.isWaiting && this.#state.isInSync && !this.#mustRetry) {
       this.#wake();
       return;
     }
@@ -331,7 +275,7 @@ export class Dataplane implements Startable {
       await this.#table.sweep();
       if (this.#state.isInSync) await this.#tendNetwork(isCheckDue);
       // Whoever waits for an endpoint looks again: what it misses may have come by another hand.
-      if (isCheckDue) for (const waiter of this.#endpointWaiters) waiter.settle();
+      if (isCheckDue) this.#waits.lookAgain();
       this.#mustRetry = false;
       this.#retryMs = FIRST_RETRY_MS;
       this.#lastError = undefined;
@@ -362,7 +306,7 @@ export class Dataplane implements Startable {
   }
 
   #isUpdateDue(): boolean {
-    return this.#waiters.length > 0 || this.#mustRetry || this.#isDirty || this.#isCleanUpDue();
+    return this.#flushes.isWaiting || this.#mustRetry || this.#isDirty || this.#isCleanUpDue();
   }
 
   async #tendNetwork(isCheckDue: boolean): Promise<void> {
@@ -380,10 +324,8 @@ export class Dataplane implements Startable {
   }
 
   async #update(): Promise<void> {
-    const waiters = this.#waiters;
-    this.#waiters = [];
+    const flushes = this.#flushes.take();
     this.#isDirty = false;
-    const revision = this.#revision;
     const changed = new Map(this.#changedEndpoints);
     this.#changedEndpoints.clear();
     this.#refuseUnsupported();
@@ -394,10 +336,10 @@ export class Dataplane implements Startable {
       this.#applies.count++;
       this.#applies.seconds += (this.#nowMs() - startedAtMs) / 1000;
       await this.#forgetFlows(changed);
-      this.#acknowledge(waiters, revision, update, startedAtMs);
+      this.#flushes.acknowledge(flushes, update, startedAtMs);
     } catch (error) {
       // Whoever waits goes on waiting; endpoints are noted again unless something newer was said.
-      this.#waiters = [...waiters, ...this.#waiters];
+      this.#flushes.putBack(flushes);
       for (const [key, endpoint] of changed) {
         if (!this.#changedEndpoints.has(key)) this.#changedEndpoints.set(key, endpoint);
       }
@@ -433,23 +375,6 @@ export class Dataplane implements Startable {
     );
   }
 
-  #acknowledge(waiters: readonly Waiter[], revision: number, update: TableUpdate, startedAtMs: number): void {
-    const now = this.#nowMs();
-    if (update.transactions > 0) {
-      this.#options.events.emit({
-        component: 'agent',
-        kind: 'kernelTransaction',
-        revision,
-        generation: update.generation,
-        count: update.operations,
-        durationMs: round(now - startedAtMs),
-      });
-    }
-    for (const waiter of waiters) {
-      waiter.resolve({ ...update, revision: waiter.revision, durationMs: round(now - waiter.startedAtMs) });
-    }
-  }
-
   async #syncRoutes(): Promise<void> {
     const startedAtMs = this.#nowMs();
     const programmed = await this.#network.sync();
@@ -464,7 +389,7 @@ export class Dataplane implements Startable {
         durationMs: round(this.#nowMs() - startedAtMs),
       });
     }
-    for (const waiter of this.#endpointWaiters) if (programmed.includes(waiter.key)) waiter.settle();
+    this.#waits.lookAgain(programmed);
     if (this.#hasSweptRoutes) return;
     this.#hasSweptRoutes = true;
     this.#statusFiles?.sync();
@@ -479,23 +404,4 @@ export class Dataplane implements Startable {
       this.#options.events.emit({ component: 'agent', kind: 'kernelRefused', object, cause: reason });
     }
   }
-
-  #nextEndpointChange(key: string, signal: AbortSignal): { promise: Promise<void>; cancel: () => void } {
-    let cancel = (): void => {};
-    const promise = new Promise<void>((resolve) => {
-      const waiter: EndpointWaiter = { key, settle: () => cancel() };
-      cancel = () => {
-        this.#endpointWaiters.delete(waiter);
-        signal.removeEventListener('abort', cancel);
-        resolve();
-      };
-      this.#endpointWaiters.add(waiter);
-      signal.addEventListener('abort', cancel, { once: true });
-    });
-    return { promise, cancel };
-  }
-}
-
-function round(ms: number): number {
-  return Math.round(ms * 100) / 100;
 }

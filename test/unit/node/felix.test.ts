@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from '@jest/globals';
 import type { CalcFlush } from '../../../agents/felix/calc/messages.ts';
-import type { FlushAck } from '../../../agents/felix/dataplane/dataplane.ts';
+import type { FlushAck } from '../../../agents/felix/dataplane/flush-queue.ts';
 import type { LocalPeer } from '../../../agents/node/bgp/peers.ts';
 import { Felix } from '../../../agents/node/felix.ts';
 import type { SyncerUpdate } from '../../../lib/datastore/syncer-contract.ts';

@@ -2,7 +2,7 @@
 // changed from one list of resources to the next is worked out here.
 
 import { CalcGraph } from '../../../../agents/felix/calc/calc-graph.ts';
-import type { FlushAck } from '../../../../agents/felix/dataplane/dataplane.ts';
+import type { FlushAck } from '../../../../agents/felix/dataplane/flush-queue.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
 import { storedResource } from '../../../support/stored-resource.ts';
 import type { TestHost } from './test-host.ts';
