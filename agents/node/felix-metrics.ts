@@ -25,7 +25,7 @@ export function felixMetrics(
   text: MetricsText,
   { node, dataplane, felix, status, resyncs }: FelixNumbers,
 ): void {
-  const { state, table, network } = dataplane;
+  const { state, table } = dataplane;
   const counts = felix.counts;
   const { updates, messages, flushes } = felix.stats;
   const { applies, failures } = dataplane.stats;
@@ -76,7 +76,7 @@ export function felixMetrics(
   text.counter(
     'felix_drift_repaired_total',
     'How often what others had changed in the kernel was put right.',
-    network.repairs + table.repairs,
+    dataplane.repairs,
   );
   text.gauge('felix_acknowledged_revision', 'etcd revision that the kernel has.', felix.acknowledgedRevision);
   text.gauge('felix_ruleset_generation', 'Generation of the ruleset.', table.generation);

@@ -79,7 +79,7 @@ async function nodeStatus({
       generation: dataplane.table.generation,
       leftOut: [...dataplane.table.leftOut],
       refusedTunnels: dataplane.network.refusedTunnels,
-      repairs: dataplane.network.repairs + dataplane.table.repairs,
+      repairs: dataplane.repairs,
       lastError: dataplane.lastError === undefined ? null : String(dataplane.lastError),
     },
     plugin: { mirroredRevision: mirror.mirrored ?? null },

@@ -38,6 +38,12 @@ export interface FelixSettings extends NetworkSettings {
   readonly failsafeOutbound: readonly FailsafePort[];
   /** Flow records of allowed connections too, not of denied ones alone. */
   readonly recordsAllowed: boolean;
+  /** Which forward chains of others that drop by policy get our accepts: those with Docker's chain for the user, all, none. */
+  readonly foreignAccepts: 'docker' | 'all' | 'none';
+  /** Ahead of the rules that are there, not behind them. */
+  readonly insertsForeignAccepts: boolean;
+  /** What a packet carries numbers in while it is judged: all of its mark, or its priority, so that the mark is others' alone. */
+  readonly scratch: 'mark' | 'priority';
   /** What staged policies would do is worked out for every flow that is recorded. */
   readonly evaluatesStaged: boolean;
 }
@@ -58,6 +64,9 @@ export const DEFAULT_FELIX_SETTINGS: FelixSettings = {
   routeRefreshMs: 90_000,
   failsafeInbound: DEFAULT_HOST_SETTINGS.failsafeInbound.map(asText),
   failsafeOutbound: DEFAULT_HOST_SETTINGS.failsafeOutbound.map(asText),
+  foreignAccepts: 'docker',
+  insertsForeignAccepts: true,
+  scratch: 'mark',
   recordsAllowed: false,
   evaluatesStaged: true,
 };
@@ -65,6 +74,8 @@ export const DEFAULT_FELIX_SETTINGS: FelixSettings = {
 function asText({ net, ...port }: EvaluatedFailsafePort): FailsafePort {
   return { ...port, net: net && formatCidr(net) };
 }
+
+const ALL_BITS = 0xffff_ffff;
 
 /** Undefined: the text is no value of this setting. */
 type Reader = (text: string, settings: FelixSettings) => Partial<FelixSettings> | undefined;
@@ -91,6 +102,9 @@ const HONOURED: Readonly<Record<string, Reader>> = {
     const failsafeOutbound = parseFailsafePorts(text);
     return failsafeOutbound && { failsafeOutbound };
   },
+  nftablesFilterAllowAction: choice('foreignAccepts', { accept: 'all', return: 'none' }),
+  chainInsertMode: choice('insertsForeignAccepts', { insert: true, append: false }),
+  nftablesMarkMask: readMarkMask,
   flowLogsLocalReporter: choice('recordsAllowed', { enabled: true, disabled: false }),
   flowLogsPolicyEvaluationMode: choice('evaluatesStaged', { continuous: true, none: false }),
   routeRefreshInterval: milliseconds((routeRefreshMs) => ({ routeRefreshMs })),
@@ -99,7 +113,6 @@ const HONOURED: Readonly<Record<string, Reader>> = {
 /** What may be said without any effect, as it is so already; in lower case. Calico's own start-up writes some of it. */
 const AS_IT_IS: Readonly<Record<string, readonly string[]>> = {
   bpfEnabled: ['false'],
-  chainInsertMode: ['insert'],
   floatingIPs: ['disabled'],
   interfaceExclude: ['kube-ipvs0'],
   nftablesFilterDenyAction: ['drop'],
@@ -154,6 +167,13 @@ function choice<Name extends keyof FelixSettings>(
 /** By its name alone: prefixes are `interfacePrefixes`. */
 export function isWorkloadInterface(prefixes: readonly string[], name: string): boolean {
   return prefixes.some((prefix) => name.startsWith(prefix));
+}
+
+/** Bits of the packet mark that are ours. Where some are not, none is used. */
+function readMarkMask(text: string): Partial<FelixSettings> | undefined {
+  const mask = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text) ? Number(text) : Number.POSITIVE_INFINITY;
+  if (mask > ALL_BITS) return undefined;
+  return { scratch: mask === ALL_BITS ? 'mark' : 'priority' };
 }
 
 /** Names of interfaces begin with letters, and are no code in a rule. One that begins with another's is within it. */

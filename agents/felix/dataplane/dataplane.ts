@@ -109,7 +109,7 @@ export class Dataplane implements Startable {
     });
     this.#waits = new EndpointWaits(writer, this.#state, this.#table, this.#network);
     this.#flushes = new FlushQueue(events, this.#nowMs);
-    this.#host = new HostCheck(writer, logger);
+    this.#host = new HostCheck({ writer, logger, events, nowMs: this.#nowMs });
     const { endpointStatusFolder: folder } = options;
     this.#statusFiles = folder === undefined ? undefined : new EndpointStatusFiles(folder, logger);
   }
@@ -145,6 +145,11 @@ export class Dataplane implements Startable {
   /** Sentences: what of this host stands in the way of what policy allows. */
   get hostProblems(): readonly string[] {
     return this.#host.problems;
+  }
+
+  /** How often what others had changed in the kernel was put right. */
+  get repairs(): number {
+    return this.#network.repairs + this.#table.repairs + this.#host.repairs;
   }
 
   /** Of bringing the kernel up to date: how often, how long in all, and how often it failed. */
@@ -291,7 +296,7 @@ export class Dataplane implements Startable {
   async #checkTables(): Promise<void> {
     this.#nextCheckAtMs = this.#nowMs() + (this.#options.checkIntervalMs ?? CHECK_INTERVAL_MS);
     if (await this.#table.checkForeignWrites()) this.#mustRetry = true;
-    await this.#host.look(this.#table.foreignWrites);
+    await this.#host.look(this.#table.foreignWrites, this.#state.isInSync ? this.#state.felix : undefined);
     this.#foreignChecks++;
   }
 

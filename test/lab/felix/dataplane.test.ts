@@ -493,31 +493,6 @@ describe('the dataplane', () => {
     );
   });
 
-  it('says what to accept while a forward chain of others drops what policy allows', async () => {
-    const nft = (...args: string[]): Promise<string> => host.namespace.exec('nft', ...args);
-    await apply(policy(UDP_BY_SELECTOR));
-    expect(host.dataplane.hostProblems).toEqual([]);
-    await nft(
-      'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }',
-    );
-    try {
-      await until('it is seen', () => host.dataplane.hostProblems.length > 0);
-      expect(host.dataplane.hostProblems).toEqual([
-        expect.stringMatching(
-          /^chain "ip filter FORWARD" drops .*accept iifname "cali\*" and oifname "cali\*" there/,
-        ),
-      ]);
-      expect(await bed.probeAllowed(probe('red/client', 'red/server', 'UDP', 53), 200)).toBe(false);
-      await nft('add chain ip filter USER; add rule ip filter FORWARD jump USER');
-      await nft('add rule ip filter USER iifname "cali*" counter accept');
-      await nft('add rule ip filter USER oifname "cali*" counter accept');
-      await until('it is seen', () => host.dataplane.hostProblems.length === 0);
-      expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('allowed');
-    } finally {
-      await nft('delete table ip filter');
-    }
-  });
-
   it('cleans up what other epochs left, a second later', async () => {
     host.dataplane.table.replace('test');
     await apply(policy(TCP_BY_SELECTOR));
