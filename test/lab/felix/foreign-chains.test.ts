@@ -1,9 +1,10 @@
 // Beside others' forward chains that drop by policy (docs/dataplane.md "Other tables"): Docker's gets two accepts of ours, a firewall's
 // only if the settings say so, and where there are none the node says what is missing. docker-host.test.ts in test/e2e has an engine.
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { OWN_COMMENT } from '../../../agents/felix/nftables/render/foreign-rules.ts';
 import { removeRules } from '../../../agents/felix/nftables/uninstall.ts';
+import type { Resource } from '../../../lib/model/metadata.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { felixConfiguration } from './support/host-policies.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
@@ -47,7 +48,7 @@ table ip filter {
     type filter hook forward priority filter; policy drop;
     counter jump DOCKER-USER
     counter jump DOCKER-ISOLATION-STAGE-1
-    oifname "docker0" ct state related,established counter accept
+    oifname "docker0" ct state established,related counter accept
     oifname "docker0" counter jump DOCKER
     iifname "docker0" oifname != "docker0" counter accept
     iifname "docker0" oifname "docker0" counter accept
@@ -61,24 +62,33 @@ table inet firewall {
   }
 }`;
 
+const CLOSED: Resource = {
+  apiVersion: 'projectcalico.org/v3',
+  kind: 'NetworkPolicy',
+  metadata: { name: 'closed', namespace: 'red' },
+  spec: { selector: 'all()', types: ['Ingress'] },
+};
+
 describe('beside a forward chain of others that drops', () => {
   let bed: NetpolBed;
   let world: NetpolWorld;
   let host: TestHost;
+  // One cluster for all: each test begins without tables of others, and with default settings.
   beforeAll(async () => {
     bed = await NetpolBed.create(CASE.cluster.nodes);
     host = bed.host('n1');
-  });
-  beforeEach(async () => {
-    host.events.length = 0;
     world = await bed.begin(CASE);
     await bed.settle(world);
   });
-  afterEach(async () => {
+  beforeEach(async () => {
     await host.namespace.exec('sh', '-c', 'nft delete table ip filter; nft delete table inet firewall; true');
-    await bed.end();
+    await bed.settle(world);
+    await until('nothing is in the way', () => problems().length === 0);
   });
-  afterAll(() => bed?.close());
+  afterAll(async () => {
+    await bed?.end();
+    await bed?.close();
+  });
 
   const nft = (...args: string[]): Promise<string> => host.namespace.exec('nft', ...args);
   const problems = (): readonly string[] => host.dataplane.hostProblems;
@@ -115,26 +125,14 @@ describe('beside a forward chain of others that drops', () => {
         .map((line) => line.trim())
         .filter((line) => line !== '' && !line.startsWith('type ')),
     );
-    world.apply({
-      name: '',
-      actions: [
-        {
-          apply: `
-apiVersion: projectcalico.org/v3
-kind: NetworkPolicy
-metadata: {name: closed, namespace: red}
-spec: {selector: all(), types: [Ingress]}`,
-        },
-      ],
-      expect: [],
-    });
-    await bed.settle(world);
+    await bed.settleResources([...world.resources(), CLOSED]);
     expect([await reaches('near', 'far'), await reaches('far', 'near')]).toEqual([false, false]);
   });
 
   it('they come back when somebody flushes the chain, as Docker’s rules are made anew', async () => {
     await nft(DOCKER);
     await acceptsAre('ip filter DOCKER-USER', [...OURS, ...USERS]);
+    const { repairs } = host.dataplane;
     const { epoch } = host.dataplane.table;
     await nft('flush chain ip filter DOCKER-USER');
     await acceptsAre('ip filter DOCKER-USER', OURS);
@@ -142,7 +140,7 @@ spec: {selector: all(), types: [Ingress]}`,
     await acceptsAre('ip filter DOCKER-USER', [...OURS, ...USERS]);
     await until('nothing is in the way', () => problems().length === 0);
     expect(await reaches('far', 'near')).toBe(true);
-    expect(host.dataplane.repairs).toBe(2);
+    expect(host.dataplane.repairs).toBe(repairs + 2);
     expect(host.events).toContainEqual(
       expect.objectContaining({ kind: 'driftRepaired', object: 'ip filter DOCKER-USER', count: 2 }),
     );
@@ -163,21 +161,6 @@ spec: {selector: all(), types: [Ingress]}`,
     expect(await reaches('far', 'near')).toBe(true);
   });
 
-  it('they go with nftablesFilterAllowAction Return, and with Felix', async () => {
-    await nft(DOCKER);
-    await acceptsAre('ip filter DOCKER-USER', [...OURS, ...USERS]);
-    await settings({ nftablesFilterAllowAction: 'Return' });
-    await acceptsAre('ip filter DOCKER-USER', USERS);
-    await until('it is said', () => problems().length === 1);
-    expect(problems()[0]).toMatch(/^chain "ip filter FORWARD" drops .* in DOCKER-USER/);
-    await bed.settle(world);
-    await acceptsAre('ip filter DOCKER-USER', [...OURS, ...USERS]);
-    await host.dataplane.stop();
-    await removeRules(host.writer);
-    expect(await rulesOf('ip filter DOCKER-USER')).toEqual(USERS);
-    expect(await nft('list', 'tables')).toBe('table ip filter\n');
-  });
-
   it('an agent that starts finds its accepts and adds none', async () => {
     await nft(DOCKER);
     await acceptsAre('ip filter DOCKER-USER', [...OURS, ...USERS]);
@@ -191,7 +174,6 @@ spec: {selector: all(), types: [Ingress]}`,
   });
 
   it('of a firewall: the node says what to accept, until the user has, or lets Felix do it', async () => {
-    expect(problems()).toEqual([]);
     await nft(FIREWALL);
     await until('it is seen', () => problems().length > 0);
     expect(problems()).toEqual([
@@ -211,5 +193,20 @@ spec: {selector: all(), types: [Ingress]}`,
     await acceptsAre('inet firewall forward', [...OURS, 'ct state invalid drop', 'jump user']);
     await until('it is seen', () => problems().length === 0);
     expect(await reaches('far', 'near')).toBe(true);
+  });
+
+  it('they go with nftablesFilterAllowAction Return, and with Felix', async () => {
+    await nft(DOCKER);
+    await acceptsAre('ip filter DOCKER-USER', [...OURS, ...USERS]);
+    await settings({ nftablesFilterAllowAction: 'Return' });
+    await acceptsAre('ip filter DOCKER-USER', USERS);
+    await until('it is said', () => problems().length === 1);
+    expect(problems()[0]).toMatch(/^chain "ip filter FORWARD" drops .* in DOCKER-USER/);
+    await bed.settle(world);
+    await acceptsAre('ip filter DOCKER-USER', [...OURS, ...USERS]);
+    await host.dataplane.stop();
+    await removeRules(host.writer);
+    expect(await rulesOf('ip filter DOCKER-USER')).toEqual(USERS);
+    expect(await nft('list', 'tables')).toBe('table ip filter\n');
   });
 });
