@@ -38,6 +38,7 @@ export type WorkloadLinkState = z.infer<typeof workloadLinkStateSchema>;
 /** Fields of a set's key that elements can be encoded for. */
 export const ELEMENT_FIELDS = [
   'mark',
+  'classid',
   'ifname',
   'ipv4_addr',
   'ipv6_addr',

@@ -3,7 +3,7 @@
 
 import { formatIp } from '../../../lib/net/ip.ts';
 import type { EndedFlow } from '../kernel/netlink/conntrack-messages.ts';
-import { Mark } from '../nftables/render/numbering.ts';
+import { Mark } from '../nftables/render/scratch.ts';
 
 /** The counting sets and chains of one epoch, by their names without it. */
 export const COUNTING_SETS = {

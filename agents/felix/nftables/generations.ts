@@ -2,7 +2,7 @@
 // again only when no conntrack entry carries it.
 
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
-import { Mark } from './render/numbering.ts';
+import { Mark } from './render/scratch.ts';
 
 const LAST_GENERATION = 4095;
 

@@ -190,6 +190,7 @@ export class TableDriver {
 
   async #updateOnce(): Promise<TableUpdate> {
     if (this.#isGenerationUnknown) await this.#readGeneration();
+    this.#noteScratch();
     const replacing = this.#replaceBecause;
     const renderer = replacing === undefined ? this.#renderer : await this.#newEpoch();
     if (renderer === undefined) throw new Error('an update without an epoch');
@@ -216,6 +217,13 @@ export class TableDriver {
     const operations = needed.reduce((sum, transaction) => sum + transaction.operations.length, 0);
     const transactions = needed.length;
     return { transactions, operations, kernelMs, generation: this.#generation, generationMoved };
+  }
+
+  /** All types and rules of an epoch are of one form. */
+  #noteScratch(): void {
+    const form = this.#renderer?.numbering.scratch.form;
+    const wanted = this.#options.state.felix.scratch;
+    if (form !== undefined && form !== wanted) this.replace(`scratch is the packet's ${wanted} now`);
   }
 
   async #newEpoch(): Promise<Renderer> {

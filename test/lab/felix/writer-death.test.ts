@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { KernelWriterClient } from '../../../agents/felix/kernel/writer-client.ts';
-import { Mark } from '../../../agents/felix/nftables/render/numbering.ts';
+import { Mark } from '../../../agents/felix/nftables/render/scratch.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { KERNEL_WRITER } from './support/kernel-writer.ts';

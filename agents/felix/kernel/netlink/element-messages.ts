@@ -28,6 +28,7 @@ const INTERVAL_OPEN = 1;
 const ELEMENTS_PER_MESSAGE = 200;
 const FIELD_BYTES: Readonly<Record<ElementField, number>> = {
   mark: 4,
+  classid: 4,
   ifname: 16,
   ipv4_addr: 4,
   ipv6_addr: 16,
@@ -184,13 +185,13 @@ function addressRange(part: string): Range {
 }
 
 function fieldNumber(
-  field: 'mark' | 'inet_proto' | 'inet_service',
+  field: 'mark' | 'classid' | 'inet_proto' | 'inet_service',
   value: string,
   isInterval: boolean,
 ): Buffer {
   const number = numberOf(value);
-  // A mark is in the host's order, a port in the network's; what is compared with ranges always is, and nft turns it in the rule.
-  if (field === 'mark' && !isInterval) return uint32le(number);
+  // A mark or classid is in the host's order, a port in the network's; what is compared with ranges always is, and nft turns it in the rule.
+  if ((field === 'mark' || field === 'classid') && !isInterval) return uint32le(number);
   const bytes = Buffer.alloc(FIELD_BYTES[field]);
   bytes.writeUIntBE(number, 0, bytes.length);
   return bytes;

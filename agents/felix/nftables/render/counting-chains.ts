@@ -1,13 +1,13 @@
 // Chains that count packets of flows by reason and give the verdict: what is denied, and what begins (docs/felix.md "Flow records").
 
 import type { Family } from '../../../../lib/net/ip.ts';
-import { Mark, type Numbering } from './numbering.ts';
+import type { Numbering } from './numbering.ts';
+import { Mark } from './scratch.ts';
 import { commentClause, type NftChain } from './table.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
 /** TCP, UDP, SCTP. */
 const WITH_PORTS = [6, 17, 132];
-const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
 const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
 
 /**
@@ -20,14 +20,15 @@ export function countingChains(
   set: 'dlog' | 'alog',
   verdict: 'drop' | 'return',
 ): readonly NftChain[] {
+  const { scratch } = numbering;
   const rules = (from: 's' | 'd', to: 's' | 'd'): readonly string[] => [
     ...FAMILIES.flatMap((family) => {
       const ip = header(family);
-      const key = `meta mark . ${ip} ${from}addr . ${ip} ${to}addr`;
+      const key = `${scratch.key} . ${ip} ${from}addr . ${ip} ${to}addr`;
       const start = `meta nfproto ipv${family}`;
       const withPorts = WITH_PORTS.map((protocol) => {
-        const mark = `meta mark set meta mark | ${hex(protocol << Mark.protocolShift)}`;
-        return `${start} meta l4proto ${protocol} ${mark} update @${numbering.name(`${set}${family}`)} { ${key} . th ${from}port . th ${to}port counter } ${verdict}`;
+        const withProtocol = scratch.add(protocol << Mark.protocolShift);
+        return `${start} meta l4proto ${protocol} ${withProtocol} update @${numbering.name(`${set}${family}`)} { ${key} . th ${from}port . th ${to}port counter } ${verdict}`;
       });
       const others = WITH_PORTS.map((protocol) => `meta l4proto != ${protocol}`).join(' ');
       return [

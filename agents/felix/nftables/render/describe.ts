@@ -4,8 +4,9 @@
 import { policyKey } from '../../../../lib/policy/compiled.ts';
 import type { DataplaneState } from './dataplane-state.ts';
 import type { GroupList } from './group.ts';
-import { Mark, type RuleMeaning } from './numbering.ts';
+import type { RuleMeaning } from './numbering.ts';
 import type { PeerClass } from './peers.ts';
+import { Mark } from './scratch.ts';
 import type { NftSet, NftTable } from './table.ts';
 
 export interface TableDescription {
@@ -183,7 +184,7 @@ function describeMark(mark: number, ruleMeanings: ReadonlyMap<number, RuleMeanin
 
 /** `0x40011` → `0x40011 (17 allow by …)`, in the places where a rule sets the mark to a verdict. */
 function resolveMarks(rule: string, ruleMeanings: ReadonlyMap<number, RuleMeaning>): string {
-  return rule.replace(/meta mark set (0x[0-9a-f]+)/g, (text, mark: string) => {
+  return rule.replace(/meta (?:mark|priority) set (0x[0-9a-f]+)/g, (text, mark: string) => {
     return `${text} (${describeMark(Number(mark), ruleMeanings)})`;
   });
 }

@@ -2,6 +2,7 @@
 
 import type { Family } from '../../../../lib/net/ip.ts';
 import type { Numbering } from './numbering.ts';
+import type { Scratch } from './scratch.ts';
 import { commentClause, type NftSet, type NftTable, type SetDefinition } from './table.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
@@ -26,25 +27,31 @@ function definition(
   };
 }
 
+/** Where scratch is not the mark: from each id that allows to itself, as a mark. */
+export const IDS_MAP = 'ids';
+const IDS_DECLARATION = 'type classid : mark; comment "what allows, as the mark of its flows";';
+
 /** Sets that are there from the first load on. */
 export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
   const set = (name: string, declaration: string, more?: Partial<SetDefinition>): SetDefinition =>
     definition(numbering, name, declaration, more);
   const map = { kind: 'map' } as const;
+  const { type, form } = numbering.scratch;
   const endpoint = { ...map, role: 'endpoint' } as const;
   const group = { ...map, role: 'group' } as const;
   return [
-    set('ep_e', 'type ifname : mark; comment "interface to egress group";', endpoint),
-    set('ep_i', 'type ifname : mark; comment "interface to ingress group";', endpoint),
+    set('ep_e', `type ifname : ${type}; comment "interface to egress group";`, endpoint),
+    set('ep_i', `type ifname : ${type}; comment "interface to ingress group";`, endpoint),
     set('bgp', 'type ifname; comment "workloads that peer with this host";'),
-    set('grp_e', 'type mark : verdict; comment "egress group to its chain";', group),
-    set('grp_i', 'type mark : verdict; comment "ingress group to its chain";', group),
+    ...(form === 'mark' ? [] : [set(IDS_MAP, IDS_DECLARATION, { ...map, role: 'ids' })]),
+    set('grp_e', `type ${type} : verdict; comment "egress group to its chain";`, group),
+    set('grp_i', `type ${type} : verdict; comment "ingress group to its chain";`, group),
     ...FAMILIES.flatMap((family) => [
       set(`src${family}`, `type ifname . ${address(family)}; comment "workloads' own addresses";`),
       set(`own${family}`, `type ${address(family)}; comment "this host's workloads";`, { role: 'own' }),
       set(`nodes${family}`, `type ${address(family)}; comment "addresses of nodes";`),
-      ...countingSets('dlog', family).map(({ name, type }) =>
-        set(name, `type ${type}; ${COUNTING} comment "what was denied";`),
+      ...countingSets('dlog', family, type).map(({ name, fields }) =>
+        set(name, `type ${fields}; ${COUNTING} comment "what was denied";`),
       ),
     ]),
   ];
@@ -78,8 +85,8 @@ export function optionalSet(numbering: Numbering, name: OptionalSetName, family:
 /** Sets that count starts of allowed flows; there only while somebody asks for them. */
 export function allowedSets(numbering: Numbering): readonly SetDefinition[] {
   return FAMILIES.flatMap((family) =>
-    countingSets('alog', family).map(({ name, type }) =>
-      definition(numbering, name, `type ${type}; ${COUNTING} comment "flows that began";`),
+    countingSets('alog', family, numbering.scratch.type).map(({ name, fields }) =>
+      definition(numbering, name, `type ${fields}; ${COUNTING} comment "flows that began";`),
     ),
   );
 }
@@ -88,17 +95,18 @@ export function allowedSets(numbering: Numbering): readonly SetDefinition[] {
 const COUNTING = 'size 65536; flags dynamic,timeout; timeout 60s;';
 
 /**
- * With both ports, the protocol being in the mark's upper bits, as nft keeps five fields of a key at most; and, for protocols
+ * With both ports, the protocol being in scratch's upper bits, as nft keeps five fields of a key at most; and, for protocols
  * without ports, with the first two octets behind the IP header: type and code of ICMP (its `dport` would be a checksum, an
  * element per packet).
  */
 function countingSets(
   base: 'dlog' | 'alog',
   family: Family,
-): readonly { readonly name: string; readonly type: string }[] {
-  const pair = `mark . ${address(family)} . ${address(family)}`;
+  type: Scratch['type'],
+): readonly { readonly name: string; readonly fields: string }[] {
+  const pair = `${type} . ${address(family)} . ${address(family)}`;
   return [
-    { name: `${base}${family}`, type: `${pair} . inet_service . inet_service` },
-    { name: `${base}p${family}`, type: `${pair} . inet_proto . inet_service` },
+    { name: `${base}${family}`, fields: `${pair} . inet_service . inet_service` },
+    { name: `${base}p${family}`, fields: `${pair} . inet_proto . inet_service` },
   ];
 }

@@ -11,10 +11,11 @@ import type {
 } from '../../../../lib/policy/compiled.ts';
 import { policyKey } from '../../../../lib/policy/compiled.ts';
 import type { DataplaneState } from './dataplane-state.ts';
-import { BuiltInReason, Mark, type Numbering } from './numbering.ts';
+import { BuiltInReason, type Numbering } from './numbering.ts';
 import { type PacketKeys, PRE_DNAT_KEYS, TRACKED_KEYS, UNTRACKED_KEYS } from './packet-keys.ts';
 import type { Peers } from './peers.ts';
 import { RunBuilder, type RunSet } from './run.ts';
+import { Mark } from './scratch.ts';
 import { commentClause, commentText, type NftChain } from './table.ts';
 
 /** Policies of host endpoints that are asked apart from the others; without a verdict of theirs the packet goes on. */
@@ -168,8 +169,9 @@ export class GroupRenderer {
     if (endsBefore) return;
     const { stage } = this.#list;
     if (stage !== undefined) {
-      const allow = (Mark.allow | BuiltInReason.noForwardPolicy).toString(16);
-      rules.push(`meta mark set ${stage === 'forward' ? `0x${allow}` : '0'} return`);
+      const { scratch } = this.#numbering;
+      const allowed = scratch.set(Mark.allow | BuiltInReason.noForwardPolicy);
+      rules.push(`${stage === 'forward' ? allowed : scratch.clear} return`);
       return;
     }
     const ordered = this.#list.profiles.flatMap((name): OwnedRule[] => {
@@ -258,8 +260,7 @@ export class GroupRenderer {
   }
 
   #deny(id: number, why: string): string {
-    const value = `0x${(Mark.deny | id).toString(16)}`;
-    return `meta mark set ${value} goto ${this.#denied} comment "${commentText(why)}"`;
+    return `${this.#numbering.scratch.set(Mark.deny | id)} goto ${this.#denied} comment "${commentText(why)}"`;
   }
 
   #chainName(index: number): string {

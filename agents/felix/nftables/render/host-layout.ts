@@ -4,8 +4,9 @@
 
 import type { FelixSettings } from '../../calc/felix-settings.ts';
 import { failsafeAnswers, failsafeRules } from './failsafe-rules.ts';
-import { BuiltInReason, Mark, type Numbering } from './numbering.ts';
+import { BuiltInReason, type Numbering } from './numbering.ts';
 import { PRE_DNAT_KEYS, TRACKED_KEYS, UNTRACKED_KEYS } from './packet-keys.ts';
+import { Mark, type Scratch } from './scratch.ts';
 import { commentClause, type NftChain } from './table.ts';
 
 /** Chains of an interface's endpoint; undefined where it has no policy of that stage. */
@@ -52,9 +53,6 @@ const BASE_CHAINS = {
   raw_out: 'type filter hook output priority raw; policy accept; comment "untracked policy";',
 } as const;
 
-const allow = (id: number): string => `0x${(Mark.allow | id).toString(16)}`;
-const IS_ALLOWED = `meta mark & 0x${Mark.verdictBits.toString(16)} == 0x${Mark.allow.toString(16)}`;
-const IS_NOT_ALLOWED = `meta mark & 0x${Mark.verdictBits.toString(16)} != 0x${Mark.allow.toString(16)}`;
 const NEIGHBOUR_DISCOVERY = [
   'icmpv6 type nd-neighbor-solicit accept',
   'icmpv6 type nd-neighbor-advert accept',
@@ -126,16 +124,21 @@ export function hostForwardStages(
   direction: 'original' | 'reply',
 ): { readonly before: readonly string[]; readonly after: readonly string[] } {
   const [into, outOf] = direction === 'original' ? ['i', 'o'] : ['o', 'i'];
-  const preDnat = hasPreDnat(host) ? [`jump ${numbering.name(`hp_${into}`)}`] : ['meta mark set 0'];
+  const preDnat = hasPreDnat(host) ? [`jump ${numbering.name(`hp_${into}`)}`] : [numbering.scratch.clear];
   if (!hasForward(host)) return { before: hasPreDnat(host) ? preDnat : [], after: [] };
   return {
-    before: [...preDnat, `${IS_NOT_ALLOWED} jump ${numbering.name(`hfi_${into}`)}`, notAllowed],
+    before: [
+      ...preDnat,
+      `${numbering.scratch.isNotAllowed} jump ${numbering.name(`hfi_${into}`)}`,
+      notAllowed,
+    ],
     after: [`jump ${numbering.name(`hfe_${outOf}`)}`, notAllowed],
   };
 }
 
 function dispatchChains(context: HostChainContext): readonly NftChain[] {
   const { host } = context;
+  const { scratch } = context.numbering;
   const both = (
     base: string,
     what: string,
@@ -149,21 +152,17 @@ function dispatchChains(context: HostChainContext): readonly NftChain[] {
         ...dispatch(context, key, chainOf, none),
       ]),
     );
-  const unpoliced = `meta mark set ${allow(BuiltInReason.noForwardPolicy)} return`;
+  const unpoliced = `${scratch.set(Mark.allow | BuiltInReason.noForwardPolicy)} return`;
   return [
     chain(context, 'hi_o', 'ingress of oifname', dispatch(context, 'oifname', ingress)),
     ...both('he', 'egress', egress, [], 'return'),
     ...(hasForward(host)
       ? [
-          ...both(
-            'hfi',
-            'forward ingress',
-            ({ forward }) => forward?.ingress,
-            ['meta mark set 0'],
-            unpoliced,
-          ),
+          ...both('hfi', 'forward ingress', ({ forward }) => forward?.ingress, [scratch.clear], unpoliced),
           // Where nobody asks, what was decided before stays.
-          ...both('hfe', 'forward egress', ({ forward }) => forward?.egress, [], 'return').map(clearFirst),
+          ...both('hfe', 'forward egress', ({ forward }) => forward?.egress, [], 'return').map((each) =>
+            clearFirst(each, scratch),
+          ),
         ]
       : []),
     ...(hasPreDnat(host)
@@ -171,7 +170,7 @@ function dispatchChains(context: HostChainContext): readonly NftChain[] {
           'hp',
           'pre-DNAT ingress',
           ({ preDnat }) => preDnat,
-          ['meta mark set 0', ...failsafeRules(context.felix, 'ingress', PRE_DNAT_KEYS, 'return')],
+          [scratch.clear, ...failsafeRules(context.felix, 'ingress', PRE_DNAT_KEYS, 'return')],
           'return',
         )
       : []),
@@ -179,9 +178,9 @@ function dispatchChains(context: HostChainContext): readonly NftChain[] {
   ];
 }
 
-/** Each lookup begins with a clear mark, so that a chain that just ends denies. */
-function clearFirst(dispatching: NftChain): NftChain {
-  const rules = dispatching.rules.map((rule) => rule.replace(/(?=goto )/, 'meta mark set 0 '));
+/** Each lookup begins with nothing in scratch, so that a chain that just ends denies. */
+function clearFirst(dispatching: NftChain, scratch: Scratch): NftChain {
+  const rules = dispatching.rules.map((rule) => rule.replace(/(?=goto )/, `${scratch.clear} `));
   return { ...dispatching, rules };
 }
 
@@ -189,14 +188,15 @@ function untrackedDispatch(context: HostChainContext): readonly NftChain[] {
   const interfaces = untrackedInterfaces(context.host);
   if (interfaces.length === 0) return [];
   const host: HostLayout = { interfaces, others: undefined };
+  const { scratch } = context.numbering;
   const only = { ...context, host };
   return [
     chain(context, 'hu_i', 'untracked ingress of iifname', [
-      'meta mark set 0',
+      scratch.clear,
       ...dispatch(only, 'iifname', ({ untracked }) => untracked?.ingress),
     ]),
     chain(context, 'hu_o', 'untracked egress of oifname', [
-      'meta mark set 0',
+      scratch.clear,
       ...dispatch(only, 'oifname', ({ untracked }) => untracked?.egress),
     ]),
     ...(['ingress', 'egress'] as const).map((direction) =>
@@ -205,15 +205,15 @@ function untrackedDispatch(context: HostChainContext): readonly NftChain[] {
         ...failsafeRules(context.felix, direction, UNTRACKED_KEYS, 'accept'),
         ...failsafeAnswers(context.felix, direction),
         `jump ${context.numbering.name(direction === 'ingress' ? 'hu_i' : 'hu_o')}`,
-        `${IS_ALLOWED} meta mark set 0 notrack accept`,
-        'meta mark set 0',
+        `${scratch.isAllowed} ${scratch.clear} notrack accept`,
+        scratch.clear,
       ]),
     ),
   ];
 }
 
 function failsafeChains(context: HostChainContext): readonly NftChain[] {
-  const verdict = `meta mark set ${allow(BuiltInReason.failsafePort)} return`;
+  const verdict = `${context.numbering.scratch.set(Mark.allow | BuiltInReason.failsafePort)} return`;
   return (['ingress', 'egress'] as const).map((direction) =>
     chain(
       context,
@@ -226,6 +226,7 @@ function failsafeChains(context: HostChainContext): readonly NftChain[] {
 
 function generationChains(context: HostChainContext): readonly NftChain[] {
   const { numbering, generation, host, notAllowed } = context;
+  const { scratch } = numbering;
   const name = (base: string): string => numbering.name(`${base}_${generation}`);
   const made = (base: string, rules: readonly string[]): NftChain => ({
     name: name(base),
@@ -234,7 +235,7 @@ function generationChains(context: HostChainContext): readonly NftChain[] {
     rules,
   });
   const stamp = `goto ${name('stamp')}`;
-  const isAllowed = `${IS_ALLOWED} ${stamp}`;
+  const isAllowed = `${scratch.isAllowed} ${stamp}`;
   const preDnat = (side: string): readonly string[] =>
     hasPreDnat(host) ? [`jump ${numbering.name(`hp_${side}`)}`, isAllowed] : [];
   /** What is asked of one direction of a flow, and what follows its verdict. */
@@ -244,9 +245,9 @@ function generationChains(context: HostChainContext): readonly NftChain[] {
     policies: string,
     end: readonly string[],
   ): readonly string[] => [
-    'meta mark set 0',
+    scratch.clear,
     `jump ${numbering.name(failsafePorts)}`,
-    ...end.map((rule) => `${IS_ALLOWED} ${rule}`),
+    ...end.map((rule) => `${scratch.isAllowed} ${rule}`),
     isAllowed,
     ...before,
     `jump ${numbering.name(policies)}`,
@@ -255,7 +256,7 @@ function generationChains(context: HostChainContext): readonly NftChain[] {
     stamp,
   ];
   // What the host sends to itself is judged on its way out and in again: only the latter may stamp the flow.
-  const onLoopback = ['oifname "lo" meta mark set 0 accept'];
+  const onLoopback = [`oifname "lo" ${scratch.clear} accept`];
   const beforeBoth = invalidAndRelated(context);
   return [
     made('in_h', [
@@ -297,7 +298,7 @@ function untrackedAllowed({ numbering, host }: HostChainContext, policies: strin
   if (untrackedInterfaces(host).length === 0) return [];
   return [
     `ct state untracked jump ${numbering.name(policies)}`,
-    `ct state untracked ${IS_ALLOWED} meta mark set 0 accept`,
+    `ct state untracked ${numbering.scratch.isAllowed} ${numbering.scratch.clear} accept`,
   ];
 }
 
@@ -335,7 +336,7 @@ function baseChains(context: HostChainContext): readonly NftChain[] {
             'ct state untracked accept',
             'ct direction reply accept',
             `jump ${numbering.name('hp_i')}`,
-            'meta mark set 0',
+            numbering.scratch.clear,
           ]),
         ]
       : []),

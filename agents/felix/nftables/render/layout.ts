@@ -4,6 +4,7 @@
 import type { Family } from '../../../../lib/net/ip.ts';
 import type { FelixSettings } from '../../calc/felix-settings.ts';
 import { countingChains } from './counting-chains.ts';
+import { IDS_MAP } from './fixed-sets.ts';
 import {
   type HostChainContext,
   type HostLayout,
@@ -13,7 +14,8 @@ import {
   hostInputRules,
 } from './host-layout.ts';
 import { natChain } from './nat-chain.ts';
-import { BuiltInReason, type BuiltInReasonName, Mark, type Numbering } from './numbering.ts';
+import { BuiltInReason, type BuiltInReasonName, type Numbering } from './numbering.ts';
+import { Mark } from './scratch.ts';
 import { commentClause, type NftChain } from './table.ts';
 
 /** What the fixed chains depend on. */
@@ -38,11 +40,10 @@ const BASE_CHAINS = {
   input: `type filter hook input priority filter; policy accept; ${commentClause('workloads to their own host')}`,
   prerouting: `type filter hook prerouting priority raw; policy accept; ${commentClause('sources of workloads')}`,
 } as const;
-const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
-const deny = (reason: number): string => hex(Mark.deny | reason);
 /** Counted under the reason, and dropped. */
 const denied = (numbering: Numbering, reason: BuiltInReasonName): string =>
-  `meta mark set ${deny(BuiltInReason[reason])} goto ${numbering.name('denied')}`;
+  `${numbering.scratch.set(Mark.deny | BuiltInReason[reason])} goto ${numbering.name('denied')}`;
+const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
 const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
 const FAMILIES: readonly Family[] = [4, 6];
 
@@ -71,7 +72,7 @@ function hostContext(numbering: Numbering, options: LayoutOptions): HostChainCon
 
 /** Only the allow bit passes. */
 function notAllowed(numbering: Numbering): string {
-  return `meta mark & ${hex(Mark.verdictBits)} != ${hex(Mark.allow)} meta mark set ${deny(BuiltInReason.noVerdict)} goto ${numbering.name('denied')}`;
+  return `${numbering.scratch.isNotAllowed} ${denied(numbering, 'noVerdict')}`;
 }
 
 /** What stands behind `iifname`: a name with a wildcard, or a set of them. */
@@ -82,7 +83,7 @@ function workloadNames({ felix }: LayoutOptions): string {
 
 /** Interface → group → chain in two small steps: data maps can grow without the kernel walking every jump again. */
 function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
-  const denied = numbering.name('denied');
+  const { scratch } = numbering;
   const chain = (
     base: string,
     interfaceKey: 'iifname' | 'oifname',
@@ -96,12 +97,12 @@ function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly 
     ),
     rules: [
       ...before,
-      `meta mark set ${interfaceKey} map @${numbering.name(`ep_${map}`)} meta mark vmap @${numbering.name(`grp_${map}`)}`,
-      `meta mark set ${deny(BuiltInReason.unknownInterface)} goto ${denied}`,
+      `${scratch.lookUp(interfaceKey, numbering.name(`ep_${map}`))} ${scratch.key} vmap @${numbering.name(`grp_${map}`)}`,
+      denied(numbering, 'unknownInterface'),
     ],
   });
   const { vxlanPort, allowsVxlanFromWorkloads, allowsIpipFromWorkloads } = options.felix;
-  const tunnel = `meta mark set ${deny(BuiltInReason.tunnelFromWorkload)} goto ${denied}`;
+  const tunnel = denied(numbering, 'tunnelFromWorkload');
   const tunnels = [
     ...(allowsVxlanFromWorkloads ? [] : [`ct direction original udp dport ${vxlanPort} ${tunnel}`]),
     ...(allowsIpipFromWorkloads ? [] : [`meta l4proto 4 ${tunnel}`]),
@@ -109,7 +110,7 @@ function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly 
   // Also behind a DNAT: the raw hook has seen the address before it.
   const bgp = FAMILIES.map(
     (family) =>
-      `tcp dport 179 iifname != @${numbering.name('bgp')} ${header(family)} daddr @${numbering.name(`nodes${family}`)} meta mark set ${deny(BuiltInReason.bgpFromWorkload)} goto ${denied}`,
+      `tcp dport 179 iifname != @${numbering.name('bgp')} ${header(family)} daddr @${numbering.name(`nodes${family}`)} ${denied(numbering, 'bgpFromWorkload')}`,
   );
   return [
     chain('from_o', 'iifname', 'e', [...tunnels, ...bgp]),
@@ -156,15 +157,13 @@ function generationChains(
   ];
   const toHost = {
     accept: `goto ${name('stamp')}`,
-    drop: `meta mark set ${deny(BuiltInReason.workloadToHost)} goto ${numbering.name('denied')}`,
-    return: 'meta mark set 0 return',
+    drop: denied(numbering, 'workloadToHost'),
+    return: `${numbering.scratch.clear} return`,
   }[options.felix.endpointToHostAction];
   return [
     chain('stamp', [
       ...(options.countsAllowed ? [`jump ${numbering.name('begun')}`] : []),
-      `ct mark set meta mark & ${hex(Mark.ruleAndVerdict)} | ${hex(generation << Mark.generationShift)}`,
-      'meta mark set 0',
-      'accept',
+      ...numbering.scratch.stamp(generation, numbering.name(IDS_MAP), denied(numbering, 'noVerdict')),
     ]),
     chain('slow_o', bothSides('from_o', 'to_o', 'iifname', 'oifname', hostForwardStages(host, 'original'))),
     chain('slow_r', bothSides('from_r', 'to_r', 'oifname', 'iifname', hostForwardStages(host, 'reply'))),
@@ -287,7 +286,7 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
   const named = (set: string): string => `@${numbering.name(set)}`;
   // A look-up that misses denies.
   const peering = `tcp dport 179 iifname != ${named('bgp')}`;
-  const bgp = `meta mark set ${deny(BuiltInReason.bgpFromWorkload)} goto ${numbering.name('denied')}`;
+  const bgp = denied(numbering, 'bgpFromWorkload');
   return [
     // Nobody outside may speak as one of this host's workloads.
     ...FAMILIES.map(
@@ -307,8 +306,7 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
     // Every pod says hello to its link by multicast when it starts: nothing for the record of denials.
     'ip6 daddr ff02::/16 counter drop',
     ...(['ip', 'ip6'] as const).map(
-      (protocol) =>
-        `meta protocol ${protocol} meta mark set ${deny(BuiltInReason.spoofedSource)} goto ${numbering.name('denied')}`,
+      (protocol) => `meta protocol ${protocol} ${denied(numbering, 'spoofedSource')}`,
     ),
   ];
 }

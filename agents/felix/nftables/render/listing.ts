@@ -2,7 +2,8 @@
 // programmed. Elements are compared by value, rules by their number in each chain (docs/dataplane.md "Foreign writes").
 
 import { cidrFirst, cidrLast, formatIp, parseCidr } from '../../../../lib/net/ip.ts';
-import { epochOfName, Mark } from './numbering.ts';
+import { epochOfName } from './numbering.ts';
+import { Mark } from './scratch.ts';
 import type { ElementValue, NftTable, ObjectKind } from './table.ts';
 
 export interface ListedObject {
@@ -76,9 +77,7 @@ function sameElements(
   if (listed?.size !== programmed.size) return false;
   for (const [key, { value }] of programmed) {
     const canonical = key.split(' . ').map(canonicalField).join(' . ');
-    // Marks are written in hex or decimal, listed in decimal.
-    const text = value.startsWith('0x') ? String(Number(value)) : value;
-    if (listed.get(canonical) !== text) return false;
+    if (listed.get(canonical) !== canonicalField(value)) return false;
   }
   return true;
 }
@@ -121,12 +120,16 @@ function keyText(key: unknown): string {
 
 function valueText(value: unknown): string {
   const target = field(field(value, 'goto'), 'target');
-  return target === undefined ? String(value) : `goto ${String(target)}`;
+  return target === undefined ? canonicalField(String(value)) : `goto ${String(target)}`;
 }
 
-/** One form for a field, however it is written: no quotes, networks as `first-last`, a range of one as its value. */
+/** One form for a field, however it is written: no quotes, numbers decimal (a classid is listed in two halves), networks as `first-last`, a range of one as its value. */
 function canonicalField(text: string): string {
   if (text.startsWith('"')) return text.slice(1, -1);
+  if (/^0x[0-9a-f]+$/.test(text)) return String(Number(text));
+  const classid = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(text);
+  if (classid !== null)
+    return String(Number.parseInt(classid[1] ?? '', 16) * 0x10000 + Number.parseInt(classid[2] ?? '', 16));
   if (text.includes('/')) {
     const cidr = parseCidr(text);
     if (cidr !== undefined) return canonicalRange(formatIp(cidrFirst(cidr)), formatIp(cidrLast(cidr)));

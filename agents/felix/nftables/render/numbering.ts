@@ -2,19 +2,7 @@
 // never given out twice within the epoch; a meaning that is gone and comes back gets a new number.
 
 import type { RuleRef } from '../../../../lib/policy/compiled.ts';
-
-/** Bits of the packet mark while a packet is judged: the rule id below, the verdict above it. */
-export const Mark = {
-  ruleBits: 0x3ffff,
-  allow: 0x40000,
-  deny: 0x80000,
-  verdictBits: 0xc0000,
-  ruleAndVerdict: 0xfffff,
-  /** Where the key of a counting set has the protocol. */
-  protocolShift: 20,
-  generationShift: 20,
-  generationMask: 0xfff00000,
-} as const;
+import { Mark, Scratch } from './scratch.ts';
 
 /** Reasons for a verdict that no rule of a policy gives; ids below 16. The last two allow. */
 export const BuiltInReason = {
@@ -34,6 +22,8 @@ export const BuiltInReason = {
   noForwardPolicy: 13,
 } as const;
 export type BuiltInReasonName = keyof typeof BuiltInReason;
+/** Those of them that allow. */
+const ALLOWING_REASONS: readonly number[] = [BuiltInReason.failsafePort, BuiltInReason.noForwardPolicy];
 
 /** What a rule id stands for. */
 export type RuleMeaning =
@@ -99,6 +89,8 @@ class Space {
 
 export class Numbering {
   readonly epoch: number;
+  /** What packets carry the numbers in. */
+  readonly scratch: Scratch;
   /** Distinct lists of identities that one address carries. */
   readonly identities: Space;
   /** Distinct sets of networks and identities that an interval carries. */
@@ -109,10 +101,12 @@ export class Numbering {
   readonly #rules: Space;
   readonly #meanings = new Map<number, RuleMeaning>(BUILT_IN_MEANINGS);
   #newRules: [number, RuleMeaning][] = [];
+  #newAllowing: number[] = ALLOWING_REASONS.map((id) => Mark.allow | id);
 
   /** `limit` is the size of each space; tests make it small. */
-  constructor(epoch: number, limit: number = NUMBERS_PER_SPACE) {
+  constructor(epoch: number, limit: number = NUMBERS_PER_SPACE, scratch: Scratch = new Scratch('mark')) {
     this.epoch = epoch;
+    this.scratch = scratch;
     this.identities = new Space('identities', 1, limit);
     this.classes = new Space('CIDR classes', FIRST_CLASS, FIRST_CLASS + limit);
     this.groups = new Space('groups', 1, limit);
@@ -126,6 +120,7 @@ export class Numbering {
     if (!this.#meanings.has(id)) {
       this.#meanings.set(id, meaning);
       this.#newRules.push([id, meaning]);
+      if (meaning.type === 'rule' && meaning.action === 'allow') this.#newAllowing.push(Mark.allow | id);
     }
     return id;
   }
@@ -134,6 +129,13 @@ export class Numbering {
   takeNewRules(): readonly (readonly [number, RuleMeaning])[] {
     const fresh = this.#newRules;
     this.#newRules = [];
+    return fresh;
+  }
+
+  /** Ids with the allow bit that were given out since the last call; the first time those too that no rule of a policy has. */
+  takeNewAllowing(): readonly number[] {
+    const fresh = this.#newAllowing;
+    this.#newAllowing = [];
     return fresh;
   }
 

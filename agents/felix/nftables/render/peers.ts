@@ -110,7 +110,7 @@ export class Peers {
     return this.#table.defineSet({
       name: this.setName('id', family),
       kind: 'map',
-      declaration: `type ${type} : mark; comment "address to identity number";`,
+      declaration: `type ${type} : ${this.#numbering.scratch.type}; comment "address to identity number";`,
       role: 'address',
       isInterval: false,
       isKeyed: false,
@@ -207,7 +207,7 @@ export class Peers {
         this.#table.deleteSet(name);
         continue;
       }
-      const set = this.#table.defineSet(intervalDefinition(name, family));
+      const set = this.#table.defineSet(intervalDefinition(name, family, this.#numbering.scratch.type));
       const elements = new Map<string, { readonly value: string }>();
       for (const interval of partition(family, atoms)) {
         const peerClass = this.#classOf(peerTable, interval);
@@ -232,12 +232,12 @@ export class Peers {
   }
 }
 
-function intervalDefinition(name: string, family: Family): SetDefinition {
+function intervalDefinition(name: string, family: Family, valueType: string): SetDefinition {
   const type = family === 4 ? 'ipv4_addr' : 'ipv6_addr';
   return {
     name,
     kind: 'map',
-    declaration: `type ${type} : mark; flags interval; comment "network to CIDR class";`,
+    declaration: `type ${type} : ${valueType}; flags interval; comment "network to CIDR class";`,
     role: 'address',
     isInterval: true,
     isKeyed: false,

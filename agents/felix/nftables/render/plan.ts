@@ -238,6 +238,8 @@ function planChainAway(chain: NftChain, draft: Draft): void {
 
 /** Whether a packet can come to this key with the table as it is. */
 function isReachable(set: NftSet, key: string, table: NftTable): boolean {
+  // An id is there before any rule gives it.
+  if (set.role === 'ids') return false;
   if (set.role === 'group') return table.isGroupLive(set.name.replace('grp_', 'ep_'), key);
   if (set.role === 'lookup' && set.isKeyed) return table.isNumberLive(keyNumber(key));
   return true;

@@ -9,7 +9,7 @@ import {
 } from '../../../../lib/policy/compiled.ts';
 import type { Changes, DataplaneState } from './dataplane-state.ts';
 import { type Describable, describeTable, type TableDescription } from './describe.ts';
-import { fixedSet, fixedSets } from './fixed-sets.ts';
+import { fixedSet, fixedSets, IDS_MAP } from './fixed-sets.ts';
 import { type GroupList, GroupRenderer, groupChainName, groupListOf } from './group.ts';
 import { hostEndpointChains, hostLayoutOf } from './host-groups.ts';
 import { resolveHostEndpoints } from './host-interfaces.ts';
@@ -17,6 +17,7 @@ import { type HostLayout, NO_HOST_ENDPOINTS } from './host-layout.ts';
 import { Numbering, type RuleMeaning } from './numbering.ts';
 import { Peers } from './peers.ts';
 import { RuleUses } from './rule-uses.ts';
+import { Scratch } from './scratch.ts';
 import { Surroundings } from './surroundings.ts';
 import { commentText, type NftSet, NftTable } from './table.ts';
 
@@ -69,10 +70,12 @@ export class Renderer {
     this.#state = state;
     this.#generation = options.generation;
     this.#leftOut = options.leftOut ?? new Set();
-    this.numbering = new Numbering(options.epoch, options.numberLimit);
+    const scratch = new Scratch(state.felix.scratch);
+    this.numbering = new Numbering(options.epoch, options.numberLimit, scratch);
     for (const definition of fixedSets(this.numbering)) this.table.defineSet(definition);
     this.#peers = new Peers(this.table, this.numbering);
     this.#surroundings = new Surroundings(this.table, this.numbering, state);
+    this.#renderIds();
     this.#renderSurroundings('all');
   }
 
@@ -106,6 +109,7 @@ export class Renderer {
     if (hostChanged) this.#updateHostEndpoints(dirty);
     for (const group of isEverythingDirty ? this.#groups.values() : dirty) this.#renderGroup(group);
     this.#dropUnusedGroups();
+    this.#renderIds();
     const countsOtherwise = this.#surroundings.countsAllowed !== this.#state.countsAllowed;
     if (hostChanged || countsOtherwise) this.#renderSurroundings('all');
     else if (changes.endpoints.size > 0) this.#renderSurroundings('ofEndpoints');
@@ -156,6 +160,16 @@ export class Renderer {
   #renderSurroundings(part: 'all' | 'ofEndpoints'): void {
     const endpoints = this.#endpoints.keys();
     this.#surroundings.render(part, { generation: this.#generation, host: this.#hostLayout, endpoints });
+  }
+
+  /** They stay until the epoch ends, as the numbers do. */
+  #renderIds(): void {
+    if (this.numbering.scratch.form === 'mark') return;
+    const ids = this.#fixedSet(IDS_MAP);
+    for (const id of this.numbering.takeNewAllowing()) {
+      const text = `0x${id.toString(16)}`;
+      this.table.setElement(ids, text, { value: text });
+    }
   }
 
   #updateUses(changes: Changes, dirty: Set<Group>): boolean {

@@ -9,6 +9,7 @@ import type { PacketKeys, SideName } from './packet-keys.ts';
 import type { Peers, PeerTable } from './peers.ts';
 import { splitPorts, subtractPorts } from './ports.ts';
 import { familyGroups, icmpMatches, NO_PORTS, portlessRule, protocolsOf } from './rule-matches.ts';
+import type { Scratch } from './scratch.ts';
 import { type Ports, type SideAlternative, type SideContext, sideAlternatives } from './sides.ts';
 import { commentClause, commentText, type ElementValue, type SetDefinition } from './table.ts';
 
@@ -163,7 +164,7 @@ export class RunBuilder {
 
   #addWithoutTable(frame: Frame, steps: readonly StepLookup[], ports: Ports): void {
     if (ports === undefined) {
-      const verdict = `meta mark set ${frame.value} ${this.#verdict()}`;
+      const verdict = `${this.#scratch.key} set ${frame.value} ${this.#verdict()}`;
       for (const text of this.#heads(frame, steps, true)) this.#order.push({ rule: `${text}${verdict}` });
       return;
     }
@@ -189,7 +190,7 @@ export class RunBuilder {
   ): void {
     const hasPort = alternative.hasPorts || otherPorts !== undefined;
     const withProtocol = frame.protocol !== undefined && !frame.isProtocolMatched;
-    const parts = ['meta mark'];
+    const parts: string[] = [this.#scratch.key];
     if (withProtocol || hasPort) parts.push('meta l4proto');
     if (hasPort) parts.push(this.#options.keys.port.destination);
     const looksAtPort = hasPort || steps.some((step) => step.withPort);
@@ -199,7 +200,7 @@ export class RunBuilder {
       const bucket = this.#bucket(frame, [...steps, { side }], parts, isInterval, true);
       for (const family of frame.families) {
         const table = this.#peers.setName(alternative.table, family);
-        const address = `meta mark set ${this.#options.keys.address(side, family)} map @${table} `;
+        const address = `${this.#scratch.lookUp(this.#options.keys.address(side, family), table)} `;
         const head = this.#head(
           { ...frame, families: [family], isFamilyOpen: true },
           steps,
@@ -263,7 +264,7 @@ export class RunBuilder {
     const made: Bucket = {
       name: this.#lookupName(key),
       parts,
-      keyType: parts.map(typeOfPart).join(' . '),
+      keyType: this.#typeOf(parts),
       isInterval,
       isKeyed,
       rules: new Set(),
@@ -277,7 +278,8 @@ export class RunBuilder {
 
   #step(frame: Frame, side: SideName, alternative: TableSide, index: number): StepLookup {
     const withPort = alternative.hasPorts;
-    const parts = withPort ? ['meta mark', 'meta l4proto', this.#options.keys.port[side]] : ['meta mark'];
+    const { key: number } = this.#scratch;
+    const parts = withPort ? [number, 'meta l4proto', this.#options.keys.port[side]] : [number];
     const key = [side, alternative.table, frame.id, frame.protocol, frame.matches.join(' '), index].join('|');
     const name = this.#lookupName(`step|${key}`);
     const elements = new Map<string, ElementValue>();
@@ -288,7 +290,7 @@ export class RunBuilder {
         elements.set(`${number} . ${frame.protocol} . ${min}-${max}`, { value: '' });
       }
     }
-    const keyType = parts.map(typeOfPart).join(' . ');
+    const keyType = this.#typeOf(parts);
     const definition = this.#definition({ name, keyType, isInterval: withPort, isKeyed: true }, 'set');
     this.#stepSets.set(name, { definition, elements });
     return { side, table: alternative.table, setName: name, withPort };
@@ -304,7 +306,7 @@ export class RunBuilder {
     kind: 'set' | 'map',
   ): SetDefinition {
     const { name, keyType, isInterval, isKeyed } = from;
-    const type = kind === 'map' ? `type ${keyType} : mark;` : `type ${keyType};`;
+    const type = kind === 'map' ? `type ${keyType} : ${this.#scratch.type};` : `type ${keyType};`;
     const flags = isInterval ? ' flags interval;' : '';
     return {
       name,
@@ -342,10 +344,10 @@ export class RunBuilder {
       if (family === undefined) continue;
       const table = this.#peers.setName(step.table, family);
       const key = step.withPort
-        ? `meta mark . meta l4proto . ${this.#options.keys.port[step.side]}`
-        : 'meta mark';
+        ? `${this.#scratch.key} . meta l4proto . ${this.#options.keys.port[step.side]}`
+        : this.#scratch.key;
       pieces.push(
-        `meta mark set ${this.#options.keys.address(step.side, family)} map @${table} ${key} @${step.setName}`,
+        `${this.#scratch.lookUp(this.#options.keys.address(step.side, family), table)} ${key} @${step.setName}`,
       );
     }
     return pieces.map((piece) => `${piece} `).join('');
@@ -353,7 +355,21 @@ export class RunBuilder {
 
   /** A lookup and what uses it are one rule: a miss ends the rule, so no stale mark is ever a key. */
   #lookupRule(head: string, bucket: Bucket): string {
-    return `${head}meta mark set ${bucket.parts.join(' . ')} map @${bucket.name} ${this.#verdict()}`;
+    return `${head}${this.#scratch.lookUp(bucket.parts.join(' . '), bucket.name)} ${this.#verdict()}`;
+  }
+
+  #typeOf(parts: readonly string[]): string {
+    const { key, type } = this.#scratch;
+    return parts
+      .map((part) => {
+        if (part === key) return type;
+        return part === 'meta l4proto' ? 'inet_proto' : 'inet_service';
+      })
+      .join(' . ');
+  }
+
+  get #scratch(): Scratch {
+    return this.#options.numbering.scratch;
   }
 
   #verdict(): string {
@@ -376,9 +392,4 @@ function sourcePortMatches(source: SideAlternative, keys: PacketKeys): readonly 
 function withoutPorts(side: TableSide): TableSide {
   const classes = side.classes.map(({ number }) => ({ number, ports: undefined }));
   return { ...side, classes, hasPorts: false, commonPorts: undefined };
-}
-
-function typeOfPart(part: string): string {
-  if (part === 'meta mark') return 'mark';
-  return part === 'meta l4proto' ? 'inet_proto' : 'inet_service';
 }

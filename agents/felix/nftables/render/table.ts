@@ -4,9 +4,9 @@
 /**
  * What a set is for, which decides when its elements may move (docs/dataplane.md "One change"):
  * `address` address or network → number; `endpoint` interface → group; `group` group → chain; `lookup` keys of rules, whose
- * first field is a number where `keyed`; `plain` everything else, read per packet ahead of conntrack.
+ * first field is a number where `keyed`; `ids` what allows → the mark of its flows; `plain` everything else, read per packet ahead of conntrack.
  */
-export type SetRole = 'address' | 'endpoint' | 'group' | 'lookup' | 'own' | 'plain';
+export type SetRole = 'address' | 'endpoint' | 'group' | 'ids' | 'lookup' | 'own' | 'plain';
 
 export interface ElementValue {
   /** Empty for a set's element. */

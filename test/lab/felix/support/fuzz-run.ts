@@ -5,7 +5,7 @@
 // deciding rule's id; a flow that passes is stamped with the deciding rule's id and the current generation on each host on its way.
 // Of a packet of a flow that was there before the change: its verdict, and its reason if it is denied in its original direction.
 
-import { Mark } from '../../../../agents/felix/nftables/render/numbering.ts';
+import { Mark } from '../../../../agents/felix/nftables/render/scratch.ts';
 import { resolveCluster } from '../../../../lib/policy/cluster.ts';
 import { type Expectation, expectationOf, textOfMeaning } from '../../../support/policy-fuzz/expectation.ts';
 import type { FuzzPacket } from '../../../support/policy-fuzz/packets.ts';

@@ -3,7 +3,7 @@
 
 import type { Dataplane } from '../../../../agents/felix/dataplane/dataplane.ts';
 import type { KernelWriterClient } from '../../../../agents/felix/kernel/writer-client.ts';
-import { Mark } from '../../../../agents/felix/nftables/render/numbering.ts';
+import { Mark } from '../../../../agents/felix/nftables/render/scratch.ts';
 import type { Namespace } from './namespaces.ts';
 
 /** What of a `TestHost` is asked. */
