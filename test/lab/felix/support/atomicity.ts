@@ -10,6 +10,7 @@ import { expectationOf } from '../../../support/policy-fuzz/expectation.ts';
 import { type FuzzPacket, Proto } from '../../../support/policy-fuzz/packets.ts';
 import { rawPacket } from '../../../support/policy-fuzz/raw-packet.ts';
 import { ENDS, OUTSIDE } from '../../../support/policy-fuzz/world.ts';
+import { PRIORITY_SCRATCH } from './calc-feed.ts';
 import type { ProbedFlow } from './flow-probe.ts';
 import { FlowProber, type ProbeReport } from './flow-prober.ts';
 
@@ -66,11 +67,12 @@ export async function probeRandomChanges(
   }
 }
 
-type ChangeKind = 'change' | 'newCluster' | 'reload' | 'restart' | 'resync' | 'writerKilled';
+type ChangeKind = 'change' | 'newCluster' | 'reload' | 'restart' | 'resync' | 'scratch' | 'writerKilled';
 /** In turn; each of the rarer ones once in twenty. */
 const CHANGES: readonly ChangeKind[] = Array.from({ length: 20 }, (_, index) => {
   const rare: Readonly<Record<number, ChangeKind>> = {
     3: 'newCluster',
+    5: 'scratch',
     7: 'reload',
     11: 'writerKilled',
     15: 'restart',
@@ -95,6 +97,8 @@ async function perform(bed: FuzzBed, kind: ChangeKind, resources: readonly Resou
     await bed.loadOn(HOST, resources);
   } else {
     if (kind === 'reload') table.replace('reload');
+    // From the packet mark to the priority, or back.
+    if (kind === 'scratch') bed.settings = bed.settings === PRIORITY_SCRATCH ? {} : PRIORITY_SCRATCH;
     const loading = bed.loadOn(HOST, resources);
     if (kind === 'writerKilled') await killWriter(host);
     await loading;

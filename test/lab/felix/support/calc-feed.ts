@@ -5,7 +5,13 @@ import { CalcGraph } from '../../../../agents/felix/calc/calc-graph.ts';
 import type { FlushAck } from '../../../../agents/felix/dataplane/flush-queue.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
 import { storedResource } from '../../../support/stored-resource.ts';
+import { felixConfiguration } from './host-policies.ts';
 import type { TestHost } from './test-host.ts';
+
+export type FelixConfigurationSpec = Readonly<Record<string, unknown>>;
+
+/** Others use the low half of the packet mark: scratch is the packet's priority. */
+export const PRIORITY_SCRATCH: FelixConfigurationSpec = { nftablesMarkMask: 0xffff0000 };
 
 export class CalcFeed {
   readonly #host: TestHost;
@@ -19,9 +25,13 @@ export class CalcFeed {
     this.#graph = new CalcGraph({ hostname: host.name, routeSource: 'WorkloadIPs' });
   }
 
-  /** The datastore now holds exactly these; resolves when this host's kernel has it. */
-  async store(resources: readonly Resource[]): Promise<FlushAck> {
-    const now = new Map(resources.map(storedResource).map(({ key, value }) => [key, value]));
+  /**
+   * The datastore now holds exactly these, and a FelixConfiguration of this node with these settings if there are any; resolves when
+   * this host's kernel has it.
+   */
+  async store(resources: readonly Resource[], settings: FelixConfigurationSpec = {}): Promise<FlushAck> {
+    const own = Object.keys(settings).length === 0 ? [] : [felixConfiguration(settings, `node.${this.#host.name}`)];
+    const now = new Map([...resources, ...own].map(storedResource).map(({ key, value }) => [key, value]));
     this.#revision++;
     for (const key of [...this.#stored.keys()]) {
       if (now.has(key)) continue;

@@ -3,7 +3,7 @@
 
 import type { Resource } from '../../../../lib/model/metadata.ts';
 import { HOSTS, OUTSIDE, PODS } from '../../../support/policy-fuzz/world.ts';
-import { CalcFeed } from './calc-feed.ts';
+import { CalcFeed, type FelixConfigurationSpec } from './calc-feed.ts';
 import { Namespace } from './namespaces.ts';
 import { PacketEnd } from './packet-end.ts';
 import { Fabric, type TestDataplaneOptions, TestHost } from './test-host.ts';
@@ -15,6 +15,8 @@ export class FuzzBed {
   /** By the names of the world. */
   readonly ends = new Map<string, PacketEnd>();
   readonly namespaces = new Map<string, Namespace>();
+  /** Of every host's Felix, from the next load on. */
+  settings: FelixConfigurationSpec = {};
   readonly #feeds = new Map<string, CalcFeed>();
   readonly #fabric: Fabric;
   readonly #outside: Namespace;
@@ -51,7 +53,7 @@ export class FuzzBed {
 
   /** One host's kernel holds exactly this. */
   async loadOn(name: string, resources: readonly Resource[]): Promise<void> {
-    await this.#feeds.get(name)?.store(resources);
+    await this.#feeds.get(name)?.store(resources, this.settings);
   }
 
   /** A new agent takes over what the one before has left in the kernel. */

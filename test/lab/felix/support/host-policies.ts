@@ -24,8 +24,9 @@ export function hostPolicy(name: string, spec: Readonly<Record<string, unknown>>
   };
 }
 
-export function felixConfiguration(spec: Readonly<Record<string, unknown>>): Resource {
-  return { apiVersion, kind: 'FelixConfiguration', metadata: { name: 'default' }, spec };
+/** Of all nodes, or of one as `node.NAME`. */
+export function felixConfiguration(spec: Readonly<Record<string, unknown>>, name = 'default'): Resource {
+  return { apiVersion, kind: 'FelixConfiguration', metadata: { name }, spec };
 }
 
 export const ALLOW_ALL = { action: 'Allow' };

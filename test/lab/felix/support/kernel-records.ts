@@ -52,15 +52,23 @@ export async function denialRecords(host: RecordingHost): Promise<ReadonlyMap<st
   return records;
 }
 
-/** As the chain that counts writes them (agents/felix/nftables/render/layout.ts): with ports, the protocol is in the mark. */
+/** As the chain that counts writes them (agents/felix/nftables/render/counting-chains.ts): with ports, the protocol is above the id. */
 function readRecord({ elem }: SetElement, hasPorts: boolean): DenialRecord | undefined {
-  const [mark, source, destination, fourth, fifth] = elem?.val?.concat ?? [];
-  if (mark === undefined) return undefined;
-  const protocol = hasPorts ? (Number(mark) >>> Mark.protocolShift) & 0xff : fourth;
+  const [scratch, source, destination, fourth, fifth] = elem?.val?.concat ?? [];
+  if (scratch === undefined) return undefined;
+  const mark = numberOf(scratch);
+  const protocol = hasPorts ? (mark >>> Mark.protocolShift) & 0xff : fourth;
   const key = `${source} ${destination} ${protocol} ${hasPorts ? fifth : 0}`;
-  const id = Number(mark) & Mark.ruleBits;
+  const id = mark & Mark.ruleBits;
   const detail = Number(hasPorts ? fourth : fifth);
   return { id, key, detail, packets: elem?.counter?.packets ?? 0, expires: elem?.expires ?? 0 };
+}
+
+/** A mark is listed as a number, a classid as its two halves in hex. */
+function numberOf(scratch: string | number): number {
+  const [high = '', low] = String(scratch).split(':');
+  if (low === undefined) return Number(high);
+  return Number.parseInt(high, 16) * 0x10000 + Number.parseInt(low, 16);
 }
 
 /** Marks of a host's conntrack entries, by `protocol source destination …` as in `conntrackKey`. */

@@ -8,7 +8,7 @@ import {
   type NetpolProbe,
   NetpolWorld,
 } from '../../../support/netpol-case.ts';
-import { CalcFeed } from './calc-feed.ts';
+import { CalcFeed, type FelixConfigurationSpec } from './calc-feed.ts';
 import { Namespace } from './namespaces.ts';
 import { type Probe, type ProbeVerdict, probeAll, Servers } from './probes.ts';
 import { countDenials, Fabric, type TestDataplaneOptions, TestHost, type TestPod } from './test-host.ts';
@@ -27,6 +27,8 @@ export class NetpolBed {
   readonly hosts: ReadonlyMap<string, TestHost>;
   #externals = new Map<string, Namespace>();
   #pods = new Map<string, { readonly host: TestHost; readonly pod: TestPod }>();
+  /** Of every host's Felix, from the next settling on. */
+  settings: FelixConfigurationSpec = {};
   readonly #feeds = new Map<string, CalcFeed>();
   #hasNewPods = false;
   servers = new Servers();
@@ -81,7 +83,7 @@ export class NetpolBed {
       if (address === undefined || this.#pods.has(`${metadata.namespace}/${spec.pod}`)) continue;
       await this.#addPod(metadata.namespace ?? '', spec.pod, spec.node, address, spec.ports ?? []);
     }
-    await Promise.all([...this.#feeds.values()].map((feed) => feed.store(resources)));
+    await Promise.all([...this.#feeds.values()].map((feed) => feed.store(resources, this.settings)));
     if (this.#hasNewPods) await this.#linksUp();
     this.#hasNewPods = false;
   }
