@@ -21,7 +21,7 @@ interface Shape {
   readonly name: string;
   readonly fields: readonly ElementField[];
   readonly isInterval: boolean;
-  readonly value: 'mark' | 'verdict' | 'none';
+  readonly value: 'mark' | 'classid' | 'verdict' | 'none';
   /** Keys that may be there together, other ones each time. */
   readonly keys: (random: SeededRandom) => readonly string[];
 }
@@ -139,6 +139,27 @@ const SHAPES: readonly Shape[] = [
     keys: (random) => portRanges(`${random.below(100_000)} . ${[6, 17][random.below(2)]}`, random),
   },
   {
+    name: 'classids',
+    fields: ['classid', 'inet_proto', 'inet_service'],
+    isInterval: false,
+    value: 'classid',
+    keys: (random) => several(random, () => `${1 + random.below(0x180000)} . 6 . ${random.below(65_536)}`),
+  },
+  {
+    name: 'classid_ranges',
+    fields: ['classid', 'inet_proto', 'inet_service'],
+    isInterval: true,
+    value: 'classid',
+    keys: (random) => portRanges(`${1 + random.below(0x180000)} . ${[6, 17][random.below(2)]}`, random),
+  },
+  {
+    name: 'classid_marks',
+    fields: ['classid'],
+    isInterval: false,
+    value: 'mark',
+    keys: (random) => several(random, () => `0x${(0x40000 + random.below(0x40000)).toString(16)}`),
+  },
+  {
     name: 'any_ranges',
     fields: ['inet_proto', 'inet_service'],
     isInterval: true,
@@ -212,8 +233,10 @@ describe('elements by messages of our own', () => {
   };
   const contentOf = (shape: Shape, random: SeededRandom): Content => {
     const elements = shape.keys(random).map((key): Element => {
+      const number = `0x${(1 + random.below(0x80000)).toString(16)}`;
       const values = {
-        mark: `0x${(1 + random.below(0x80000)).toString(16)}`,
+        mark: number,
+        classid: number,
         verdict: 'goto first',
         none: '',
       };

@@ -8,7 +8,7 @@ import type { Resource } from '../../../lib/model/metadata.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { felixConfiguration } from './support/host-policies.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
-import { type TestHost, until } from './support/test-host.ts';
+import { type TestHost, until as untilWithin } from './support/test-host.ts';
 
 const PORTS = [{ port: 80, protocol: 'TCP' as const }];
 const CASE: NetpolCase = {
@@ -69,6 +69,10 @@ const CLOSED: Resource = {
   spec: { selector: 'all()', types: ['Ingress'] },
 };
 
+/** The machine may be busy. */
+const until = (what: string, condition: () => boolean | Promise<boolean>): Promise<void> =>
+  untilWithin(what, condition, 15_000);
+
 describe('beside a forward chain of others that drops', () => {
   let bed: NetpolBed;
   let world: NetpolWorld;
@@ -111,7 +115,7 @@ describe('beside a forward chain of others that drops', () => {
   const USERS = ['iifname "eth7" counter drop', 'counter return'];
   const OURS = ['oifname: ours', 'iifname: ours'];
   const acceptsAre = (chain: string, rules: readonly string[]): Promise<void> =>
-    until(`accepts in ${chain}`, async () => (await rulesOf(chain)).join() === rules.join(), 15_000);
+    until(`accepts in ${chain}`, async () => (await rulesOf(chain)).join() === rules.join());
 
   it('of Docker: two accepts come into the chain that is the user’s, and what policy allows passes', async () => {
     const before = DOCKER.match(/chain FORWARD \{([^}]*)/)?.[1];

@@ -30,7 +30,8 @@ export class CalcFeed {
    * this host's kernel has it.
    */
   async store(resources: readonly Resource[], settings: FelixConfigurationSpec = {}): Promise<FlushAck> {
-    const own = Object.keys(settings).length === 0 ? [] : [felixConfiguration(settings, `node.${this.#host.name}`)];
+    const own =
+      Object.keys(settings).length === 0 ? [] : [felixConfiguration(settings, `node.${this.#host.name}`)];
     const now = new Map([...resources, ...own].map(storedResource).map(({ key, value }) => [key, value]));
     this.#revision++;
     for (const key of [...this.#stored.keys()]) {

@@ -59,6 +59,12 @@ describe('a setting that is honoured', () => {
     ['natOutgoingAddress', '192.0.2.1', { natAddress: '192.0.2.1' }],
     ['natPortRange', '1000:2000', { natPorts: { first: 1000, last: 2000 } }],
     ['natPortRange', '1000', { natPorts: { first: 1000, last: 1000 } }],
+    ['nftablesMarkMask', '4294967295', {}],
+    ['nftablesMarkMask', '0xffff0000', { scratch: 'priority' }],
+    ['nftablesMarkMask', '4294901760', { scratch: 'priority' }],
+    ['nftablesFilterAllowAction', 'Accept', { foreignAccepts: 'all' }],
+    ['nftablesFilterAllowAction', 'Return', { foreignAccepts: 'none' }],
+    ['chainInsertMode', 'Append', { insertsForeignAccepts: false }],
     ['logSeverityScreen', 'Warning', { logSeverity: 'warn' }],
     ['prometheusMetricsEnabled', 'true', { metrics: { enabled: true, host: undefined, port: undefined } }],
     ['dataplaneWatchdogTimeout', '30s', { watchdogMs: 30_000 }],
@@ -88,6 +94,8 @@ describe('a setting that is honoured', () => {
     ['natOutgoingAddress', 'fd00::1'],
     ['externalNodesList', '192.0.2.0/33'],
     ['mtuIfacePattern', '('],
+    ['nftablesMarkMask', '4294967296'],
+    ['nftablesMarkMask', '0x'],
     ['vxlanVNI', '0'],
   ])('keeps its default at %s=%j, and says so', (name, text) => {
     expect(readFelixSettings({ [name]: text })).toEqual({

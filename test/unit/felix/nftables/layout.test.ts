@@ -2,7 +2,20 @@
 
 import { describe, expect, it } from '@jest/globals';
 import type { CalcMessage, VtepUpdate } from '../../../../agents/felix/calc/messages.ts';
-import { hostEndpoint, TableBench } from './support.ts';
+import { DataplaneState } from '../../../../agents/felix/nftables/render/dataplane-state.ts';
+import { differences, type Listing, parseListing } from '../../../../agents/felix/nftables/render/listing.ts';
+import { NftTable } from '../../../../agents/felix/nftables/render/table.ts';
+import {
+  endpointUpdate,
+  entity,
+  hostEndpoint,
+  phasesOf,
+  policyUpdate,
+  port,
+  rule,
+  TableBench,
+  textOf,
+} from './support.ts';
 
 const configUpdate = (config: Record<string, string>): CalcMessage => ({ type: 'configUpdate', config });
 const encapsulation = (more: object): CalcMessage => ({
@@ -123,4 +136,68 @@ it('established flows are kept only where that is asked for', () => {
   expect(rulesOf(bench, 'input')[1]).toBe('ct mark & 0xfff00000 != 0x0 accept');
   bench.change(HOST_ENDPOINT);
   expect(rulesOf(bench, 'output')[1]).toBe('ct mark & 0xfff00000 != 0x0 accept');
+});
+
+describe('with the packet’s priority as scratch', () => {
+  const made = (): TableBench => {
+    const state = new DataplaneState();
+    state.applyAll([configUpdate({ nftablesMarkMask: '4294901760' })]);
+    return new TableBench({}, state);
+  };
+  const ids = (bench: TableBench): readonly string[] => [
+    ...(bench.renderer.table.sets.get('ids_v1')?.elements.keys() ?? []),
+  ];
+
+  it('no rule and no set knows the packet mark', () => {
+    const bench = made();
+    bench.change(
+      policyUpdate([rule(0), rule(1, { verdict: 'deny', destination: entity({ ports: [port(1, 99)] }) })]),
+      endpointUpdate('a', '10.65.0.2', 1),
+      HOST_ENDPOINT,
+    );
+    const { chains, sets } = bench.renderer.table;
+    const rules = [...chains.values()].flatMap(({ rules: each }) => each);
+    expect(rules.filter((each) => each.includes('meta mark'))).toEqual([]);
+    expect(rules.filter((each) => each.includes('meta priority')).length).toBeGreaterThan(20);
+    const types = [...sets.values()].filter(({ declaration }) => /\bmark\b/.test(declaration));
+    expect(types.map(({ name, declaration }) => `${name}: ${declaration.split(';')[0]}`)).toEqual([
+      'ids_v1: type classid : mark',
+    ]);
+  });
+
+  it('what allows is led to the mark of its flows by a map that has it before any rule does', () => {
+    const bench = made();
+    expect(ids(bench)).toEqual(['0x4000c', '0x4000d']);
+    bench.change(policyUpdate([rule(0)]), endpointUpdate('a', '10.65.0.2', 1));
+    expect(ids(bench)).toEqual(['0x4000c', '0x4000d', '0x40010']);
+    const plan = bench.change(policyUpdate([rule(0), rule(1, { protocol: 17 })]));
+    expect(textOf(plan, 'prepare')).toContain('add element inet calico ids_v1 { 0x40012 : 0x40012 }');
+    expect(phasesOf(plan)[0]).toBe('prepare');
+    expect(rulesOf(bench, `stamp_${bench.generation}_v1`)).toEqual([
+      `meta priority set meta priority & 0xfffff ct mark set meta priority map @ids_v1 ct mark set ct mark & 0xfffff | 0x${bench.generation}00000 meta priority set 0 accept`,
+      'meta priority set 0x80004 goto denied_v1',
+    ]);
+  });
+});
+
+it('a classid is read from a listing in two halves', () => {
+  const table = new NftTable();
+  const set = table.defineSet({
+    name: 'id4_v1',
+    kind: 'map',
+    declaration: 'type ipv4_addr : classid;',
+    role: 'address',
+    isInterval: false,
+    isKeyed: false,
+    onlyAllows: false,
+  });
+  table.setElement(set, '10.65.0.2', { value: '0x100001' });
+  const listing = (value: string): Listing | undefined =>
+    parseListing({ nftables: [{ map: { name: 'id4_v1', elem: [['10.65.0.2', value]] } }] });
+  const different = (value: string): readonly string[] => {
+    const listed = listing(value);
+    return listed === undefined ? ['nothing'] : differences(table, listed, 1);
+  };
+  expect(different('10:1')).toEqual([]);
+  expect(different('10:2')).toEqual(['id4_v1']);
 });

@@ -145,7 +145,7 @@ export const selectorUpdate = (id: string, ...identities: number[]): CalcMessage
 
 /** State, renderer, planner and clock together: what the driver is, without a kernel. */
 export class TableBench {
-  readonly state = new DataplaneState();
+  readonly state: DataplaneState;
   readonly planner = new Planner(new NftTable());
   readonly renderer: Renderer;
   nowMs = 0;
@@ -153,7 +153,8 @@ export class TableBench {
   /** How long the kernel takes for a plan. */
   commitMs = 0;
 
-  constructor(options: Partial<RendererOptions> = {}) {
+  constructor(options: Partial<RendererOptions> = {}, state = new DataplaneState()) {
+    this.state = state;
     this.renderer = new Renderer(this.state, { epoch: 1, generation: 1, ...options });
   }
 
