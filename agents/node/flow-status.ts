@@ -6,7 +6,9 @@ import type { FlowRecorder } from '../felix/flows/flow-recorder.ts';
 
 export function flowStatus(flows: FlowRecorder): FlowStatus {
   const { changed, uncounted, all } = flows.staged;
+  const { problem } = flows;
   return {
+    ...(problem === undefined ? {} : { problem }),
     records: flows.ring.count,
     overwritten: flows.ring.overwritten,
     totals: { ...flows.totals },

@@ -45,6 +45,9 @@ export function renderFlowStatuses(statuses: readonly NodeFlowStatus[]): string 
       String(connections),
     ]),
   );
+  const problems = statuses.flatMap(({ node, problem }) =>
+    problem === undefined ? [] : [`${node} records no flows: ${problem}\n`],
+  );
   const staged = rules.length === 0 ? '' : `\n${renderTable(STAGED_HEADINGS, rules)}`;
-  return `${renderTable(NODE_HEADINGS, nodes)}${staged}`;
+  return `${renderTable(NODE_HEADINGS, nodes)}${problems.join('')}${staged}`;
 }

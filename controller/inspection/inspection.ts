@@ -25,6 +25,7 @@ import {
   EVENT_RECORDS,
   encodeRecordLine,
   FLOW_RECORDS,
+  type RecordGap,
   type RecordKind,
 } from '../../lib/protocol/record-lines.ts';
 import { ApiError } from '../api/api-error.ts';
@@ -33,6 +34,7 @@ import { contentType, isTrue, numberParameter, readBody } from '../api/request.t
 import { sendJson } from '../api/responder.ts';
 import type { AgentClient } from './agent-client.ts';
 import { ClusterRecords } from './cluster-records.ts';
+import { flowGaps } from './flow-gaps.ts';
 import type { RecordQuery } from './redis-records.ts';
 import { RuleSourceRoutes } from './rule-sources.ts';
 
@@ -102,7 +104,8 @@ export class Inspection {
       const filter = filterOf(url.searchParams);
       // Without one the stream need not be read whole.
       const wanted = flowFilterParameters(filter).length === 0 ? {} : { isWanted: flowMatcher(filter) };
-      return this.#sendRecords(this.#flows, FLOW_RECORDS, wanted, url, response, ended.signal);
+      const gaps = await flowGaps(this.#options, ended.signal);
+      return this.#sendRecords(this.#flows, FLOW_RECORDS, { ...wanted, gaps }, url, response, ended.signal);
     }
     const [name, view, ...more] = parts;
     if (area !== 'nodes' || name === undefined || !NODE_VIEWS.has(view ?? '') || more.length > 0)
@@ -121,7 +124,7 @@ export class Inspection {
   async #sendRecords<T extends RingRecord>(
     records: ClusterRecords<T>,
     kind: RecordKind<T>,
-    filter: Pick<RecordQuery<T>, 'isWanted'>,
+    { gaps = [], ...filter }: Pick<RecordQuery<T>, 'isWanted'> & { readonly gaps?: readonly RecordGap[] },
     url: URL,
     response: ServerResponse,
     signal: AbortSignal,
@@ -134,6 +137,7 @@ export class Inspection {
     records.claimReader();
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.flushHeaders();
+    for (const gap of gaps) response.write(`${JSON.stringify(encodeRecordLine(kind, { gap }))}\n`);
     const query = { ...filter, afterMs, last, follow: isTrue(url.searchParams.get('follow')) };
     try {
       await records.send(

@@ -4,6 +4,8 @@
 import { z } from 'zod';
 
 const statusSchema = z.looseObject({
+  /** Why nothing is recorded now. */
+  problem: z.string().optional(),
   records: z.number(),
   overwritten: z.number(),
   totals: z.object({

@@ -100,6 +100,16 @@ describe('pods on two hosts', () => {
     });
     await waitUntil('other is denied', async () => !(await connects('other', server)), 10_000);
     expect(await connects('client', server)).toBe(true);
+    const denied = () =>
+      cluster.exec('controller', ['calicoctl', 'flows', '--src', 'other', '--dst', 'server']);
+    await waitUntil(
+      'the denial is in a flow record',
+      async () => /deny/.test((await denied()).stdout),
+      15_000,
+    );
+    const { stdout, stderr } = await denied();
+    expect(stdout).toContain('client-only');
+    expect(stderr).toBe('');
     await cluster.kubectl('delete', 'networkpolicy', 'client-only');
     await waitUntil('other is let in again', () => connects('other', server), 10_000);
   });

@@ -132,6 +132,15 @@ describe('flow records of the cluster', () => {
     expect(JSON.parse(json.out)).toMatchObject([{ node: 'node-1', totals: { withoutRoute: 7 } }]);
   });
 
+  it('say which host records none now, and why', async () => {
+    cluster.flowStatus = { ...cluster.flowStatus, problem: 'no answer within 10000 ms' };
+    const { err } = await cluster.run('api', ['flows']);
+    expect(err).toContain('# node-1: no flows are recorded: no answer within 10000 ms\n');
+    const { out } = await cluster.run('api', ['node', 'flows', 'node-1']);
+    expect(out).toContain('node-1 records no flows: no answer within 10000 ms\n');
+    cluster.flowStatus = {};
+  });
+
   it('are asked of every host without Redis, which is said', async () => {
     await published.stop();
     await cluster.stopRedis();

@@ -91,7 +91,7 @@ export class FlowRecorder implements Startable {
   #switchedAtMs: number | undefined;
   /** Read before anybody had a name. */
   #held: FlowReading | undefined;
-  #hasWarned = false;
+  #problem: string | undefined;
 
   constructor(options: FlowRecorderOptions) {
     this.#options = options;
@@ -112,6 +112,11 @@ export class FlowRecorder implements Startable {
 
   get totals(): Readonly<FlowTotals> {
     return this.#totals;
+  }
+
+  /** Why nothing is recorded now: the last reading failed. */
+  get problem(): string | undefined {
+    return this.#problem;
   }
 
   /** Reads at once, before what is in the kernel goes; resolves when its records are in the ring. Never rejects. */
@@ -157,12 +162,12 @@ export class FlowRecorder implements Startable {
       if (isInSync) this.#take(reading);
       if (beganAtMs - (this.#switchedAtMs ?? 0) >= AFTER_SWITCH_MS - CLOCK_SLACK_MS)
         this.#switchedAtMs = undefined;
-      this.#hasWarned = false;
+      this.#problem = undefined;
     } catch (error) {
       if (this.#isStopped) return;
       this.#totals.failedReadings++;
-      if (!this.#hasWarned) logger.warn('flow counters cannot be read, trying again', { error });
-      this.#hasWarned = true;
+      if (this.#problem === undefined) logger.warn('flow counters cannot be read, trying again', { error });
+      this.#problem = (error as Error).message;
     }
   }
 
