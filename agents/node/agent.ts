@@ -103,6 +103,7 @@ export class Agent implements Startable {
     });
     await this.#begin('kernel writer', writer);
     let flows: NodeFlows | undefined;
+    let tunnels: TunnelAddresses | undefined;
     const countReader = {
       onSwitch: () => flows?.recorder.onSwitch(),
       get isBehind() {
@@ -118,6 +119,10 @@ export class Agent implements Startable {
       endpointStatusFolder: this.#paths.endpointStatusFolder,
       hostname: node,
       establishedFlows: settings.establishedFlows,
+      wireguard: {
+        keyFolder: this.#paths.wireguardKeyFolder,
+        onKeys: (keys) => tunnels?.setWireguardKeys(keys),
+      },
     });
     await this.#begin('dataplane', dataplane);
     await this.#startEvents();
@@ -130,6 +135,7 @@ export class Agent implements Startable {
     await this.#startFlows(flows);
     const { onResource } = flows;
     const datastore = this.#openDatastore();
+    tunnels = this.#tunnelAddresses(datastore);
     const felix = new Felix({
       node,
       dataplane,
@@ -157,14 +163,6 @@ export class Agent implements Startable {
       sync: () => ({ status: this.#statuses.get('resources') ?? 'waitForDatastore', resyncs: this.#resyncs }),
     });
     await this.#startApis(sources);
-    const tunnels = new TunnelAddresses({
-      node,
-      client: new ResourceClient({ datastore }),
-      ipam: new Ipam({ datastore, logger: logger.child({ part: 'ipam' }) }),
-      events: this.#events,
-      logger: logger.child({ part: 'tunnels' }),
-    });
-    this.#stack.push('tunnel addresses', () => tunnels.stop());
     await this.#startSyncers(datastore, felix, bgp, flows, tunnels);
     await this.#startCni(datastore, writer, dataplane, api);
     const registering = this.#keepRegistered(datastore);
@@ -196,6 +194,19 @@ export class Agent implements Startable {
     const redis = redisAddressOf(settings);
     if (redis !== undefined)
       await this.#begin('flow stream', new StreamPublisher(flows.recorder.ring, FLOW_TARGET, redis, logger));
+  }
+
+  #tunnelAddresses(datastore: EtcdDatastore): TunnelAddresses {
+    const { node, logger } = this.#options;
+    const tunnels = new TunnelAddresses({
+      node,
+      client: new ResourceClient({ datastore }),
+      ipam: new Ipam({ datastore, logger: logger.child({ part: 'ipam' }) }),
+      events: this.#events,
+      logger: logger.child({ part: 'tunnels' }),
+    });
+    this.#stack.push('tunnel addresses', () => tunnels.stop());
+    return tunnels;
   }
 
   #openDatastore(): EtcdDatastore {

@@ -1,5 +1,6 @@
 // Gives this node the addresses of its tunnel devices, from the pools that ask for the tunnel, and writes them into its Node
-// (calico/node's allocateip): anew whenever a pool or the own Node changes, taken back when no pool needs one.
+// (calico/node's allocateip): anew whenever a pool or the own Node changes, taken back when no pool needs one. WireGuard's public keys,
+// by which a node has the tunnel, are written there too.
 
 import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { isResourceError } from '../../lib/datastore/resource-error.ts';
@@ -15,9 +16,11 @@ import {
   type IPPool,
   isEncapsulating,
   type NodeSpec,
+  type NodeStatus,
 } from '../../lib/model/endpoint-types.ts';
 import { keyForResource, listPrefix } from '../../lib/model/keys.ts';
 import { cidrContains, type Family, parseIp } from '../../lib/net/ip.ts';
+import type { WireguardKeys } from '../felix/tunnels/tunnels.ts';
 
 interface TunnelType {
   readonly family: Family;
@@ -25,12 +28,35 @@ interface TunnelType {
   readonly handle: string;
   /** As stored with the address. */
   readonly attribute: string;
-  readonly isAskedFor: (pool: IPPool) => boolean;
+  readonly isAskedFor: (pool: IPPool, node: CalicoNode) => boolean;
   readonly read: (spec: NodeSpec) => string | undefined;
   readonly write: (spec: NodeSpec, address: string | undefined) => NodeSpec;
 }
 
+/** From any pool, once other nodes can know the node's key. */
+function wireguardType(
+  family: Family,
+  handle: string,
+  attribute: string,
+  field: keyof NonNullable<NodeSpec['wireguard']>,
+): TunnelType {
+  return {
+    ...{ family, handle, attribute },
+    isAskedFor: (_pool, { status }) => Boolean(status?.[KEY_FIELDS[family]]),
+    read: ({ wireguard }) => wireguard?.[field],
+    write: ({ wireguard, ...spec }, address) => {
+      const { [field]: _, ...rest } = wireguard ?? {};
+      const fields = { ...rest, ...(address === undefined ? {} : { [field]: address }) };
+      return { ...spec, ...(Object.keys(fields).length === 0 ? {} : { wireguard: fields }) };
+    },
+  };
+}
+
+const KEY_FIELDS = { 4: 'wireguardPublicKey', 6: 'wireguardPublicKeyV6' } as const;
+
 const TYPES: readonly TunnelType[] = [
+  wireguardType(4, 'wireguard-tunnel-addr-', 'wireguardTunnelAddress', 'interfaceIPv4Address'),
+  wireguardType(6, 'wireguard-v6-tunnel-addr-', 'wireguardV6TunnelAddress', 'interfaceIPv6Address'),
   {
     family: 4,
     handle: 'ipip-tunnel-addr-',
@@ -86,6 +112,8 @@ export class TunnelAddresses {
   #isDirty = false;
   #isInSync = false;
   #isLocked = false;
+  /** Undefined until Felix has said. */
+  #wireguardKeys: WireguardKeys | undefined;
   #working: Promise<void> | undefined;
 
   constructor(options: TunnelAddressesOptions) {
@@ -105,6 +133,12 @@ export class TunnelAddresses {
   onInSync(): void {
     if (this.#isInSync) return;
     this.#isInSync = true;
+    this.#work();
+  }
+
+  /** Those that this node's Node is to have from now on. */
+  setWireguardKeys(keys: WireguardKeys): void {
+    this.#wireguardKeys = keys;
     this.#work();
   }
 
@@ -140,11 +174,25 @@ export class TunnelAddresses {
 
   async #reconcile(signal: AbortSignal): Promise<void> {
     const { client } = this.#options;
-    const node = await this.#node(signal);
+    const node = await this.#withKeys(await this.#node(signal), signal);
     // Registration writes it, and that is an update again.
     if (node === undefined) return;
     const { items } = await client.list<IPPool>('IPPool', { signal });
     for (const type of TYPES) await this.#reconcileType(type, node, items, signal);
+  }
+
+  async #withKeys(node: CalicoNode | undefined, signal: AbortSignal): Promise<CalicoNode | undefined> {
+    const keys = this.#wireguardKeys;
+    if (node === undefined || keys === undefined) return node;
+    const { status = {} } = node;
+    const isAsWanted = (family: Family): boolean =>
+      (status[KEY_FIELDS[family]] || undefined) === keys[family];
+    if (isAsWanted(4) && isAsWanted(6)) return node;
+    this.#options.logger.info('public keys of WireGuard', { ipv4: keys[4], ipv6: keys[6] });
+    return await this.#change(
+      (current) => ({ ...current, status: statusWith(current.status, keys) }),
+      signal,
+    );
   }
 
   async #reconcileType(
@@ -226,14 +274,17 @@ export class TunnelAddresses {
     }
   }
 
-  /** Others write the Node too: what they wrote stays. */
   async #write(type: TunnelType, address: string | undefined, signal: AbortSignal): Promise<void> {
+    await this.#change((node) => ({ ...node, spec: type.write(node.spec ?? {}, address) }), signal);
+  }
+
+  /** Others write the Node too: what they wrote stays. */
+  async #change(change: (node: CalicoNode) => CalicoNode, signal: AbortSignal): Promise<CalicoNode> {
     for (let attempt = 1; ; attempt++) {
       const node = await this.#node(signal);
       if (node === undefined) throw new Error(`Node ${this.#options.node} has gone`);
       try {
-        await this.#options.client.update({ ...node, spec: type.write(node.spec ?? {}, address) }, signal);
-        return;
+        return await this.#options.client.update(change(node), signal);
       } catch (error) {
         if (!isResourceError(error, 'conflict') || attempt === ATTEMPTS) throw error;
       }
@@ -255,15 +306,26 @@ export class TunnelAddresses {
   }
 }
 
+function statusWith(status: NodeStatus | undefined, keys: WireguardKeys): NodeStatus {
+  const { wireguardPublicKey: _, wireguardPublicKeyV6: _v6, ...rest } = status ?? {};
+  return {
+    ...rest,
+    ...(keys[4] === undefined ? {} : { [KEY_FIELDS[4]]: keys[4] }),
+    ...(keys[6] === undefined ? {} : { [KEY_FIELDS[6]]: keys[6] }),
+  };
+}
+
 /** Enabled, for this node, of the family, with the tunnel, and free to be used for tunnels. */
 function poolsFor(type: TunnelType, node: CalicoNode, resources: readonly IPPool[]): readonly Pool[] {
-  return resources.filter(type.isAskedFor).flatMap((resource) => {
-    const pool = poolOf(resource);
-    const isUsable =
-      pool?.isEnabled === true &&
-      pool.cidr.family === type.family &&
-      allowsUse(pool, 'Tunnel') &&
-      selectsLabels(pool.nodeSelector, node.metadata.labels ?? {});
-    return isUsable ? [pool] : [];
-  });
+  return resources
+    .filter((pool) => type.isAskedFor(pool, node))
+    .flatMap((resource) => {
+      const pool = poolOf(resource);
+      const isUsable =
+        pool?.isEnabled === true &&
+        pool.cidr.family === type.family &&
+        allowsUse(pool, 'Tunnel') &&
+        selectsLabels(pool.nodeSelector, node.metadata.labels ?? {});
+      return isUsable ? [pool] : [];
+    });
 }

@@ -16,6 +16,8 @@ export interface HostPaths {
   readonly bgpPasswordFolder: string;
   /** Peers that bgpd was given last. */
   readonly bgpPeersFile: string;
+  /** Private keys of WireGuard. */
+  readonly wireguardKeyFolder: string;
   /** What the ids of rules stand for, an earlier agent's too. */
   readonly ruleNumbersFile: string;
   /** A file for each endpoint that is programmed, as Calico's own tools read them. */
@@ -33,6 +35,7 @@ export function hostPaths(stateDir: string): HostPaths {
     bgpdSocket: join(stateDir, 'bgpd.sock'),
     bgpPasswordFolder: join(stateDir, 'bgp-passwords'),
     bgpPeersFile: join(stateDir, 'bgp-peers.json'),
+    wireguardKeyFolder: join(stateDir, 'wireguard-keys'),
     ruleNumbersFile: join(stateDir, 'rule-numbers'),
     endpointStatusFolder: join(stateDir, 'endpoint-status'),
     nodeNameFile: join(stateDir, 'nodename'),

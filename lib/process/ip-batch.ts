@@ -32,6 +32,8 @@ class IpBatchError extends Error {
 export interface IpBatchOptions {
   /** `bridge` takes what `ip` does not: forwarding entries. `ip` if left out. */
   readonly program?: 'ip' | 'bridge';
+  /** Where no address in a line tells it: in a batch no line can. */
+  readonly family?: 6;
   /**
    * What happens when `ip` ends in the middle. `fail`: run() rejects. `tryEach`: each line is tried by itself, so that only
    * the one that ends `ip` fails; what was done before is done again, so the lines must bear that.
@@ -61,7 +63,7 @@ interface Batch {
 
 /** Batches run one after the other; `ip` is started when it is needed, and anew after it has ended. */
 export class IpBatch {
-  readonly #program: 'ip' | 'bridge';
+  readonly #argv: readonly [string, ...string[]];
   readonly #whenEnded: IpBatchOptions['whenEnded'];
   readonly #timeoutMs: number;
   #child: Ip | undefined;
@@ -72,8 +74,8 @@ export class IpBatch {
   #queue: Promise<unknown> = Promise.resolve();
   #isStopped = false;
 
-  constructor({ program = 'ip', whenEnded, timeoutMs = DEFAULT_TIMEOUT_MS }: IpBatchOptions) {
-    this.#program = program;
+  constructor({ program = 'ip', family, whenEnded, timeoutMs = DEFAULT_TIMEOUT_MS }: IpBatchOptions) {
+    this.#argv = [program, ...(family === undefined ? [] : [`-${family}`]), '-force', '-batch', '-'];
     this.#whenEnded = whenEnded;
     this.#timeoutMs = timeoutMs;
   }
@@ -155,7 +157,8 @@ export class IpBatch {
   }
 
   #start(): Ip {
-    const child = spawn(this.#program, ['-force', '-batch', '-'], { stdio: ['pipe', 'ignore', 'pipe'] });
+    const [program, ...args] = this.#argv;
+    const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'pipe'] });
     this.#child = child;
     this.#linesWritten = 0;
     this.#partial = '';

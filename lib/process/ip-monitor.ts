@@ -8,7 +8,7 @@ import type { Logger } from '../logging/logger.ts';
 const RESTART_MS = 5000;
 
 export interface IpMonitorOptions {
-  /** `link`, `address`, `route`, `neigh`, `netconf`. */
+  /** `link`, `address`, `route`, `rule`, `neigh`, `netconf`. */
   readonly objects: readonly string[];
   /** Program and arguments put before `ip`, such as `nsenter --net=…`. */
   readonly commandPrefix?: readonly string[];

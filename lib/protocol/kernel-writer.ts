@@ -102,11 +102,25 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
   }),
   /** Lines for the long-lived `ip -force -batch -`; each line is tried, failures are named by their index. */
   z.strictObject({ id, op: z.literal('ip'), lines: z.array(z.string()) }),
+  /** The same with `-6`, for lines in which no address tells the family. */
+  z.strictObject({ id, op: z.literal('ip6'), lines: z.array(z.string()) }),
   /** The same for `bridge`: forwarding entries of tunnels. */
   z.strictObject({ id, op: z.literal('bridge'), lines: z.array(z.string()) }),
   /** One reading `ip` command; the answer's output is what it printed. */
   z.strictObject({ id, op: z.literal('ipQuery'), args: z.array(z.string()) }),
   z.strictObject({ id, op: z.literal('bridgeQuery'), args: z.array(z.string()) }),
+  /** The public key of the private one in the file, which is made where there is none; fails where there is no `wg`. */
+  z.strictObject({ id, op: z.literal('wireguardKey'), keyFile: z.string() }),
+  /** All of a device's configuration but the private key, which is read from the file. */
+  z.strictObject({
+    id,
+    op: z.literal('configureWireguard'),
+    device: z.string(),
+    keyFile: z.string(),
+    configuration: z.string(),
+  }),
+  /** The output is that of `wg show DEVICE dump`, without secrets. */
+  z.strictObject({ id, op: z.literal('showWireguard'), device: z.string() }),
   z.strictObject({ id, op: z.literal('sysctl'), entries: z.array(sysctlSchema) }),
   /** Which of these are not as they should be; the output is JSON, a list of what stands there. Those that are not there count as right. */
   z.strictObject({ id, op: z.literal('wrongSysctls'), entries: z.array(sysctlSchema) }),

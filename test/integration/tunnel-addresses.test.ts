@@ -155,4 +155,58 @@ describe('a node’s tunnel addresses', () => {
     await until('it is there', async () => (await addressOf('ipv4VXLANTunnelAddr')) !== undefined);
     expect(await addressOf('ipv4VXLANTunnelAddr')).toMatch(/^10\.68\./);
   });
+
+  describe('of WireGuard', () => {
+    const key = 'jlkVyQYooZYzI2wFfNhSZez5eWh44yfq1wKVjLvSXgY=';
+    const interfaceAddress = async (): Promise<string | undefined> =>
+      (await node()).spec?.wireguard?.interfaceIPv4Address;
+
+    it('follow the public key into the Node, whatever tunnel the pool has, and go with it', async () => {
+      await createPool('v4', { cidr: '10.65.0.0/16' });
+      tunnels.setWireguardKeys({ 4: undefined, 6: undefined });
+      tunnels.setWireguardKeys({ 4: key, 6: undefined });
+      await until('it is there', async () => (await interfaceAddress()) !== undefined);
+      const { status, spec } = await node();
+      expect(status).toEqual({ wireguardPublicKey: key });
+      expect(spec?.bgp).toEqual({ ipv4Address: '172.30.0.11/24' });
+      const address = spec?.wireguard?.interfaceIPv4Address ?? '';
+      const owner = await ipam.ownerOfAddress(address);
+      expect(owner.handle).toBe('wireguard-tunnel-addr-n1');
+      expect(owner.attributes).toEqual({ node: 'n1', type: 'wireguardTunnelAddress' });
+      expect(await ipam.ipsByHandle('wireguard-tunnel-addr-n1')).toEqual([address]);
+
+      tunnels.setWireguardKeys({ 4: undefined, 6: undefined });
+      await until('it is gone', async () => (await interfaceAddress()) === undefined);
+      expect((await node()).status).toEqual({});
+      await until(
+        'the address is free',
+        async () => (await ipam.ipsByHandle('wireguard-tunnel-addr-n1').catch(() => [])).length === 0,
+      );
+    });
+
+    it('are of both families, and a Node that is made anew gets its keys again', async () => {
+      await createPool('v4', { cidr: '10.65.0.0/16' });
+      await createPool('v6', { cidr: 'fd65::/112' });
+      tunnels.setWireguardKeys({ 4: key, 6: key });
+      await until('both are there', async () => {
+        const { interfaceIPv4Address: v4, interfaceIPv6Address: v6 } = (await node()).spec?.wireguard ?? {};
+        return v4 !== undefined && v6 !== undefined;
+      });
+      await client.delete({ kind: 'Node', name: 'n1' });
+      const spec = { bgp: { ipv4Address: '172.30.0.11/24' } };
+      await client.create<CalicoNode>({ apiVersion: API, kind: 'Node', metadata: { name: 'n1' }, spec });
+      await until('they are there again', async () => {
+        const { status, spec: made } = await node();
+        return status?.wireguardPublicKeyV6 === key && made?.wireguard?.interfaceIPv6Address !== undefined;
+      });
+    });
+
+    it('are none of a key that an earlier agent left, once Felix has said that there is none', async () => {
+      await createPool('v4', { cidr: '10.65.0.0/16' });
+      await client.update<CalicoNode>({ ...(await node()), status: { wireguardPublicKey: key } });
+      await until('an address is there', async () => (await interfaceAddress()) !== undefined);
+      tunnels.setWireguardKeys({ 4: undefined, 6: undefined });
+      await until('it is gone', async () => (await interfaceAddress()) === undefined);
+    });
+  });
 });

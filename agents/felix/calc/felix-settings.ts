@@ -110,6 +110,8 @@ const HONOURED: Readonly<Record<string, Reader>> = {
   routeRefreshInterval: milliseconds((routeRefreshMs) => ({ routeRefreshMs })),
 };
 
+const UDP = 17;
+
 /** What may be said without any effect, as it is so already; in lower case. Calico's own start-up writes some of it. */
 const AS_IT_IS: Readonly<Record<string, readonly string[]>> = {
   bpfEnabled: ['false'],
@@ -120,6 +122,8 @@ const AS_IT_IS: Readonly<Record<string, readonly string[]>> = {
   reportingInterval: ['0s'],
   routeSource: ['calicoipam'],
   routeSyncDisabled: ['false'],
+  wireguardHostEncryptionEnabled: ['false'],
+  wireguardThreadingEnabled: ['false'],
 };
 
 export interface FelixReading {
@@ -145,7 +149,22 @@ export function readFelixSettings(config: Readonly<Record<string, string>>): Fel
     if (change === undefined) invalid.push(`${name}=${text}`);
     else settings = { ...settings, ...change };
   }
-  return { settings, ignored: ignored.sort(), invalid };
+  return { settings: withWireguardPorts(settings), ignored: ignored.sort(), invalid };
+}
+
+/** As in Calico, a port of WireGuard is a failsafe port: no policy of a host endpoint shall cut all nodes off. */
+function withWireguardPorts(settings: FelixSettings): FelixSettings {
+  const { failsafeInbound, failsafeOutbound, wireguard } = settings;
+  const ports = [wireguard[4], wireguard[6]]
+    .filter(({ enabled }) => enabled)
+    .map(({ port }): FailsafePort => ({ protocol: UDP, port, net: undefined }));
+  return ports.length === 0
+    ? settings
+    : {
+        ...settings,
+        failsafeInbound: [...failsafeInbound, ...ports],
+        failsafeOutbound: [...failsafeOutbound, ...ports],
+      };
 }
 
 function isAsItIs(name: string, text: string): boolean {

@@ -2,7 +2,7 @@
 // of itself (libcalico-go's config parameters; docs/felix.md "Settings").
 
 import { parseDurationNanoseconds } from '../../../lib/model/duration.ts';
-import { parseCidr, parseIp } from '../../../lib/net/ip.ts';
+import { type Family, parseCidr, parseIp } from '../../../lib/net/ip.ts';
 
 /** Least severity that is logged, as Calico calls them. */
 const SEVERITIES = {
@@ -36,8 +36,11 @@ export interface NetworkSettings {
   readonly vxlanMtuV6: number;
   readonly ipipEnabled: boolean | undefined;
   readonly ipipMtu: number;
-  readonly wireguardEnabled: boolean;
-  readonly wireguardEnabledV6: boolean;
+  readonly wireguard: Readonly<Record<Family, WireguardSettings>>;
+  /** Of the rules that lead into WireGuard's routing tables: the kernel asks lower ones first. */
+  readonly wireguardRulePriority: number;
+  /** Seconds after which a silent peer is sent something; 0: never. */
+  readonly wireguardKeepAliveSeconds: number;
   /** Routes of IPIP pools are Felix's, not BGP's. */
   readonly programsIpip: boolean;
   readonly hasIpv6: boolean;
@@ -64,6 +67,16 @@ export interface NetworkSettings {
   readonly watchdogMs: number;
 }
 
+/** WireGuard of one family. */
+export interface WireguardSettings {
+  readonly enabled: boolean;
+  readonly interfaceName: string;
+  /** UDP port of this node, and of all others. */
+  readonly port: number;
+  /** 0: worked out from the host's. */
+  readonly mtu: number;
+}
+
 /** Without certificate and key metrics are served in the clear. With a CA clients must show a certificate. */
 export interface MetricsTls {
   readonly caFile: string | undefined;
@@ -80,8 +93,12 @@ export const DEFAULT_NETWORK_SETTINGS: NetworkSettings = {
   vxlanMtuV6: 0,
   ipipEnabled: undefined,
   ipipMtu: 0,
-  wireguardEnabled: false,
-  wireguardEnabledV6: false,
+  wireguard: {
+    4: { enabled: false, interfaceName: 'wireguard.cali', port: 51_820, mtu: 0 },
+    6: { enabled: false, interfaceName: 'wg-v6.cali', port: 51_821, mtu: 0 },
+  },
+  wireguardRulePriority: 99,
+  wireguardKeepAliveSeconds: 0,
   programsIpip: true,
   hasIpv6: true,
   forwardsIp: true,
@@ -100,6 +117,9 @@ export const DEFAULT_NETWORK_SETTINGS: NetworkSettings = {
   watchdogMs: 90_000,
 };
 
+/** As WireGuard keeps it in 16 bits. */
+const MOST_KEEP_ALIVE_SECONDS = 65_535;
+
 /** What a value changes, given the settings so far; undefined: the text is no value of this parameter. */
 type NetworkReader = (text: string, settings: NetworkSettings) => Partial<NetworkSettings> | undefined;
 
@@ -110,8 +130,19 @@ export const NETWORK_READERS: Readonly<Record<string, NetworkReader>> = {
   vxlanMTUV6: whole(0, 65_535, (vxlanMtuV6) => ({ vxlanMtuV6 })),
   ipipEnabled: flag((ipipEnabled) => ({ ipipEnabled })),
   ipipMTU: whole(0, 65_535, (ipipMtu) => ({ ipipMtu })),
-  wireguardEnabled: flag((wireguardEnabled) => ({ wireguardEnabled })),
-  wireguardEnabledV6: flag((wireguardEnabledV6) => ({ wireguardEnabledV6 })),
+  wireguardEnabled: flag(wireguard(4, 'enabled')),
+  wireguardEnabledV6: flag(wireguard(6, 'enabled')),
+  wireguardInterfaceName: interfaceName(wireguard(4, 'interfaceName')),
+  wireguardInterfaceNameV6: interfaceName(wireguard(6, 'interfaceName')),
+  wireguardListeningPort: whole(1, 65_535, wireguard(4, 'port')),
+  wireguardListeningPortV6: whole(1, 65_535, wireguard(6, 'port')),
+  wireguardMTU: whole(0, 65_535, wireguard(4, 'mtu')),
+  wireguardMTUV6: whole(0, 65_535, wireguard(6, 'mtu')),
+  wireguardRoutingRulePriority: whole(1, 32_765, (wireguardRulePriority) => ({ wireguardRulePriority })),
+  wireguardKeepAlive: milliseconds((ms) => {
+    const seconds = Math.round(ms / 1000);
+    return seconds <= MOST_KEEP_ALIVE_SECONDS ? { wireguardKeepAliveSeconds: seconds } : undefined;
+  }),
   programClusterRoutes: (text) => {
     const word = text.toLowerCase();
     return word === 'enabledipiponly' || word === 'disabled'
@@ -165,6 +196,21 @@ export const NETWORK_READERS: Readonly<Record<string, NetworkReader>> = {
 };
 
 type Change<Value> = (value: Value, settings: NetworkSettings) => Partial<NetworkSettings>;
+
+function wireguard<Name extends keyof WireguardSettings>(
+  family: Family,
+  name: Name,
+): Change<WireguardSettings[Name]> {
+  return (value, { wireguard: all }) => ({
+    wireguard: { ...all, [family]: { ...all[family], [name]: value } },
+  });
+}
+
+/** No word of a command line: it stands in lines for `ip`. */
+function interfaceName(change: Change<string>): NetworkReader {
+  return (text, settings) =>
+    /^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,14}$/.test(text) ? change(text, settings) : undefined;
+}
 
 const YES = ['true', 't', 'yes', 'y', '1'];
 const NO = ['false', 'f', 'no', 'n', '0'];

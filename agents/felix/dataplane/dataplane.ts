@@ -16,6 +16,7 @@ import type { TableDescription } from '../nftables/render/describe.ts';
 import type { RuleMeaning } from '../nftables/render/numbering.ts';
 import { RuleNumbers } from '../nftables/rule-numbers.ts';
 import { TableDriver } from '../nftables/table-driver.ts';
+import type { WireguardOptions } from '../tunnels/tunnels.ts';
 import { DataplaneError } from './dataplane-error.ts';
 import { EndpointStatusFiles } from './endpoint-status-files.ts';
 import { EndpointWaits } from './endpoint-waits.ts';
@@ -28,6 +29,8 @@ export interface DataplaneOptions {
   readonly logger: Logger;
   /** Name of this host's Node; without one there are no tunnels. */
   readonly hostname?: string;
+  /** Without it WireGuard cannot be had. */
+  readonly wireguard?: WireguardOptions;
   /**
    * `judge` (if left out): a policy change acts on live flows. `keep`: a flow that was allowed runs on until it ends, as with
    * Calico; only those of addresses that leave are ended.
@@ -105,6 +108,7 @@ export class Dataplane implements Startable {
       logger,
       nowMs: this.#nowMs,
       hostname: options.hostname,
+      wireguard: options.wireguard,
       onNotice: () => this.#onNotice(),
     });
     this.#waits = new EndpointWaits(writer, this.#state, this.#table, this.#network);

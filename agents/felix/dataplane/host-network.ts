@@ -11,7 +11,7 @@ import type { CalcMessage } from '../calc/messages.ts';
 import { CONNTRACK_SYSCTLS, hostSysctls, workloadInterfaceSysctls } from '../interfaces/sysctls.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { LocalRoutes } from '../routes/local-routes.ts';
-import { isTunnelDevice, Tunnels } from '../tunnels/tunnels.ts';
+import { Tunnels, type WireguardOptions } from '../tunnels/tunnels.ts';
 import { type ChangedPart, changedPart, type OwnNetwork } from './kernel-change.ts';
 
 export interface HostNetworkOptions {
@@ -21,6 +21,7 @@ export interface HostNetworkOptions {
   readonly nowMs: () => number;
   /** Name of this host's Node. Without one there are no tunnels. */
   readonly hostname: string | undefined;
+  readonly wireguard: WireguardOptions | undefined;
   /** Something of ours may have been changed: `look` should be called at `dueAtMs`. */
   readonly onNotice: () => void;
 }
@@ -60,13 +61,15 @@ export class HostNetwork {
 
   constructor(options: HostNetworkOptions) {
     this.#options = options;
-    const { writer, events, logger, hostname } = options;
+    const { writer, events, logger, hostname, wireguard } = options;
     this.#routes = new LocalRoutes(writer, logger);
     this.#tunnels =
-      hostname === undefined ? undefined : new Tunnels({ hostname, writer, events, logger }, this.#felix);
+      hostname === undefined
+        ? undefined
+        : new Tunnels({ hostname, writer, events, logger, wireguard }, this.#felix);
     this.#own = this.#ownNetwork();
     this.#monitor = new IpMonitor({
-      objects: ['link', 'address', 'route', 'neigh', 'netconf'],
+      objects: ['link', 'address', 'route', 'rule', 'neigh', 'netconf'],
       commandPrefix: writer.commandPrefix,
       logger,
       onChange: (line) => this.#onKernelChange(line),
@@ -271,10 +274,11 @@ export class HostNetwork {
       },
       isWorkload: (name) => isWorkloadInterface(this.#felix.interfacePrefixes, name),
       isProgrammed: (name) => this.#programmedInterfaces.has(name),
-      isTunnel: isTunnelDevice,
+      isTunnel: (name) => this.#tunnels?.isDevice(name) === true,
       neighbourOf: (address) => this.#routes.neighbourOf(address),
       isPeeringAddress: (interfaceName, address) => this.#routes.isPeeringAddress(interfaceName, address),
       isTunnelNet: (net) => this.#tunnels?.isOurs(net) === true,
+      isTunnelTable: (table) => this.#tunnels?.isTable(table) === true,
     };
   }
 

@@ -18,10 +18,13 @@ export interface OwnNetwork {
   readonly isPeeringAddress: (interfaceName: string, address: string) => boolean;
   /** A network that a tunnel's route, or a blackhole of ours, is for. */
   readonly isTunnelNet: (net: string) => boolean;
+  /** A routing table that tunnels have to themselves. */
+  readonly isTunnelTable: (table: string) => boolean;
 }
 
 const LINK = /^\d+: ([^\s:@]+)(?:@\S+)?: <([^>]*)>/;
 const ADDRESS = /^\d+: (\S+)\s+inet6? ([^\s/]+)/;
+const RULE = /^\d+:\s+(?:not )?from \S+ .*lookup (\S+)/;
 const NETCONF = /^inet6? (\S+) .*\b(forwarding|rp_filter|proxy_neigh)\b/;
 const ROUTE_TYPES = [
   'blackhole',
@@ -31,6 +34,7 @@ const ROUTE_TYPES = [
   'broadcast',
   'multicast',
   'anycast',
+  'throw',
   'none',
 ];
 
@@ -41,6 +45,8 @@ export function changedPart(line: string, own: OwnNetwork): ChangedPart | undefi
   if (linkName !== undefined) return linkPart(linkName, isDeletion || !flags.split(',').includes('UP'), own);
   const [, addressName, address = ''] = ADDRESS.exec(text) ?? [];
   if (addressName !== undefined) return addressPart(addressName, address, isDeletion, own);
+  const [, table] = RULE.exec(text) ?? [];
+  if (table !== undefined) return isDeletion && own.isTunnelTable(table) ? 'tunnels' : undefined;
   if (NETCONF.test(text)) return 'sysctls';
   return / lladdr | (?:FAILED|INCOMPLETE|STALE|REACHABLE|DELAY|PROBE|NOARP|PERMANENT)\b/.test(text)
     ? neighbourPart(text, isDeletion, own)
@@ -85,8 +91,9 @@ function routePart(text: string, isDeletion: boolean, own: OwnNetwork): ChangedP
   const dst = words.find((word) => !ROUTE_TYPES.includes(word)) ?? '';
   const device = wordAfter(words, 'dev') ?? '';
   const table = wordAfter(words, 'table');
-  if (table !== undefined && table !== 'main') return undefined;
   const isOurs = wordAfter(words, 'proto') === String(own.routeProtocol);
+  if (table !== undefined && table !== 'main')
+    return own.isTunnelTable(table) ? tablePart(isOurs, isDeletion) : undefined;
   // An addition under our number is our own writing.
   if (isOurs && !isDeletion) return undefined;
   const [address = ''] = dst.split('/');
@@ -96,6 +103,11 @@ function routePart(text: string, isDeletion: boolean, own: OwnNetwork): ChangedP
   const isForeign = !isDeletion && own.isWorkload(device) && wordAfter(words, 'proto') !== 'kernel';
   if (isForeign) return 'foreignRoutes';
   return isOurs ? (own.isWorkload(device) ? undefined : 'tunnels') : undefined;
+}
+
+/** Of a route in a table of ours. */
+function tablePart(isOurs: boolean, isDeletion: boolean): ChangedPart | undefined {
+  return isOurs && !isDeletion ? undefined : 'tunnels';
 }
 
 function wordAfter(words: readonly string[], name: string): string | undefined {

@@ -2,7 +2,8 @@
 // "Kernel writer"). One request at a time, in order. It ends when its channel closes.
 
 import { constants } from 'node:os';
-import { IpBatch } from '../../../lib/process/ip-batch.ts';
+import { isNativeError } from 'node:util/types';
+import { IpBatch, type IpBatchOptions } from '../../../lib/process/ip-batch.ts';
 import { run } from '../../../lib/process/run.ts';
 import {
   type ElementChange,
@@ -19,6 +20,7 @@ import { elementBatch, getElement } from './netlink/element-messages.ts';
 import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
 import { RuleWatch } from './rule-watch.ts';
 import { RulesetGeneration } from './ruleset-generation.ts';
+import { Wireguard } from './wireguard.ts';
 import { WorkloadLinks, writeSysctls, wrongSysctls } from './workload-links.ts';
 
 type Outcome =
@@ -35,6 +37,7 @@ class KernelWriter {
   readonly #netfilter = new NetlinkSocket(NetlinkFamily.netfilter);
   readonly #rules = new RuleWatch(TABLE_NAME);
   readonly #links = new WorkloadLinks();
+  readonly #wireguard = new Wireguard();
   /** Its lines bear being done twice. */
   readonly #ip = new IpBatch({ whenEnded: 'tryEach' });
   #last: Promise<void> = Promise.resolve();
@@ -76,12 +79,23 @@ class KernelWriter {
         return this.#withGeneration(this.#rules.take().join('\n'));
       case 'ip':
         return ipOutcome(await this.#ip.run(request.lines));
+      case 'ip6':
+        return ipOutcome(await linesOf({ program: 'ip', family: 6 }, request.lines));
       case 'bridge':
-        return ipOutcome(await bridgeLines(request.lines));
+        return ipOutcome(await linesOf({ program: 'bridge' }, request.lines));
       case 'ipQuery':
         return await command('ip', request.args);
       case 'bridgeQuery':
         return await command('bridge', request.args);
+      case 'wireguardKey':
+        return await attempted('wg', () => this.#wireguard.key(request.keyFile));
+      case 'configureWireguard':
+        return await attempted('wg', async () => {
+          await this.#wireguard.configure(request.device, request.keyFile, request.configuration);
+          return '';
+        });
+      case 'showWireguard':
+        return await attempted('wg', () => this.#wireguard.show(request.device));
       case 'sysctl':
         writeSysctls(request.entries);
         return { output: '' };
@@ -156,9 +170,12 @@ function setNames(changes: readonly ElementChange[]): string {
   return [...new Set(changes.map(({ set }) => set))].slice(0, 5).join(', ');
 }
 
-/** With a `bridge` of its own: one that lives on would not learn that a device has been made anew. */
-async function bridgeLines(lines: readonly string[]): Promise<Awaited<ReturnType<IpBatch['run']>>> {
-  const batch = new IpBatch({ program: 'bridge', whenEnded: 'tryEach' });
+/** With a process of its own: a `bridge` that lives on would not learn that a device has been made anew. */
+async function linesOf(
+  which: Pick<IpBatchOptions, 'program' | 'family'>,
+  lines: readonly string[],
+): Promise<Awaited<ReturnType<IpBatch['run']>>> {
+  const batch = new IpBatch({ ...which, whenEnded: 'tryEach' });
   try {
     return await batch.run(lines);
   } finally {
@@ -170,8 +187,12 @@ async function attempted(command: string, work: () => Promise<string>): Promise<
   try {
     return { output: await work() };
   } catch (error) {
-    return { error: { code: 'commandFailed', command, message: String(error) } };
+    return { error: { code: 'commandFailed', command, message: messageOf(error) } };
   }
+}
+
+function messageOf(error: unknown): string {
+  return isNativeError(error) ? error.message : String(error);
 }
 
 function ipOutcome(failures: Awaited<ReturnType<IpBatch['run']>>): Outcome {

@@ -125,6 +125,11 @@ export class KernelWriterClient implements Startable {
     return await this.request({ op: 'ip', lines: [...lines] });
   }
 
+  /** The same with `-6`, for lines in which no address tells the family. */
+  async ip6(lines: readonly string[]): Promise<KernelResult> {
+    return await this.request({ op: 'ip6', lines: [...lines] });
+  }
+
   /** The same for `bridge`. */
   async bridge(lines: readonly string[]): Promise<KernelResult> {
     return await this.request({ op: 'bridge', lines: [...lines] });
@@ -143,6 +148,26 @@ export class KernelWriterClient implements Startable {
   /** The output of one reading `ip` command. */
   async ipQuery(args: readonly string[]): Promise<string> {
     return (await this.request({ op: 'ipQuery', args: [...args] })).output;
+  }
+
+  /** Our public key of WireGuard; its private one is in the file, and is made where there is none. */
+  async wireguardKey(keyFile: string): Promise<string> {
+    return (await this.request({ op: 'wireguardKey', keyFile })).output;
+  }
+
+  /** All of a device's configuration but the private key, which is in the file. */
+  async configureWireguard(device: string, keyFile: string, configuration: string): Promise<void> {
+    await this.request({ op: 'configureWireguard', device, keyFile, configuration });
+  }
+
+  /** `wg show DEVICE dump` without its secrets; undefined where it is no such device. */
+  async showWireguard(device: string): Promise<string | undefined> {
+    try {
+      return (await this.request({ op: 'showWireguard', device })).output;
+    } catch (error) {
+      if (error instanceof KernelWriteError && error.type.code === 'commandFailed') return undefined;
+      throw error;
+    }
   }
 
   async sysctl(entries: readonly Sysctl[]): Promise<void> {

@@ -1,11 +1,23 @@
-// What the kernel has of tunnels, from the JSON of `ip` and `bridge`: devices by Calico's names, their neighbours and forwarding
-// entries, and the routes of Felix's protocol number that lead to no workload. Pure; what cannot be read counts as absent.
+// What the kernel has of tunnels, from the JSON of `ip` and `bridge` and from `wg`: devices by Calico's names, their neighbours,
+// forwarding entries and peers, the routes of Felix's protocol number that lead to no workload, and WireGuard's rules. Pure; what cannot
+// be read counts as absent.
 
 import { z } from 'zod';
-import { canonicalCidr, formatIp, parseIp } from '../../../lib/net/ip.ts';
-import type { ForwardingEntry, TunnelKind, TunnelNeighbour, TunnelRoute, Underlay } from './overlay.ts';
-import { TUNNEL_DEVICES } from './overlay.ts';
+import { canonicalCidr, type Family, formatIp, parseIp } from '../../../lib/net/ip.ts';
 import type { ActualLink } from './overlay-commands.ts';
+import {
+  type ForwardingEntry,
+  TUNNEL_DEVICES,
+  type TunnelKind,
+  type TunnelNeighbour,
+  type TunnelRoute,
+  type TunnelRule,
+  type Underlay,
+  WIREGUARD_MARK,
+  WIREGUARD_TABLES,
+  type WireguardConfiguration,
+  type WireguardPeer,
+} from './overlay-model.ts';
 
 const linkSchema = z.object({
   ifname: z.string(),
@@ -47,6 +59,13 @@ const routeSchema = z.object({
   dev: z.string().optional(),
 });
 
+const ruleSchema = z.object({
+  priority: z.number(),
+  not: z.unknown(),
+  fwmark: z.string(),
+  table: z.string(),
+});
+
 function listOf<Entry>(schema: z.ZodType<Entry>, json: unknown): readonly Entry[] {
   return (Array.isArray(json) ? json : []).flatMap((entry) => {
     const parsed = schema.safeParse(entry);
@@ -54,12 +73,17 @@ function listOf<Entry>(schema: z.ZodType<Entry>, json: unknown): readonly Entry[
   });
 }
 
-/** Of `ip -d -j addr show`: tunnel devices with Calico's names, whatever they are. */
-export function tunnelLinks(json: unknown): readonly ActualLink[] {
+/** Of `ip -d -j addr show`: tunnel devices with Calico's names, whatever they are. `wireguardNames`: WireGuard's are settings. */
+export function tunnelLinks(
+  json: unknown,
+  wireguardNames: Readonly<Record<Family, string>>,
+): readonly ActualLink[] {
+  const isOfIpv6 = (name: string): boolean => name === TUNNEL_DEVICES.vxlan6 || name === wireguardNames[6];
+  const names: readonly string[] = [...Object.values(TUNNEL_DEVICES), ...Object.values(wireguardNames)];
   return listOf(linkSchema, json).flatMap((link): ActualLink[] => {
     const { ifname: name, mtu, flags, address } = link;
-    const family = name === TUNNEL_DEVICES.vxlan6 ? 6 : 4;
-    if (!Object.values<string>(TUNNEL_DEVICES).includes(name)) return [];
+    const family = isOfIpv6(name) ? 6 : 4;
+    if (!names.includes(name)) return [];
     const kind = kindOf(link);
     return [
       {
@@ -82,6 +106,7 @@ export function tunnelLinks(json: unknown): readonly ActualLink[] {
 function kindOf({ ifname, linkinfo }: ListedLink): TunnelKind {
   if (linkinfo?.info_kind === 'vxlan') return 'vxlan';
   if (linkinfo?.info_kind === 'ipip') return 'ipip';
+  if (linkinfo?.info_kind === 'wireguard') return 'wireguard';
   return ifname === TUNNEL_DEVICES.ipip4 ? 'vxlan' : 'ipip';
 }
 
@@ -110,15 +135,60 @@ export function forwardingEntries(device: string, json: unknown): readonly Forwa
   });
 }
 
-/** Of `ip -j route show proto 80`: those that lead to no workload. */
-export function tunnelRoutes(json: unknown, isWorkload: (device: string) => boolean): readonly TunnelRoute[] {
+/** Of `ip -j route show proto 80`, for a table that is not the main one with `table`: those that lead to no workload. */
+export function tunnelRoutes(
+  json: unknown,
+  isWorkload: (device: string) => boolean,
+  table?: number,
+): readonly TunnelRoute[] {
+  const ofTable = table === undefined ? {} : { table };
   return listOf(routeSchema, json).flatMap(({ type, dst, gateway, dev }): TunnelRoute[] => {
     const network = canonicalCidr(dst);
     if (network === undefined || (dev !== undefined && isWorkload(dev))) return [];
-    return type === 'blackhole'
-      ? [{ dst: network, device: undefined, via: undefined }]
-      : [{ dst: network, device: dev, via: gateway }];
+    return type === 'blackhole' || type === 'throw'
+      ? [{ dst: network, device: undefined, via: undefined, ...ofTable }]
+      : [{ dst: network, device: dev, via: gateway, ...ofTable }];
   });
+}
+
+/** Of `ip -4 -j rule show`, or `-6`: those that lead to WireGuard's table what does not carry its mark. */
+export function tunnelRules(family: Family, json: unknown): readonly TunnelRule[] {
+  return listOf(ruleSchema, json).flatMap(({ priority, not, fwmark, table }): TunnelRule[] => {
+    const isOurs = not !== undefined && Number(fwmark) === WIREGUARD_MARK;
+    return isOurs && Number(table) === WIREGUARD_TABLES[family]
+      ? [{ family, priority, mark: WIREGUARD_MARK, table: WIREGUARD_TABLES[family] }]
+      : [];
+  });
+}
+
+/**
+ * Of `wg show DEVICE dump`: a line of the device (private key, public key, port, mark), then one of each peer (public key, preshared
+ * key, endpoint, networks, last handshake, octets in and out, interval). Undefined: that is none.
+ */
+export function wireguardConfiguration(dump: string): WireguardConfiguration | undefined {
+  const [own, ...peers] = dump.split('\n').filter((line) => line !== '');
+  const [, publicKey, port, mark] = own?.split('\t') ?? [];
+  if (publicKey === undefined || port === undefined || mark === undefined) return undefined;
+  return {
+    publicKey,
+    port: Number(port),
+    mark: mark === 'off' ? 0 : Number(mark),
+    peers: peers
+      .flatMap((line) => wireguardPeer(line) ?? [])
+      .sort((a, b) => (a.publicKey < b.publicKey ? -1 : 1)),
+  };
+}
+
+function wireguardPeer(line: string): WireguardPeer | undefined {
+  const [publicKey, , endpoint, networks = '', , , , interval] = line.split('\t');
+  if (publicKey === undefined || endpoint === undefined || interval === undefined) return undefined;
+  const allowedIps = networks.split(',').flatMap((network) => canonicalCidr(network) ?? []);
+  return {
+    publicKey,
+    endpoint,
+    allowedIps: allowedIps.sort(),
+    keepAliveSeconds: interval === 'off' ? 0 : Number(interval),
+  };
 }
 
 /** Of `ip -j addr show up`. `pattern` names the interfaces whose least MTU is the host's. */

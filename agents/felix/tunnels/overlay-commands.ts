@@ -1,12 +1,26 @@
-// Lines for `ip -batch` and `bridge -batch` that bring the kernel's tunnels from what is there to what is wanted. Pure. All but the
-// making of a device are `replace`, so that a line done twice does no harm; routes go before what they lead through.
+// Lines for `ip -batch`, `bridge -batch` and `wg` that bring the kernel's tunnels from what is there to what is wanted. Pure. All but the
+// making of a device or a rule are `replace`, so that a line done twice does no harm; rules and routes go before what they lead through.
 
 import { familyBits, parseCidr } from '../../../lib/net/ip.ts';
-import type { ForwardingEntry, Overlay, TunnelLink, TunnelNeighbour, TunnelRoute } from './overlay.ts';
+import {
+  type ForwardingEntry,
+  type Overlay,
+  type TunnelLink,
+  type TunnelNeighbour,
+  type TunnelRoute,
+  type TunnelRule,
+  WIREGUARD_TABLES,
+  type WireguardConfiguration,
+  type WireguardPeer,
+} from './overlay-model.ts';
 
 export interface OverlayLine {
-  readonly tool: 'ip' | 'bridge';
+  readonly tool: 'ip' | 'ip -6' | 'bridge' | 'wg';
   readonly line: string;
+  /** What `wg` reads, but for the private key, which whoever runs it puts before it. */
+  readonly input?: string;
+  /** Device of ours that it is of no use without. */
+  readonly device?: string;
   /** Device that is made by it: where the kernel refuses it, what needs the device is left alone. */
   readonly makes?: string;
   /** What may be gone already. */
@@ -39,10 +53,21 @@ export function overlayLines(
     device === undefined || !remade.has(device);
   const isOnWanted = ({ device }: { readonly device: string | undefined }): boolean =>
     device === undefined || wantedLinks.has(device) || !actualLinks.has(device);
-  const routes = difference(desired.routes, actual.routes.filter(isKept), ({ dst }) => dst);
+  const routes = difference(desired.routes, actual.routes.filter(isKept), routeKey);
+  const rules = difference(desired.rules, actual.rules, ruleKey);
+  const write: Writing = {
+    protocol,
+    deviceOf: (table) =>
+      desired.links.find(({ kind, family }) => kind === 'wireguard' && WIREGUARD_TABLES[family] === table)
+        ?.name,
+  };
   const neighbours = difference(desired.neighbours, actual.neighbours.filter(isKept), neighbourKey);
   const forwarding = difference(desired.forwarding, actual.forwarding.filter(isKept), forwardingKey);
+  // One that takes another's place comes before that goes: nothing in between leaves unencrypted.
+  const isReplaced = (gone: TunnelRule): boolean =>
+    desired.rules.some(({ family, table }) => family === gone.family && table === gone.table);
   return [
+    ...rules.gone.filter((rule) => !isReplaced(rule)).map(removeRule),
     ...routes.gone.map((route) => removeRoute(route, protocol)),
     ...neighbours.gone.filter(isOnWanted).map(removeNeighbour),
     ...forwarding.gone.filter(isOnWanted).map(removeForwarding),
@@ -57,8 +82,18 @@ export function overlayLines(
     // On the link first: the kernel refuses a gateway that it would reach in another way (IPv6).
     ...[...routes.changed]
       .sort((a, b) => Number(a.via !== undefined) - Number(b.via !== undefined))
-      .map((route) => setRoute(route, protocol)),
+      .map((route) => setRoute(route, write)),
+    // Last: until the table is whole, packets go as without it.
+    ...rules.changed.map((rule) => setRule(rule, write)),
+    ...rules.gone.filter(isReplaced).map(removeRule),
   ];
+}
+
+interface Writing {
+  /** Protocol number of routes. */
+  readonly protocol: number;
+  /** To which a routing table belongs. */
+  readonly deviceOf: (table: number) => string | undefined;
 }
 
 function difference<T extends object>(
@@ -66,14 +101,18 @@ function difference<T extends object>(
   actual: readonly T[],
   keyOf: (entry: T) => string,
 ): { readonly changed: readonly T[]; readonly gone: readonly T[] } {
-  const text = (entry: T | undefined): string =>
-    entry === undefined ? '' : JSON.stringify(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)));
   const there = new Map(actual.map((entry) => [keyOf(entry), entry]));
   const wanted = new Map(desired.map((entry) => [keyOf(entry), entry]));
   return {
-    changed: [...wanted].flatMap(([key, entry]) => (text(there.get(key)) === text(entry) ? [] : [entry])),
+    changed: [...wanted].flatMap(([key, entry]) => (sameText(entry, there.get(key)) ? [] : [entry])),
     gone: actual.filter((entry) => !wanted.has(keyOf(entry))),
   };
+}
+
+function sameText(wanted: object, there: object | undefined): boolean {
+  const text = (entry: object): string =>
+    JSON.stringify(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return there !== undefined && text(wanted) === text(there);
 }
 
 function neighbourKey({ device, address }: TunnelNeighbour): string {
@@ -85,6 +124,15 @@ function forwardingKey({ device, mac, host }: ForwardingEntry): string {
   return `${device} ${mac} ${host}`;
 }
 
+function routeKey({ dst, table }: TunnelRoute): string {
+  return `${table ?? ''} ${dst}`;
+}
+
+/** One with another priority is another rule. */
+function ruleKey({ family, priority, mark, table }: TunnelRule): string {
+  return `${family} ${priority} ${mark} ${table}`;
+}
+
 /** Kind, network identifier and port of a device cannot be changed while it is there. */
 function isSameDevice(link: TunnelLink, actual: ActualLink | undefined): boolean {
   if (actual === undefined || actual.kind !== link.kind) return false;
@@ -93,14 +141,17 @@ function isSameDevice(link: TunnelLink, actual: ActualLink | undefined): boolean
 }
 
 function linkLines(link: TunnelLink, actual: ActualLink | undefined): readonly OverlayLine[] {
-  const ip = (line: string, what: string): OverlayLine => ({ tool: 'ip', line, what, mayFail: false });
   const { name, mac, mtu, address, family } = link;
+  const ip = (line: string, what: string): OverlayLine => ({
+    ...{ tool: 'ip', line, what, mayFail: false, device: name },
+  });
   const made = actual === undefined ? [{ ...ip(createLine(link), `device ${name}`), makes: name }] : [];
   const bits = familyBits(family);
   const nodad = family === 6 ? ' nodad' : '';
   const extra = (actual?.addresses ?? []).filter((other) => other !== address);
   return [
     ...made,
+    ...configurationLines(link, actual?.wireguard),
     ...(actual !== undefined && mac !== undefined && actual.mac !== mac
       ? [ip(`link set dev ${name} address ${mac}`, `MAC of ${name}`)]
       : []),
@@ -118,7 +169,35 @@ function linkLines(link: TunnelLink, actual: ActualLink | undefined): readonly O
   ];
 }
 
+/** The whole of it each time: `syncconf` changes what differs, and leaves sessions of peers that stay alone. */
+function configurationLines(
+  { name, wireguard }: TunnelLink,
+  actual: WireguardConfiguration | undefined,
+): readonly OverlayLine[] {
+  if (wireguard === undefined || sameText(wireguard, actual)) return [];
+  const line = `syncconf ${name} /dev/stdin`;
+  const input = configurationText(wireguard);
+  return [{ tool: 'wg', line, input, device: name, mayFail: false, what: `configuration of ${name}` }];
+}
+
+function configurationText({ port, mark, peers }: WireguardConfiguration): string {
+  const own = `[Interface]\nListenPort = ${port}\nFwMark = 0x${mark.toString(16)}\n`;
+  return [own, ...peers.map(peerText)].join('\n');
+}
+
+function peerText({ publicKey, endpoint, allowedIps, keepAliveSeconds }: WireguardPeer): string {
+  const lines = [
+    '[Peer]',
+    `PublicKey = ${publicKey}`,
+    `Endpoint = ${endpoint}`,
+    ...(allowedIps.length === 0 ? [] : [`AllowedIPs = ${allowedIps.join(', ')}`]),
+    `PersistentKeepalive = ${keepAliveSeconds === 0 ? 'off' : keepAliveSeconds}`,
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
 function createLine({ name, kind, mac, mtu, family, vxlan }: TunnelLink): string {
+  if (kind === 'wireguard') return `link add ${name} mtu ${mtu} type wireguard`;
   if (kind === 'ipip' || vxlan === undefined) return `link add ${name} mtu ${mtu} type ipip mode ipip`;
   const { vni, port, local, parent } = vxlan;
   const checksums = family === 6 ? ' udp6zerocsumtx udp6zerocsumrx' : '';
@@ -141,7 +220,7 @@ function removeLink(
 
 function setNeighbour({ device, address, mac }: TunnelNeighbour): OverlayLine {
   const line = `neigh replace ${address} lladdr ${mac} dev ${device} nud permanent`;
-  return { tool: 'ip', line, mayFail: false, what: `neighbour ${address} on ${device}` };
+  return { tool: 'ip', line, device, mayFail: false, what: `neighbour ${address} on ${device}` };
 }
 
 function removeNeighbour({ device, address }: TunnelNeighbour): OverlayLine {
@@ -152,7 +231,8 @@ function removeNeighbour({ device, address }: TunnelNeighbour): OverlayLine {
 
 function setForwarding({ device, mac, host }: ForwardingEntry): OverlayLine {
   const line = `fdb replace ${mac} dev ${device} dst ${host} self permanent`;
-  return { tool: 'bridge', line, mayFail: false, what: `forwarding entry ${mac} to ${host} on ${device}` };
+  const what = `forwarding entry ${mac} to ${host} on ${device}`;
+  return { tool: 'bridge', line, device, mayFail: false, what };
 }
 
 function removeForwarding({ device, mac, host }: ForwardingEntry): OverlayLine {
@@ -160,21 +240,68 @@ function removeForwarding({ device, mac, host }: ForwardingEntry): OverlayLine {
   return { tool: 'bridge', line, mayFail: true, what: `forwarding entry ${mac} to ${host} on ${device}` };
 }
 
-function setRoute({ dst, device, via }: TunnelRoute, protocol: number): OverlayLine {
+function setRoute(route: TunnelRoute, { protocol, deviceOf }: Writing): OverlayLine {
+  const { dst, device, via, table } = route;
   const isV4 = parseCidr(dst)?.family !== 6;
-  const line =
+  const way =
     device === undefined
-      ? `route replace blackhole ${dst} proto ${protocol}`
+      ? ''
       : via === undefined
-        ? `route replace ${dst} dev ${device}${isV4 ? ' scope link' : ''} proto ${protocol}`
-        : `route replace ${dst} via ${via} dev ${device} onlink proto ${protocol}`;
-  return { tool: 'ip', line, mayFail: false, what: `${device === undefined ? 'blackhole' : 'route'} ${dst}` };
+        ? ` dev ${device}${isV4 ? ' scope link' : ''}`
+        : ` via ${via} dev ${device} onlink`;
+  const needed = device ?? (table === undefined ? undefined : deviceOf(table));
+  return {
+    tool: 'ip',
+    line: `route replace ${typeOf(route)}${dst}${way} proto ${protocol}${inTable(table)}`,
+    ...(needed === undefined ? {} : { device: needed }),
+    mayFail: false,
+    what: routeText(route),
+  };
 }
 
-function removeRoute({ dst, device }: TunnelRoute, protocol: number): OverlayLine {
-  const line =
-    device === undefined
-      ? `route del blackhole ${dst} proto ${protocol}`
-      : `route del ${dst} dev ${device} proto ${protocol}`;
-  return { tool: 'ip', line, mayFail: true, what: `${device === undefined ? 'blackhole' : 'route'} ${dst}` };
+function removeRoute(route: TunnelRoute, protocol: number): OverlayLine {
+  const { dst, device, table } = route;
+  const way = device === undefined ? '' : ` dev ${device}`;
+  const line = `route del ${typeOf(route)}${dst}${way} proto ${protocol}${inTable(table)}`;
+  return { tool: 'ip', line, mayFail: true, what: routeText(route) };
+}
+
+/** Before the destination. */
+function typeOf({ device, table }: TunnelRoute): string {
+  if (device !== undefined) return '';
+  return table === undefined ? 'blackhole ' : 'throw ';
+}
+
+function inTable(table: number | undefined): string {
+  return table === undefined ? '' : ` table ${table}`;
+}
+
+function routeText(route: TunnelRoute): string {
+  return `${typeOf(route).trim() || 'route'} ${route.dst}${inTable(route.table)}`;
+}
+
+function setRule(rule: TunnelRule, { deviceOf }: Writing): OverlayLine {
+  const device = deviceOf(rule.table);
+  return {
+    ...ruleLine('add', rule),
+    mayFail: false,
+    ...(device === undefined ? {} : { device }),
+  };
+}
+
+function removeRule(rule: TunnelRule): OverlayLine {
+  return { ...ruleLine('del', rule), mayFail: true };
+}
+
+/** No address tells the family. */
+function ruleLine(
+  verb: 'add' | 'del',
+  { family, priority, mark, table }: TunnelRule,
+): Pick<OverlayLine, 'tool' | 'line' | 'what'> {
+  const bits = `0x${mark.toString(16)}`;
+  return {
+    tool: family === 6 ? 'ip -6' : 'ip',
+    line: `rule ${verb} not from all fwmark ${bits}/${bits} lookup ${table} priority ${priority}`,
+    what: `rule to table ${table}`,
+  };
 }

@@ -1,5 +1,6 @@
 // What of tunnels this host's kernel is to have: devices, forwarding entries, neighbours, routes and blackholes, worked out from
-// the calculation graph's messages (Felix's vxlan_mgr.go, ipip_mgr.go and route_mgr.go). Pure; docs/dataplane.md "Tunnels".
+// the calculation graph's messages (Felix's vxlan_mgr.go, ipip_mgr.go and route_mgr.go; WireGuard beside them). Pure;
+// docs/dataplane.md "Tunnels".
 
 import {
   type Cidr,
@@ -13,98 +14,17 @@ import {
   parseIp,
   withoutLength,
 } from '../../../lib/net/ip.ts';
-import type { FelixSettings } from '../calc/felix-settings.ts';
-import type { Encapsulation, RouteUpdate, VtepUpdate } from '../calc/messages.ts';
-
-export type TunnelSettings = Pick<
-  FelixSettings,
-  | 'vxlanEnabled'
-  | 'vxlanVni'
-  | 'vxlanPort'
-  | 'vxlanMtu'
-  | 'vxlanMtuV6'
-  | 'ipipEnabled'
-  | 'ipipMtu'
-  | 'hasIpv6'
-  | 'programsIpip'
->;
-
-export type TunnelKind = 'vxlan' | 'ipip';
-
-/** A tunnel device of this host. */
-export interface TunnelLink {
-  readonly name: string;
-  readonly kind: TunnelKind;
-  readonly family: Family;
-  /** Link-layer address; undefined for IPIP, which has none. */
-  readonly mac: string | undefined;
-  readonly mtu: number;
-  /** Its only address, as /32 or /128; undefined until the node has one. */
-  readonly address: string | undefined;
-  /** VXLAN alone: network identifier, UDP port, and the address and interface that outer packets leave by. */
-  readonly vxlan:
-    | { readonly vni: number; readonly port: number; readonly local: string; readonly parent: string }
-    | undefined;
-}
-
-/** The address of a remote tunnel end, and its link-layer address. */
-export interface TunnelNeighbour {
-  readonly device: string;
-  readonly address: string;
-  readonly mac: string;
-}
-
-/** Which host a link-layer address of a tunnel is reached at. */
-export interface ForwardingEntry {
-  readonly device: string;
-  readonly mac: string;
-  readonly host: string;
-}
-
-export interface TunnelRoute {
-  /** Canonical CIDR. */
-  readonly dst: string;
-  /** Undefined: a blackhole. */
-  readonly device: string | undefined;
-  /** Undefined: the destination is on the link. */
-  readonly via: string | undefined;
-}
-
-export interface Overlay {
-  readonly links: readonly TunnelLink[];
-  readonly neighbours: readonly TunnelNeighbour[];
-  readonly forwarding: readonly ForwardingEntry[];
-  readonly routes: readonly TunnelRoute[];
-}
-
-/** What of the host itself the devices depend on. */
-export interface Underlay {
-  /** Interface that has the address, with its MTU; undefined where none has. */
-  readonly interfaceOf: (address: string) => { readonly name: string; readonly mtu: number } | undefined;
-  /** Least MTU of the interfaces that lead out of the host; undefined if none does by its name. */
-  readonly mtu: number | undefined;
-}
-
-export interface OverlayInputs {
-  readonly hostname: string;
-  /** This node's own addresses, without length. */
-  readonly nodeAddress: Readonly<Record<Family, string | undefined>>;
-  readonly encapsulation: Encapsulation;
-  readonly vteps: ReadonlyMap<string, VtepUpdate>;
-  readonly routes: ReadonlyMap<string, RouteUpdate>;
-  readonly settings: TunnelSettings;
-  readonly underlay: Underlay;
-}
-
-/** What a tunnel takes of each packet. */
-const OVERHEAD: Readonly<Record<TunnelKind, Readonly<Record<Family, number>>>> = {
-  ipip: { 4: 20, 6: 40 },
-  vxlan: { 4: 50, 6: 70 },
-};
-export const TUNNEL_DEVICES = { vxlan4: 'vxlan.calico', vxlan6: 'vxlan-v6.calico', ipip4: 'tunl0' } as const;
-/** IPv6's least MTU; below it the kernel takes IPv6 off the device. */
-const LEAST_MTU = 1280;
-const DEFAULT_MTU = 1500;
+import type { RouteUpdate, VtepUpdate } from '../calc/messages.ts';
+import {
+  type Overlay,
+  type OverlayInputs,
+  TUNNEL_DEVICES,
+  type TunnelKind,
+  type TunnelLink,
+  type TunnelRoute,
+} from './overlay-model.ts';
+import { hostMtu, tunnelMtu, usedTunnels } from './tunnel-mtu.ts';
+import { wireguardOverlay } from './wireguard-overlay.ts';
 
 export function overlayOf(inputs: OverlayInputs): Overlay {
   const links = [vxlanLink(inputs, 4), vxlanLink(inputs, 6), ipipLink(inputs)].filter(
@@ -117,48 +37,27 @@ export function overlayOf(inputs: OverlayInputs): Overlay {
     return link === undefined ? [] : remoteEnds(inputs, link);
   });
   const routes = [...inputs.routes.values()].flatMap((route) => routeOf(route, inputs, byKind) ?? []);
+  const wireguard = [wireguardOverlay(inputs, 4), wireguardOverlay(inputs, 6)].filter(
+    (overlay) => overlay !== undefined,
+  );
   return {
-    links,
+    links: [...links, ...wireguard.map(({ link }) => link)],
     neighbours: ends.map(({ device, address, mac }) => ({ device, address, mac })),
     forwarding: ends.map(({ device, mac, host }) => ({ device, mac, host })),
-    routes: routes.sort((a, b) => (a.dst < b.dst ? -1 : 1)),
+    routes: [
+      ...routes.sort(byDestination),
+      ...wireguard.flatMap((overlay) => overlay.routes).sort(byDestination),
+    ],
+    rules: wireguard.map(({ rule }) => rule),
   };
 }
 
-/** MTU of workloads: what the host's interfaces carry, less what the tunnels in use take. */
-export function workloadMtu(inputs: Omit<OverlayInputs, 'hostname' | 'vteps' | 'routes'>): number {
-  const { encapsulation, settings } = inputs;
-  const mtu = hostMtu(inputs);
-  const uses = usedTunnels(encapsulation, settings);
-  return Math.min(mtu, ...uses.map(({ kind, family }) => tunnelMtu(kind, family, settings, mtu)));
-}
-
-function hostMtu({ underlay, nodeAddress }: Pick<OverlayInputs, 'underlay' | 'nodeAddress'>): number {
-  const own = nodeAddress[4] ?? nodeAddress[6];
-  const carrier = own === undefined ? undefined : underlay.interfaceOf(own);
-  return underlay.mtu ?? carrier?.mtu ?? DEFAULT_MTU;
-}
-
-/** Which tunnels pools or settings ask for. */
-export function usedTunnels(
-  encapsulation: Encapsulation,
-  { vxlanEnabled, ipipEnabled, hasIpv6 }: TunnelSettings,
-): readonly { readonly kind: TunnelKind; readonly family: Family }[] {
-  return [
-    ...((vxlanEnabled ?? encapsulation.vxlan) ? [{ kind: 'vxlan' as const, family: 4 as const }] : []),
-    // The setting is of IPv4 alone.
-    ...(encapsulation.vxlanV6 && hasIpv6 ? [{ kind: 'vxlan' as const, family: 6 as const }] : []),
-    ...((ipipEnabled ?? encapsulation.ipip) ? [{ kind: 'ipip' as const, family: 4 as const }] : []),
-  ];
+function byDestination(a: TunnelRoute, b: TunnelRoute): number {
+  return a.dst < b.dst ? -1 : 1;
 }
 
 function isUsed({ encapsulation, settings }: OverlayInputs, kind: TunnelKind, family: Family): boolean {
   return usedTunnels(encapsulation, settings).some((use) => use.kind === kind && use.family === family);
-}
-
-function tunnelMtu(kind: TunnelKind, family: Family, settings: TunnelSettings, hostMtu: number): number {
-  const set = kind === 'ipip' ? settings.ipipMtu : family === 4 ? settings.vxlanMtu : settings.vxlanMtuV6;
-  return set > 0 ? set : Math.max(LEAST_MTU, hostMtu - OVERHEAD[kind][family]);
 }
 
 /** Only once the node has its own tunnel address, and an interface carries the node's address. */

@@ -1,49 +1,68 @@
 // Keeps the kernel's tunnels as the calculation graph wants them: VXLAN devices with their forwarding entries, neighbours and
-// routes, IPIP where the kernel has it, blackholes of own blocks (docs/dataplane.md "Tunnels"). What others change is put right.
+// routes, IPIP and WireGuard where the kernel has them, blackholes of own blocks (docs/dataplane.md "Tunnels"). What others change is
+// put right.
 
+import { join } from 'node:path';
 import type { EventSink } from '../../../lib/events/event.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import { type Family, withoutLength } from '../../../lib/net/ip.ts';
-import { type FelixSettings, isWorkloadInterface } from '../calc/felix-settings.ts';
-import type { CalcMessage, Encapsulation, RouteUpdate, VtepUpdate } from '../calc/messages.ts';
+import type { FelixSettings } from '../calc/felix-settings.ts';
+import type {
+  CalcMessage,
+  Encapsulation,
+  HostUpdate,
+  RouteUpdate,
+  VtepUpdate,
+  WireguardUpdate,
+} from '../calc/messages.ts';
 import { KernelWriteError } from '../kernel/kernel-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
-import {
-  forwardingEntries,
-  tunnelLinks,
-  tunnelNeighbours,
-  tunnelRoutes,
-  underlayOf,
-} from './kernel-overlay.ts';
+import { overlayOf } from './overlay.ts';
+import { type ActualOverlay, type OverlayLine, overlayLines } from './overlay-commands.ts';
 import {
   type Overlay,
   type OverlayInputs,
-  overlayOf,
   TUNNEL_DEVICES,
   type Underlay,
-  usedTunnels,
-  workloadMtu,
-} from './overlay.ts';
-import { type ActualOverlay, type OverlayLine, overlayLines } from './overlay-commands.ts';
+  WIREGUARD_TABLES,
+} from './overlay-model.ts';
+import { readOverlay, readUnderlay } from './overlay-reader.ts';
+import { usedTunnels, usedWireguard, workloadMtu } from './tunnel-mtu.ts';
 
 export interface TunnelsOptions {
   readonly hostname: string;
   readonly writer: KernelWriterClient;
   readonly events: EventSink;
   readonly logger: Logger;
+  readonly wireguard: WireguardOptions | undefined;
 }
+
+/** What WireGuard needs besides the settings. */
+export interface WireguardOptions {
+  /** Where private keys are kept. */
+  readonly keyFolder: string;
+  /** Told of the public keys that other nodes may use from now on; undefined: none, as nothing is encrypted here. */
+  readonly onKeys: (keys: WireguardKeys) => void;
+}
+
+export type WireguardKeys = Readonly<Record<Family, string | undefined>>;
 
 const NO_ENCAPSULATION: Encapsulation = { ipip: false, vxlan: false, vxlanV6: false, noEncap: false };
 /** Failures that are told once each; more are not told. */
 const MOST_TOLD = 1_000;
-const WIREGUARD_DEVICE = 'wireguard.cali';
+const FAMILIES = [4, 6] as const;
+const NO_KEYS: WireguardKeys = { 4: undefined, 6: undefined };
 
 export class Tunnels {
   readonly #options: TunnelsOptions;
   readonly #vteps = new Map<string, VtepUpdate>();
   readonly #routes = new Map<string, RouteUpdate>();
   #encapsulation = NO_ENCAPSULATION;
-  #nodeAddress: Record<Family, string | undefined> = { 4: undefined, 6: undefined };
+  readonly #hosts = new Map<string, HostUpdate>();
+  readonly #wireguards = new Map<string, WireguardUpdate>();
+  /** Our own of WireGuard, where it can be had. */
+  #keys = NO_KEYS;
+  #toldKeys: WireguardKeys | undefined;
   #felix: FelixSettings;
   #underlay: Underlay | undefined;
   /** What the kernel has, as far as we know; undefined: it must be looked at. */
@@ -85,22 +104,29 @@ export class Tunnels {
       case 'encapsulationUpdate':
         this.#encapsulation = message.encapsulation;
         break;
-      case 'hostUpdate': {
-        const { host, ipv4, ipv6 } = message.host;
-        if (host !== this.#options.hostname) return;
-        this.#nodeAddress = { 4: ipv4 && withoutLength(ipv4), 6: ipv6 && withoutLength(ipv6) };
+      case 'hostUpdate':
+        this.#hosts.set(message.host.host, message.host);
         break;
-      }
+      case 'hostRemove':
+        this.#hosts.delete(message.host);
+        break;
+      case 'wireguardUpdate':
+        this.#wireguards.set(message.wireguard.host, message.wireguard);
+        break;
+      case 'wireguardRemove':
+        this.#wireguards.delete(message.host);
+        break;
       default:
         return;
     }
     this.#isDirty = true;
   }
 
-  /** Most routes do not: those of pools without tunnels, and of our own workloads. */
+  /** Most routes do not: those of pools without tunnels, and of our own workloads. WireGuard asks for no pool. */
   #concerns(route: RouteUpdate | undefined): boolean {
-    if (route?.pool === undefined || route.pool === 'no-encap') return false;
-    return route.node !== this.#options.hostname || !route.localWorkload;
+    const isOfTunnel = route?.pool !== undefined && route.pool !== 'no-encap';
+    if (route === undefined || (!isOfTunnel && usedWireguard(this.#felix).length === 0)) return false;
+    return route.node !== this.#options.hostname || !route.localWorkload || route.borrowed;
   }
 
   setFelix(felix: FelixSettings): void {
@@ -120,7 +146,7 @@ export class Tunnels {
 
   /** Sentences: tunnels that are wanted and that this kernel does not have. */
   get refused(): readonly string[] {
-    return [...this.#refused].map(([name, said]) => refusal(name, said));
+    return [...this.#refused].map(([name, said]) => this.#refusal(name, said));
   }
 
   /** A network that a route or blackhole of ours is for. */
@@ -154,17 +180,30 @@ export class Tunnels {
     this.#isDirty = true;
   }
 
+  isDevice(name: string): boolean {
+    return Object.values<string>(TUNNEL_DEVICES).includes(name) || this.#isWireguard(name);
+  }
+
+  /** A routing table that is ours alone. */
+  isTable(table: string): boolean {
+    return usedWireguard(this.#felix).some((family) => String(WIREGUARD_TABLES[family]) === table);
+  }
+
+  #isWireguard(name: string): boolean {
+    return FAMILIES.some((family) => this.#felix.wireguard[family].interfaceName === name);
+  }
+
   /** No tunnel is wanted, and none is there. */
   #isUnused(): boolean {
-    const isEmpty = this.#known?.links.length === 0 && this.#known.routes.length === 0;
-    const { wireguardEnabled, wireguardEnabledV6 } = this.#felix;
+    const { links = [undefined], routes = [], rules = [] } = this.#known ?? {};
+    const isEmpty = links.length === 0 && routes.length === 0 && rules.length === 0;
     const isWanted = usedTunnels(this.#encapsulation, this.#felix).length > 0;
-    return isEmpty && !isWanted && !wireguardEnabled && !wireguardEnabledV6;
+    return isEmpty && !isWanted && usedWireguard(this.#felix).length === 0;
   }
 
   /** `isLook`: what differs was changed by somebody else, unless something else is wanted than was written. */
   async #write(actual: ActualOverlay, isLook: boolean): Promise<readonly string[]> {
-    await this.#probeWireguard();
+    await this.#findKeys(actual);
     const inputs = await this.#inputs();
     // From here to the lines nothing waits: what is wanted later makes it dirty again.
     this.#isDirty = false;
@@ -183,39 +222,72 @@ export class Tunnels {
 
   #setKnown(known: Overlay | undefined): void {
     this.#known = known;
-    if (known !== undefined) this.#knownNets = new Set(known.routes.map(({ dst }) => dst));
+    if (known === undefined) return;
+    const main = known.routes.filter(({ table }) => table === undefined);
+    this.#knownNets = new Set(main.map(({ dst }) => dst));
+    this.#tellKeys(known);
   }
 
-  /** WireGuard is not programmed: whoever asks for it is told what stands in the way, and that nothing is encrypted. */
-  async #probeWireguard(): Promise<void> {
-    const { wireguardEnabled, wireguardEnabledV6 } = this.#felix;
-    if ((!wireguardEnabled && !wireguardEnabledV6) || this.#refused.has(WIREGUARD_DEVICE)) return;
-    const line = `link add ${WIREGUARD_DEVICE} type wireguard`;
-    const entry: OverlayLine = {
-      tool: 'ip',
-      line,
-      makes: WIREGUARD_DEVICE,
-      mayFail: false,
-      what: `device ${WIREGUARD_DEVICE}`,
+  /** Only those of devices that are there: whoever knows a key sends encrypted packets to it. */
+  #tellKeys({ links }: Overlay): void {
+    const keyOf = (of: Family): string | undefined =>
+      links.find(({ kind, family }) => kind === 'wireguard' && family === of)?.wireguard?.publicKey;
+    const keys: WireguardKeys = { 4: keyOf(4), 6: keyOf(6) };
+    const told = this.#toldKeys;
+    if (told !== undefined && told[4] === keys[4] && told[6] === keys[6]) return;
+    this.#toldKeys = keys;
+    this.#options.wireguard?.onKeys(keys);
+  }
+
+  /** Our keys of the families that are asked for, made where there are none yet; not where the kernel has refused the device. */
+  async #findKeys(actual: ActualOverlay): Promise<void> {
+    const find = async (family: Family): Promise<string | undefined> => {
+      if (!usedWireguard(this.#felix).includes(family)) return undefined;
+      const { interfaceName } = this.#felix.wireguard[family];
+      // One that is there can be had, whoever made it.
+      if (actual.links.some(({ name, kind }) => name === interfaceName && kind === 'wireguard'))
+        this.#refused.delete(interfaceName);
+      return this.#refused.has(interfaceName) ? undefined : (this.#keys[family] ?? (await this.#key(family)));
     };
-    const [failure] = await this.#run([entry]);
-    if (failure === undefined) await this.#run([{ ...entry, line: `link del ${WIREGUARD_DEVICE}` }]);
-    this.#noteFailure(entry, failure?.message ?? 'this version does not program it');
+    this.#keys = { 4: await find(4), 6: await find(6) };
+  }
+
+  async #key(family: Family): Promise<string | undefined> {
+    const { writer, wireguard } = this.#options;
+    const { interfaceName: name } = this.#felix.wireguard[family];
+    const what = `device ${name}`;
+    const refuse = (message: string): undefined => {
+      this.#noteFailure({ tool: 'wg', line: 'pubkey', makes: name, mayFail: false, what }, message);
+    };
+    if (wireguard === undefined) return refuse('there is no place for its key');
+    try {
+      return await writer.wireguardKey(keyFile(wireguard.keyFolder, family));
+    } catch (error) {
+      if (!(error instanceof KernelWriteError) || error.type.code !== 'commandFailed') throw error;
+      return refuse(error.type.message);
+    }
   }
 
   async #inputs(): Promise<OverlayInputs> {
+    const { hostname, writer } = this.#options;
+    this.#underlay ??= await readUnderlay(writer, this.#felix);
+    const { ipv4, ipv6 } = this.#hosts.get(hostname) ?? {};
     return {
-      hostname: this.#options.hostname,
-      nodeAddress: this.#nodeAddress,
+      hostname,
+      nodeAddress: { 4: ipv4 && withoutLength(ipv4), 6: ipv6 && withoutLength(ipv6) },
       encapsulation: this.#encapsulation,
       vteps: this.#vteps,
       routes: this.#routes,
+      hosts: this.#hosts,
+      wireguards: this.#wireguards,
+      publicKeys: this.#keys,
       settings: this.#felix,
-      underlay: await this.#readUnderlay(),
+      underlay: this.#underlay,
     };
   }
 
-  #withoutRefused({ links, neighbours, forwarding, routes }: Overlay): Overlay {
+  /** Without a key there is nothing of WireGuard in it already. */
+  #withoutRefused({ links, neighbours, forwarding, routes, rules }: Overlay): Overlay {
     const isThere = ({ device }: { readonly device: string | undefined }): boolean =>
       device === undefined || !this.#refused.has(device);
     return {
@@ -223,100 +295,97 @@ export class Tunnels {
       neighbours: neighbours.filter(isThere),
       forwarding: forwarding.filter(isThere),
       routes: routes.filter(isThere),
+      rules,
     };
-  }
-
-  async #readUnderlay(): Promise<Underlay> {
-    const { writer } = this.#options;
-    this.#underlay ??= underlayOf(await writer.ipJson(['addr', 'show', 'up']), this.#felix.mtuInterfaces);
-    return this.#underlay;
   }
 
   async #read(): Promise<ActualOverlay> {
-    const { writer } = this.#options;
-    const found = await Promise.all(
-      ['vxlan', 'ipip'].map(async (type) =>
-        tunnelLinks(await writer.ipJson(['-d', 'addr', 'show', 'type', type])),
-      ),
-    );
-    const links = found.flat();
-    const isWorkload = (device: string): boolean =>
-      isWorkloadInterface(this.#felix.interfacePrefixes, device);
-    const routes = await Promise.all(
-      ['-4', '-6'].map(async (family) =>
-        tunnelRoutes(
-          await writer.ipJson([family, 'route', 'show', 'proto', String(this.#felix.routeProtocol)]),
-          isWorkload,
-        ),
-      ),
-    );
-    const onLinks = await Promise.all(
-      links
-        .filter(({ kind }) => kind === 'vxlan')
-        .map(async ({ name, family }) => ({
-          neighbours: tunnelNeighbours(
-            name,
-            await writer.ipJson([`-${family}`, 'neigh', 'show', 'dev', name, 'nud', 'permanent']),
-          ),
-          forwarding: forwardingEntries(name, await writer.bridgeJson(['fdb', 'show', 'dev', name])),
-        })),
-    );
-    return {
-      links,
-      routes: routes.flat(),
-      neighbours: onLinks.flatMap(({ neighbours }) => neighbours),
-      forwarding: onLinks.flatMap(({ forwarding }) => forwarding),
-    };
+    return await readOverlay(this.#options.writer, this.#felix);
   }
 
-  /** Those that failed and must not, with what the tool said. */
-  async #run(
-    lines: readonly OverlayLine[],
-  ): Promise<readonly { readonly line: OverlayLine; readonly message: string }[]> {
-    const failed: { line: OverlayLine; message: string }[] = [];
-    for (const group of inParts(lines)) {
-      const texts = group.map(({ line }) => line);
-      try {
-        await (group[0]?.tool === 'bridge'
-          ? this.#options.writer.bridge(texts)
-          : this.#options.writer.ip(texts));
-      } catch (error) {
-        if (!(error instanceof KernelWriteError) || error.type.code !== 'linesFailed') throw error;
-        for (const { line: index, message } of error.type.failures) {
-          const line = group[index];
-          if (line !== undefined && !line.mayFail) failed.push({ line, message });
-        }
+  /** Those that failed and must not, with what the tool said. What needs a device that was not made is not tried. */
+  async #run(lines: readonly OverlayLine[]): Promise<readonly FailedLine[]> {
+    const failed: FailedLine[] = [];
+    const isMade = ({ device }: OverlayLine): boolean =>
+      !failed.some(({ line }) => line.makes !== undefined && line.makes === device);
+    for (const part of inParts(lines)) {
+      const group = part.filter(isMade);
+      const failures = group.length === 0 ? [] : await this.#runGroup(group);
+      for (const { line: index, message } of failures) {
+        const line = group[index];
+        if (line !== undefined && !line.mayFail && !isThereAlready(line, message))
+          failed.push({ line, message });
       }
     }
     return failed;
   }
 
+  /** All of one tool. */
+  async #runGroup(
+    group: readonly OverlayLine[],
+  ): Promise<readonly { readonly line: number; readonly message: string }[]> {
+    const { writer } = this.#options;
+    const texts = group.map(({ line }) => line);
+    try {
+      switch (group[0]?.tool) {
+        case 'wg':
+          for (const { device = '', input = '' } of group)
+            await writer.configureWireguard(device, this.#keyFileOf(device), input);
+          break;
+        case 'bridge':
+          await writer.bridge(texts);
+          break;
+        case 'ip -6':
+          await writer.ip6(texts);
+          break;
+        default:
+          await writer.ip(texts);
+      }
+      return [];
+    } catch (error) {
+      if (!(error instanceof KernelWriteError)) throw error;
+      if (error.type.code === 'linesFailed') return error.type.failures;
+      if (group[0]?.tool !== 'wg' || error.type.code !== 'commandFailed') throw error;
+      return [{ line: 0, message: error.type.message }];
+    }
+  }
+
+  #keyFileOf(device: string): string {
+    const family = this.#felix.wireguard[6].interfaceName === device ? 6 : 4;
+    return keyFile(this.#options.wireguard?.keyFolder ?? '', family);
+  }
+
   #noteFailure(line: OverlayLine, message: string): void {
-    // Asking for it has loaded its module, which has made it.
-    if (line.makes === TUNNEL_DEVICES.ipip4 && message.includes('File exists')) return;
     if (line.makes !== undefined) this.#refused.set(line.makes, message);
-    const isOfRefused =
-      line.makes === undefined && [...this.#refused.keys()].some((name) => line.line.includes(name));
-    if (isOfRefused) return;
-    const cause = line.makes === undefined ? `${line.line}: ${message}` : refusal(line.makes, message);
+    const cause = line.makes === undefined ? `${line.line}: ${message}` : this.#refusal(line.makes, message);
     if (this.#told.has(cause) || this.#told.size > MOST_TOLD) return;
     this.#told.add(cause);
     this.#options.logger.warn('the kernel refuses a part of a tunnel', { cause });
     this.#options.events.emit({ component: 'agent', kind: 'kernelRefused', object: line.what, cause });
   }
+
+  #refusal(device: string, said: string): string {
+    if (this.#isWireguard(device))
+      return `WireGuard is asked for and cannot be had (${said}): traffic between nodes is not encrypted`;
+    const isIpip = device === TUNNEL_DEVICES.ipip4;
+    const kind = isIpip ? 'IPIP' : 'VXLAN';
+    const way = isIpip ? '; a pool with vxlanMode instead of ipipMode is the way out' : '';
+    return `the kernel does not make the ${kind} device ${device} (${said}): addresses of ${kind} pools on other nodes cannot be reached through it${way}`;
+  }
 }
 
-export function isTunnelDevice(name: string): boolean {
-  return Object.values<string>(TUNNEL_DEVICES).includes(name);
+interface FailedLine {
+  readonly line: OverlayLine;
+  readonly message: string;
 }
 
-function refusal(device: string, said: string): string {
-  if (device === WIREGUARD_DEVICE)
-    return `WireGuard is asked for and cannot be had (${said}): traffic between nodes is not encrypted`;
-  const isIpip = device === TUNNEL_DEVICES.ipip4;
-  const kind = isIpip ? 'IPIP' : 'VXLAN';
-  const way = isIpip ? '; a pool with vxlanMode instead of ipipMode is the way out' : '';
-  return `the kernel does not make the ${kind} device ${device} (${said}): addresses of ${kind} pools on other nodes cannot be reached through it${way}`;
+/** Asking for tunl0 has loaded its module, which has made it; and a rule cannot be set without being added. */
+function isThereAlready({ makes, line }: OverlayLine, message: string): boolean {
+  return (makes === TUNNEL_DEVICES.ipip4 || line.startsWith('rule add ')) && message.includes('File exists');
+}
+
+function keyFile(folder: string, family: Family): string {
+  return join(folder, family === 4 ? 'ipv4' : 'ipv6');
 }
 
 function asActual({ links, ...rest }: Overlay): ActualOverlay {

@@ -9,7 +9,7 @@ import {
   parseCidr,
   withoutLength,
 } from '../../../../lib/net/ip.ts';
-import { usedTunnels } from '../../tunnels/overlay.ts';
+import { usedTunnels } from '../../tunnels/tunnel-mtu.ts';
 import type { DataplaneState } from './dataplane-state.ts';
 import { allowedSets, fixedSet, type OptionalSetName, optionalSet } from './fixed-sets.ts';
 import type { HostLayout } from './host-layout.ts';

@@ -1,9 +1,13 @@
 // A host for kernel tests: a network namespace with the dataplane's own kernel writer in it, joined to others by a switch in a
 // namespace of its own; pods are namespaces made by the same code that the CNI server uses.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Dataplane, type DataplaneOptions } from '../../../../agents/felix/dataplane/dataplane.ts';
 import { createWorkloadInterface } from '../../../../agents/felix/interfaces/workload-interface.ts';
 import { KernelWriterClient } from '../../../../agents/felix/kernel/writer-client.ts';
+import type { WireguardKeys } from '../../../../agents/felix/tunnels/tunnels.ts';
 import { podInterfaceName } from '../../../../lib/conversion/pod.ts';
 import type { EventInput } from '../../../../lib/events/event.ts';
 import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
@@ -75,7 +79,10 @@ export class TestHost {
   readonly namespace: Namespace;
   readonly events: EventInput[] = [];
   readonly pods: TestPod[] = [];
+  /** As this host would have them in its Node. */
+  wireguardKeys: WireguardKeys = { 4: undefined, 6: undefined };
   readonly #logger: Logger;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'calico-test-host-'));
   writer: KernelWriterClient;
   dataplane: Dataplane;
 
@@ -144,6 +151,7 @@ export class TestHost {
     await this.writer.stop();
     for (const pod of this.pods) pod.namespace.close();
     this.namespace.close();
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   #newWriter(): KernelWriterClient {
@@ -162,6 +170,12 @@ export class TestHost {
       events: { emit: (event) => void this.events.push(event) },
       checkIntervalMs: 200,
       hostname: this.name,
+      wireguard: {
+        keyFolder: join(this.#folder, 'wireguard-keys'),
+        onKeys: (keys) => {
+          this.wireguardKeys = keys;
+        },
+      },
       ...options,
     });
   }

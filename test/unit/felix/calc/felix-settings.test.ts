@@ -5,6 +5,12 @@ import {
   type FelixSettings,
   readFelixSettings,
 } from '../../../../agents/felix/calc/felix-settings.ts';
+import type { WireguardSettings } from '../../../../agents/felix/calc/network-settings.ts';
+
+const wireguard = (family: 4 | 6, change: Partial<WireguardSettings>): Partial<FelixSettings> => {
+  const all = DEFAULT_FELIX_SETTINGS.wireguard;
+  return { wireguard: { ...all, [family]: { ...all[family], ...change } } };
+};
 
 describe('a setting that is honoured', () => {
   it.each<[string, string, Partial<FelixSettings>]>([
@@ -46,7 +52,15 @@ describe('a setting that is honoured', () => {
     ['ipipEnabled', 'true', { ipipEnabled: true }],
     ['ipipMTU', '1440', { ipipMtu: 1440 }],
     ['programClusterRoutes', 'Disabled', { programsIpip: false }],
-    ['wireguardEnabled', 'true', { wireguardEnabled: true }],
+    ['wireguardInterfaceName', 'wg0', wireguard(4, { interfaceName: 'wg0' })],
+    ['wireguardInterfaceNameV6', 'wg6', wireguard(6, { interfaceName: 'wg6' })],
+    ['wireguardListeningPort', '51900', wireguard(4, { port: 51_900 })],
+    ['wireguardListeningPortV6', '51901', wireguard(6, { port: 51_901 })],
+    ['wireguardMTU', '1400', wireguard(4, { mtu: 1400 })],
+    ['wireguardMTUV6', '1380', wireguard(6, { mtu: 1380 })],
+    ['wireguardRoutingRulePriority', '50', { wireguardRulePriority: 50 }],
+    ['wireguardKeepAlive', '25s', { wireguardKeepAliveSeconds: 25 }],
+    ['wireguardHostEncryptionEnabled', 'false', {}],
     ['ipv6Support', 'false', { hasIpv6: false }],
     ['ipForwarding', 'Disabled', { forwardsIp: false }],
     ['externalNodesList', '192.0.2.0/24,198.51.100.7', { externalNodes: ['192.0.2.0/24', '198.51.100.7'] }],
@@ -97,6 +111,10 @@ describe('a setting that is honoured', () => {
     ['nftablesMarkMask', '4294967296'],
     ['nftablesMarkMask', '0x'],
     ['vxlanVNI', '0'],
+    ['wireguardInterfaceName', 'wg0 up'],
+    ['wireguardListeningPort', '0'],
+    ['wireguardKeepAlive', '19h'],
+    ['wireguardRoutingRulePriority', '32766'],
   ])('keeps its default at %s=%j, and says so', (name, text) => {
     expect(readFelixSettings({ [name]: text })).toEqual({
       settings: DEFAULT_FELIX_SETTINGS,
@@ -104,6 +122,14 @@ describe('a setting that is honoured', () => {
       invalid: [`${name}=${text}`],
     });
   });
+});
+
+it('a port of WireGuard is a failsafe port', () => {
+  const { settings } = readFelixSettings({ wireguardEnabled: 'true', failsafeInboundHostPorts: 'none' });
+  const port = { protocol: 17, port: 51_820, net: undefined };
+  expect(settings.wireguard[4].enabled).toBe(true);
+  expect(settings.failsafeInbound).toEqual([port]);
+  expect(settings.failsafeOutbound).toEqual([...DEFAULT_FELIX_SETTINGS.failsafeOutbound, port]);
 });
 
 describe('a setting without effect', () => {

@@ -11,6 +11,7 @@ const OWN: OwnNetwork = {
   neighbourOf: (address) => (address === '10.65.0.3' ? { mac: '0a:00:00:00:00:03' } : undefined),
   isPeeringAddress: (name, address) => name === 'cali1' && address === '169.254.0.179',
   isTunnelNet: (net) => net === '10.65.1.0/26' || net === '10.65.0.0/26',
+  isTunnelTable: (table) => table === '1',
 };
 
 it.each([
@@ -22,6 +23,10 @@ it.each([
   ['Deleted 10.65.1.0/26 via 10.65.1.0 dev vxlan.calico proto 80 onlink ', 'tunnels'],
   ['10.65.1.0/26 via 172.30.0.9 dev eth0 ', 'tunnels'],
   ['Deleted blackhole 10.65.0.0/26 proto 80 ', 'tunnels'],
+  ['Deleted 99:\tnot from all fwmark 0x200000/0x200000 lookup 1 ', 'tunnels'],
+  ['Deleted 10.65.1.0/26 dev wireguard.cali table 1 proto 80 scope link ', 'tunnels'],
+  ['Deleted throw 10.65.1.0/26 table 1 proto 80 ', 'tunnels'],
+  ['10.65.1.0/26 dev eth0 table 1 scope link ', 'tunnels'],
   [
     '3: eth0@if2: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1400 qdisc noqueue state UP group default',
     'underlay',
@@ -48,6 +53,10 @@ it.each([
   ['Deleted 7: cali1    inet6 fe80::ecee:eeff:feee:eeee/64 scope link ', undefined],
   ['8: cali2@if2: <BROADCAST,MULTICAST> mtu 1500 qdisc noop state DOWN group default', undefined],
   ['blackhole 10.65.0.0/26 proto 80 ', undefined],
+  ['99:\tnot from all fwmark 0x200000/0x200000 lookup 1 ', undefined],
+  ['Deleted 100:\tfrom 10.0.0.0/8 lookup 77 ', undefined],
+  ['10.65.1.0/26 dev wireguard.cali table 1 proto 80 scope link ', undefined],
+  ['Deleted 10.65.1.0/26 dev eth0 table 77 ', undefined],
   ['fe80::/64 dev cali1 proto kernel metric 256 pref medium', undefined],
   ['multicast ff00::/8 dev cali1 table local proto kernel metric 256 pref medium', undefined],
   ['local 10.65.0.0 dev vxlan.calico table local proto kernel scope host src 10.65.0.0 ', undefined],

@@ -8,15 +8,18 @@ import {
   tunnelRoutes,
   underlayOf,
 } from '../../../../agents/felix/tunnels/kernel-overlay.ts';
-import { type Overlay, overlayOf, type TunnelLink } from '../../../../agents/felix/tunnels/overlay.ts';
+import { overlayOf } from '../../../../agents/felix/tunnels/overlay.ts';
 import { type ActualOverlay, overlayLines } from '../../../../agents/felix/tunnels/overlay-commands.ts';
+import type { Overlay, TunnelLink } from '../../../../agents/felix/tunnels/overlay-model.ts';
 import { inputs, OWN, route } from './support.ts';
 
 const V4 = { ipip: false, vxlan: true, vxlanV6: false, noEncap: false };
 const ROUTES = [route('10.65.2.0/26'), route('10.65.1.0/26', { types: ['local-workload'], node: OWN })];
 const WANTED = overlayOf(inputs(ROUTES, { encapsulation: V4 }));
-const EMPTY: Overlay = { links: [], neighbours: [], forwarding: [], routes: [] };
-const NOTHING_THERE: ActualOverlay = { links: [], neighbours: [], forwarding: [], routes: [] };
+const EMPTY: Overlay = { links: [], neighbours: [], forwarding: [], routes: [], rules: [] };
+const NOTHING_THERE: ActualOverlay = { links: [], neighbours: [], forwarding: [], routes: [], rules: [] };
+
+const NAMES = { 4: 'wireguard.cali', 6: 'wg-v6.cali' };
 
 const there = (overlay: Overlay, more: Partial<ActualOverlay> = {}): ActualOverlay => ({
   ...overlay,
@@ -162,10 +165,10 @@ describe('of a kernel', () => {
       ],
     };
     const other = { ...vxlan, ifname: 'vxlan0' };
-    expect(tunnelLinks([vxlan, other, { nonsense: 1 }])).toEqual(
+    expect(tunnelLinks([vxlan, other, { nonsense: 1 }], NAMES)).toEqual(
       there(WANTED).links.map((link) => ({ ...link, addresses: ['10.65.1.0'] })),
     );
-    expect(tunnelLinks(undefined)).toEqual([]);
+    expect(tunnelLinks(undefined, NAMES)).toEqual([]);
   });
 
   it('neighbours, forwarding entries and routes are read as they are written', () => {

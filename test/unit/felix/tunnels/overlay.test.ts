@@ -1,8 +1,9 @@
 // Which devices, forwarding entries, neighbours and routes a host's tunnels need (Felix's vxlan_mgr.go, ipip_mgr.go, route_mgr.go).
 
 import { describe, expect, it } from '@jest/globals';
-import { DEFAULT_FELIX_SETTINGS } from '../../../../agents/felix/calc/felix-settings.ts';
-import { overlayOf, workloadMtu } from '../../../../agents/felix/tunnels/overlay.ts';
+import { DEFAULT_FELIX_SETTINGS, type FelixSettings } from '../../../../agents/felix/calc/felix-settings.ts';
+import { overlayOf } from '../../../../agents/felix/tunnels/overlay.ts';
+import { workloadMtu } from '../../../../agents/felix/tunnels/tunnel-mtu.ts';
 import { FAR, inputs, OWN, route, vtep } from './support.ts';
 
 const IPIP = { ipip: true, vxlan: false, vxlanV6: false, noEncap: false };
@@ -92,6 +93,7 @@ describe('VXLAN', () => {
       neighbours: [],
       forwarding: [],
       routes: [],
+      rules: [],
     });
     const underlay = { interfaceOf: () => undefined, mtu: 1500 };
     expect(overlayOf(inputs([], { underlay })).links).toEqual([]);
@@ -104,6 +106,7 @@ describe('VXLAN', () => {
       neighbours: [],
       forwarding: [],
       routes: [],
+      rules: [],
     });
   });
 
@@ -165,11 +168,20 @@ describe('IPIP', () => {
 });
 
 describe('the MTU of workloads', () => {
+  const wireguard = (...families: readonly (4 | 6)[]): Partial<FelixSettings> => {
+    const of = (family: 4 | 6): FelixSettings['wireguard'][4] => ({
+      ...DEFAULT_FELIX_SETTINGS.wireguard[family],
+      enabled: families.includes(family),
+    });
+    return { wireguard: { 4: of(4), 6: of(6) } };
+  };
   it.each([
     ['no tunnel', NOTHING, {}, 1500],
     ['IPIP', IPIP, {}, 1480],
     ['VXLAN', { ...NOTHING, vxlan: true }, {}, 1450],
     ['VXLAN of both families', { ...NOTHING, vxlan: true, vxlanV6: true }, {}, 1430],
+    ['WireGuard', NOTHING, wireguard(4), 1440],
+    ['WireGuard of both families', NOTHING, wireguard(4, 6), 1420],
     ['a device’s own', { ...NOTHING, vxlan: true }, { vxlanMtu: 1300 }, 1300],
   ])('with %s', (_what, encapsulation, more, mtu) => {
     const settings = { ...DEFAULT_FELIX_SETTINGS, ...more };

@@ -2,7 +2,7 @@
 
 import { DEFAULT_FELIX_SETTINGS } from '../../../../agents/felix/calc/felix-settings.ts';
 import type { RouteUpdate, VtepUpdate } from '../../../../agents/felix/calc/messages.ts';
-import type { OverlayInputs, Underlay } from '../../../../agents/felix/tunnels/overlay.ts';
+import type { OverlayInputs, Underlay } from '../../../../agents/felix/tunnels/overlay-model.ts';
 
 export const OWN = 'n1';
 export const FAR = 'n2';
@@ -49,6 +49,9 @@ export function inputs(routes: readonly RouteUpdate[], more: Partial<OverlayInpu
     encapsulation: { ipip: false, vxlan: true, vxlanV6: true, noEncap: false },
     vteps: new Map([vtep(OWN, 1), vtep(FAR, 2)].map((end) => [end.node, end])),
     routes: new Map(routes.map((each) => [each.dst, each])),
+    hosts: new Map(),
+    wireguards: new Map(),
+    publicKeys: { 4: undefined, 6: undefined },
     settings: DEFAULT_FELIX_SETTINGS,
     underlay: UNDERLAY,
     ...more,

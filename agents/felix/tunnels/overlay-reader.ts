@@ -1,0 +1,89 @@
+// Reads what the kernel has of tunnels, and of the host's own interfaces, through the kernel writer: `ip`, `bridge`, and `wg` for devices
+// that are WireGuard's.
+
+import type { Family } from '../../../lib/net/ip.ts';
+import { type FelixSettings, isWorkloadInterface } from '../calc/felix-settings.ts';
+import type { KernelWriterClient } from '../kernel/writer-client.ts';
+import {
+  forwardingEntries,
+  tunnelLinks,
+  tunnelNeighbours,
+  tunnelRoutes,
+  tunnelRules,
+  underlayOf,
+  wireguardConfiguration,
+} from './kernel-overlay.ts';
+import type { ActualLink, ActualOverlay } from './overlay-commands.ts';
+import { type TunnelRoute, type Underlay, WIREGUARD_TABLES } from './overlay-model.ts';
+
+export type ReadingWriter = Pick<KernelWriterClient, 'ipJson' | 'bridgeJson' | 'showWireguard'>;
+
+const FAMILIES = [4, 6] as const;
+
+export async function readOverlay(writer: ReadingWriter, felix: FelixSettings): Promise<ActualOverlay> {
+  const links = await readLinks(writer, felix);
+  const [routes, rules, onLinks] = await Promise.all([
+    Promise.all(FAMILIES.map((family) => readRoutes(writer, felix, family))),
+    Promise.all(
+      FAMILIES.map(async (family) =>
+        tunnelRules(family, await writer.ipJson([`-${family}`, 'rule', 'show'])),
+      ),
+    ),
+    Promise.all(links.filter(({ kind }) => kind === 'vxlan').map((link) => readOnLink(writer, link))),
+  ]);
+  return {
+    links,
+    routes: routes.flat(),
+    rules: rules.flat(),
+    neighbours: onLinks.flatMap(({ neighbours }) => neighbours),
+    forwarding: onLinks.flatMap(({ forwarding }) => forwarding),
+  };
+}
+
+export async function readUnderlay(writer: ReadingWriter, felix: FelixSettings): Promise<Underlay> {
+  return underlayOf(await writer.ipJson(['addr', 'show', 'up']), felix.mtuInterfaces);
+}
+
+async function readLinks(
+  writer: ReadingWriter,
+  { wireguard }: FelixSettings,
+): Promise<readonly ActualLink[]> {
+  const names = { 4: wireguard[4].interfaceName, 6: wireguard[6].interfaceName };
+  const found = await Promise.all(
+    ['vxlan', 'ipip', 'wireguard'].map(async (type) =>
+      tunnelLinks(await writer.ipJson(['-d', 'addr', 'show', 'type', type]), names),
+    ),
+  );
+  return await Promise.all(
+    found.flat().map(async (link) => {
+      const dump = link.kind === 'wireguard' ? await writer.showWireguard(link.name) : undefined;
+      const configuration = dump === undefined ? undefined : wireguardConfiguration(dump);
+      return configuration === undefined ? link : { ...link, wireguard: configuration };
+    }),
+  );
+}
+
+/** Of the main table and of WireGuard's. */
+async function readRoutes(
+  writer: ReadingWriter,
+  { routeProtocol, interfacePrefixes }: FelixSettings,
+  family: Family,
+): Promise<readonly TunnelRoute[]> {
+  const isWorkload = (device: string): boolean => isWorkloadInterface(interfacePrefixes, device);
+  const show = async (...more: readonly string[]): Promise<unknown> =>
+    await writer.ipJson([`-${family}`, 'route', 'show', ...more, 'proto', String(routeProtocol)]);
+  const table = WIREGUARD_TABLES[family];
+  const [main, own] = await Promise.all([show(), show('table', String(table))]);
+  return [...tunnelRoutes(main, isWorkload), ...tunnelRoutes(own, isWorkload, table)];
+}
+
+async function readOnLink(
+  writer: ReadingWriter,
+  { name, family }: ActualLink,
+): Promise<Pick<ActualOverlay, 'neighbours' | 'forwarding'>> {
+  const permanent = await writer.ipJson([`-${family}`, 'neigh', 'show', 'dev', name, 'nud', 'permanent']);
+  return {
+    neighbours: tunnelNeighbours(name, permanent),
+    forwarding: forwardingEntries(name, await writer.bridgeJson(['fdb', 'show', 'dev', name])),
+  };
+}
