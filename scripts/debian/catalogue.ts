@@ -75,6 +75,8 @@ export const PACKAGES: readonly DebianPackage[] = [
   // Its daemons are in a folder of their own, /usr/lib/frr.
   { name: 'frr', groups: ['interop'], evidence: program('zebra', 'vtysh') },
   { name: 'gobgpd', groups: ['interop'], evidence: program('gobgpd', 'gobgp') },
+  { name: 'wireguard-tools', groups: ['interop'], evidence: program('wg') },
+  { name: 'wireguard-go', groups: ['interop'], evidence: program('wireguard-go') },
   { name: 'docker.io', groups: ['containers'], evidence: [{ kind: 'engine' }] },
   {
     name: 'docker-compose',

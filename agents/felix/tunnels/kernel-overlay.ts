@@ -84,7 +84,8 @@ export function tunnelLinks(
     const { ifname: name, mtu, flags, address } = link;
     const family = isOfIpv6(name) ? 6 : 4;
     if (!names.includes(name)) return [];
-    const kind = kindOf(link);
+    const isWireguardName = Object.values(wireguardNames).includes(name);
+    const kind = kindOf(link, isWireguardName);
     return [
       {
         name,
@@ -102,11 +103,12 @@ export function tunnelLinks(
   });
 }
 
-/** One that is neither is of the wrong kind for its name, so it is made anew. */
-function kindOf({ ifname, linkinfo }: ListedLink): TunnelKind {
+/** One that is none of these is of the wrong kind for its name, so it is made anew. In userspace WireGuard's device is a `tun`. */
+function kindOf({ ifname, linkinfo }: ListedLink, isWireguardName: boolean): TunnelKind {
   if (linkinfo?.info_kind === 'vxlan') return 'vxlan';
   if (linkinfo?.info_kind === 'ipip') return 'ipip';
   if (linkinfo?.info_kind === 'wireguard') return 'wireguard';
+  if (linkinfo?.info_kind === 'tun' && isWireguardName) return 'wireguard';
   return ifname === TUNNEL_DEVICES.ipip4 ? 'vxlan' : 'ipip';
 }
 

@@ -44,23 +44,25 @@ export async function readUnderlay(writer: ReadingWriter, felix: FelixSettings):
   return underlayOf(await writer.ipJson(['addr', 'show', 'up']), felix.mtuInterfaces);
 }
 
+/** A `tun` is WireGuard's if `wg` can read it (wireguard-go); others of that name are somebody else's, and stay. */
 async function readLinks(
   writer: ReadingWriter,
   { wireguard }: FelixSettings,
 ): Promise<readonly ActualLink[]> {
   const names = { 4: wireguard[4].interfaceName, 6: wireguard[6].interfaceName };
-  const found = await Promise.all(
-    ['vxlan', 'ipip', 'wireguard'].map(async (type) =>
-      tunnelLinks(await writer.ipJson(['-d', 'addr', 'show', 'type', type]), names),
-    ),
-  );
-  return await Promise.all(
-    found.flat().map(async (link) => {
-      const dump = link.kind === 'wireguard' ? await writer.showWireguard(link.name) : undefined;
-      const configuration = dump === undefined ? undefined : wireguardConfiguration(dump);
-      return configuration === undefined ? link : { ...link, wireguard: configuration };
-    }),
-  );
+  const list = async (type: string): Promise<readonly ActualLink[]> =>
+    tunnelLinks(await writer.ipJson(['-d', 'addr', 'show', 'type', type]), names);
+  const configured = async (link: ActualLink): Promise<ActualLink> => {
+    const dump = link.kind === 'wireguard' ? await writer.showWireguard(link.name) : undefined;
+    const configuration = dump === undefined ? undefined : wireguardConfiguration(dump);
+    return configuration === undefined ? link : { ...link, wireguard: configuration };
+  };
+  const inKernel = (await Promise.all(['vxlan', 'ipip', 'wireguard'].map(list))).flat();
+  const inUserspace = await Promise.all((await list('tun')).map(configured));
+  return [
+    ...(await Promise.all(inKernel.map(configured))),
+    ...inUserspace.filter((link) => link.wireguard !== undefined),
+  ];
 }
 
 /** Of the main table and of WireGuard's. */

@@ -2,6 +2,7 @@
 // pools, blocks and workloads as the datastore has them: what VXLAN is for.
 
 import { CalcGraph } from '../../../../agents/felix/calc/calc-graph.ts';
+import type { WireguardKeys } from '../../../../agents/felix/tunnels/tunnels.ts';
 import { blockKey } from '../../../../lib/model/ipam-keys.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
@@ -24,6 +25,9 @@ export interface TunnelPlace {
   readonly tunnel6: string;
   readonly block: string;
   readonly block6: string;
+  /** Of WireGuard. */
+  readonly wireguard: string;
+  readonly wireguard6: string;
   readonly pod: string;
   readonly pod6: string;
 }
@@ -36,6 +40,8 @@ export function placeOf({ subnet, octet }: TunnelNode): TunnelPlace {
     tunnel6: `fd65::${octet}00`,
     block: `10.65.${octet}.0/26`,
     block6: `fd65::${octet}00/122`,
+    wireguard: `10.65.${octet}.1`,
+    wireguard6: `fd65::${octet}01`,
     pod: `10.65.${octet}.3`,
     pod6: `fd65::${octet}03`,
   };
@@ -96,7 +102,10 @@ export class TunnelBed {
     return found;
   }
 
-  /** The datastore now holds these nodes with a block and a workload each, and this mode of the pools. */
+  /**
+   * The datastore now holds these nodes with a block and a workload each, with the keys of WireGuard that they have told of, and
+   * this mode of the pools.
+   */
   async store(
     mode: 'Always' | 'CrossSubnet' | 'Never',
     names: readonly string[],
@@ -107,7 +116,7 @@ export class TunnelBed {
       ...[pool('pool4', '10.65.0.0/16', mode), pool('pool6', 'fd65::/112', mode), ...more].map(
         (resource) => [keyOf(resource), resource] as const,
       ),
-      ...members.flatMap(({ node, pod }) => entriesOf(node, pod, mode !== 'Never')),
+      ...members.flatMap(({ node, host, pod }) => entriesOf(node, pod, mode !== 'Never', host.wireguardKeys)),
     ]);
     this.#revision++;
     for (const member of this.members) {
@@ -163,8 +172,9 @@ function entriesOf(
   node: TunnelNode,
   pod: TestPod,
   hasTunnels: boolean,
+  keys: WireguardKeys,
 ): readonly (readonly [string, unknown])[] {
-  const { address, address6, tunnel, tunnel6, block, block6 } = placeOf(node);
+  const { address, address6, tunnel, tunnel6, block, block6, wireguard, wireguard6 } = placeOf(node);
   const { name } = node;
   const calicoNode: Resource = {
     apiVersion: 'projectcalico.org/v3',
@@ -173,6 +183,14 @@ function entriesOf(
     spec: {
       bgp: { ipv4Address: `${address}/24`, ipv6Address: `${address6}/64` },
       ...(hasTunnels ? { ipv4VXLANTunnelAddr: tunnel, ipv6VXLANTunnelAddr: tunnel6 } : {}),
+      wireguard: {
+        ...(keys[4] === undefined ? {} : { interfaceIPv4Address: wireguard }),
+        ...(keys[6] === undefined ? {} : { interfaceIPv6Address: wireguard6 }),
+      },
+    },
+    status: {
+      ...(keys[4] === undefined ? {} : { wireguardPublicKey: keys[4] }),
+      ...(keys[6] === undefined ? {} : { wireguardPublicKeyV6: keys[6] }),
     },
   };
   const endpoint: Resource = {
