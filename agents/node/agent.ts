@@ -47,6 +47,7 @@ import { NodeApi, type NodeApiSources } from './node-api.ts';
 import { nodeApiSources } from './node-status.ts';
 import { PluginMirror } from './plugin-mirror.ts';
 import { initializeCluster, registerNode } from './startup.ts';
+import { StatusReports } from './status-reports.ts';
 import { TunnelAddresses } from './tunnel-addresses.ts';
 
 export interface AgentOptions {
@@ -81,6 +82,7 @@ export class Agent implements Startable {
   readonly #statuses = new Map<string, SyncStatus>();
   #resyncs = 0;
   #listeners: Listeners | undefined;
+  #reports: StatusReports | undefined;
   /** The addresses with which this node stands in the datastore, as text; undefined while it does not. */
   #registered: string | undefined;
 
@@ -146,6 +148,7 @@ export class Agent implements Startable {
       onResource,
     });
     this.#stack.push('felix', () => felix.stop());
+    this.#reports = this.#statusReports(datastore, dataplane, felix);
     const bgpd = new BgpdLink(this.#paths.bgpdSocket, this.#events, logger.child({ part: 'bgpd' }));
     await this.#begin('bgpd link', bgpd);
     const api = this.#openApi();
@@ -207,6 +210,26 @@ export class Agent implements Startable {
     });
     this.#stack.push('tunnel addresses', () => tunnels.stop());
     return tunnels;
+  }
+
+  #statusReports(datastore: EtcdDatastore, dataplane: Dataplane, felix: Felix): StatusReports {
+    const { node, logger } = this.#options;
+    const isUp = (key: string): boolean =>
+      dataplane.network.routes.isProgrammed(key) && !dataplane.table.leftOut.has(key);
+    const reports = new StatusReports({
+      node,
+      datastore,
+      logger: logger.child({ part: 'reports' }),
+      // Before the first acknowledgement nothing is known to be down.
+      endpoints: () =>
+        felix.acknowledgedRevision === 0
+          ? undefined
+          : [...dataplane.state.endpoints].map(([key, { id }]) => ({ id, isUp: isUp(key) })),
+      now: () => new Date(),
+      uptimeSeconds: () => process.uptime(),
+    });
+    this.#stack.push('status reports', () => reports.stop());
+    return reports;
   }
 
   #openDatastore(): EtcdDatastore {
@@ -398,6 +421,7 @@ export class Agent implements Startable {
   /** What of FelixConfiguration is about the process itself. A level that was given to it in another way stands. */
   #onFelixSettings(settings: FelixSettings): void {
     this.#listeners?.change(settings);
+    this.#reports?.change(settings.reports);
     const { logLevel } = this.#options.settings;
     if (logLevel === AGENT_SETTINGS.logLevel.default)
       this.#options.setLogLevel(settings.logSeverity ?? logLevel);

@@ -119,9 +119,7 @@ const AS_IT_IS: Readonly<Record<string, readonly string[]>> = {
   interfaceExclude: ['kube-ipvs0'],
   nftablesFilterDenyAction: ['drop'],
   nftablesMode: ['auto', 'enabled'],
-  reportingInterval: ['0s'],
   routeSource: ['calicoipam'],
-  routeSyncDisabled: ['false'],
   wireguardHostEncryptionEnabled: ['false'],
   wireguardThreadingEnabled: ['false'],
 };

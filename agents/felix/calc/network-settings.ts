@@ -56,6 +56,8 @@ export interface NetworkSettings {
   readonly routeSource6: string | undefined;
   /** Routes of others on workload interfaces are taken away. */
   readonly removesForeignRoutes: boolean;
+  /** Off: somebody else makes the routes of workloads and tunnels; what is there of them stays. */
+  readonly programsRoutes: boolean;
   /** Source of NAT outgoing in IPv4; undefined: that of the interface that the packet leaves by. */
   readonly natAddress: string | undefined;
   readonly natPorts: PortRange | undefined;
@@ -63,6 +65,7 @@ export interface NetworkSettings {
   readonly metrics: ListenerSettings;
   readonly metricsTls: MetricsTls;
   readonly health: ListenerSettings;
+  readonly reports: ReportSettings;
   /** Milliseconds that a round of the dataplane may take before the process counts as dead; 0: any. */
   readonly watchdogMs: number;
 }
@@ -75,6 +78,20 @@ export interface WireguardSettings {
   readonly port: number;
   /** 0: worked out from the host's. */
   readonly mtu: number;
+}
+
+/** What is told of this host in the datastore (networking-calico of OpenStack reads it). */
+export interface ReportSettings {
+  /** Of each workload, whether it is up. */
+  readonly endpoints: boolean;
+  /** How long changes gather, in milliseconds. */
+  readonly endpointDelayMs: number;
+  /** Between two signs of life, in milliseconds; 0: none. */
+  readonly intervalMs: number;
+  /** How long a sign of life stays, in milliseconds. */
+  readonly ttlMs: number;
+  /** As it stands in keys: `no-region`, or `region-NAME`. */
+  readonly region: string;
 }
 
 /** Without certificate and key metrics are served in the clear. With a CA clients must show a certificate. */
@@ -108,12 +125,15 @@ export const DEFAULT_NETWORK_SETTINGS: NetworkSettings = {
   routeSource4: undefined,
   routeSource6: undefined,
   removesForeignRoutes: true,
+  programsRoutes: true,
   natAddress: undefined,
   natPorts: undefined,
   logSeverity: undefined,
   metrics: NOTHING_SAID,
   metricsTls: { caFile: undefined, certFile: undefined, keyFile: undefined },
   health: NOTHING_SAID,
+  // Felix' own default is 30 s; calico/node, whose place the agent takes, sets it to 0.
+  reports: { endpoints: false, endpointDelayMs: 1000, intervalMs: 0, ttlMs: 90_000, region: 'no-region' },
   watchdogMs: 90_000,
 };
 
@@ -170,6 +190,7 @@ export const NETWORK_READERS: Readonly<Record<string, NetworkReader>> = {
   deviceRouteSourceAddress: address(4, (routeSource4) => ({ routeSource4 })),
   deviceRouteSourceAddressIPv6: address(6, (routeSource6) => ({ routeSource6 })),
   removeExternalRoutes: flag((removesForeignRoutes) => ({ removesForeignRoutes })),
+  routeSyncDisabled: flag((isDisabled) => ({ programsRoutes: !isDisabled })),
   natOutgoingAddress: address(4, (natAddress) => ({ natAddress })),
   natPortRange: (text) => {
     const [, first = '', last = first] = /^(\d{1,5})(?::(\d{1,5}))?$/.exec(text) ?? [];
@@ -189,6 +210,16 @@ export const NETWORK_READERS: Readonly<Record<string, NetworkReader>> = {
   prometheusMetricsCAFile: (caFile, { metricsTls }) => ({ metricsTls: { ...metricsTls, caFile } }),
   prometheusMetricsCertFile: (certFile, { metricsTls }) => ({ metricsTls: { ...metricsTls, certFile } }),
   prometheusMetricsKeyFile: (keyFile, { metricsTls }) => ({ metricsTls: { ...metricsTls, keyFile } }),
+  endpointReportingEnabled: flag((endpoints, { reports }) => ({ reports: { ...reports, endpoints } })),
+  endpointReportingDelay: milliseconds((endpointDelayMs, { reports }) => ({
+    reports: { ...reports, endpointDelayMs },
+  })),
+  reportingInterval: milliseconds((intervalMs, { reports }) => ({ reports: { ...reports, intervalMs } })),
+  reportingTTL: milliseconds((ttlMs, { reports }) => ({ reports: { ...reports, ttlMs } })),
+  openstackRegion: (name, { reports }) =>
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name)
+      ? { reports: { ...reports, region: `region-${name}` } }
+      : undefined,
   dataplaneWatchdogTimeout: milliseconds((watchdogMs) => ({ watchdogMs })),
   healthEnabled: flag((enabled, { health }) => ({ health: { ...health, enabled } })),
   healthHost: (host, { health }) => ({ health: { ...health, host } }),
@@ -239,13 +270,13 @@ export function whole<Changed>(
 
 /** A duration as Calico writes it, not less than none. */
 export function milliseconds<Changed>(
-  change: (value: number) => Changed,
-): (text: string) => Changed | undefined {
-  return (text) => {
+  change: (value: number, settings: NetworkSettings) => Changed,
+): (text: string, settings: NetworkSettings) => Changed | undefined {
+  return (text, settings) => {
     const nanoseconds = parseDurationNanoseconds(text);
     return nanoseconds === undefined || nanoseconds < 0n
       ? undefined
-      : change(Number(nanoseconds / 1_000_000n));
+      : change(Number(nanoseconds / 1_000_000n), settings);
   };
 }
 

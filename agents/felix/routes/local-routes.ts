@@ -1,5 +1,6 @@
 // Routes, permanent neighbours and links of this host's workloads (docs/dataplane.md "Routes"): /32 and /128 with a protocol number
-// (80) by which a restarted agent knows its own. A link is raised only after the endpoint's policy is in the kernel.
+// (80) by which a restarted agent knows its own. A link is raised only after the endpoint's policy is in the kernel. Where somebody else
+// makes the routes (`routeSyncDisabled`), neither they nor neighbours are written, looked for or swept.
 
 import { z } from 'zod';
 import type { Logger } from '../../../lib/logging/logger.ts';
@@ -14,7 +15,12 @@ const FOREIGN_PROTOCOLS = [3, 4];
 
 export type RouteSettings = Pick<
   FelixSettings,
-  'routeProtocol' | 'routeSource4' | 'routeSource6' | 'removesForeignRoutes' | 'interfacePrefixes'
+  | 'routeProtocol'
+  | 'routeSource4'
+  | 'routeSource6'
+  | 'removesForeignRoutes'
+  | 'programsRoutes'
+  | 'interfacePrefixes'
 >;
 
 const neighboursSchema = z.array(
@@ -68,14 +74,15 @@ export class LocalRoutes {
     if (!isSame) this.#dirty.add(key);
   }
 
-  /** Every route is written anew where protocol or source are others now. */
+  /** Every route is written anew where protocol or source are others now, or routes are ours to write again. */
   configure(settings: RouteSettings): void {
     const before = this.#settings;
     this.#settings = settings;
     const isSame =
       before.routeProtocol === settings.routeProtocol &&
       before.routeSource4 === settings.routeSource4 &&
-      before.routeSource6 === settings.routeSource6;
+      before.routeSource6 === settings.routeSource6 &&
+      before.programsRoutes === settings.programsRoutes;
     if (!isSame) for (const key of this.#desired.keys()) this.#dirty.add(key);
   }
 
@@ -152,7 +159,8 @@ export class LocalRoutes {
    * them, others'. Their networks.
    */
   async sweep(): Promise<readonly string[]> {
-    const { routeProtocol, removesForeignRoutes, interfacePrefixes } = this.#settings;
+    const { routeProtocol, removesForeignRoutes, interfacePrefixes, programsRoutes } = this.#settings;
+    if (!programsRoutes) return [];
     const wanted = new Set<string>();
     for (const endpoint of this.#desired.values()) {
       for (const net of netsOf(endpoint)) wanted.add(`${net} ${endpoint.interfaceName}`);
@@ -186,7 +194,7 @@ export class LocalRoutes {
     ]);
     const found = new Map<string, readonly string[]>();
     for (const [key, { interfaceName, mac, nets, peering }] of this.#programmed) {
-      const wrong = nets.flatMap((net) => {
+      const wrong = (this.#settings.programsRoutes ? nets : []).flatMap((net) => {
         const end = `${withoutLength(net)} ${interfaceName}`;
         if (!routes.has(end)) return [`route ${net}`];
         return mac === undefined || neighbours.get(end) === mac.toLowerCase()
@@ -206,7 +214,7 @@ export class LocalRoutes {
   /** What of an endpoint's link and routes is not there, asked of the kernel for this interface alone. */
   async missingFor(endpoint: CompiledWorkloadEndpoint): Promise<readonly string[]> {
     const { interfaceName } = endpoint;
-    const nets = netsOf(endpoint);
+    const nets = this.#settings.programsRoutes ? netsOf(endpoint) : [];
     const addresses = nets.map(withoutLength);
     const { link, unrouted } = await this.#writer.linkState(
       interfaceName,
@@ -230,12 +238,12 @@ export class LocalRoutes {
     const endpoint = this.#desired.get(key);
     if (endpoint === undefined) return [];
     const { interfaceName, mac } = endpoint;
-    const { routeProtocol, routeSource4, routeSource6 } = this.#settings;
+    const { routeProtocol, routeSource4, routeSource6, programsRoutes } = this.#settings;
     const lines = (endpoint.peeringAddresses ?? []).map(
       (address) =>
         `addr replace ${withLength(address)} dev ${interfaceName}${address.includes(':') ? ' nodad' : ' scope link'}`,
     );
-    for (const net of netsOf(endpoint)) {
+    for (const net of programsRoutes ? netsOf(endpoint) : []) {
       const isV6 = net.includes(':');
       const from = isV6 ? routeSource6 : routeSource4;
       const rest = `${isV6 ? '' : ' scope link'} proto ${routeProtocol}${from === undefined ? '' : ` src ${from}`}`;

@@ -207,7 +207,9 @@ export class Tunnels {
     const inputs = await this.#inputs();
     // From here to the lines nothing waits: what is wanted later makes it dirty again.
     this.#isDirty = false;
-    const desired = this.#withoutRefused(overlayOf(inputs));
+    const { routes, rules } = actual;
+    const wanted = this.#withoutRefused(overlayOf(inputs));
+    const desired = this.#felix.programsRoutes ? wanted : { ...wanted, routes, rules };
     const text = JSON.stringify(desired);
     const isDrift = isLook && text === this.#settled;
     const lines = overlayLines(desired, actual, this.#felix.routeProtocol);

@@ -5,12 +5,16 @@ import {
   type FelixSettings,
   readFelixSettings,
 } from '../../../../agents/felix/calc/felix-settings.ts';
-import type { WireguardSettings } from '../../../../agents/felix/calc/network-settings.ts';
+import type { ReportSettings, WireguardSettings } from '../../../../agents/felix/calc/network-settings.ts';
 
 const wireguard = (family: 4 | 6, change: Partial<WireguardSettings>): Partial<FelixSettings> => {
   const all = DEFAULT_FELIX_SETTINGS.wireguard;
   return { wireguard: { ...all, [family]: { ...all[family], ...change } } };
 };
+
+const reports = (change: Partial<ReportSettings>): Partial<FelixSettings> => ({
+  reports: { ...DEFAULT_FELIX_SETTINGS.reports, ...change },
+});
 
 describe('a setting that is honoured', () => {
   it.each<[string, string, Partial<FelixSettings>]>([
@@ -70,6 +74,12 @@ describe('a setting that is honoured', () => {
     ['deviceRouteSourceAddress', '192.0.2.1', { routeSource4: '192.0.2.1' }],
     ['deviceRouteSourceAddressIPv6', 'fd00::1', { routeSource6: 'fd00::1' }],
     ['removeExternalRoutes', 'false', { removesForeignRoutes: false }],
+    ['routeSyncDisabled', 'true', { programsRoutes: false }],
+    ['endpointReportingEnabled', 'true', reports({ endpoints: true })],
+    ['endpointReportingDelay', '5s', reports({ endpointDelayMs: 5000 })],
+    ['reportingInterval', '30s', reports({ intervalMs: 30_000 })],
+    ['reportingTTL', '60s', reports({ ttlMs: 60_000 })],
+    ['openstackRegion', 'east', reports({ region: 'region-east' })],
     ['natOutgoingAddress', '192.0.2.1', { natAddress: '192.0.2.1' }],
     ['natPortRange', '1000:2000', { natPorts: { first: 1000, last: 2000 } }],
     ['natPortRange', '1000', { natPorts: { first: 1000, last: 1000 } }],
@@ -111,6 +121,7 @@ describe('a setting that is honoured', () => {
     ['nftablesMarkMask', '4294967296'],
     ['nftablesMarkMask', '0x'],
     ['vxlanVNI', '0'],
+    ['openstackRegion', 'a/b'],
     ['wireguardInterfaceName', 'wg0 up'],
     ['wireguardListeningPort', '0'],
     ['wireguardKeepAlive', '19h'],
