@@ -84,6 +84,9 @@ describe('WireGuard in userspace', () => {
     );
     return [clear, v4, v6];
   };
+  /** A look at the kernel is two dozen commands: on a busy machine it takes seconds. */
+  const untilPutRight = (what: string, condition: () => Promise<boolean>): Promise<void> =>
+    until(what, condition, 20_000);
   const rules = async (name: string): Promise<string> =>
     `${await show(name, 'ip', '-4', 'rule', 'show')}${await show(name, 'ip', '-6', 'rule', 'show')}`;
 
@@ -155,15 +158,15 @@ describe('WireGuard in userspace', () => {
     const device = deviceOf('n1', 4);
     host.events.length = 0;
     await host.namespace.ip('rule del not from all fwmark 0x200000/0x200000 lookup 1 priority 99');
-    await until('the rule is there again', async () => (await rules('n1')).includes('lookup 1'));
+    await untilPutRight('the rule is there again', async () => (await rules('n1')).includes('lookup 1'));
     await host.namespace.ip(`route del ${place('n2').block} table 1`);
-    await until('the route is there again', async () =>
+    await untilPutRight('the route is there again', async () =>
       (await show('n1', 'ip', 'route', 'show', 'table', '1')).includes(place('n2').block),
     );
     // Nobody tells of this: it is found with the next look.
     await show('n1', 'wg', 'set', device, 'listen-port', '51999');
     await host.namespace.ip('rule del not from all fwmark 0x200000/0x200000 lookup 1 priority 99');
-    await until('the port is as it was', async () =>
+    await untilPutRight('the port is as it was', async () =>
       (await show('n1', 'wg', 'show', device, 'listen-port')).includes('51820'),
     );
     await reach('n1', place('n2').pod);

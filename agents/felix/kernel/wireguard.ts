@@ -22,25 +22,33 @@ export class Wireguard {
 
   /** The public key of the private one in the file, which is made where there is none. Throws an Error where there is no `wg` to use it. */
   async key(file: string): Promise<string> {
-    await this.#run(['--version']);
+    await this.#run([this.#program, '--version']);
     return publicKeyOf(await readOrMake(file));
   }
 
-  /** Brings the device to the configuration and nothing else. Throws an Error with the words of `wg`. */
+  /**
+   * Brings the device to the configuration and nothing else. Throws an Error with the words of `wg`. What Node gives a child to read is a
+   * socket, and `wg` opens its input by name, which only a pipe or a file bears: hence `cat`.
+   */
   async configure(device: string, file: string, configuration: string): Promise<void> {
     const key = (await readOrMake(file)).toString('base64');
-    await this.#run(['syncconf', device, '/dev/stdin'], `[Interface]\nPrivateKey = ${key}\n${configuration}`);
+    await this.#run(
+      ['sh', '-c', 'cat | "$0" syncconf "$1" /dev/stdin', this.#program, device],
+      `[Interface]\nPrivateKey = ${key}\n${configuration}`,
+    );
   }
 
   /** `wg show DEVICE dump` without its secrets. */
   async show(device: string): Promise<string> {
-    const lines = (await this.#run(['show', device, 'dump'])).split('\n').filter((line) => line !== '');
+    const lines = (await this.#run([this.#program, 'show', device, 'dump']))
+      .split('\n')
+      .filter((line) => line !== '');
     return lines.map((line, at) => withoutSecret(line, at === 0 ? 0 : 1)).join('\n');
   }
 
-  async #run(args: readonly string[], input?: string): Promise<string> {
+  async #run([program, ...args]: readonly [string, ...string[]], input?: string): Promise<string> {
     try {
-      const { stdout } = await runOk(this.#program, args, {
+      const { stdout } = await runOk(program, args, {
         timeoutMs: TIMEOUT_MS,
         ...(input === undefined ? {} : { input }),
       });

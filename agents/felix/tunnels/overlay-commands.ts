@@ -177,7 +177,9 @@ function configurationLines(
   if (wireguard === undefined || sameText(wireguard, actual)) return [];
   const line = `syncconf ${name} /dev/stdin`;
   const input = configurationText(wireguard);
-  return [{ tool: 'wg', line, input, device: name, mayFail: false, what: `configuration of ${name}` }];
+  const what = `configuration of ${name}`;
+  // Without it the device is of no more use than none: nothing must lead there.
+  return [{ tool: 'wg', line, input, device: name, makes: name, mayFail: false, what }];
 }
 
 function configurationText({ port, mark, peers }: WireguardConfiguration): string {

@@ -14,21 +14,25 @@ import {
   wireguardConfiguration,
 } from './kernel-overlay.ts';
 import type { ActualLink, ActualOverlay } from './overlay-commands.ts';
-import { type TunnelRoute, type Underlay, WIREGUARD_TABLES } from './overlay-model.ts';
+import { type TunnelRoute, type TunnelRule, type Underlay, WIREGUARD_TABLES } from './overlay-model.ts';
 
 export type ReadingWriter = Pick<KernelWriterClient, 'ipJson' | 'bridgeJson' | 'showWireguard'>;
 
 const FAMILIES = [4, 6] as const;
 
-export async function readOverlay(writer: ReadingWriter, felix: FelixSettings): Promise<ActualOverlay> {
-  const links = await readLinks(writer, felix);
+/** `withWireguard`: what there is of it is asked for too, which takes as many commands again as all the rest. */
+export async function readOverlay(
+  writer: ReadingWriter,
+  felix: FelixSettings,
+  withWireguard: boolean,
+): Promise<ActualOverlay> {
+  const links = [
+    ...(await readLinks(writer, felix, ['vxlan', 'ipip'])),
+    ...(withWireguard ? await readWireguard(writer, felix) : []),
+  ];
   const [routes, rules, onLinks] = await Promise.all([
-    Promise.all(FAMILIES.map((family) => readRoutes(writer, felix, family))),
-    Promise.all(
-      FAMILIES.map(async (family) =>
-        tunnelRules(family, await writer.ipJson([`-${family}`, 'rule', 'show'])),
-      ),
-    ),
+    Promise.all(FAMILIES.map((family) => readRoutes(writer, felix, family, withWireguard))),
+    Promise.all((withWireguard ? FAMILIES : []).map((family) => readRules(writer, family))),
     Promise.all(links.filter(({ kind }) => kind === 'vxlan').map((link) => readOnLink(writer, link))),
   ]);
   return {
@@ -44,25 +48,35 @@ export async function readUnderlay(writer: ReadingWriter, felix: FelixSettings):
   return underlayOf(await writer.ipJson(['addr', 'show', 'up']), felix.mtuInterfaces);
 }
 
-/** A `tun` is WireGuard's if `wg` can read it (wireguard-go); others of that name are somebody else's, and stay. */
 async function readLinks(
   writer: ReadingWriter,
   { wireguard }: FelixSettings,
+  types: readonly string[],
 ): Promise<readonly ActualLink[]> {
   const names = { 4: wireguard[4].interfaceName, 6: wireguard[6].interfaceName };
-  const list = async (type: string): Promise<readonly ActualLink[]> =>
-    tunnelLinks(await writer.ipJson(['-d', 'addr', 'show', 'type', type]), names);
+  const found = await Promise.all(
+    types.map(async (type) => tunnelLinks(await writer.ipJson(['-d', 'addr', 'show', 'type', type]), names)),
+  );
+  return found.flat();
+}
+
+/** A `tun` is WireGuard's if `wg` can read it (wireguard-go); others of that name are somebody else's, and stay. */
+async function readWireguard(writer: ReadingWriter, felix: FelixSettings): Promise<readonly ActualLink[]> {
   const configured = async (link: ActualLink): Promise<ActualLink> => {
     const dump = link.kind === 'wireguard' ? await writer.showWireguard(link.name) : undefined;
     const configuration = dump === undefined ? undefined : wireguardConfiguration(dump);
     return configuration === undefined ? link : { ...link, wireguard: configuration };
   };
-  const inKernel = (await Promise.all(['vxlan', 'ipip', 'wireguard'].map(list))).flat();
-  const inUserspace = await Promise.all((await list('tun')).map(configured));
+  const inKernel = await readLinks(writer, felix, ['wireguard']);
+  const inUserspace = await Promise.all((await readLinks(writer, felix, ['tun'])).map(configured));
   return [
     ...(await Promise.all(inKernel.map(configured))),
     ...inUserspace.filter((link) => link.wireguard !== undefined),
   ];
+}
+
+async function readRules(writer: ReadingWriter, family: Family): Promise<readonly TunnelRule[]> {
+  return tunnelRules(family, await writer.ipJson([`-${family}`, 'rule', 'show']));
 }
 
 /** Of the main table and of WireGuard's. */
@@ -70,13 +84,15 @@ async function readRoutes(
   writer: ReadingWriter,
   { routeProtocol, interfacePrefixes }: FelixSettings,
   family: Family,
+  withWireguard: boolean,
 ): Promise<readonly TunnelRoute[]> {
   const isWorkload = (device: string): boolean => isWorkloadInterface(interfacePrefixes, device);
   const show = async (...more: readonly string[]): Promise<unknown> =>
     await writer.ipJson([`-${family}`, 'route', 'show', ...more, 'proto', String(routeProtocol)]);
+  const main = tunnelRoutes(await show(), isWorkload);
+  if (!withWireguard) return main;
   const table = WIREGUARD_TABLES[family];
-  const [main, own] = await Promise.all([show(), show('table', String(table))]);
-  return [...tunnelRoutes(main, isWorkload), ...tunnelRoutes(own, isWorkload, table)];
+  return [...main, ...tunnelRoutes(await show('table', String(table)), isWorkload, table)];
 }
 
 async function readOnLink(

@@ -63,6 +63,8 @@ export class Tunnels {
   /** Our own of WireGuard, where it can be had. */
   #keys = NO_KEYS;
   #toldKeys: WireguardKeys | undefined;
+  /** There may be some that is not asked for, of an earlier agent. */
+  #mayHaveWireguard = true;
   #felix: FelixSettings;
   #underlay: Underlay | undefined;
   /** What the kernel has, as far as we know; undefined: it must be looked at. */
@@ -225,6 +227,7 @@ export class Tunnels {
   #setKnown(known: Overlay | undefined): void {
     this.#known = known;
     if (known === undefined) return;
+    this.#mayHaveWireguard = usedWireguard(this.#felix).length > 0;
     const main = known.routes.filter(({ table }) => table === undefined);
     this.#knownNets = new Set(main.map(({ dst }) => dst));
     this.#tellKeys(known);
@@ -302,7 +305,8 @@ export class Tunnels {
   }
 
   async #read(): Promise<ActualOverlay> {
-    return await readOverlay(this.#options.writer, this.#felix);
+    const withWireguard = this.#mayHaveWireguard || usedWireguard(this.#felix).length > 0;
+    return await readOverlay(this.#options.writer, this.#felix, withWireguard);
   }
 
   /** Those that failed and must not, with what the tool said. What needs a device that was not made is not tried. */

@@ -26,7 +26,7 @@ function standIn(output: string): {
   writeFileSync(join(folder, 'output'), output);
   writeFileSync(
     script,
-    `#!/bin/sh\necho "$*" >>${folder}/args\n[ "$3" = /dev/stdin ] && cat >${folder}/input\ncat ${folder}/output\n`,
+    `#!/bin/sh\necho "$*" >>${folder}/args\n[ "$3" = /dev/stdin ] && cat /dev/stdin >${folder}/input\ncat ${folder}/output\n`,
   );
   chmodSync(script, 0o755);
   return {
