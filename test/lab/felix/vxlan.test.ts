@@ -207,8 +207,12 @@ describe('VXLAN', () => {
       host.events.filter(({ kind }) => kind === 'kernelRefused').map(({ cause }) => cause);
     await until('it is refused', () => refusals().length > 0);
     expect(refusals()).toEqual([
-      expect.stringMatching(/^WireGuard is asked for and cannot be had \(.*\): .*not encrypted$/),
+      expect.stringMatching(/^WireGuard is asked for and cannot be had \(.+\): .*not encrypted$/),
     ]);
     await reach('n1', 'n3');
+    expect(host.dataplane.network.refusedTunnels).toEqual(refusals());
+    expect(host.dataplane.lastError).toBeUndefined();
+    expect(host.wireguardKeys).toEqual({ 4: undefined, 6: undefined });
+    expect(await show('n1', 'ip', 'rule', 'show')).not.toContain('0x200000');
   });
 });
