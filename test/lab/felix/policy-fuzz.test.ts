@@ -14,7 +14,7 @@ const SEED = Number(process.env['TEST_SEED'] ?? 20261126);
 const STEPS = Number(process.env['TEST_STEPS'] ?? 110);
 const PACKETS_PER_STEP = 24;
 /** One third of the steps has the packet's priority as scratch; live flows outlast the change of it. */
-const STEPS_OF_A_FORM = 10;
+const STEPS_OF_A_FORM = 5;
 const FOLDER = path.join(import.meta.dirname, '../../data/policy-fuzz');
 const CASES = readdirSync(FOLDER).filter((file) => file.endsWith('.json'));
 /** Every way in which a verdict comes about. */
