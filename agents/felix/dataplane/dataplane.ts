@@ -75,6 +75,8 @@ export class Dataplane implements Startable {
   #hasSweptRoutes = false;
   #nextCheckAtMs = 0;
   #mustRetry = false;
+  /** Before the first in-sync: what keeps unknown workloads out has been taken away, and is not back yet. */
+  #isTableLost = false;
   /** The state has changed by other ways than a flush. */
   #isDirty = false;
   #retryMs = FIRST_RETRY_MS;
@@ -299,14 +301,19 @@ export class Dataplane implements Startable {
 
   async #checkTables(): Promise<void> {
     this.#nextCheckAtMs = this.#nowMs() + (this.#options.checkIntervalMs ?? CHECK_INTERVAL_MS);
-    if (await this.#table.checkForeignWrites()) this.#mustRetry = true;
+    if (await this.#table.checkForeignWrites()) {
+      this.#mustRetry = true;
+      this.#isTableLost = true;
+    }
     await this.#host.look(this.#table.foreignWrites, this.#state.isInSync ? this.#state.felix : undefined);
     this.#foreignChecks++;
   }
 
   async #updateTable(isCheckDue: boolean): Promise<void> {
     if (!this.#state.isInSync) {
-      if (this.#mustRetry) await this.#table.update();
+      // Nothing else is a reason: an earlier agent's table would give way to one without endpoints.
+      if (this.#isTableLost) await this.#table.update();
+      this.#isTableLost = false;
       return;
     }
     // An update looks itself, as its flushes may have brought endpoints.

@@ -58,8 +58,9 @@ export class ForeignWrites {
     if (now === this.#rulesetGeneration && !this.#hasUncounted) return [];
     this.#writes++;
     if (programmed === undefined) {
+      const listing = await this.#options.list('terseJson');
       this.#rulesetGeneration = now;
-      return (await this.#options.list('terseJson')) === undefined ? ['the table'] : [];
+      return listing === undefined ? ['the table'] : [];
     }
     const listing = await this.#options.list('json');
     const different =

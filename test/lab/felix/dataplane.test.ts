@@ -92,6 +92,9 @@ const UDP_BY_SELECTOR =
   "{action: Allow, protocol: UDP, source: {selector: app == 'client'}, destination: {ports: [53]}}";
 const DENY = "{action: Deny, source: {selector: app == 'client'}}";
 
+/** A new writer process takes a moment, and some on a machine that is busy with something else. */
+const PATIENCE_MS = 20_000;
+
 describe('the dataplane', () => {
   let bed: NetpolBed;
   let world: NetpolWorld;
@@ -143,6 +146,15 @@ describe('the dataplane', () => {
     const client = new Client(probe(from, to, protocol, port));
     await until(`first answer of ${from} → ${to}`, () => isAnswering(client, bed.servers));
     return client;
+  };
+
+  /** The writer dies with a look at the tables under way, and another has taken its place. */
+  const loseWriter = async (): Promise<void> => {
+    const pid = host.writer.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    await until('a look hangs', () => host.dataplane.roundMs > 20);
+    process.kill(pid, 'SIGKILL');
+    await until('a round has failed', () => host.dataplane.stats.failures > 0, PATIENCE_MS);
   };
 
   describe('revokes live flows at commit', () => {
@@ -213,6 +225,27 @@ describe('the dataplane', () => {
       expect(await verdict('red/client', 'node:n2', 'TCP', 179)).toBe('denied');
       expect(await verdict('red/client', 'node:n1', 'TCP', 179)).toBe('denied');
       expect(await verdict('node:n1', 'node:n2', 'TCP', 179)).toBe('allowed');
+    });
+
+    it('reach it at an address of a node that is not its BGP address', async () => {
+      const second = '172.30.0.112';
+      const other = bed.namespaceOf('node:n2');
+      await other.ip(`addr replace ${second}/24 dev eth0`);
+      bed.servers.add(other, second, 'TCP', 179);
+      const ask = async (): Promise<unknown> => {
+        const ends = { from: 'red/client', to: 'node:n2', fromAddress: '10.80.0.2', toAddress: second };
+        return (await bed.probe([{ ...ends, protocol: 'TCP', port: 179, isAllowed: true }]))[0];
+      };
+      const withSecond = world.resources().map((resource) => {
+        if (resource.kind !== 'Node' || resource.metadata.name !== 'n2') return resource;
+        const spec = {
+          ...(resource as { spec?: object }).spec,
+          addresses: [{ address: second, type: 'ExternalIP' }],
+        };
+        return { ...resource, spec };
+      });
+      await bed.settleResources([...withSecond, NAT_POOL]);
+      expect(await ask()).toBe('denied');
     });
 
     it('reach its own host', async () => {
@@ -529,5 +562,32 @@ describe('the dataplane', () => {
     expect(host.dataplane.table.generation).toBe(generation + 1);
     expect(await verdict('red/client', 'red/server', 'TCP', 8050)).toBe('denied');
     flow.close();
+  });
+
+  it('leaves an adopted table as it is when its writer dies before the first in-sync', async () => {
+    await apply(policy(UDP_BY_SELECTOR));
+    const flow = await liveFlow('red/client', 'red/server', 'UDP', 53);
+    await host.restartAgent();
+    await host.dataplane.start();
+    const { epoch } = host.dataplane.table;
+    await loseWriter();
+    const checks = host.dataplane.foreignChecks;
+    await until('it has looked again', () => host.dataplane.foreignChecks > checks + 2, PATIENCE_MS);
+    expect(host.dataplane.table.epoch).toBe(epoch);
+    expect(await bed.probeAllowed(probe('red/client', 'red/server', 'UDP', 53))).toBe(true);
+    expect(isAnswering(flow, bed.servers)).toBe(true);
+    flow.close();
+  });
+
+  it('closes the host before the first in-sync when the adopted table goes, even if that fails once', async () => {
+    await host.restartAgent();
+    await host.dataplane.start();
+    process.kill(host.writer.pid ?? 0, 'SIGSTOP');
+    await until('a look hangs', () => host.dataplane.roundMs > 20);
+    await host.namespace.exec('nft', 'flush', 'ruleset');
+    process.kill(host.writer.pid ?? 0, 'SIGKILL');
+    const isThere = async (): Promise<boolean> =>
+      (await host.namespace.exec('nft', 'list', 'ruleset')).includes('goto judge_');
+    await until('a table is there', isThere, PATIENCE_MS);
   });
 });
