@@ -121,8 +121,19 @@ export class Planner {
       draft.prepare.push({ type: 'defineSet', set });
       for (const [key, element] of set.elements)
         draft.prepare.push({ type: 'addElement', set, key, element });
+    } else if (set !== undefined && programmedSet !== undefined) {
+      this.#planOldElements(desired, set, programmedSet, draft);
     } else if (set === undefined && programmedSet !== undefined) {
       draft.cleanUp.set(name, [{ type: 'deleteObject', kind: programmedSet.kind, name }]);
+    }
+  }
+
+  /** A set that was to go and is wanted again within its second: what it held then was never touched. */
+  #planOldElements(desired: NftTable, set: NftSet, programmed: NftSet, draft: Draft): void {
+    const touched = this.#touchedElements.get(set.name);
+    for (const key of programmed.elements.keys()) {
+      const isOld = !set.elements.has(key) && touched?.has(key) !== true;
+      if (isOld) this.#planElement(desired, set, programmed, key, draft);
     }
   }
 

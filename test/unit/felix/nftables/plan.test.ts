@@ -2,6 +2,7 @@
 // test, as each broken one lets wrong verdicts through.
 
 import { describe, expect, it } from '@jest/globals';
+import type { CalcMessage } from '../../../../agents/felix/calc/messages.ts';
 import { renderTransaction, splitPreparation } from '../../../../agents/felix/nftables/render/operations.ts';
 import { Renderer } from '../../../../agents/felix/nftables/render/renderer.ts';
 import {
@@ -23,6 +24,14 @@ import {
 const SOURCE = entity({ selectors: ['s:one'] });
 const ALLOW_80 = rule(0, { source: SOURCE, destination: entity({ ports: [port(80)] }) });
 const DENY = rule(0, { source: SOURCE, verdict: 'deny' });
+
+const policyOf = (net: string): CalcMessage => policyUpdate([rule(0, { source: entity({ nets: [net] }) })]);
+const natPool = (cidr: string): CalcMessage => ({ type: 'poolUpdate', pool: { cidr, natOutgoing: true } });
+const spoofing = (...allowSpoofedSourcePrefixes: string[]): CalcMessage => {
+  const update = endpointUpdate('a', '10.0.0.3', 2);
+  if (update.type !== 'workloadEndpointUpdate') throw new Error('no endpoint');
+  return { ...update, endpoint: { ...update.endpoint, allowSpoofedSourcePrefixes } };
+};
 
 function loaded(...rules: readonly (typeof ALLOW_80)[]): TableBench {
   const bench = new TableBench();
@@ -161,6 +170,24 @@ describe('a plan', () => {
     expect(moved.isTooLarge).toBe(true);
     const changes = moved.transactions.filter(({ phases }) => phases.includes('change'));
     expect(changes.map(({ operations }) => operations.length)).toEqual([3_000]);
+  });
+
+  it.each<[string, CalcMessage, CalcMessage, CalcMessage]>([
+    ['networks of rules', policyOf('10.0.0.0/24'), policyUpdate([ALLOW_80]), policyOf('10.0.0.0/25')],
+    ['pools', natPool('10.0.0.0/16'), { type: 'poolRemove', cidr: '10.0.0.0/16' }, natPool('10.1.0.0/16')],
+    ['further sources', spoofing('10.9.0.0/16'), spoofing(), spoofing('10.8.0.0/16')],
+  ])('takes away what a set held that comes back within its second: %s', (_what, first, without, second) => {
+    const bench = loaded(ALLOW_80);
+    bench.change({ type: 'configUpdate', config: { workloadSourceSpoofing: 'Any' } }, first);
+    bench.nowMs += 2_000;
+    bench.change(without);
+    bench.nowMs += 500;
+    bench.change(second);
+    const { sets } = bench.planner.programmed;
+    for (const [name, set] of bench.renderer.table.sets)
+      expect([name, ...(sets.get(name)?.elements.keys() ?? [])].sort()).toEqual(
+        [name, ...set.elements.keys()].sort(),
+      );
   });
 
   it('does nothing where nothing changed', () => {
