@@ -1,7 +1,7 @@
 // The calculation graph of one host (Felix's calc graph): from everything in the datastore to what this host's dataplane
 // needs, change by change. Pure and synchronous; what goes out depends on the datastore's state alone, not on the way there.
 
-import { formatCidr } from '../../../lib/net/ip.ts';
+import { formatCidr, formatIp } from '../../../lib/net/ip.ts';
 import { DEFAULT_ALLOW_PROFILE } from '../../../lib/policy/cluster.ts';
 import { compileProfile } from '../../../lib/policy/compile.ts';
 import { type WorkloadEndpointId, workloadEndpointKey } from '../../../lib/policy/compiled.ts';
@@ -326,6 +326,7 @@ export class CalcGraph {
         host: name,
         ipv4: node.isBgpAddress ? node.ipv4?.text : undefined,
         ipv6: node.isBgpAddress ? node.ipv6?.text : undefined,
+        addresses: allAddresses(node),
       },
     );
   }
@@ -372,6 +373,12 @@ export class CalcGraph {
     this.invalid = [];
     return invalid;
   }
+}
+
+function allAddresses({ ipv4, ipv6, otherAddresses, tunnels }: NodeInput): readonly string[] {
+  const own = [ipv4, ipv6].flatMap((each) => each?.address ?? []);
+  const all = [...own, ...otherAddresses, ...tunnels.map(({ address }) => address)];
+  return [...new Set(all.map(formatIp))].sort();
 }
 
 const WORKLOAD = 'wep ';

@@ -55,6 +55,8 @@ export interface HostUpdate {
   /** With prefix length, as in the Node. */
   readonly ipv4: string | undefined;
   readonly ipv6: string | undefined;
+  /** All that the Node has, its ends of tunnels among them; without length, canonical, each once, sorted as text. */
+  readonly addresses: readonly string[];
 }
 
 export interface PoolUpdate {

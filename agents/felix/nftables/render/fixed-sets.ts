@@ -49,7 +49,8 @@ export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
     ...FAMILIES.flatMap((family) => [
       set(`src${family}`, `type ifname . ${address(family)}; comment "workloads' own addresses";`),
       set(`own${family}`, `type ${address(family)}; comment "this host's workloads";`, { role: 'own' }),
-      set(`nodes${family}`, `type ${address(family)}; comment "addresses of nodes";`),
+      set(`nodes${family}`, `type ${address(family)}; comment "BGP addresses of nodes";`),
+      set(`hosts${family}`, `type ${address(family)}; comment "all addresses of nodes";`),
       ...countingSets('dlog', family, type).map(({ name, fields }) =>
         set(name, `type ${fields}; ${COUNTING} comment "what was denied";`),
       ),

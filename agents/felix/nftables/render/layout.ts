@@ -110,7 +110,7 @@ function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly 
   // Also behind a DNAT: the raw hook has seen the address before it.
   const bgp = FAMILIES.map(
     (family) =>
-      `tcp dport 179 iifname != @${numbering.name('bgp')} ${header(family)} daddr @${numbering.name(`nodes${family}`)} ${denied(numbering, 'bgpFromWorkload')}`,
+      `tcp dport 179 iifname != @${numbering.name('bgp')} ${header(family)} daddr @${numbering.name(`hosts${family}`)} ${denied(numbering, 'bgpFromWorkload')}`,
   );
   return [
     chain('from_o', 'iifname', 'e', [...tunnels, ...bgp]),
@@ -295,7 +295,7 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
     ),
     `iifname != ${workload} accept`,
     // No workload reaches a node's BGP port: here, before NAT could make it look like its host.
-    ...FAMILIES.map((family) => `${peering} ${header(family)} daddr ${named(`nodes${family}`)} ${bgp}`),
+    ...FAMILIES.map((family) => `${peering} ${header(family)} daddr ${named(`hosts${family}`)} ${bgp}`),
     `${peering} fib daddr type local ${bgp}`,
     ...FAMILIES.map((family) => `iifname . ${header(family)} saddr ${named(`src${family}`)} accept`),
     ...(options.hasSpoofedPrefixes

@@ -92,10 +92,16 @@ export class Surroundings {
       const address = family === 4 ? host.ipv4 : host.ipv6;
       return address === undefined ? [] : [withoutLength(address)];
     });
-    this.#table.replaceElements(
-      fixedSet(this.#table, this.#numbering, `nodes${family}`),
-      plainElements(nodes),
+    const all = [...this.#state.hosts.values()].flatMap(({ addresses }) =>
+      addresses.filter((address) => address.includes(':') === (family === 6)),
     );
+    for (const [name, addresses] of [
+      ['nodes', nodes],
+      ['hosts', all],
+    ] as const) {
+      const set = fixedSet(this.#table, this.#numbering, `${name}${family}`);
+      this.#table.replaceElements(set, plainElements(addresses));
+    }
     const pools = [...this.#state.pools.values()].filter((pool) => parseCidr(pool.cidr)?.family === family);
     const nets = (natOnly: boolean): readonly string[] =>
       outermost(pools.filter((pool) => pool.natOutgoing || !natOnly).map((pool) => pool.cidr));

@@ -226,7 +226,31 @@ describe('routes', () => {
     const host = new Host().update(node(REMOTE, '192.168.0.2', { ipv4VXLANTunnelAddr: '10.0.1.1' }));
     expect(host.route('192.168.0.2/32')).toMatchObject({ node: REMOTE });
     expect(host.dataplane.vteps.get(REMOTE)).toMatchObject({ parentIpv4: '192.168.0.2', ipv4: '10.0.1.1' });
-    expect(host.dataplane.hosts.get(REMOTE)).toEqual({ host: REMOTE, ipv4: undefined, ipv6: undefined });
+    const addresses = ['10.0.1.1', '192.168.0.2'];
+    expect(host.dataplane.hosts.get(REMOTE)).toEqual({
+      host: REMOTE,
+      ipv4: undefined,
+      ipv6: undefined,
+      addresses,
+    });
+  });
+
+  it('a node has all its addresses, whatever each is for', () => {
+    const addresses = [
+      { address: '203.0.113.1', type: 'ExternalIP' },
+      { address: '192.168.0.2', type: 'InternalIP' },
+      { address: 'fd00::2', type: 'InternalIP' },
+    ];
+    const wireguard = { interfaceIPv4Address: '10.0.1.2' };
+    const more = { addresses, ipv4VXLANTunnelAddr: '10.0.1.1', wireguard };
+    const host = new Host().update(node(REMOTE, '192.168.0.2/24', more));
+    expect(host.dataplane.hosts.get(REMOTE)?.addresses).toEqual([
+      '10.0.1.1',
+      '10.0.1.2',
+      '192.168.0.2',
+      '203.0.113.1',
+      'fd00::2',
+    ]);
   });
 
   it('a node without BGP is known by its internal address', () => {

@@ -33,7 +33,8 @@ export function stateOf(dataplane: FakeDataplane, counts: CalcCounts): Json {
       parentIPv4: parentIpv4,
       parentIPv6: parentIpv6,
     })),
-    hosts: [...dataplane.hosts.values()],
+    // All addresses of a node are ours alone: Felix has no set of them.
+    hosts: [...dataplane.hosts.values()].map(({ host, ipv4, ipv6 }) => ({ host, ipv4, ipv6 })),
     wireguard: [...dataplane.wireguards.values()],
     encapsulation: dataplane.encapsulation,
     counts: {

@@ -94,6 +94,26 @@ describe('tunnels', () => {
   });
 });
 
+it('port 179 is closed at every address of a node, while IPIP comes from its BGP addresses alone', () => {
+  const bench = new TableBench();
+  const addresses = ['10.65.12.0', '172.30.0.12', '203.0.113.12', 'fd00::12'];
+  bench.change({
+    type: 'hostUpdate',
+    host: { host: 'n2', ipv4: '172.30.0.12/24', ipv6: undefined, addresses },
+  });
+  const keys = (set: string): readonly string[] => [
+    ...(bench.renderer.table.sets.get(set)?.elements.keys() ?? []),
+  ];
+  expect(keys('nodes4_v1')).toEqual(['172.30.0.12']);
+  expect(keys('hosts4_v1')).toEqual(['10.65.12.0', '172.30.0.12', '203.0.113.12']);
+  expect(keys('hosts6_v1')).toEqual(['fd00::12']);
+  for (const chain of ['prerouting', 'from_o_v1']) {
+    const rules = rulesOf(bench, chain).filter((rule) => rule.includes('dport 179'));
+    expect(rules.filter((rule) => rule.includes('daddr @hosts4_v1'))).toHaveLength(1);
+    expect(rules.join()).not.toContain('@nodes');
+  }
+});
+
 describe('NAT outgoing', () => {
   const pool: CalcMessage = { type: 'poolUpdate', pool: { cidr: '10.65.0.0/16', natOutgoing: true } };
 
