@@ -73,6 +73,8 @@ export class Dataplane implements Startable {
   #isStarted = false;
   #isStopped = false;
   #hasSweptRoutes = false;
+  /** Endpoints without routes, as the kernel refuses what policy makes of them. */
+  #leftOut: ReadonlySet<string> = new Set();
   #nextCheckAtMs = 0;
   #mustRetry = false;
   /** Before the first in-sync: what keeps unknown workloads out has been taken away, and is not back yet. */
@@ -80,7 +82,7 @@ export class Dataplane implements Startable {
   /** The state has changed by other ways than a flush. */
   #isDirty = false;
   #retryMs = FIRST_RETRY_MS;
-  /** Of the round under way. */
+  /** Of the round under way, or of its latest step of many. */
   #roundStartedAtMs: number | undefined;
   #foreignChecks = 0;
   #failures = 0;
@@ -166,7 +168,7 @@ export class Dataplane implements Startable {
     return { applies: this.#applies, failures: this.#failures };
   }
 
-  /** How long the round under way has been: long is a sign that it hangs (Calico's dataplane watchdog). */
+  /** How long the round under way has come no further: long is a sign that it hangs (Calico's dataplane watchdog). */
   get roundMs(): number {
     return this.#roundStartedAtMs === undefined ? 0 : this.#nowMs() - this.#roundStartedAtMs;
   }
@@ -218,7 +220,7 @@ export class Dataplane implements Startable {
     return this.#waits.missingOf(key, minimumRevision);
   }
 
-  /** Resolves when nothing is missing of the endpoint. Throws DataplaneError `aborted` (with what is missing) or `stopped`. */
+  /** Resolves when nothing is missing of the endpoint. Throws DataplaneError `endpointMissing` (with what is missing) or `stopped`. */
   waitForEndpoint(key: string, minimumRevision: number, signal: AbortSignal): Promise<void> {
     return this.#waits.waitFor(key, minimumRevision, signal);
   }
@@ -361,22 +363,37 @@ export class Dataplane implements Startable {
       }
       throw error;
     }
-    for (const [key, endpoint] of changed) {
+    for (const [key, endpoint] of [...changed, ...this.#admittedOtherwise(changed)]) {
       const programmable = this.#table.leftOut.has(key) ? undefined : endpoint;
       this.#network.setEndpoint(key, programmable);
       if (programmable === undefined) this.#statusFiles?.set(key, undefined);
     }
+    this.#leftOut = new Set(this.#table.leftOut);
     this.#network.setFelix(this.#state.felix);
     await this.#syncRoutes();
+  }
+
+  /** Workloads that are left out, or are no longer, for what others have changed; what is said anew of one comes with the next update. */
+  #admittedOtherwise(changed: ReadonlyMap<string, unknown>): [string, CompiledWorkloadEndpoint][] {
+    const { leftOut } = this.#table;
+    return [...new Set([...this.#leftOut, ...leftOut])].flatMap((key) => {
+      const endpoint = this.#state.endpoints.get(key);
+      const isSaid = changed.has(key) || this.#changedEndpoints.has(key);
+      const isAsBefore = this.#leftOut.has(key) === leftOut.has(key);
+      return endpoint === undefined || isSaid || isAsBefore ? [] : [[key, endpoint]];
+    });
   }
 
   /** Where flows are never judged again, one of an address that leaves must not pass as its next owner's. */
   async #forgetFlows(changed: ReadonlyMap<string, CompiledWorkloadEndpoint | undefined>): Promise<void> {
     if (!this.#state.keepsEstablishedFlows) return;
-    const left = [...changed].flatMap(([key, endpoint]) =>
-      this.#network.routes.leavingAddresses(key, endpoint),
-    );
-    if (left.length > 0) await this.#options.writer.forgetFlows(left);
+    for (const [key, endpoint] of changed) {
+      for (const address of this.#network.routes.leavingAddresses(key, endpoint)) {
+        // It walks through all that the kernel tracks: of many addresses in one request none would be done within its time.
+        await this.#options.writer.forgetFlows(address);
+        this.#roundStartedAtMs = this.#nowMs();
+      }
+    }
   }
 
   /** Where host endpoints are known by their addresses alone: which interfaces have those; true if others than before. */

@@ -32,13 +32,12 @@ export async function clearConntrackMarks(mask: number, keep: number): Promise<v
   if (stale !== undefined) throw new Error(`an entry still carries mark ${hex(stale)}`);
 }
 
-/** Entries with one of the addresses as either end, of either direction. None is no error. */
-export async function forgetFlows(addresses: readonly string[]): Promise<void> {
-  for (const address of addresses)
-    for (const end of ['-s', '-d', '-r'])
-      await run('conntrack', ['-D', '-f', address.includes(':') ? 'ipv6' : 'ipv4', end, address], {
-        timeoutMs: TIMEOUT_MS,
-      });
+/** Entries with the address as either end, of either direction. None is no error. */
+export async function forgetFlows(address: string): Promise<void> {
+  for (const end of ['-s', '-d', '-r'])
+    await run('conntrack', ['-D', '-f', address.includes(':') ? 'ipv6' : 'ipv4', end, address], {
+      timeoutMs: TIMEOUT_MS,
+    });
 }
 
 function hex(value: number): string {

@@ -124,7 +124,7 @@ class KernelWriter {
         });
       case 'forgetFlows':
         return await attempted('conntrack -D', async () => {
-          await forgetFlows(request.addresses);
+          await forgetFlows(request.address);
           return '';
         });
     }

@@ -14,15 +14,16 @@ export interface FaultyEndpoint {
 }
 
 /**
- * Of those not left out already, asked under the names of an epoch that is not in the kernel; none where the table without any endpoint is refused too: the fault is in what all share then,
- * and leaving endpoints out cannot help.
+ * Those of `candidates`, keys of endpoints, that the kernel refuses. Asked under the names of an epoch that is not in the kernel.
+ * Undefined where the table without any endpoint is refused too: the fault is in what all share then, and leaving endpoints out
+ * cannot help.
  */
 export async function faultyEndpoints(
   writer: Pick<KernelWriterClient, 'checkNft'>,
   state: DataplaneState,
-  alreadyLeftOut: ReadonlySet<string>,
+  candidates: readonly string[],
   epoch: number,
-): Promise<readonly FaultyEndpoint[]> {
+): Promise<readonly FaultyEndpoint[] | undefined> {
   const known = [...state.endpoints.keys(), ...state.hostEndpoints.keys()];
   const refuses = async (keys: readonly string[]): Promise<string | undefined> => {
     const leftOut = new Set(known.filter((key) => !keys.includes(key)));
@@ -34,11 +35,8 @@ export async function faultyEndpoints(
     const operations = transactions.flatMap((transaction) => transaction.operations);
     return await writer.checkNft(renderTransaction(operations));
   };
-  if ((await refuses([])) !== undefined) return [];
-  return await faultyOf(
-    known.filter((key) => !alreadyLeftOut.has(key)),
-    refuses,
-  );
+  if ((await refuses([])) !== undefined) return undefined;
+  return await faultyOf(candidates, refuses);
 }
 
 async function faultyOf(

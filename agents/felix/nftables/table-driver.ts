@@ -10,7 +10,7 @@ import { faultyEndpoints } from './faulty-endpoints.ts';
 import { ForeignWrites } from './foreign-writes.ts';
 import { Generations } from './generations.ts';
 import { type Commit, commitsOf, elementChanges } from './render/commits.ts';
-import type { DataplaneState } from './render/dataplane-state.ts';
+import type { Changes, DataplaneState } from './render/dataplane-state.ts';
 import { TABLE, TABLE_NAME } from './render/layout.ts';
 import { type Listing, parseListing } from './render/listing.ts';
 import { NumbersExhausted } from './render/numbering.ts';
@@ -79,6 +79,7 @@ export class TableDriver {
       logger: options.logger,
       nowMs: options.nowMs,
       countReader: options.countReader,
+      isBaseChain: (name) => this.#planner.programmed.chains.has(name),
       list: () => this.#list('terseJson'),
       commit: (commit) => this.#commit(commit),
     });
@@ -194,9 +195,10 @@ export class TableDriver {
     const replacing = this.#replaceBecause;
     const renderer = replacing === undefined ? this.#renderer : await this.#newEpoch();
     if (renderer === undefined) throw new Error('an update without an epoch');
-    const changes = this.#options.state.takeChanges();
+    const taken = this.#options.state.takeChanges();
     // One that was left out and has been written anew gets another chance.
-    for (const key of [...changes.endpoints, ...changes.hostEndpoints]) this.#leftOut.delete(key);
+    for (const key of [...taken.endpoints, ...taken.hostEndpoints]) this.#leftOut.delete(key);
+    const changes = await this.#withReadmitted(taken);
     try {
       renderer.update(replacing === undefined ? changes : this.#options.state.everything());
     } catch (error) {
@@ -224,6 +226,31 @@ export class TableDriver {
     const form = this.#renderer?.numbering.scratch.form;
     const wanted = this.#options.state.felix.scratch;
     if (form !== undefined && form !== wanted) this.replace(`scratch is the packet's ${wanted} now`);
+  }
+
+  /** Endpoints that were left out for what has changed since: the kernel is asked first, as a refusal makes everything anew. */
+  async #withReadmitted(changes: Changes): Promise<Changes> {
+    const isConcerned = changes.policies.size + changes.profiles.size > 0 || changes.surroundings;
+    if (this.#leftOut.size === 0 || !isConcerned) return changes;
+    const { state, logger } = this.#options;
+    const candidates = [...this.#leftOut].filter(
+      (key) => state.endpoints.has(key) || state.hostEndpoints.has(key),
+    );
+    const faulty = await faultyEndpoints(this.#writer, state, candidates, this.#epoch + 1);
+    if (faulty === undefined) return changes;
+    const refused = new Set(faulty.map(({ key }) => key));
+    const readmitted = candidates.filter((key) => !refused.has(key));
+    for (const key of readmitted) {
+      this.#leftOut.delete(key);
+      logger.info('endpoint programmed again: the kernel takes it now', { endpoint: key });
+    }
+    const endpoints = readmitted.filter((key) => state.endpoints.has(key));
+    const hostEndpoints = readmitted.filter((key) => state.hostEndpoints.has(key));
+    return {
+      ...changes,
+      endpoints: new Set([...changes.endpoints, ...endpoints]),
+      hostEndpoints: new Set([...changes.hostEndpoints, ...hostEndpoints]),
+    };
   }
 
   async #newEpoch(): Promise<Renderer> {
@@ -343,8 +370,10 @@ export class TableDriver {
 
   async #leaveOutFaulty(): Promise<void> {
     const { state, logger, events } = this.#options;
-    const faulty = await faultyEndpoints(this.#writer, state, this.#leftOut, this.#epoch + 1);
-    for (const { key, why } of faulty) {
+    const known = [...state.endpoints.keys(), ...state.hostEndpoints.keys()];
+    const candidates = known.filter((key) => !this.#leftOut.has(key));
+    const faulty = await faultyEndpoints(this.#writer, state, candidates, this.#epoch + 1);
+    for (const { key, why } of faulty ?? []) {
       this.#leftOut.add(key);
       logger.error('endpoint left out: the kernel refuses it', { endpoint: key, why });
       events.emit({

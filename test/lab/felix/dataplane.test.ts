@@ -2,8 +2,10 @@
 // a workload must not reach, restart, foreign writes, faults of the writer (docs/dataplane.md).
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { CalcMessage } from '../../../agents/felix/calc/messages.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
-import { workloadEndpointKey } from '../../../lib/policy/compiled.ts';
+import { type PolicyId, workloadEndpointKey } from '../../../lib/policy/compiled.ts';
+import { endpointUpdate, hostPolicyUpdate, rule, tierOf } from '../../unit/felix/nftables/support.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
 import { Client, isAnswering, type Probe } from './support/probes.ts';
@@ -280,6 +282,21 @@ describe('the dataplane', () => {
     });
   });
 
+  it('lets a workload tell its host at once that a port is closed', async () => {
+    const unreachable = async (): Promise<number> => {
+      const counters = await host.namespace.exec('cat', '/proc/net/snmp');
+      const [names = '', values = ''] = counters.split('\n').filter((line) => line.startsWith('Icmp: '));
+      return Number(values.split(' ')[names.split(' ').indexOf('InDestUnreachs')]);
+    };
+    const before = await unreachable();
+    const asking = new Client(probe('node:n1', 'red/server', 'UDP', 5999));
+    await until('the error has come in', async () => {
+      asking.ask();
+      return (await unreachable()) > before;
+    });
+    asking.close();
+  });
+
   describe('obeys a FelixConfiguration', () => {
     const felix = (spec: Record<string, unknown>): Resource => ({
       apiVersion: 'projectcalico.org/v3',
@@ -511,6 +528,29 @@ describe('the dataplane', () => {
     await apply(policy(UDP_BY_SELECTOR));
     expect(await verdict('red/client', 'red/server', 'UDP', 53)).toBe('allowed');
     expect(await verdict('red/client', 'red/server', 'TCP', 80)).toBe('denied');
+  });
+
+  it('takes one in again when its policies have become ones that the kernel takes', async () => {
+    const pod = await host.addPod('red', 'deep', ['10.80.0.31']);
+    const names = Array.from({ length: 18 }, (_, index) => `deep${index}`);
+    const idOf = (name: string): PolicyId => ({ kind: 'GlobalNetworkPolicy', namespace: '', name });
+    const say = (...messages: CalcMessage[]): Promise<unknown> =>
+      host.dataplane.apply({ messages, revision: 1, invalid: [] });
+    const policies = (verdict: 'pass' | 'allow'): CalcMessage[] =>
+      names.map((name) => hostPolicyUpdate(name, [{ ...rule(0), verdict }]));
+    const endpoint = endpointUpdate('deep', '10.80.0.31', 1, names.map((name) => tierOf([idOf(name)], name)));
+    if (endpoint.type !== 'workloadEndpointUpdate') throw new Error('no endpoint');
+    const deep = { ...endpoint.endpoint, interfaceName: pod.interfaceName };
+    const key = workloadEndpointKey(deep.id);
+    await say(...policies('pass'), { ...endpoint, endpoint: deep });
+    expect([...host.dataplane.table.leftOut]).toEqual([key]);
+    const { epoch } = host.dataplane.table;
+    await say(hostPolicyUpdate('deep0', [{ ...rule(0, { protocol: 17 }), verdict: 'pass' }]));
+    expect([...host.dataplane.table.leftOut]).toEqual([key]);
+    await say(...policies('allow'));
+    expect([...host.dataplane.table.leftOut]).toEqual([]);
+    expect(host.dataplane.table.epoch).toBe(epoch);
+    await host.dataplane.waitForEndpoint(key, 0, AbortSignal.timeout(PATIENCE_MS));
   });
 
   it('enforces the rest of a rule that looks into HTTP, and says so', async () => {

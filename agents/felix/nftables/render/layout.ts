@@ -174,6 +174,11 @@ function generationChains(
       `goto ${name('slow_o')}`,
     ]),
     chain('in_w', [
+      // An ICMP error of what the host sends this very workload: such a flow is never judged, and none other may be spoken of.
+      ...FAMILIES.map(
+        (family) =>
+          `ct state related meta l4proto ${family === 4 ? 'icmp' : 'icmpv6'} ct mark & ${hex(Mark.generationMask)} == 0 iifname . ct reply ${header(family)} saddr @${numbering.name(`src${family}`)} accept`,
+      ),
       ...invalidAndRelated(numbering, options),
       // Answers to what the host began: host to workload is never policed.
       'ct direction reply accept',

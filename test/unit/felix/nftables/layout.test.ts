@@ -114,6 +114,15 @@ it('port 179 is closed at every address of a node, while IPIP comes from its BGP
   }
 });
 
+it('a workload’s ICMP errors of what its host sends it pass, of other flows none', () => {
+  const rules = rulesOf(new TableBench(), 'in_w_1_v1').filter((rule) => rule.includes('related'));
+  expect(rules.slice(0, 2)).toEqual([
+    'ct state related meta l4proto icmp ct mark & 0xfff00000 == 0 iifname . ct reply ip saddr @src4_v1 accept',
+    'ct state related meta l4proto icmpv6 ct mark & 0xfff00000 == 0 iifname . ct reply ip6 saddr @src6_v1 accept',
+  ]);
+  expect(rules.slice(2).every((rule) => rule.endsWith('goto denied_v1'))).toBe(true);
+});
+
 describe('NAT outgoing', () => {
   const pool: CalcMessage = { type: 'poolUpdate', pool: { cidr: '10.65.0.0/16', natOutgoing: true } };
 
