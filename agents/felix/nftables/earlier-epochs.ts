@@ -20,6 +20,8 @@ export interface EarlierEpochsOptions {
   readonly logger: Logger;
   readonly nowMs: () => number;
   readonly countReader: CountReader | undefined;
+  /** Whether a name without an epoch is one of our own chains, those with a hook. */
+  readonly isBaseChain: (name: string) => boolean;
   /** What is in the kernel's table, without elements; undefined: no table. */
   readonly list: () => Promise<Listing | undefined>;
   readonly commit: (commit: Commit) => Promise<unknown>;
@@ -64,7 +66,7 @@ export class EarlierEpochs {
     if (epoch > 1) this.#switches = [...this.#switches, { epoch, atMs: this.#options.nowMs() }];
   }
 
-  /** Deletes all that epochs have left which nothing has led to for a second. */
+  /** Deletes all that epochs have left which nothing has led to for a second, and what others have put into our table. */
   async sweep(): Promise<void> {
     const now = this.#options.nowMs();
     const due = this.#switches.filter(({ atMs }) => atMs + UNREACHABLE_MS <= now);
@@ -76,12 +78,16 @@ export class EarlierEpochs {
       return;
     }
     const listing = await this.#options.list();
-    const stale = listing?.objects.filter(({ name }) => (epochOfName(name) ?? switched) < switched) ?? [];
+    const latest = Math.max(switched, ...this.#present);
+    const stale = (listing?.objects ?? []).filter(({ name }) => {
+      const epoch = epochOfName(name);
+      return epoch === undefined ? !this.#options.isBaseChain(name) : epoch < switched || epoch > latest;
+    });
     try {
       for (const operations of splitSweep(stale)) await this.#options.commit({ kind: 'text', operations });
     } catch (error) {
       if (!(error instanceof KernelWriteError) || error.type.code !== 'refused') throw error;
-      this.#options.logger.warn('what earlier epochs left cannot be deleted yet', { error });
+      this.#options.logger.warn('what earlier epochs or others left cannot be deleted yet', { error });
       this.#refusedUntilMs = now + SWEEP_RETRY_MS;
       return;
     }

@@ -12,13 +12,21 @@ type MarkWriter = Pick<KernelWriterClient, 'conntrackMarks' | 'clearConntrackMar
 export class Generations {
   readonly #writer: MarkWriter;
   readonly #last: number;
+  readonly #keepsMarks: boolean;
   /** Numbers that an entry may carry. */
   #used = new Set<number>();
 
-  /** `last` is the highest number; tests make it small. */
-  constructor(writer: MarkWriter, last: number = LAST_GENERATION) {
+  /**
+   * `last` is the highest number; tests make it small. `keepsMarks`: flows run on under whatever number they carry, so that one may
+   * come again while some carry it.
+   */
+  constructor(
+    writer: MarkWriter,
+    { last = LAST_GENERATION, keepsMarks = false }: { readonly last?: number; readonly keepsMarks?: boolean } = {},
+  ) {
     this.#writer = writer;
     this.#last = last;
+    this.#keepsMarks = keepsMarks;
   }
 
   /** Looks once at what entries carry from an earlier life; answers those generations. */
@@ -38,7 +46,8 @@ export class Generations {
 
   /** Flows lose their marks and are judged anew; those that are stamped meanwhile carry the current number. */
   async #reclaim(current: number): Promise<number> {
-    await this.#writer.clearConntrackMarks(Mark.generationMask, current << Mark.generationShift);
+    if (!this.#keepsMarks)
+      await this.#writer.clearConntrackMarks(Mark.generationMask, current << Mark.generationShift);
     this.#used = new Set([current]);
     return (current % this.#last) + 1;
   }

@@ -74,7 +74,10 @@ export class TableDriver {
   constructor(options: TableDriverOptions) {
     this.#options = options;
     this.#writer = options.writer;
-    this.#generations = new Generations(options.writer, options.lastGeneration);
+    this.#generations = new Generations(options.writer, {
+      keepsMarks: options.state.keepsEstablishedFlows,
+      ...(options.lastGeneration === undefined ? {} : { last: options.lastGeneration }),
+    });
     this.#earlier = new EarlierEpochs({
       logger: options.logger,
       nowMs: options.nowMs,

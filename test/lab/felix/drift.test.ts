@@ -212,6 +212,29 @@ describe('drift', () => {
     );
   });
 
+  it('of things that others put into the table', async () => {
+    const table = (): Promise<string> => show('nft', 'list', 'table', 'inet', 'calico');
+    await repaired(
+      () =>
+        show(
+          'nft',
+          `add chain inet calico debug; add rule inet calico debug counter
+           add set inet calico seen_v9999 { type ipv4_addr; elements = { 192.0.2.1 }; }
+           add chain inet calico hooked { type filter hook forward priority 10; }; add rule inet calico hooked jump debug`,
+        ),
+      /debug|seen_v9999|hooked/,
+      async () => !/debug|seen_v9999|hooked/.test(await table()),
+    );
+    host.events.length = 0;
+    const { foreignChecks, table: driver } = host.dataplane;
+    const { epoch } = driver;
+    await show('nft', 'add', 'table', 'inet', 'foreign');
+    await until('it has looked', () => host.dataplane.foreignChecks > foreignChecks + 2, PATIENCE_MS);
+    await show('nft', 'delete', 'table', 'inet', 'foreign');
+    expect(causes()).toEqual([]);
+    expect(host.dataplane.table.epoch).toBe(epoch);
+  });
+
   it('is told of the others’ changes alone: our own are none', async () => {
     const checks = host.dataplane.foreignChecks;
     await bed.store('CrossSubnet', ['n1', 'n3']);

@@ -56,8 +56,17 @@ describe('generations', () => {
     expect(marks.clearings).toEqual([4095]);
   });
 
+  it('come again, and clear nothing, where flows run on whatever number they carry', async () => {
+    const marks = new Marks();
+    marks.generations = [1, 2, 3];
+    const generations = new Generations(marks, { last: 3, keepsMarks: true });
+    await generations.start();
+    expect([await generations.next(2), await generations.next(3)]).toEqual([3, 1]);
+    expect(marks.clearings).toEqual([]);
+  });
+
   it('end where they are told to', async () => {
-    const generations = new Generations(new Marks(), 3);
+    const generations = new Generations(new Marks(), { last: 3 });
     expect([await generations.next(2), await generations.next(3), await generations.next(1)]).toEqual([
       3, 1, 2,
     ]);
