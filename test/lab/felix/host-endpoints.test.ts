@@ -14,6 +14,8 @@ import {
 } from './support/host-policies.ts';
 import { Namespace } from './support/namespaces.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
+import { rawPacket } from '../../support/policy-fuzz/raw-packet.ts';
+import type { FuzzPacket } from '../../support/policy-fuzz/packets.ts';
 import { Client, isAnswering, type Probe, type ProbeVerdict, probeAll } from './support/probes.ts';
 import { IpProtocol, SocketType, sys } from './support/syscalls.ts';
 import { countDenials, type TestHost, until as untilWithin } from './support/test-host.ts';
@@ -51,6 +53,9 @@ const ROUNDS = 5;
 /** Half of a test's time: the machine may be busy. */
 const until = (what: string, condition: () => boolean | Promise<boolean>): Promise<void> =>
   untilWithin(what, condition, 15_000);
+
+/** Packets with their header. */
+const IPPROTO_RAW = 255;
 
 describe('host endpoints', () => {
   let bed: NetpolBed;
@@ -364,6 +369,58 @@ describe('host endpoints', () => {
       'denied',
       'allowed',
     ]);
+  });
+
+  it('let neighbours be found past an untracked policy that denies all', async () => {
+    const [mine, theirs] = ['fd00:8::11', 'fd00:8::9'];
+    const stranger = bed.namespaceOf('external:stranger');
+    await host.namespace.ip(`addr replace ${mine}/64 dev eth0 nodad`);
+    await stranger.ip(`addr replace ${theirs}/64 dev eth0 nodad`);
+    await store(
+      ETH0,
+      hostPolicy('raw', { doNotTrack: true, applyOnForward: true, ingress: [{ action: 'Deny' }] }),
+    );
+    await stranger.exec('sh', '-c', `ping -6 -c 1 -W 1 ${mine} || true`);
+    expect(await stranger.exec('ip', 'neigh', 'show', mine)).toMatch(/lladdr/);
+  });
+
+  it('let router advertisements, which are never tracked, in by a rule with addresses', async () => {
+    const [mine, router] = ['fd00:7::11', 'fe80::99'];
+    await host.namespace.ip(`addr replace ${mine}/64 dev eth0 nodad`);
+    const stranger = bed.namespaceOf('external:stranger');
+    await stranger.ip(`addr replace fd00:7::9/64 dev eth0 nodad`);
+    const received = async (): Promise<number> => {
+      const counters = await host.namespace.exec('cat', '/proc/net/snmp6');
+      return Number(/^Icmp6InRouterAdvertisements\s+(\d+)/m.exec(counters)?.[1]);
+    };
+    const fd = stranger.inside(() => sys.socket(SocketType.raw, IPPROTO_RAW, '::', 0));
+    keep({ close: () => sys.close(fd) });
+    const packet: FuzzPacket = {
+      number: 1,
+      from: 'stranger',
+      to: 'n1',
+      source: router,
+      destination: mine,
+      protocol: IpProtocol.icmpv6,
+      icmp: { type: 134, code: 0 },
+    };
+    const advertise = (): boolean => sys.sendTo(fd, rawPacket(packet, 1, 1, 'original'), mine, 0);
+    const allowing = (net: string): Resource =>
+      hostPolicy('router', {
+        ingress: [{ action: 'Allow', protocol: 'ICMPv6', source: { nets: [net] } }],
+      });
+    await store(ETH0, allowing('fd00::/8'));
+    const before = await received();
+    await until('the denial is counted', async () => {
+      advertise();
+      return [...(await host.readDenials()).keys()].some((key) => key.startsWith(`${router} ${mine} 58`));
+    });
+    expect(await received()).toBe(before);
+    await store(ETH0, allowing('fe80::/10'));
+    await until('one has come in', async () => {
+      advertise();
+      return (await received()) > before;
+    });
   });
 
   describe('of interfaces that come and go', () => {

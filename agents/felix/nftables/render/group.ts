@@ -27,11 +27,18 @@ const KEYS: Readonly<Record<HostStage, PacketKeys>> = {
   forward: TRACKED_KEYS,
 };
 
+function keysOf({ stage, isOfPacket }: GroupList): PacketKeys {
+  if (isOfPacket === true) return UNTRACKED_KEYS;
+  return stage === undefined ? TRACKED_KEYS : KEYS[stage];
+}
+
 /** The list that endpoints share; its text is the group's identity. */
 export interface GroupList {
   readonly direction: Direction;
   /** Left out: everything that begins or ends at the endpoint. */
   readonly stage?: HostStage;
+  /** Looks at the packet itself, as of what is not tracked nothing else is known. */
+  readonly isOfPacket?: true;
   readonly tiers: readonly GroupTier[];
   readonly profiles: readonly string[];
 }
@@ -230,7 +237,7 @@ export class GroupRenderer {
     const builder = new RunBuilder({
       numbering: this.#numbering,
       context: { state: this.#state, peers: this.#peers },
-      keys: this.#list.stage === undefined ? TRACKED_KEYS : KEYS[this.#list.stage],
+      keys: keysOf(this.#list),
       signature: `${this.#list.direction}${this.#group}|${place}|${action}|${numbered.map(({ id }) => id).join()}`,
       owner: `${action}: ${owners.join(' ')}`,
       onlyAllows: action === 'allow' || action === 'log',

@@ -1,4 +1,4 @@
-// The groups of host endpoints: up to seven lists for each, one for each stage and direction (docs/dataplane.md "Host endpoints").
+// The groups of host endpoints: up to nine lists for each, by stage and direction (docs/dataplane.md "Host endpoints").
 
 import type { CompiledHostEndpoint, Direction, EndpointTier } from '../../../../lib/policy/compiled.ts';
 import { type GroupList, groupListOf, groupTiers, type HostStage, hostStageListOf } from './group.ts';
@@ -44,6 +44,9 @@ export function hostEndpointChains(
       : undefined;
   return {
     normal,
+    ofPacket: isLeftOut
+      ? normal
+      : inBoth((direction) => chainOf({ ...groupListOf(judged, direction), isOfPacket: true })),
     forward: isLeftOut && isEnforced(forwardTiers) ? normal : inStage(forwardTiers, 'forward'),
     preDnat:
       isEnforced(preDnatTiers) && !isLeftOut

@@ -12,6 +12,8 @@ import { commentClause, type NftChain } from './table.ts';
 /** Chains of an interface's endpoint; undefined where it has no policy of that stage. */
 export interface HostChains {
   readonly normal: { readonly ingress: string; readonly egress: string };
+  /** The same for what is not tracked: nothing of a flow is known there. */
+  readonly ofPacket: { readonly ingress: string; readonly egress: string };
   readonly forward: { readonly ingress: string; readonly egress: string } | undefined;
   readonly preDnat: string | undefined;
   readonly untracked: { readonly ingress: string; readonly egress: string } | undefined;
@@ -155,6 +157,18 @@ function dispatchChains(context: HostChainContext): readonly NftChain[] {
   const unpoliced = `${scratch.set(Mark.allow | BuiltInReason.noForwardPolicy)} return`;
   return [
     chain(context, 'hi_o', 'ingress of oifname', dispatch(context, 'oifname', ingress)),
+    chain(
+      context,
+      'hn_i',
+      'ingress of iifname, of what is not tracked',
+      dispatch(context, 'iifname', ({ ofPacket }) => ofPacket.ingress),
+    ),
+    chain(
+      context,
+      'hn_o',
+      'egress of oifname, of what is not tracked',
+      dispatch(context, 'oifname', ({ ofPacket }) => ofPacket.egress),
+    ),
     ...both('he', 'egress', egress, [], 'return'),
     ...(hasForward(host)
       ? [
@@ -201,6 +215,7 @@ function untrackedDispatch(context: HostChainContext): readonly NftChain[] {
     ]),
     ...(['ingress', 'egress'] as const).map((direction) =>
       chain(context, direction === 'ingress' ? 'raw_i' : 'raw_o', `untracked ${direction}`, [
+        ...NEIGHBOUR_DISCOVERY,
         // Failsafe ports stay tracked, and so do the answers from them.
         ...failsafeRules(context.felix, direction, UNTRACKED_KEYS, 'accept'),
         ...failsafeAnswers(context.felix, direction),
@@ -238,6 +253,8 @@ function generationChains(context: HostChainContext): readonly NftChain[] {
   const isAllowed = `${scratch.isAllowed} ${stamp}`;
   const preDnat = (side: string): readonly string[] =>
     hasPreDnat(host) ? [`jump ${numbering.name(`hp_${side}`)}`, isAllowed] : [];
+  /** Multicast listeners, router solicitations and advertisements are never tracked, nor is what rules of others say. */
+  const untracked = (policies: string): readonly string[] => askedOfUntracked(numbering, policies);
   /** What is asked of one direction of a flow, and what follows its verdict. */
   const judged = (
     failsafePorts: string,
@@ -264,7 +281,7 @@ function generationChains(context: HostChainContext): readonly NftChain[] {
       ...NEIGHBOUR_DISCOVERY,
       ...untrackedAllowed(context, 'hu_i'),
       `ct direction reply goto ${name('in_hr')}`,
-      ...judged('fs_i', preDnat('i'), 'hi_i', []),
+      ...judged('fs_i', [...preDnat('i'), ...untracked('hn_i')], 'hi_i', []),
     ]),
     made('in_hr', judged('fs_e', [], 'he_i', [])),
     made('out_h', [
@@ -272,7 +289,7 @@ function generationChains(context: HostChainContext): readonly NftChain[] {
       ...NEIGHBOUR_DISCOVERY,
       ...untrackedAllowed(context, 'hu_o'),
       `ct direction reply goto ${name('out_hr')}`,
-      ...judged('fs_e', [], 'he_o', onLoopback),
+      ...judged('fs_e', untracked('hn_o'), 'he_o', onLoopback),
     ]),
     made('out_hr', judged('fs_i', preDnat('o'), 'hi_o', onLoopback)),
   ];
@@ -295,7 +312,10 @@ function invalidAndRelated({ felix }: HostChainContext): readonly string[] {
 
 /** Asked again behind conntrack, so that no mark has to be carried there. */
 function untrackedAllowed({ numbering, host }: HostChainContext, policies: string): readonly string[] {
-  if (untrackedInterfaces(host).length === 0) return [];
+  return untrackedInterfaces(host).length === 0 ? [] : askedOfUntracked(numbering, policies);
+}
+
+function askedOfUntracked(numbering: Numbering, policies: string): readonly string[] {
   return [
     `ct state untracked jump ${numbering.name(policies)}`,
     `ct state untracked ${numbering.scratch.isAllowed} ${numbering.scratch.clear} accept`,

@@ -275,7 +275,7 @@ export class Renderer {
     }
     dirty.add(group);
     // What only host endpoints have is led to by rules.
-    if (list.stage !== undefined) return group;
+    if (list.stage !== undefined || list.isOfPacket === true) return group;
     const map = this.#fixedSet(direction === 'egress' ? 'grp_e' : 'grp_i');
     const value = `goto ${groupChainName(this.numbering, direction, number)}`;
     this.table.setElement(map, String(number), { value });

@@ -95,6 +95,24 @@ describe('a named host endpoint', () => {
   });
 });
 
+describe('what the kernel never tracks', () => {
+  const ofLink = rule(0, { protocol: 58, source: entity({ nets: ['fe80::/10'] }) });
+  const from = bench(
+    hostPolicyUpdate('in', [ofLink]),
+    update('eth0', { tiers: [tierOf([policyIdOf('in')])] }),
+  );
+
+  it('is judged by the same policies, which look at the packet itself', () => {
+    const chain = target(rulesOf(from, 'hn_i_v1'), 'iifname "eth0"');
+    expect(chain).not.toBe(target(rulesOf(from, 'hi_i_v1'), 'iifname "eth0"'));
+    expect(rulesOf(from, chain)[0]).toContain('ip6 saddr map @net6_v1');
+    expect(rulesOf(from, chain).at(-1)).toMatch(/goto denied_v1 comment "end of tier default"/);
+    const rules = rulesOf(from, 'in_h_1_v1');
+    expect(rules.indexOf('ct state untracked jump hn_i_v1')).toBeLessThan(rules.indexOf('jump hi_i_v1'));
+    expect(rulesOf(from, 'out_h_1_v1')).toContain('ct state untracked jump hn_o_v1');
+  });
+});
+
 describe('a policy for forwarded traffic', () => {
   const tiers = [tierOf([policyIdOf('in')])];
   const policy = hostPolicyUpdate('in', [TCP_80], { applyOnForward: true });
@@ -173,6 +191,14 @@ describe('untracked policy', () => {
       'meta mark set 0',
     ]);
     expect(rulesOf(from, 'in_h_1_v1')).toContain('ct state untracked jump hu_i_v1');
+  });
+
+  it('lets neighbours be found, whatever it denies', () => {
+    for (const chain of ['raw_i_v1', 'raw_o_v1'])
+      expect(rulesOf(bench(...messages), chain).slice(0, 2)).toEqual([
+        'icmpv6 type nd-neighbor-solicit accept',
+        'icmpv6 type nd-neighbor-advert accept',
+      ]);
   });
 
   it('leaves failsafe ports and their answers tracked', () => {
