@@ -125,8 +125,8 @@ export class Dataplane implements Startable {
   /** Host settings, and the empty table where there is none: from here on no unknown workload interface passes a packet. */
   async start(): Promise<void> {
     await this.#host.start();
-    await this.#network.start();
     await this.#table.start();
+    await this.#network.start();
     await this.#network.startConntrack();
     this.#isStarted = true;
     this.#wake();

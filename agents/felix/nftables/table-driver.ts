@@ -11,10 +11,10 @@ import { ForeignWrites } from './foreign-writes.ts';
 import { Generations } from './generations.ts';
 import { type Commit, commitsOf, elementChanges } from './render/commits.ts';
 import type { Changes, DataplaneState } from './render/dataplane-state.ts';
-import { TABLE, TABLE_NAME } from './render/layout.ts';
+import { closedChains, TABLE, TABLE_NAME } from './render/layout.ts';
 import { type Listing, parseListing } from './render/listing.ts';
 import { NumbersExhausted } from './render/numbering.ts';
-import { record, renderTransaction } from './render/operations.ts';
+import { type Operation, record, renderTransaction } from './render/operations.ts';
 import { type Plan, type PlannedTransaction, Planner } from './render/plan.ts';
 import { Renderer } from './render/renderer.ts';
 import { NftTable } from './render/table.ts';
@@ -143,17 +143,30 @@ export class TableDriver {
    * workload traffic is loaded at once, whatever `state` holds.
    */
   async start(): Promise<void> {
+    const listing = await this.#list('terseJson');
+    const isThere = listing?.ruleCounts.has('forward') === true;
+    // What follows takes seconds where many flows are tracked.
+    if (!isThere) await this.#close();
     const carried = await this.#generations.start();
     await this.#numbers.load();
-    const listing = await this.#list('terseJson');
     await this.#numbers.keepOnly(new Set([...carried, listing?.generation ?? 0]));
     this.#epoch = this.#numbers.lastEpoch;
     for (const [name, declaration] of listing?.baseChains ?? []) this.#baseChains.set(name, declaration);
-    if (listing?.ruleCounts.has('forward') === true) {
+    if (isThere) {
       this.#adopt(listing);
       return;
     }
     await this.update();
+  }
+
+  async #close(): Promise<void> {
+    const chains = closedChains(this.#options.state.felix);
+    const operations = chains.flatMap((chain): Operation[] => [
+      { type: 'defineChain', chain },
+      { type: 'setRules', chain, isNew: true },
+    ]);
+    await this.#commit({ kind: 'text', operations });
+    for (const { name, declaration } of chains) this.#baseChains.set(name, declaration);
   }
 
   /** The next update makes everything anew under the next epoch. */

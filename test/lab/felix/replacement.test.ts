@@ -119,6 +119,29 @@ describe('what earlier epochs left', () => {
     namespace?.close();
   });
 
+  it('is nothing: workloads are shut out before the agent looks at what is tracked', async () => {
+    await namespace.exec('nft', 'flush', 'ruleset');
+    const marks = writer.conntrackMarks.bind(writer);
+    let there = '';
+    writer.conntrackMarks = async (mask) => {
+      there = await namespace.exec('nft', 'list', 'ruleset');
+      return await marks(mask);
+    };
+    const state = new DataplaneState();
+    const starting = new TableDriver({ writer, state, events, logger: silentLogger(), nowMs: () => nowMs });
+    await starting.start().finally(() => {
+      writer.conntrackMarks = marks;
+    });
+    expect(there.match(/[io]ifname "cali\*" drop/g)).toEqual([
+      'iifname "cali*" drop',
+      'oifname "cali*" drop',
+      'iifname "cali*" drop',
+    ]);
+    const now = await namespace.exec('nft', 'list', 'chain', 'inet', 'calico', 'forward');
+    expect(now).not.toContain(' drop');
+    expect(now).toContain('goto judge_');
+  });
+
   const replaceAndSweep = async (afterMs: number): Promise<void> => {
     driver.replace('test');
     await driver.update();
@@ -138,14 +161,15 @@ describe('what earlier epochs left', () => {
   });
 
   it('is tried again ten seconds after the kernel has refused to give it up', async () => {
-    await namespace.exec('nft', 'add', 'chain', 'inet', 'calico', 'foreign');
+    // Of the epoch that is to come: what others have put there under other names is swept itself.
+    await namespace.exec('nft', 'add', 'chain', 'inet', 'calico', 'foreign_v2');
     await namespace.exec(
       'nft',
       'add',
       'rule',
       'inet',
       'calico',
-      'foreign',
+      'foreign_v2',
       'ip',
       'saddr',
       '@own4_v1',
@@ -154,7 +178,7 @@ describe('what earlier epochs left', () => {
     await replaceAndSweep(1_000);
     expect(await epochsOf(namespace)).toEqual([1, 2]);
     expect(driver.dueAtMs).toBe(nowMs + 10_000);
-    await namespace.exec('nft', 'delete', 'chain', 'inet', 'calico', 'foreign');
+    await namespace.exec('nft', 'delete', 'chain', 'inet', 'calico', 'foreign_v2');
     nowMs += 10_000;
     await driver.sweep();
     expect(await epochsOf(namespace)).toEqual([2]);

@@ -59,6 +59,21 @@ export function fixedChains(numbering: Numbering, options: LayoutOptions): reado
   ];
 }
 
+/** Before anything is known: nothing comes from a workload, nothing goes to one, and no flow has passed yet. */
+export function closedChains(felix: FelixSettings): readonly NftChain[] {
+  const workload = workloadNames({ felix });
+  const base = (name: 'forward' | 'input', rules: readonly string[]): NftChain => ({
+    name,
+    role: 'base',
+    declaration: BASE_CHAINS[name],
+    rules,
+  });
+  return [
+    base('forward', [`iifname ${workload} drop`, `oifname ${workload} drop`]),
+    base('input', [`iifname ${workload} drop`]),
+  ];
+}
+
 function hostContext(numbering: Numbering, options: LayoutOptions): HostChainContext {
   const { generation, felix, host } = options;
   const workload = workloadNames(options);
@@ -76,7 +91,7 @@ function notAllowed(numbering: Numbering): string {
 }
 
 /** What stands behind `iifname`: a name with a wildcard, or a set of them. */
-function workloadNames({ felix }: LayoutOptions): string {
+function workloadNames({ felix }: Pick<LayoutOptions, 'felix'>): string {
   const names = felix.interfacePrefixes.map((prefix) => `"${prefix}*"`);
   return names.length === 1 ? names.join() : `{ ${names.join(', ')} }`;
 }

@@ -1,6 +1,7 @@
 // Numbers of one epoch (docs/dataplane.md "Numbers"): rule ids, groups, identities, CIDR classes, object names. Counted up,
 // never given out twice within the epoch; a meaning that is gone and comes back gets a new number.
 
+import { hash } from 'node:crypto';
 import type { RuleRef } from '../../../../lib/policy/compiled.ts';
 import { Mark, Scratch } from './scratch.ts';
 
@@ -116,7 +117,8 @@ export class Numbering {
 
   /** `text` says the meaning in full, the rule's content included. */
   ruleId(text: string, meaning: RuleMeaning): number {
-    const id = this.#rules.numberOf(text);
+    // Texts of rules that were would otherwise stay for the whole epoch.
+    const id = this.#rules.numberOf(hash('sha256', text, 'base64'));
     if (!this.#meanings.has(id)) {
       this.#meanings.set(id, meaning);
       this.#newRules.push([id, meaning]);
