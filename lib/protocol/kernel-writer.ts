@@ -78,6 +78,15 @@ export const interfaceAddressesSchema = z.array(
 );
 export type InterfaceAddresses = z.infer<typeof interfaceAddressesSchema>;
 
+export const foreignRulesSchema = z.strictObject({
+  /** `unknown`: the kernel could not tell all of it. */
+  table: z.enum(['untouched', 'touched', 'unknown']),
+  /** Those of the table whose rules others have changed. */
+  chains: z.array(z.string()),
+});
+/** What others have changed of our table. */
+export type ForeignRules = z.infer<typeof foreignRulesSchema>;
+
 const id = z.int().positive();
 export const kernelRequestSchema = z.discriminatedUnion('op', [
   /**
@@ -144,7 +153,7 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
   z.strictObject({ id, op: z.literal('deleteLink'), interfaceName: z.string() }),
   /** The id that the kernel counts up with every change of any nftables table of the namespace. */
   z.strictObject({ id, op: z.literal('rulesetGeneration') }),
-  /** The same, and in the output the chains of our table whose rules others have changed since this was asked last, one a line. */
+  /** The same; the output is `ForeignRules` as JSON, of what others have done since this was asked last. */
   z.strictObject({ id, op: z.literal('foreignRules') }),
   /** The distinct values that conntrack entries carry in these bits of their marks, as decimal numbers, one a line. */
   z.strictObject({ id, op: z.literal('conntrackMarks'), mask: z.int() }),

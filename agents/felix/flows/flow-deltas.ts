@@ -1,8 +1,9 @@
 // From one reading of the kernel's counters to the next: what was denied, or began, since. Counters are never reset, as that would
-// take the lock of whoever writes policy. What comes of one reading has a limit, for each source too, so that nobody drowns the
-// others; what is beyond it is counted. Pure.
+// take the lock of whoever writes policy. What comes of one reading has a limit, for each source too, so that in what is told
+// nobody drowns the others; what is beyond it is counted. The kernel's sets are shared: who fills them costs all their records. Pure.
 
 import type { CountingElement, Counts } from '../kernel/netlink/nftables-messages.ts';
+import { BuiltInReason } from '../nftables/render/numbering.ts';
 import { COUNTED_FOR_MS, type CountingSet, decodeFlowKey, type FlowKey } from './counted-flow.ts';
 
 /** Flows of one reading that differ in nothing but their source ports. */
@@ -37,6 +38,8 @@ export interface ReadingLimits {
   readonly flowsPerSource: number;
 }
 const DEFAULT_LIMITS: ReadingLimits = { flows: 1_000, flowsPerSource: 100 };
+/** Whose source is what the sender has chosen: all of them together have the limit of one. */
+const FORGED: readonly number[] = [BuiltInReason.spoofedSource, BuiltInReason.spoofedFromOutside];
 /** A dump beside a change may pass over an element: only one that is missing twice is gone. */
 const READINGS_MISSING = 2;
 
@@ -150,12 +153,13 @@ export class ReadingBuilder {
       known.ageMs = Math.min(known.ageMs, counts.ageMs);
       return;
     }
-    const ofSource = this.#perSource.get(key.source) ?? 0;
+    const source = FORGED.includes(key.ruleId) && !key.isAllowed ? 'forged' : key.source;
+    const ofSource = this.#perSource.get(source) ?? 0;
     if (this.#flows.size >= this.#limits.flows || ofSource >= this.#limits.flowsPerSource) {
       this.#suppressed += counts.connections;
       return;
     }
-    this.#perSource.set(key.source, ofSource + 1);
+    this.#perSource.set(source, ofSource + 1);
     this.#flows.set(text, { ...key, ...counts });
   }
 }

@@ -76,7 +76,7 @@ class KernelWriter {
       case 'rulesetGeneration':
         return this.#withGeneration('');
       case 'foreignRules':
-        return this.#withGeneration(this.#rules.take().join('\n'));
+        return this.#withGeneration(JSON.stringify(this.#rules.take()));
       case 'ip':
         return ipOutcome(await this.#ip.run(request.lines));
       case 'ip6':

@@ -8,6 +8,8 @@ import type { Logger } from '../../../lib/logging/logger.ts';
 import {
   type ElementChange,
   type ElementQuery,
+  type ForeignRules,
+  foreignRulesSchema,
   type InterfaceAddresses,
   interfaceAddressesSchema,
   type KernelRequest,
@@ -217,13 +219,10 @@ export class KernelWriterClient implements Startable {
     return interfaceAddressesSchema.parse(JSON.parse(output));
   }
 
-  /** The ruleset's generation id, and the chains of our table whose rules others have changed since this was asked last. */
-  async foreignRules(): Promise<{
-    readonly generation: number | undefined;
-    readonly chains: readonly string[];
-  }> {
+  /** The ruleset's generation id, and what others have changed of our table since this was asked last. */
+  async foreignRules(): Promise<ForeignRules & { readonly generation: number | undefined }> {
     const { output, rulesetGeneration } = await this.request({ op: 'foreignRules' });
-    return { generation: rulesetGeneration, chains: output === '' ? [] : output.split('\n') };
+    return { ...foreignRulesSchema.parse(JSON.parse(output)), generation: rulesetGeneration };
   }
 
   /** Distinct values in these bits of all conntrack marks. */

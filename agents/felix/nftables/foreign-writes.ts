@@ -23,6 +23,8 @@ export class ForeignWrites {
   #rulesetGeneration: number | undefined;
   /** The kernel has counted more changes than ours. */
   #hasUncounted = false;
+  /** Our table was touched, or nobody knows. */
+  #mayHaveChanged = true;
   #writes = 0;
   /** What of our table somebody else has changed, until it has been put right. */
   #drift: readonly string[] = [];
@@ -54,13 +56,21 @@ export class ForeignWrites {
    * there is a table counts.
    */
   async check(programmed: NftTable | undefined, epoch: number): Promise<readonly string[]> {
-    const { generation: now, chains } = await this.#options.writer.foreignRules();
-    if (now === this.#rulesetGeneration && !this.#hasUncounted) return [];
+    const { generation: now, chains, table } = await this.#options.writer.foreignRules();
+    if (table !== 'untouched') this.#mayHaveChanged = true;
+    // The kernel counts a commit a moment before it tells of it.
+    const hasWrites = now !== this.#rulesetGeneration || this.#hasUncounted || table === 'touched';
+    if (!hasWrites) return [];
     this.#writes++;
     if (programmed === undefined) {
       const listing = await this.#options.list('terseJson');
       this.#rulesetGeneration = now;
       return listing === undefined ? ['the table'] : [];
+    }
+    if (!this.#mayHaveChanged) {
+      this.#rulesetGeneration = now;
+      this.#hasUncounted = false;
+      return [];
     }
     const listing = await this.#options.list('json');
     const different =
@@ -75,6 +85,7 @@ export class ForeignWrites {
           ];
     this.#rulesetGeneration = now;
     this.#hasUncounted = false;
+    this.#mayHaveChanged = false;
     if (different.length > 0) {
       this.#options.logger.warn('somebody else changed our table', { objects: different.slice(0, 10) });
       this.#drift = different;

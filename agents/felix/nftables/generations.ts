@@ -22,7 +22,10 @@ export class Generations {
    */
   constructor(
     writer: MarkWriter,
-    { last = LAST_GENERATION, keepsMarks = false }: { readonly last?: number; readonly keepsMarks?: boolean } = {},
+    {
+      last = LAST_GENERATION,
+      keepsMarks = false,
+    }: { readonly last?: number; readonly keepsMarks?: boolean } = {},
   ) {
     this.#writer = writer;
     this.#last = last;

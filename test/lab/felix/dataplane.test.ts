@@ -5,8 +5,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { CalcMessage } from '../../../agents/felix/calc/messages.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { type PolicyId, workloadEndpointKey } from '../../../lib/policy/compiled.ts';
-import { endpointUpdate, hostPolicyUpdate, rule, tierOf } from '../../unit/felix/nftables/support.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
+import { endpointUpdate, hostPolicyUpdate, rule, tierOf } from '../../unit/felix/nftables/support.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
 import { Client, isAnswering, type Probe } from './support/probes.ts';
 import { type TestHost, until } from './support/test-host.ts';
@@ -468,11 +468,29 @@ describe('the dataplane', () => {
 
   it('leaves its table alone when somebody changes another', async () => {
     const { epoch } = host.dataplane.table;
+    const { writer } = host;
+    const query = writer.nftQuery.bind(writer);
+    const listed: string[] = [];
+    writer.nftQuery = async (text, output) => {
+      listed.push(text);
+      return await query(text, output);
+    };
+    const looked = async (): Promise<void> => {
+      const checks = host.dataplane.foreignChecks;
+      await until('it has looked', () => host.dataplane.foreignChecks > checks + 1);
+    };
     await host.namespace.exec('nft', 'add', 'table', 'inet', 'foreign');
-    const checks = host.dataplane.foreignChecks;
-    await until('it has looked', () => host.dataplane.foreignChecks > checks + 1);
+    await looked();
+    // Nobody knows what was before the first look.
+    listed.length = 0;
+    const { foreignWrites } = host.dataplane.table;
+    await host.namespace.exec('nft', 'add', 'chain', 'inet', 'foreign', 'calico');
+    await looked();
+    expect(host.dataplane.table.foreignWrites).toBe(foreignWrites + 1);
+    expect(listed).not.toContain('list table inet calico');
     expect(host.dataplane.table.epoch).toBe(epoch);
     await host.namespace.exec('nft', 'delete', 'table', 'inet', 'foreign');
+    writer.nftQuery = query;
   });
 
   it('goes on under a new epoch when a writer dies with a change under way, and loses no verdict', async () => {
@@ -538,7 +556,12 @@ describe('the dataplane', () => {
       host.dataplane.apply({ messages, revision: 1, invalid: [] });
     const policies = (verdict: 'pass' | 'allow'): CalcMessage[] =>
       names.map((name) => hostPolicyUpdate(name, [{ ...rule(0), verdict }]));
-    const endpoint = endpointUpdate('deep', '10.80.0.31', 1, names.map((name) => tierOf([idOf(name)], name)));
+    const endpoint = endpointUpdate(
+      'deep',
+      '10.80.0.31',
+      1,
+      names.map((name) => tierOf([idOf(name)], name)),
+    );
     if (endpoint.type !== 'workloadEndpointUpdate') throw new Error('no endpoint');
     const deep = { ...endpoint.endpoint, interfaceName: pod.interfaceName };
     const key = workloadEndpointKey(deep.id);

@@ -4,6 +4,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
+import type { FuzzPacket } from '../../support/policy-fuzz/packets.ts';
+import { rawPacket } from '../../support/policy-fuzz/raw-packet.ts';
 import {
   ALLOW_ALL,
   DENY_ALL,
@@ -14,8 +16,6 @@ import {
 } from './support/host-policies.ts';
 import { Namespace } from './support/namespaces.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
-import { rawPacket } from '../../support/policy-fuzz/raw-packet.ts';
-import type { FuzzPacket } from '../../support/policy-fuzz/packets.ts';
 import { Client, isAnswering, type Probe, type ProbeVerdict, probeAll } from './support/probes.ts';
 import { IpProtocol, SocketType, sys } from './support/syscalls.ts';
 import { countDenials, type TestHost, until as untilWithin } from './support/test-host.ts';

@@ -15,8 +15,10 @@ export const NftMessage = {
   getGeneration: message(16),
 } as const;
 
+/** The table's name, in messages on tables and on all that is in them. */
+export const TABLE_ATTRIBUTE = 1;
 /** Attributes of a rule. */
-export const RULE = { table: 1, chain: 2, expressions: 4 } as const;
+export const RULE = { table: TABLE_ATTRIBUTE, chain: 2, expressions: 4 } as const;
 /** Of a list of elements. */
 export const ELEMENT_LIST = { table: 1, set: 2, elements: 3 } as const;
 /** Of an element. */

@@ -22,6 +22,7 @@ function keyOf(mark: number, source: string, destination: string, fourth: Buffer
 }
 const port = (value: number): Buffer => Buffer.from([value >>> 8, value & 0xff]);
 const TCP_DENIED = 0x00680011;
+const SPOOFED_TCP = 0x00680007;
 
 describe('a key of a counting set', () => {
   it('has the protocol in the mark where there are ports', () => {
@@ -133,6 +134,16 @@ describe('readings', () => {
     }
     expect(builder.flows.map(({ source }) => source)).toEqual(['10.0.0.1', '10.0.0.1', '10.0.0.3']);
     expect(builder.suppressed).toBe(2);
+  });
+
+  it('take forged sources for one', () => {
+    const deltas = new FlowDeltas({ flows: 10, flowsPerSource: 2 });
+    const builder = deltas.begin();
+    for (let index = 0; index < 5; index++) {
+      const key = keyOf(SPOOFED_TCP, `10.9.0.${index}`, '10.0.0.2', port(1), 80);
+      deltas.add(builder, 'dlog4', 1, { key, packets: 1, bytes: 60, expiresInMs: 1 }, false);
+    }
+    expect([builder.flows.length, builder.suppressed]).toEqual([2, 3]);
   });
 
   it('count what a counter gained, and what it had at first unless an earlier agent may have told of it', () => {
