@@ -1,20 +1,29 @@
 // A second opinion on policy, written from the documented meaning of the v3 API alone: no compiled form, no identities, no
 // combined selectors. It looks at every endpoint and set for every rule, as slowly as can be. For small clusters.
 
-import type { EntityRule, Rule } from '../../lib/model/policy-types.ts';
+import type { EntityRule, IcmpFields, Rule } from '../../lib/model/policy-types.ts';
 import { cidrContains, parseCidr, parseIp } from '../../lib/net/ip.ts';
 import { parseSelector } from '../../lib/selector/parser.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
-/** Anything that a selector can match: a workload or a network set. */
+/** Anything that a selector can match: a workload, a host or a network set. */
 export interface OracleThing {
   readonly nets: readonly string[];
   readonly labels: Labels;
+  /** Left out: those of the cluster's namespace and account of its name. */
+  readonly namespaceLabels?: Labels;
+  readonly accountLabels?: Labels;
   /** Undefined: in none. */
   readonly namespace: string | undefined;
   readonly account: string | undefined;
   readonly ports: readonly { readonly name: string; readonly protocol: number; readonly port: number }[];
+}
+/** The endpoints of a service, `namespace/name`. */
+export interface OracleService {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly ports: readonly { readonly protocol: number; readonly port: number }[];
 }
 export interface OraclePolicy {
   /** Undefined: a global one. */
@@ -25,12 +34,14 @@ export interface OraclePolicy {
   readonly order: number | undefined;
   readonly selector: string;
   readonly namespaceSelector: string | undefined;
+  readonly serviceAccountSelector?: string | undefined;
   readonly types: readonly string[];
   readonly ingress: readonly Rule[];
   readonly egress: readonly Rule[];
 }
 export interface OracleTier {
   readonly name: string;
+  /** Infinite where none is given. */
   readonly order: number;
   readonly defaultAction: 'Deny' | 'Pass';
 }
@@ -40,18 +51,20 @@ export interface OracleCluster {
   readonly tiers: readonly OracleTier[];
   readonly namespaceLabels: Readonly<Record<string, Labels>>;
   readonly accountLabels: Readonly<Record<string, Labels>>;
+  readonly services?: readonly OracleService[];
 }
 export interface OraclePacket {
   readonly source: string;
   readonly destination: string;
   readonly protocol: number;
-  readonly sourcePort: number;
-  readonly destinationPort: number;
-  readonly icmp: { readonly type: number; readonly code: number } | undefined;
+  readonly sourcePort?: number;
+  readonly destinationPort?: number;
+  readonly icmp?: { readonly type: number; readonly code: number } | undefined;
 }
 
-const PROTOCOLS: Readonly<Record<string, number>> = { ICMP: 1, TCP: 6, UDP: 17, SCTP: 132 };
+const PROTOCOLS: Readonly<Record<string, number>> = { ICMP: 1, TCP: 6, UDP: 17, ICMPv6: 58, SCTP: 132 };
 const NAMESPACE = 'projectcalico.org/namespace';
+const ACCOUNT = 'projectcalico.org/serviceaccount';
 
 /** Whether the endpoint lets the packet in (out). Its profile allows everything. */
 export function oracleAllows(
@@ -60,7 +73,19 @@ export function oracleAllows(
   direction: 'ingress' | 'egress',
   packet: OraclePacket,
 ): boolean {
-  const tiers = [...cluster.tiers].sort((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1));
+  return oracleDecision(cluster, endpoint, direction, packet) !== 'Deny';
+}
+
+/** What the tiers say; undefined: nothing. */
+export function oracleDecision(
+  cluster: OracleCluster,
+  endpoint: OracleThing,
+  direction: 'ingress' | 'egress',
+  packet: OraclePacket,
+): 'Allow' | 'Deny' | undefined {
+  const tiers = [...cluster.tiers].sort((a, b) =>
+    a.order === b.order ? (a.name < b.name ? -1 : 1) : a.order - b.order,
+  );
   for (const tier of tiers) {
     const policies = cluster.policies
       .filter(
@@ -69,11 +94,35 @@ export function oracleAllows(
       )
       .sort(byOrder);
     if (policies.length === 0) continue;
-    const action = firstAction(cluster, policies, direction, packet) ?? tier.defaultAction;
-    if (action === 'Allow') return true;
-    if (action === 'Deny') return false;
+    const action =
+      firstOf(policies, (policy) => oracleAction(cluster, policy[direction], policy.namespace, packet)) ??
+      tier.defaultAction;
+    if (action !== 'Pass') return action;
   }
-  return true;
+  return undefined;
+}
+
+/** What a list of rules says; undefined: none matches. `namespace`: that of its policy. */
+export function oracleAction(
+  cluster: OracleCluster,
+  rules: readonly Rule[],
+  namespace: string | undefined,
+  packet: OraclePacket,
+): 'Allow' | 'Deny' | 'Pass' | undefined {
+  return firstOf(rules, (rule) =>
+    rule.action !== 'Log' && ruleMatches(cluster, rule, namespace, packet) ? rule.action : undefined,
+  );
+}
+
+function firstOf<Value, Found>(
+  values: readonly Value[],
+  find: (value: Value) => Found | undefined,
+): Found | undefined {
+  for (const value of values) {
+    const found = find(value);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 function byOrder(a: OraclePolicy, b: OraclePolicy): number {
@@ -88,28 +137,19 @@ function governs(policy: OraclePolicy, direction: 'ingress' | 'egress'): boolean
 }
 
 function selects(cluster: OracleCluster, policy: OraclePolicy, endpoint: OracleThing): boolean {
-  if (policy.namespace !== undefined && endpoint.namespace !== policy.namespace) return false;
-  if (
-    policy.namespaceSelector !== undefined &&
-    !inSelectedNamespace(cluster, policy.namespaceSelector, endpoint)
-  ) {
+  const { namespace, namespaceSelector: namespaces, serviceAccountSelector: accounts } = policy;
+  if (namespace !== undefined && endpoint.namespace !== namespace) return false;
+  if (namespaces !== undefined && !inSelectedNamespace(cluster, namespaces, endpoint)) return false;
+  if (accounts !== undefined && !parseSelector(accounts).matches(accountLabelsOf(cluster, endpoint)))
     return false;
-  }
-  return matchesLabels(policy.selector, endpoint);
+  return matchesLabels(narrowed(policy), endpoint);
 }
 
-function firstAction(
-  cluster: OracleCluster,
-  policies: readonly OraclePolicy[],
-  direction: 'ingress' | 'egress',
-  packet: OraclePacket,
-): string | undefined {
-  for (const policy of policies) {
-    for (const rule of policy[direction]) {
-      if (rule.action !== 'Log' && ruleMatches(cluster, rule, policy.namespace, packet)) return rule.action;
-    }
-  }
-  return undefined;
+/** `all()` of a global policy with a selector of namespaces is all in any; with one of accounts, all with any. */
+function narrowed({ namespace, namespaceSelector, serviceAccountSelector, selector }: OraclePolicy): string {
+  if (namespace !== undefined) return selector;
+  if (namespaceSelector !== undefined) return selector.replaceAll('all()', `has(${NAMESPACE})`);
+  return serviceAccountSelector === undefined ? selector : selector.replaceAll('all()', `has(${ACCOUNT})`);
 }
 
 function ruleMatches(
@@ -118,24 +158,39 @@ function ruleMatches(
   namespace: string | undefined,
   packet: OraclePacket,
 ): boolean {
-  if (rule.protocol !== undefined && PROTOCOLS[rule.protocol] !== packet.protocol) return false;
-  if (rule.notProtocol !== undefined && PROTOCOLS[rule.notProtocol] === packet.protocol) return false;
-  if (rule.icmp !== undefined) {
-    const { type, code } = rule.icmp;
-    if (packet.icmp === undefined || packet.icmp.type !== type) return false;
-    if (code !== undefined && packet.icmp.code !== code) return false;
-  }
+  const family = packet.source.includes(':') ? 6 : 4;
+  if (rule.protocol !== undefined && numberOf(rule.protocol) !== packet.protocol) return false;
+  if (rule.notProtocol !== undefined && numberOf(rule.notProtocol) === packet.protocol) return false;
+  if (rule.ipVersion !== undefined && rule.ipVersion !== family) return false;
+  if (rule.icmp !== undefined && !matchesIcmp(rule.icmp, packet)) return false;
+  // Still asks for an ICMP packet.
+  if (rule.notICMP !== undefined && (packet.icmp === undefined || matchesIcmp(rule.notICMP, packet)))
+    return false;
+  const { source = {}, destination = {} } = rule;
+  // A list of networks of one family makes the rule one of that family.
+  const lists = [source.nets, source.notNets, destination.nets, destination.notNets];
+  if (lists.some((nets = []) => nets.length > 0 && !nets.some((net) => net.includes(':') === (family === 6))))
+    return false;
+  const services = cluster.services ?? [];
+  const named = ({ services: asked }: EntityRule): readonly OracleService[] | undefined =>
+    asked && services.filter(({ name }) => name === `${asked.namespace ?? namespace}/${asked.name}`);
+  if (named(source)?.some(({ addresses }) => addresses.includes(packet.source)) === false) return false;
+  const isAtPort = ({ addresses, ports }: OracleService): boolean =>
+    addresses.includes(packet.destination) &&
+    ports.some(({ protocol, port }) => protocol === packet.protocol && port === packet.destinationPort);
+  if (named(destination)?.some(isAtPort) === false) return false;
   return (
-    sideMatches(cluster, rule.source ?? {}, namespace, packet.source, packet.sourcePort, packet) &&
-    sideMatches(
-      cluster,
-      rule.destination ?? {},
-      namespace,
-      packet.destination,
-      packet.destinationPort,
-      packet,
-    )
+    sideMatches(cluster, source, namespace, packet.source, packet.sourcePort, packet) &&
+    sideMatches(cluster, destination, namespace, packet.destination, packet.destinationPort, packet)
   );
+}
+
+function numberOf(protocol: number | string): number | undefined {
+  return typeof protocol === 'number' ? protocol : PROTOCOLS[protocol];
+}
+
+function matchesIcmp({ type, code }: IcmpFields, { icmp }: OraclePacket): boolean {
+  return icmp !== undefined && icmp.type === type && (code === undefined || icmp.code === code);
 }
 
 function sideMatches(
@@ -143,7 +198,7 @@ function sideMatches(
   side: EntityRule,
   namespace: string | undefined,
   address: string,
-  port: number,
+  port: number | undefined,
   packet: OraclePacket,
 ): boolean {
   const things = cluster.things.filter((thing) => thing.nets.some((net) => contains(net, address)));
@@ -164,7 +219,7 @@ function sideMatches(
     if (things.some((thing) => matchesLabels(excluded, thing))) return false;
   }
   const hasPort = (wanted: number | string): boolean =>
-    portMatches(wanted, port, packet.protocol) ||
+    portMatches(wanted, port) ||
     things.some(
       (thing) =>
         isWanted(thing) &&
@@ -188,8 +243,7 @@ function isPeer(
   const { names, selector } = side.serviceAccounts ?? {};
   if (names !== undefined && !(thing.account !== undefined && names.includes(thing.account))) return false;
   if (selector !== undefined) {
-    const labels = cluster.accountLabels[`${thing.namespace}/${thing.account}`] ?? {};
-    if (!parseSelector(selector).matches(labels)) return false;
+    if (!parseSelector(selector).matches(accountLabelsOf(cluster, thing))) return false;
   }
   return side.selector === undefined || matchesLabels(side.selector, thing);
 }
@@ -198,17 +252,25 @@ function isPeer(
 function inSelectedNamespace(cluster: OracleCluster, selector: string, thing: OracleThing): boolean {
   if (selector === 'global()') return thing.namespace === undefined;
   if (selector === 'all()') return thing.namespace !== undefined;
-  const labels = thing.namespace === undefined ? {} : (cluster.namespaceLabels[thing.namespace] ?? {});
-  return parseSelector(selector).matches(labels);
+  const labels = thing.namespace === undefined ? {} : cluster.namespaceLabels[thing.namespace];
+  return parseSelector(selector).matches(thing.namespaceLabels ?? labels ?? {});
+}
+
+function accountLabelsOf({ accountLabels }: OracleCluster, thing: OracleThing): Labels {
+  return thing.accountLabels ?? accountLabels[`${thing.namespace}/${thing.account}`] ?? {};
 }
 
 function matchesLabels(selector: string, thing: OracleThing): boolean {
-  const namespaceLabel = thing.namespace === undefined ? {} : { [NAMESPACE]: thing.namespace };
-  return parseSelector(selector).matches({ ...thing.labels, ...namespaceLabel });
+  const { namespace, account } = thing;
+  return parseSelector(selector).matches({
+    ...thing.labels,
+    ...(namespace === undefined ? {} : { [NAMESPACE]: namespace }),
+    ...(account === undefined ? {} : { [ACCOUNT]: account }),
+  });
 }
 
-function portMatches(wanted: number | string, port: number, protocol: number): boolean {
-  if (protocol === PROTOCOLS['ICMP']) return false;
+function portMatches(wanted: number | string, port: number | undefined): boolean {
+  if (port === undefined) return false;
   if (typeof wanted === 'number') return wanted === port;
   const [min, max] = wanted.split(':').map(Number);
   return max !== undefined && min !== undefined && min <= port && port <= max;

@@ -1,23 +1,20 @@
 // Random clusters as lists of v3 resources, and random changes to them. What may be there besides hosts, workloads and tiers is one
 // row of OBJECT_DRAWS each: a new kind of policy or endpoint is a new row.
 
-import { convertToStoredNetworkPolicy } from '../../../lib/conversion/network-policy.ts';
 import { podInterfaceName } from '../../../lib/conversion/pod.ts';
 import { convertNamespace, convertServiceAccount } from '../../../lib/conversion/profiles.ts';
-import { keyOf } from '../../../lib/model/keys.ts';
-import type { KubernetesNetworkPolicy } from '../../../lib/model/kubernetes-types.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
+import { storedResource } from '../stored-resource.ts';
 import { type Draw, defined } from './draw.ts';
+import { asHostPolicy, felixConfiguration, hostEndpoint } from './hosts.ts';
 import {
-  ACCOUNTS,
-  drawAccountSelector,
-  drawLabels,
-  drawNets,
-  drawRules,
-  drawSelector,
-  LABELS,
-} from './rules.ts';
-import { HOSTS, NAMESPACES, NETS, PODS, type WorldPod } from './world.ts';
+  endpointSlice,
+  stagedKubernetesPolicy,
+  storedClusterPolicy,
+  storedKubernetesPolicy,
+} from './kubernetes.ts';
+import { ACCOUNTS, drawAccountSelector, drawLabels, drawNets, drawRules, drawSelector } from './rules.ts';
+import { HOSTS, NAMESPACES, PODS, type WorldPod } from './world.ts';
 
 const API = 'projectcalico.org/v3';
 const NAMES = ['one', 'two', 'three', 'four'] as const;
@@ -38,8 +35,8 @@ function policySpec(draw: Draw): object {
     selector: draw.maybe(2, () => drawSelector(draw)),
     serviceAccountSelector: draw.maybe(8, () => drawAccountSelector(draw)),
     types: draw.maybe(2, () => draw.few(['Ingress', 'Egress'])),
-    ingress: drawRules(draw, 5),
-    egress: drawRules(draw, 5),
+    ingress: drawRules(draw, 5, 'ingress'),
+    egress: drawRules(draw, 5, 'egress'),
   };
   return {
     ...spec,
@@ -69,75 +66,6 @@ function stagedPolicy(draw: Draw): Resource {
   return { ...made, spec: { ...spec, tier, stagedAction: 'Set' } };
 }
 
-function kubernetesSelector(draw: Draw): object {
-  const key = draw.one(Object.keys(LABELS) as (keyof typeof LABELS)[]);
-  const value = draw.one<string>(LABELS[key]);
-  return draw.one([
-    {},
-    { matchLabels: { [key]: value } },
-    { matchExpressions: [{ key, operator: draw.one(['In', 'NotIn']), values: [value] }] },
-    { matchExpressions: [{ key, operator: draw.one(['Exists', 'DoesNotExist']) }] },
-  ]);
-}
-
-function kubernetesPeer(draw: Draw): object {
-  const teams = draw.one([
-    {},
-    { matchLabels: { team: 'x' } },
-    { matchExpressions: [{ key: 'team', operator: 'Exists' }] },
-  ]);
-  return draw.one([
-    () => ({ podSelector: kubernetesSelector(draw) }),
-    () => ({ namespaceSelector: teams }),
-    () => ({ podSelector: kubernetesSelector(draw), namespaceSelector: teams }),
-    () => ({ ipBlock: { cidr: '10.80.0.0/16', except: draw.few(['10.80.0.0/25', '10.80.0.133/32'], 2) } }),
-    () => ({ ipBlock: { cidr: draw.one([...NETS.v4, ...NETS.v6]) } }),
-  ])();
-}
-
-function kubernetesPort(draw: Draw): object {
-  const protocol = draw.one(['TCP', 'UDP', 'SCTP']);
-  return draw.one([
-    { protocol, port: draw.one<number | string>([53, 80, 443, 'http', 'dns']) },
-    { protocol, port: 79, endPort: 81 },
-    { protocol, port: 8000, endPort: 8100 },
-    { protocol },
-  ]);
-}
-
-function kubernetesRules(draw: Draw, peers: 'from' | 'to'): object[] {
-  return Array.from({ length: draw.below(4) }, () =>
-    defined({
-      [peers]: draw.once(4)
-        ? undefined
-        : [kubernetesPeer(draw), ...(draw.once(3) ? [kubernetesPeer(draw)] : [])],
-      ports: draw.once(3)
-        ? undefined
-        : [kubernetesPort(draw), ...(draw.once(2) ? [kubernetesPort(draw)] : [])],
-    }),
-  );
-}
-
-function kubernetesPolicy(draw: Draw): KubernetesNetworkPolicy {
-  return {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
-    metadata: { name: draw.one(NAMES), namespace: draw.one(NAMESPACES) },
-    spec: defined({
-      podSelector: kubernetesSelector(draw),
-      policyTypes: draw.maybe(2, () => draw.few(['Ingress', 'Egress'])),
-      ingress: draw.once(4) ? undefined : kubernetesRules(draw, 'from'),
-      egress: draw.once(2) ? undefined : kubernetesRules(draw, 'to'),
-    }),
-  } as KubernetesNetworkPolicy;
-}
-
-/** As the kubernetes plugin stores it, by its conversion. */
-function stagedKubernetesPolicy(draw: Draw): Resource {
-  const { metadata, spec } = kubernetesPolicy(draw);
-  return resource('StagedKubernetesNetworkPolicy', metadata, { ...spec, stagedAction: 'Set' });
-}
-
 function networkSet(draw: Draw): Resource {
   const labels = drawLabels(draw);
   const nets = drawNets(draw);
@@ -151,30 +79,12 @@ function extraProfile(draw: Draw): Resource {
     'Profile',
     { name: 'extra' },
     {
-      ingress: drawRules(draw, 3),
-      egress: drawRules(draw, 3),
+      ingress: drawRules(draw, 3, 'ingress'),
+      egress: drawRules(draw, 3, 'egress'),
       labelsToApply,
     },
   );
 }
-
-function felixConfiguration(draw: Draw): Resource {
-  const defaultEndpointToHostAction = draw.one(['Accept', 'Drop', 'Return']);
-  const name = draw.one(['default', 'node.n1']);
-  return resource('FelixConfiguration', { name }, { defaultEndpointToHostAction });
-}
-
-/** Objects that come and go. */
-const OBJECT_DRAWS: readonly { readonly weight: number; readonly draw: (draw: Draw) => Resource }[] = [
-  { weight: 5, draw: (draw) => namespacedPolicy('NetworkPolicy', draw) },
-  { weight: 5, draw: (draw) => globalPolicy('GlobalNetworkPolicy', draw) },
-  { weight: 3, draw: (draw) => convertToStoredNetworkPolicy(kubernetesPolicy(draw)).policy },
-  { weight: 3, draw: networkSet },
-  { weight: 1, draw: stagedPolicy },
-  { weight: 1, draw: stagedKubernetesPolicy },
-  { weight: 1, draw: extraProfile },
-  { weight: 1, draw: felixConfiguration },
-];
 
 const ENDPOINT_PORTS = [
   { name: 'http', protocol: 'TCP', port: 80 },
@@ -183,6 +93,29 @@ const ENDPOINT_PORTS = [
   { name: 'dns', protocol: 'UDP', port: 53 },
   { name: 'dns', protocol: 'SCTP', port: 53 },
 ] as const;
+
+/** Objects that come and go. */
+const OBJECT_DRAWS: readonly { readonly weight: number; readonly draw: (draw: Draw) => Resource }[] = [
+  { weight: 5, draw: (draw) => namespacedPolicy('NetworkPolicy', draw) },
+  { weight: 5, draw: (draw) => globalPolicy('GlobalNetworkPolicy', draw) },
+  { weight: 3, draw: storedKubernetesPolicy },
+  { weight: 2, draw: storedClusterPolicy },
+  { weight: 2, draw: endpointSlice },
+  {
+    weight: 5,
+    draw: (draw) =>
+      hostEndpoint(
+        draw,
+        draw.maybe(3, () => draw.few(ENDPOINT_PORTS)),
+      ),
+  },
+  { weight: 5, draw: (draw) => asHostPolicy(draw, globalPolicy('GlobalNetworkPolicy', draw)) },
+  { weight: 3, draw: networkSet },
+  { weight: 1, draw: stagedPolicy },
+  { weight: 1, draw: stagedKubernetesPolicy },
+  { weight: 1, draw: extraProfile },
+  { weight: 1, draw: felixConfiguration },
+];
 
 function endpointOf(pod: WorldPod, draw: Draw): Resource {
   const { namespace, name, host, v4, v6 } = pod;
@@ -239,6 +172,8 @@ const LASTING_DRAWS: readonly ((draw: Draw) => Resource)[] = [
   () => resource('Tier', { name: 'default' }, { order: 1_000_000, defaultAction: 'Deny' }),
   (draw) => tierOf('security', 100, draw),
   (draw) => tierOf('late', 2_000_000, draw),
+  () => resource('Tier', { name: 'kube-admin' }, { order: 1_000, defaultAction: 'Pass' }),
+  () => resource('Tier', { name: 'kube-baseline' }, { order: 10_000_000, defaultAction: 'Pass' }),
   ...NAMESPACES.map((name) => (draw: Draw) => namespaceOf(name, draw)),
   ...NAMESPACES.flatMap((namespace) =>
     ACCOUNTS.map((name) => (draw: Draw) => accountOf(namespace, name, draw)),
@@ -254,18 +189,18 @@ export function isLasting({ kind }: Resource): boolean {
 
 export function drawCluster(draw: Draw): Resource[] {
   const objects = new Map<string, Resource>();
-  const put = (made: Resource): void => void objects.set(keyOf(made), made);
+  const put = (made: Resource): void => void objects.set(storedResource(made).key, made);
   for (const each of LASTING_DRAWS) put(each(draw));
-  const count = 2 + draw.below(12);
+  const count = 2 + draw.below(16);
   for (let index = 0; index < count; index++) put(draw.weighted(OBJECT_DRAWS).draw(draw));
   return [...objects.values()];
 }
 
 /** One to three changes: an object created, replaced or taken away, a workload relabelled, a namespace, a tier. */
 export function drawChange(draw: Draw, cluster: readonly Resource[]): Resource[] {
-  const objects = new Map(cluster.map((each) => [keyOf(each), each]));
-  const put = (made: Resource): void => void objects.set(keyOf(made), made);
-  const lasting = new Set(LASTING_DRAWS.map((each) => keyOf(each(draw))));
+  const objects = new Map(cluster.map((each) => [storedResource(each).key, each]));
+  const put = (made: Resource): void => void objects.set(storedResource(made).key, made);
+  const lasting = new Set(LASTING_DRAWS.map((each) => storedResource(each(draw)).key));
   for (let count = 1 + draw.below(3); count > 0; count--) {
     const others = [...objects.keys()].filter((key) => !lasting.has(key));
     const kind = draw.below(10);

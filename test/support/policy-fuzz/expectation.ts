@@ -4,10 +4,21 @@
 
 import type { RuleMeaning } from '../../../agents/felix/nftables/render/numbering.ts';
 import type { PolicyCluster } from '../../../lib/policy/cluster.ts';
-import { type CompiledRule, type Direction, policyKey, type RuleRef } from '../../../lib/policy/compiled.ts';
-import { type CheckpointTrace, evaluate } from '../../../lib/policy/evaluate.ts';
+import {
+  type CompiledHostEndpoint,
+  type CompiledRule,
+  type CompiledWorkloadEndpoint,
+  type Direction,
+  type EndpointTier,
+  policyKey,
+  type RuleRef,
+  workloadEndpointKey,
+} from '../../../lib/policy/compiled.ts';
+import { type CheckpointTrace, evaluate, type Verdict } from '../../../lib/policy/evaluate.ts';
+import { networkHostEndpoint, wildcardHostEndpoint } from '../../../lib/policy/evaluation/locate.ts';
 import { firstMismatch } from '../../../lib/policy/evaluation/match.ts';
 import { viewPacket } from '../../../lib/policy/evaluation/packet.ts';
+import { isServiceSelector } from '../../../lib/policy/services.ts';
 import type { FuzzPacket } from './packets.ts';
 import { ENDS, endOf } from './world.ts';
 
@@ -22,12 +33,16 @@ export interface Expected {
 
 export interface Expectation {
   readonly isAllowed: boolean;
+  /** False: somewhere untracked policy lets it through, so that it has no flow there. */
+  readonly isTracked: boolean;
   /** By which its flow is stamped, on each host that lets it pass by policy. */
   readonly stamps: readonly Expected[];
   /** Undefined: allowed. */
   readonly denial: Expected | undefined;
   /** For the spread of packets and for the mix: `allow rule`, `deny endOfTier`, … */
   readonly category: string;
+  /** A rule that it misses by one criterion alone, and by which; empty: none. */
+  readonly near: string;
 }
 
 export function textOfMeaning(meaning: RuleMeaning | undefined): string {
@@ -41,38 +56,165 @@ function textOfRef(ref: RuleRef): string {
   return `${owner} ${ref.direction} ${ref.index}`;
 }
 
-/** Throws where the packet is none. */
-export function expectationOf(cluster: PolicyCluster, packet: FuzzPacket): Expectation {
+/** Throws where the packet is none. Undefined: the evaluator cannot say (docs/dataplane.md "Limits", untracked and forwarded). */
+export function expectationOf(cluster: PolicyCluster, packet: FuzzPacket): Expectation | undefined {
   const from = ENDS.find(({ name }) => name === packet.from);
   if (from?.kind === 'pod' && endOf(packet.source) !== from) return spoofed(from.host ?? '');
-  const { isAllowed, checkpoints } = evaluate(cluster, packet);
+  const verdict = evaluate(cluster, packet);
+  const { isAllowed, checkpoints } = verdict;
+  if (checkpoints.some((each) => isUntracked(each) && isForwarding(each, verdict))) return undefined;
   const stamps = new Map<string, Expected>();
+  const near = nearMissOf(cluster, checkpoints);
   for (const checkpoint of checkpoints) {
     const { decision, place } = checkpoint;
+    const { host } = place;
     if (!decision.isAllowed) {
-      const denial = { host: place.host, ...reasonOf(cluster, checkpoint, packet) };
-      stamps.delete(place.host);
-      return { isAllowed: false, stamps: [...stamps.values()], denial, category: `deny ${decision.type}` };
+      const denial = { host, ...reasonOf(cluster, checkpoint, packet) };
+      stamps.delete(host);
+      return {
+        isAllowed: false,
+        isTracked: true,
+        stamps: withForwardEnds(cluster, verdict, stamps),
+        denial,
+        category: `deny ${categoryOf(checkpoint)}`,
+        near,
+      };
     }
-    if (decision.type === 'endpointToHost') {
-      // `return` leaves it to the host's own rules, unstamped.
-      if (decision.action === 'return') stamps.delete(place.host);
-    } else {
-      stamps.set(place.host, { host: place.host, ...reasonOf(cluster, checkpoint, packet) });
-    }
+    // `return` leaves it to the host's own rules, unstamped.
+    if (isUntracked(checkpoint) || (decision.type === 'endpointToHost' && decision.action === 'return'))
+      stamps.delete(host);
+    else if (decision.type !== 'endpointToHost' && decision.type !== 'stageEnd')
+      stamps.set(host, { host, ...reasonOf(cluster, checkpoint, packet) });
   }
-  const last = checkpoints.at(-1);
-  const category = `allow ${last === undefined ? 'unpoliced' : categoryOf(last)}`;
-  return { isAllowed, stamps: [...stamps.values()], denial: undefined, category };
+  const last = checkpoints.findLast(({ decision }) => decision.type !== 'stageEnd') ?? checkpoints.at(-1);
+  return {
+    isAllowed,
+    isTracked: !checkpoints.some(isUntracked),
+    stamps: withForwardEnds(cluster, verdict, stamps),
+    denial: undefined,
+    category: `allow ${last === undefined ? 'unpoliced' : categoryOf(last)}`,
+    near,
+  };
 }
 
-function categoryOf({ decision }: CheckpointTrace): string {
-  return decision.type === 'rule' ? decision.ref.type : decision.type;
+/** What decided, and where host endpoints did, in which of their stages. */
+function categoryOf({ decision, place }: CheckpointTrace): string {
+  const what = decision.type === 'rule' && decision.isAllowed ? decision.ref.type : decision.type;
+  return place.type === 'hostEndpoint' ? `${what} ${place.stage}` : what;
+}
+
+/** Let through by untracked policy. */
+function isUntracked({ place, decision }: CheckpointTrace): boolean {
+  return (
+    place.type === 'hostEndpoint' &&
+    place.stage === 'untracked' &&
+    decision.type === 'rule' &&
+    decision.isAllowed
+  );
+}
+
+/** On its way to a workload of the place's host. */
+function isForwarding({ place, direction }: CheckpointTrace, { destination }: Verdict): boolean {
+  return direction === 'ingress' && destination.type === 'workload' && destination.host === place.host;
+}
+
+/** Whether some endpoint has untracked policy in force: what it lets through no reply follows. */
+export function hasUntrackedPolicy(cluster: PolicyCluster): boolean {
+  return [...cluster.hostEndpoints.values()].some(({ untrackedTiers }) =>
+    isEnforced(cluster, untrackedTiers),
+  );
+}
+
+function isEnforced(cluster: PolicyCluster, tiers: readonly EndpointTier[]): boolean {
+  return tiers.some(({ ingress, egress }) =>
+    [...ingress, ...egress].some((id) => cluster.policies.get(policyKey(id))?.staged === false),
+  );
+}
+
+/** Where a flow leaves by an interface whose endpoint has policy of what is forwarded, and none decides, that is its stamp. */
+function withForwardEnds(
+  cluster: PolicyCluster,
+  verdict: Verdict,
+  stamps: ReadonlyMap<string, Expected>,
+): readonly Expected[] {
+  return [...stamps.values()].map((stamp) => {
+    const endpoint = endpointOfWayOut(cluster, verdict, stamp.host);
+    if (endpoint === undefined || !isEnforced(cluster, endpoint.forwardTiers)) return stamp;
+    const isDecidedThere = verdict.checkpoints.some(
+      ({ place, direction, decision }) =>
+        place.type === 'hostEndpoint' &&
+        place.host === stamp.host &&
+        place.stage === 'forward' &&
+        direction === 'egress' &&
+        decision.type === 'rule',
+    );
+    return isDecidedThere ? stamp : { host: stamp.host, reason: 'noForwardPolicy', tolerated: [] };
+  });
+}
+
+/** Undefined: it is not forwarded there, or leaves by an interface without endpoint. */
+function endpointOfWayOut(
+  cluster: PolicyCluster,
+  { source, destination }: Verdict,
+  host: string,
+): CompiledHostEndpoint | undefined {
+  if (destination.type === 'workload' && destination.host === host)
+    return wildcardHostEndpoint(cluster, host);
+  const isToItself = destination.type === 'host' && destination.host === host;
+  return source.type === 'workload' && source.host === host && !isToItself
+    ? networkHostEndpoint(cluster, host)
+    : undefined;
+}
+
+/** The first rule that was asked and fails on the last of its criteria: a packet beside its edge. Empty: there is none. */
+function nearMissOf(cluster: PolicyCluster, checkpoints: readonly CheckpointTrace[]): string {
+  for (const { tiers, profiles } of checkpoints) {
+    const traces = [...tiers.flatMap(({ policies }) => policies), ...profiles].flatMap(({ rules }) => rules);
+    for (const { ref, mismatch } of traces) {
+      if (mismatch !== undefined && mismatch === lastCriterion(ruleOf(cluster, ref)))
+        return `${textOfRef(ref)} ${mismatch}`;
+    }
+  }
+  return '';
+}
+
+function ruleOf(cluster: PolicyCluster, ref: RuleRef): CompiledRule | undefined {
+  const owner =
+    ref.type === 'policy' ? cluster.policies.get(policyKey(ref.policy)) : cluster.profiles.get(ref.profile);
+  return owner?.[ref.direction].find(({ ref: { index } }) => index === ref.index);
+}
+
+/** In the order in which `firstMismatch` asks. */
+function lastCriterion(rule: CompiledRule | undefined): string | undefined {
+  if (rule === undefined) return undefined;
+  const ofSide = (side: 'source' | 'destination'): readonly (readonly [boolean, string])[] => {
+    const { nets, notNets, selectors, notSelectors, ports, namedPorts, notPorts, notNamedPorts } = rule[side];
+    return [
+      [nets.length > 0, `${side}.nets`],
+      [notNets.length > 0, `${side}.notNets`],
+      [selectors.length > 0, `${side}.${selectors.some(isServiceSelector) ? 'services' : 'selector'}`],
+      [notSelectors.length > 0, `${side}.notSelector`],
+      [
+        ports.length + namedPorts.length > 0,
+        `${side}.${namedPorts.some(({ selector }) => isServiceSelector(selector)) ? 'services' : 'ports'}`,
+      ],
+      [notPorts.length + notNamedPorts.length > 0, `${side}.notPorts`],
+    ];
+  };
+  return [
+    [rule.ipVersion !== undefined, 'ipVersion'] as const,
+    [rule.protocol !== undefined, 'protocol'] as const,
+    [rule.notProtocol !== undefined, 'notProtocol'] as const,
+    [rule.icmp !== undefined, 'icmp'] as const,
+    [rule.notIcmp !== undefined, 'notIcmp'] as const,
+    ...ofSide('source'),
+    ...ofSide('destination'),
+  ].findLast(([isThere]) => isThere)?.[1];
 }
 
 function spoofed(host: string): Expectation {
   const denial = { host, reason: 'spoofedSource', tolerated: [] };
-  return { isAllowed: false, stamps: [], denial, category: 'deny spoofedSource' };
+  return { isAllowed: false, isTracked: true, stamps: [], denial, category: 'deny spoofedSource', near: '' };
 }
 
 function reasonOf(
@@ -130,8 +272,8 @@ function rulesOfTier(
   { place, direction }: CheckpointTrace,
   ref: RuleRef,
 ): readonly CompiledRule[] {
-  if (ref.type !== 'policy' || place.type !== 'workload') return [];
-  const tiers = endpointAt(cluster, place)?.tiers ?? [];
+  if (ref.type !== 'policy') return [];
+  const tiers = tiersAt(cluster, place);
   const tier = tiers.find((each) => each[direction].some((id) => policyKey(id) === policyKey(ref.policy)));
   return (tier?.[direction] ?? []).flatMap((id) => {
     const policy = cluster.policies.get(policyKey(id));
@@ -139,18 +281,36 @@ function rulesOfTier(
   });
 }
 
+function tiersAt(cluster: PolicyCluster, place: CheckpointTrace['place']): readonly EndpointTier[] {
+  if (place.type === 'endpointToHost') return [];
+  if (place.type === 'workload') return workloadAt(cluster, place)?.tiers ?? [];
+  const endpoint = cluster.hostEndpoints.get(`${place.host}/${place.endpoint}`);
+  const { tiers = [], forwardTiers = [], preDnatTiers = [], untrackedTiers = [] } = endpoint ?? {};
+  return { normal: tiers, forward: forwardTiers, preDnat: preDnatTiers, untracked: untrackedTiers }[
+    place.stage
+  ];
+}
+
 /** Undefined: a profile that is not there, which ends a run. */
 function rulesOfProfiles(
   cluster: PolicyCluster,
   { place, direction }: CheckpointTrace,
 ): readonly (CompiledRule | undefined)[] {
-  if (place.type !== 'workload') return [];
-  return (endpointAt(cluster, place)?.profiles ?? []).flatMap((name): (CompiledRule | undefined)[] => {
+  return profilesAt(cluster, place).flatMap((name): (CompiledRule | undefined)[] => {
     const profile = cluster.profiles.get(name);
     return profile?.exists === true ? [...profile[direction as Direction]] : [undefined];
   });
 }
 
-function endpointAt(cluster: PolicyCluster, place: Extract<CheckpointTrace['place'], { type: 'workload' }>) {
-  return [...cluster.workloadEndpoints.values()].find(({ id }) => id === place.endpoint);
+function profilesAt(cluster: PolicyCluster, place: CheckpointTrace['place']): readonly string[] {
+  if (place.type === 'workload') return workloadAt(cluster, place)?.profiles ?? [];
+  if (place.type === 'endpointToHost') return [];
+  return cluster.hostEndpoints.get(`${place.host}/${place.endpoint}`)?.profiles ?? [];
+}
+
+function workloadAt(
+  cluster: PolicyCluster,
+  { endpoint }: Extract<CheckpointTrace['place'], { type: 'workload' }>,
+): CompiledWorkloadEndpoint | undefined {
+  return cluster.workloadEndpoints.get(workloadEndpointKey(endpoint));
 }

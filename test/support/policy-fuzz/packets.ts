@@ -20,8 +20,8 @@ export interface FuzzPacket extends Packet {
 }
 
 const PORT_PROTOCOLS: readonly number[] = [Proto.tcp, Proto.udp, Proto.sctp];
-/** Ports with a meaning of their own: VXLAN's and BGP's. */
-const GUARDED_PORTS = [179, 4789] as const;
+/** Ports with a meaning of their own: BGP's, VXLAN's, and some that hosts keep open. */
+const GUARDED_PORTS = [179, 4789, 22, 53, 67, 68, 2379] as const;
 /** Those with which conntrack lets a flow begin. */
 const ICMP_REQUESTS = { 4: [8, 8, 8, 13, 17], 6: [128] } as const;
 const FIRST_EPHEMERAL_PORT = 20_000;
@@ -29,11 +29,12 @@ const EPHEMERAL_PORTS = 40_000;
 /** Far more than are ever needed: most pairs of ends will do. */
 const MOST_TRIES = 1_000;
 
-/** Protocol and ports at which a rule's answer may turn. */
+/** Protocol, ports and ICMP fields at which a rule's answer may turn. */
 interface Hint {
   readonly protocol: number;
   readonly destinationPorts: readonly number[];
   readonly sourcePorts: readonly number[];
+  readonly icmp: readonly { readonly type: number; readonly code: number }[];
 }
 
 /** Gives each flow of a run a source port of its own, unless a rule's are asked for. */
@@ -56,7 +57,8 @@ export class PacketDraws {
   #next(hint: Hint | undefined): FuzzPacket {
     const draw = this.#draw;
     const [source, destination] = this.#ends();
-    const family = draw.once(2) ? 4 : 6;
+    const drawnFamily = draw.once(2) ? 4 : 6;
+    const family = hint?.protocol === Proto.icmp ? 4 : hint?.protocol === Proto.icmpv6 ? 6 : drawnFamily;
     const addresses = {
       source: addressOf(source, family, draw),
       destination: addressOf(destination, family, draw),
@@ -71,10 +73,14 @@ export class PacketDraws {
     ]).protocol;
     const protocol = hint?.protocol ?? drawn;
     if (protocol === Proto.icmp || protocol === Proto.icmpv6) {
-      return { ...ends, protocol, icmp: { type: draw.one(ICMP_REQUESTS[family]), code: draw.below(2) } };
+      const drawnIcmp = { type: draw.one(ICMP_REQUESTS[family]), code: draw.below(2) };
+      const hints = (hint?.icmp ?? []).filter(({ type }) =>
+        ICMP_REQUESTS[family].some((each) => each === type),
+      );
+      return { ...ends, protocol, icmp: hints.length > 0 ? draw.one(hints) : drawnIcmp };
     }
     if (!PORT_PROTOCOLS.includes(protocol)) return { ...ends, protocol };
-    const destinationPort = draw.once(40)
+    const destinationPort = draw.once(25)
       ? draw.one(GUARDED_PORTS)
       : this.#port(hint?.destinationPorts, PORTS);
     const sourcePort = draw.once(4) ? this.#port(hint?.sourcePorts, SOURCE_PORTS) : this.#ephemeralPort();
@@ -89,12 +95,12 @@ export class PacketDraws {
     return FIRST_EPHEMERAL_PORT + (this.#made % EPHEMERAL_PORTS);
   }
 
-  /** Two different ends, of which one at least is a workload as a rule. */
+  /** Two ends, of which one at least is a workload as a rule; seldom a host and itself. */
   #ends(): readonly [End, End] {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const [source, destination] = [this.#draw.one(ENDS), this.#draw.one(ENDS)];
-      if (source === destination || (source.kind === 'outside' && destination.kind === 'outside')) continue;
-      if (source.kind === 'pod' || destination.kind === 'pod' || this.#draw.once(8))
+      if (source === destination && !(source.kind === 'host' && this.#draw.once(4))) continue;
+      if (source.kind === 'pod' || destination.kind === 'pod' || this.#draw.once(3))
         return [source, destination];
     }
     throw new Error('no two ends');
@@ -108,13 +114,24 @@ export class PacketDraws {
   }
 }
 
-/** Of the rules of a policy or profile that are for a protocol with ports. */
+/** Of the rules of a policy or profile that are for a protocol with ports, or for ICMP. */
 function hintsOf(resource: Resource): Hint[] {
   const { ingress = [], egress = [] } = (resource['spec'] ?? {}) as { ingress?: Rule[]; egress?: Rule[] };
-  return [...ingress, ...egress].flatMap(({ protocol, source, destination }) => {
+  return [...ingress, ...egress].flatMap(({ protocol, source, destination, icmp, notICMP }) => {
     const number = protocol === undefined ? undefined : protocolNumber(parseNumberOrName(protocol));
-    if (number === undefined || !PORT_PROTOCOLS.includes(number)) return [];
-    return [{ protocol: number, destinationPorts: edgesOf(destination), sourcePorts: edgesOf(source) }];
+    if (number === undefined) return [];
+    const fields = [icmp, notICMP].flatMap((each) => (each === undefined ? [] : [each]));
+    if (!PORT_PROTOCOLS.includes(number) && fields.length === 0) return [];
+    return [
+      {
+        protocol: number,
+        destinationPorts: edgesOf(destination),
+        sourcePorts: edgesOf(source),
+        icmp: fields.flatMap(({ type = 8, code = 0 }) =>
+          [code, code + 1].map((near) => ({ type, code: near })),
+        ),
+      },
+    ];
   });
 }
 

@@ -3,13 +3,13 @@
 import type { EntityRule, Protocol, Rule } from '../../../lib/model/policy-types.ts';
 import { validateResource } from '../../../lib/model/validation/validate.ts';
 import { type Draw, defined } from './draw.ts';
-import { NETS } from './world.ts';
+import { NETS, SERVICES } from './world.ts';
 
 export const LABELS = { role: ['web', 'db', 'cache'], app: ['shop', 'bank'] } as const;
 export const ACCOUNTS = ['robot', 'human'] as const;
 /** Neighbours of ranges and of named ports among them. */
 export const PORTS: readonly number[] = [53, 79, 80, 81, 443, 8000, 8050, 8100, 8101, 9999];
-export const SOURCE_PORTS: readonly number[] = [80, 1024, 8080];
+export const SOURCE_PORTS: readonly number[] = [53, 80, 179, 1024, 8080];
 const RULE_PORTS: readonly (number | string)[] = [
   53,
   80,
@@ -40,7 +40,7 @@ function drawTerm(draw: Draw): string {
     () => `!has(${key})`,
     () => `${key} starts with '${value.slice(0, 1)}'`,
     () => `${key} contains 'b'`,
-    () => 'all()',
+    () => draw.one(['all()', 'has(host)', "host == 'n1'"]),
   ])();
 }
 
@@ -103,9 +103,22 @@ const ACTIONS: readonly { readonly weight: number; readonly action: Rule['action
 function withPorts(draw: Draw): object {
   return {
     protocol: draw.one<Protocol>(['TCP', 'TCP', 'UDP', 'UDP', 'SCTP', 6, 17]),
-    source: drawEntity(draw, draw.once(3) ? RULE_SOURCE_PORTS : undefined),
+    source: drawEntity(draw, draw.once(2) ? RULE_SOURCE_PORTS : undefined),
     destination: drawEntity(draw, RULE_PORTS),
   };
+}
+
+/** Endpoints of a service, where it can be looked up: the source of ingress rules, the destination of egress rules. */
+function ofService(draw: Draw, direction: RuleDirection): object {
+  const { namespace, name } = draw.one(SERVICES);
+  const side = { services: { name, namespace } };
+  const protocol = draw.maybe(2, () => draw.one<Protocol>(['TCP', 'UDP', 'SCTP']));
+  const notProtocol = draw.maybe(6, () => draw.one<Protocol>(['TCP', 'UDP']));
+  if (direction === 'ingress') {
+    const destination = protocol === undefined ? drawEntity(draw, undefined) : drawEntity(draw, RULE_PORTS);
+    return { protocol, notProtocol, source: side, destination };
+  }
+  return { protocol, notProtocol, source: drawEntity(draw, undefined), destination: side };
 }
 
 /** One port set of a side alone: the commonest rule there is. */
@@ -136,33 +149,39 @@ function icmp(draw: Draw): object {
   };
 }
 
-const SHAPES: readonly { readonly weight: number; readonly draw: (draw: Draw) => object }[] = [
+type RuleDirection = 'ingress' | 'egress';
+
+const SHAPES: readonly {
+  readonly weight: number;
+  readonly draw: (draw: Draw, direction: RuleDirection) => object;
+}[] = [
   { weight: 4, draw: withPorts },
   { weight: 2, draw: portsAlone },
   { weight: 4, draw: withoutPorts },
   { weight: 2, draw: icmp },
+  { weight: 1, draw: ofService },
 ];
 
 /** Redraws are rare: two lists of networks of two families, mostly. */
 const MOST_REDRAWS = 100;
 
 /** One that validation lets be stored. */
-function drawRule(draw: Draw): Rule {
+function drawRule(draw: Draw, direction: RuleDirection): Rule {
   for (let redraws = 0; redraws < MOST_REDRAWS; redraws++) {
     const { action } = draw.weighted(ACTIONS);
-    const rule = { action, ...defined(draw.weighted(SHAPES).draw(draw)) } as Rule;
-    if (isValid(rule)) return rule;
+    const rule = { action, ...defined(draw.weighted(SHAPES).draw(draw, direction)) } as Rule;
+    if (isValid(rule, direction)) return rule;
   }
   throw new Error('no valid rule among those drawn');
 }
 
-function isValid(rule: Rule): boolean {
+function isValid(rule: Rule, direction: RuleDirection): boolean {
   const metadata = { name: 'one' };
-  const spec = { ingress: [rule], types: ['Ingress'] };
+  const spec = { [direction]: [rule] };
   const policy = { apiVersion: 'projectcalico.org/v3', kind: 'GlobalNetworkPolicy', metadata, spec };
   return validateResource(policy).length === 0;
 }
 
-export function drawRules(draw: Draw, most: number): Rule[] {
-  return Array.from({ length: draw.below(most + 1) }, () => drawRule(draw));
+export function drawRules(draw: Draw, most: number, direction: RuleDirection): Rule[] {
+  return Array.from({ length: draw.below(most + 1) }, () => drawRule(draw, direction));
 }

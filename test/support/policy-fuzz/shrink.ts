@@ -1,9 +1,9 @@
 // Makes a failing fuzz case small: fewer steps, one packet, fewer objects, fewer rules and fields, as long as it fails. Objects stay
 // what validation lets be stored.
 
-import { keyOf } from '../../../lib/model/keys.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { validateResource } from '../../../lib/model/validation/validate.ts';
+import { storedResource } from '../stored-resource.ts';
 import { isLasting } from './cluster.ts';
 import type { FuzzStep } from './steps.ts';
 
@@ -108,6 +108,10 @@ class Shrinker {
     this.steps = steps;
     return true;
   }
+}
+
+function keyOf(resource: Resource): string {
+  return storedResource(resource).key;
 }
 
 /** A workload without an address or an interface would be another bed's. */

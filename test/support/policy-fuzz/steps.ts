@@ -7,6 +7,7 @@ import { Draw } from './draw.ts';
 import { type Expectation, expectationOf } from './expectation.ts';
 import { type FuzzPacket, PacketDraws, Proto, spread } from './packets.ts';
 import type { FlowPart } from './raw-packet.ts';
+import { ENDS } from './world.ts';
 
 export interface FuzzStep {
   /** All that the datastore holds. */
@@ -54,14 +55,39 @@ export class StepDraws {
   #new(resources: readonly Resource[]): FuzzPacket[] {
     const cluster = resolveCluster(resources);
     const candidates = this.#packets.candidates(resources, this.#packetsPerStep * CANDIDATES);
-    const groups = new Map(candidates.map((packet) => [packet, groupOf(expectationOf(cluster, packet))]));
-    return spread(candidates, (packet) => groups.get(packet) ?? '', this.#packetsPerStep);
+    const expectations = new Map(
+      candidates.flatMap((packet) => {
+        const expectation = expectationOf(cluster, packet);
+        return expectation === undefined ? [] : [[packet, expectation] as const];
+      }),
+    );
+    const groupOfPacket = (packet: FuzzPacket): string => groupOf(expectations.get(packet));
+    const ordered = edgesFirst([...expectations.keys()], (packet) => {
+      const near = expectations.get(packet)?.near ?? '';
+      return near === '' ? '' : `${groupOfPacket(packet)} ${near}`;
+    });
+    return spread(ordered, groupOfPacket, this.#packetsPerStep);
   }
 }
 
 /** Packets of one group say the same of a renderer. */
-function groupOf({ category, stamps, denial }: Expectation): string {
+function groupOf(expectation: Expectation | undefined): string {
+  const { category = '', stamps = [], denial } = expectation ?? {};
   return `${category} ${denial?.reason ?? stamps.at(-1)?.reason ?? ''}`;
+}
+
+/** The first packet at each edge, then the others; at no edge: empty. */
+function edgesFirst(packets: readonly FuzzPacket[], edgeOf: (packet: FuzzPacket) => string): FuzzPacket[] {
+  const seen = new Set(['']);
+  const isFirst = new Set(
+    packets.filter((packet) => {
+      const edge = edgeOf(packet);
+      const isNew = !seen.has(edge);
+      seen.add(edge);
+      return isNew;
+    }),
+  );
+  return [...isFirst, ...packets.filter((packet) => !isFirst.has(packet))];
 }
 
 /**
@@ -70,5 +96,7 @@ function groupOf({ category, stamps, denial }: Expectation): string {
  */
 function canReply({ protocol, from, to }: FuzzPacket): boolean {
   const isAnswered = [Proto.tcp, Proto.udp, Proto.icmp, Proto.icmpv6].some((each) => each === protocol);
-  return isAnswered && !to.startsWith('host:') && !from.startsWith('host:');
+  const [source, destination] = [from, to].map((name) => ENDS.find((end) => end.name === name));
+  const isOfHost = source?.kind === 'host' || destination?.kind === 'host';
+  return isAnswered && !(isOfHost && source?.host === destination?.host);
 }

@@ -30,6 +30,12 @@ export const OUTSIDE = {
   v6: ['2001:db8::9', '2001:db8:1::1'],
 } as const;
 
+/** Services that rules name; their slices are drawn. */
+export const SERVICES = [
+  { namespace: 'red', name: 'cart' },
+  { namespace: 'blue', name: 'till' },
+] as const;
+
 /** Networks that rules and sets name: around, beside and inside of each other and of the addresses above. */
 export const NETS = {
   v4: [

@@ -7,8 +7,14 @@
 
 import { Mark } from '../../../../agents/felix/nftables/render/scratch.ts';
 import { resolveCluster } from '../../../../lib/policy/cluster.ts';
-import { type Expectation, expectationOf, textOfMeaning } from '../../../support/policy-fuzz/expectation.ts';
+import {
+  type Expectation,
+  expectationOf,
+  hasUntrackedPolicy,
+  textOfMeaning,
+} from '../../../support/policy-fuzz/expectation.ts';
 import type { FuzzPacket } from '../../../support/policy-fuzz/packets.ts';
+import { SecondOpinion } from '../../../support/policy-fuzz/second-opinion.ts';
 import type { FuzzStep } from '../../../support/policy-fuzz/steps.ts';
 import type { FuzzBed } from './fuzz-bed.ts';
 import { conntrackMarks, flushConntrack } from './kernel-records.ts';
@@ -53,11 +59,17 @@ interface Comparison {
 const MOST_REPEATS = 5;
 const PORT_PROTOCOLS: readonly number[] = [6, 17, 132];
 
+interface LiveFlow {
+  readonly packet: FuzzPacket;
+  readonly id: number;
+  readonly isTracked: boolean;
+}
+
 export class FuzzRun {
   readonly #bed: FuzzBed;
   #lastId = 0;
   /** Flows of the step before that passed, by their packets' numbers, and their ids on the wire. */
-  #flows = new Map<number, { readonly packet: FuzzPacket; readonly id: number }>();
+  #flows = new Map<number, LiveFlow>();
 
   constructor(bed: FuzzBed) {
     this.#bed = bed;
@@ -71,11 +83,14 @@ export class FuzzRun {
   async play(step: FuzzStep): Promise<StepResult> {
     const cluster = resolveCluster(step.resources);
     await this.#bed.load(step.resources, step.replace);
+    const isTracking = !hasUntrackedPolicy(cluster);
     const live = await this.#repeatedly(() =>
       step.again.flatMap(({ number, part }): Sent[] => {
         const flow = this.#flows.get(number);
-        if (flow === undefined) return [];
+        // Of what is not tracked a reply is a flow of its own.
+        if (flow === undefined || (part === 'reply' && !(flow.isTracked && isTracking))) return [];
         const expectation = expectationOf(cluster, flow.packet);
+        if (expectation === undefined) return [];
         return [
           { packet: flow.packet, part, id: ++this.#lastId, flow: flow.id, isFirst: false, expectation },
         ];
@@ -83,17 +98,26 @@ export class FuzzRun {
     );
     await this.#flush();
     const fresh = await this.#repeatedly(() =>
-      step.packets.map((packet): Sent => {
+      step.packets.flatMap((packet): Sent[] => {
         const id = ++this.#lastId;
         const expectation = expectationOf(cluster, packet);
-        return { packet, part: 'original', id, flow: id, isFirst: true, expectation };
+        if (expectation === undefined) return [];
+        return [{ packet, part: 'original', id, flow: id, isFirst: true, expectation }];
       }),
     );
     const stamps = await this.#compareStamps(fresh.sent);
+    const opinion = new SecondOpinion(step.resources);
+    const meanings = fresh.sent.flatMap((each) =>
+      opinion
+        .differences(cluster, each.packet)
+        .map((seen) => disagreement(each, 'what the v3 API means', seen)),
+    );
     const passed = fresh.sent.filter(({ expectation }) => expectation.isAllowed);
-    this.#flows = new Map(passed.map(({ packet, id }) => [packet.number, { packet, id }]));
+    this.#flows = new Map(
+      passed.map(({ packet, id, expectation: { isTracked } }) => [packet.number, { packet, id, isTracked }]),
+    );
     return {
-      disagreements: [live, fresh, stamps].flatMap(({ disagreements }) => disagreements),
+      disagreements: [...[live, fresh, stamps].flatMap(({ disagreements }) => disagreements), ...meanings],
       tolerated: live.tolerated + fresh.tolerated + stamps.tolerated,
       packets: live.sent.length + fresh.sent.length,
       categories: countBy(fresh.sent, ({ expectation }) => expectation.category),

@@ -118,6 +118,11 @@ export const sys = {
     return sendto(fd, data, data.length, 0x4000, bytes, bytes.length) === data.length;
   },
 
+  /** Of the last call that failed. */
+  errno(): number {
+    return koffi.errno();
+  },
+
   /** Undefined: nothing there, or an error. */
   receive(fd: number): { readonly data: Buffer; readonly from: Buffer } | undefined {
     const data = Buffer.alloc(2048);
