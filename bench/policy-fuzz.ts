@@ -9,7 +9,7 @@ import { FuzzSession } from '../test/lab/felix/support/fuzz-session.ts';
 import { numberOf } from './support/arguments.ts';
 
 const PROGRESS_MS = 10_000;
-const PACKETS_PER_STEP = 24;
+const PACKETS_PER_STEP = 60;
 const FOLDER = join(import.meta.dirname, '../.cache/fuzz');
 
 const { values } = parseArgs({
@@ -34,7 +34,10 @@ try {
   while (session.tally.packets < packets && files.length < mostFindings) {
     const disagreements = await session.step();
     if (disagreements.length > 0) {
-      console.log(`FINDING after ${session.tally.packets} packets, ${elapsed()}; making it small`);
+      const [raw] = disagreements;
+      console.log(
+        `FINDING after ${session.tally.packets} packets, ${elapsed()}: ${JSON.stringify(raw)}; making it small`,
+      );
       const finding = await session.shrink(disagreements);
       const file = join(FOLDER, `policy-${seed}-${session.tally.steps}.json`);
       mkdirSync(FOLDER, { recursive: true });

@@ -100,8 +100,11 @@ class Way {
     const isLocal = isSameHost(source, destination);
     if (source.type === 'workload') {
       const isToHost = isLocal && destination.type === 'host';
+      if (this.isBgpOfNode(source.endpoint, destination)) {
+        return this.note(workloadPlace(source.endpoint), 'egress', { type: 'bgpPort', isAllowed: false });
+      }
       if (!this.leaveInterface(source.host, isToHost)) return false;
-      if (!this.leaveWorkload(source.endpoint, destination)) return false;
+      if (!this.leaveWorkload(source.endpoint)) return false;
     }
     if (isLocal) return true;
     const endpoint = networkHostEndpoint(this.cluster, source.host);
@@ -144,25 +147,22 @@ class Way {
     return this.passEgress(endpoint, host, false) && this.passIngress(endpoint, host, false);
   }
 
-  private leaveWorkload(endpoint: CompiledWorkloadEndpoint, destination: Location): boolean {
-    const guard = this.workloadGuard(endpoint, destination);
-    if (guard !== undefined) return this.note(workloadPlace(endpoint), 'egress', guard);
+  private leaveWorkload(endpoint: CompiledWorkloadEndpoint): boolean {
+    if (this.isTunnel()) {
+      return this.note(workloadPlace(endpoint), 'egress', { type: 'tunnelFromWorkload', isAllowed: false });
+    }
     return this.askWorkload(endpoint, 'egress');
   }
 
-  /** What no policy can open. */
-  private workloadGuard(
-    endpoint: CompiledWorkloadEndpoint,
-    destination: Location,
-  ): CheckpointDecision | undefined {
-    const { protocol, destination: end } = this.packet;
-    if (destination.type === 'host' && this.isBgp() && endpoint.localBgpPeer === undefined) {
-      return { type: 'bgpPort', isAllowed: false };
-    }
-    if (protocol === IPIP || (protocol === UDP && end.port === VXLAN_PORT)) {
-      return { type: 'tunnelFromWorkload', isAllowed: false };
-    }
-    return undefined;
+  /** Out of a workload's reach ahead of all policy: NAT could make it look like its host. */
+  private isBgpOfNode(endpoint: CompiledWorkloadEndpoint, destination: Location): boolean {
+    return destination.type === 'host' && this.isBgp() && endpoint.localBgpPeer === undefined;
+  }
+
+  /** What no policy of the workload can open. */
+  private isTunnel(): boolean {
+    const { protocol, destination } = this.packet;
+    return protocol === IPIP || (protocol === UDP && destination.port === VXLAN_PORT);
   }
 
   private isBgp(): boolean {
@@ -231,7 +231,8 @@ class Way {
 
   /** Undefined: nothing decides. As in Calico there is no such policy for all interfaces at once. */
   private askUntracked(endpoint: CompiledHostEndpoint, direction: Direction): boolean | undefined {
-    if (endpoint.interfaceName === '*') return undefined;
+    if (endpoint.interfaceName === '*' || this.isFailsafeAnswer(endpoint.id.host, direction))
+      return undefined;
     const decision = this.askStage(endpoint, 'untracked', endpoint.untrackedTiers, direction);
     return decision.type === 'stageEnd' ? undefined : decision.isAllowed;
   }
@@ -246,13 +247,29 @@ class Way {
   }
 
   private failsafePort(host: string, direction: Direction): FailsafePort | undefined {
+    return this.failsafePortAt(host, direction, direction, this.packet.destination.port);
+  }
+
+  /** What looks like an answer from a failsafe port of the other direction: ahead of conntrack only its source port tells. */
+  private isFailsafeAnswer(host: string, direction: Direction): boolean {
+    const ports = direction === 'ingress' ? 'egress' : 'ingress';
+    return this.failsafePortAt(host, ports, direction, this.packet.source.port) !== undefined;
+  }
+
+  /** `ports`: of which direction they are failsafe ports; `direction`: the packet's. */
+  private failsafePortAt(
+    host: string,
+    ports: Direction,
+    direction: Direction,
+    asked: number | undefined,
+  ): FailsafePort | undefined {
     const settings = hostSettings(host, this.cluster.felixConfigurations);
-    const ports = direction === 'ingress' ? settings.failsafeInbound : settings.failsafeOutbound;
+    const failsafe = ports === 'ingress' ? settings.failsafeInbound : settings.failsafeOutbound;
     const other = direction === 'ingress' ? this.packet.source : this.packet.destination;
-    return ports.find(
+    return failsafe.find(
       ({ protocol, port, net }) =>
         protocol === this.packet.protocol &&
-        port === this.packet.destination.port &&
+        port === asked &&
         (net === undefined || cidrContains(net, other.address)),
     );
   }

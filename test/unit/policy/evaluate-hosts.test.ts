@@ -141,4 +141,29 @@ describe('untracked policy', () => {
     expect(judge([eth0, untracked], HOST, OUTSIDE).isAllowed).toBe(false);
     expect(judge([eth0, untracked], WEB, OUTSIDE).isAllowed).toBe(true);
   });
+
+  it('leaves what comes from a failsafe port of the other direction to conntrack', () => {
+    const eth0 = hostEndpoint('eth0', { interfaceName: 'eth0', profiles: OPEN });
+    const closed = policy('u', { doNotTrack: true, applyOnForward: true, ingress: [{ action: 'Deny' }] });
+    const from = (sourcePort: number): boolean =>
+      evaluate(resolveCluster([...base, eth0, closed]), {
+        source: OUTSIDE,
+        destination: WEB,
+        protocol: 17,
+        sourcePort,
+        destinationPort: 80,
+      }).isAllowed;
+    expect([from(53), from(54)]).toEqual([true, false]);
+  });
+});
+
+describe('BGP of a node', () => {
+  it('is out of a workload’s reach ahead of any policy', () => {
+    const denied = policy('pre', { preDNAT: true, applyOnForward: true, ingress: [{ action: 'Deny' }] });
+    const noFailsafes = resource('FelixConfiguration', 'default', { failsafeInboundHostPorts: [] });
+    const all = hostEndpoint('a', { interfaceName: '*' });
+    expect(
+      judge([all, denied, noFailsafes], WEB, HOST, 179).checkpoints.map(({ decision }) => decision),
+    ).toEqual([{ type: 'bgpPort', isAllowed: false }]);
+  });
 });
