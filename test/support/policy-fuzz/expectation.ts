@@ -16,10 +16,8 @@ import {
 } from '../../../lib/policy/compiled.ts';
 import { type CheckpointTrace, evaluate, type Verdict } from '../../../lib/policy/evaluate.ts';
 import { networkHostEndpoint, wildcardHostEndpoint } from '../../../lib/policy/evaluation/locate.ts';
-import { firstMismatch } from '../../../lib/policy/evaluation/match.ts';
-import { viewPacket } from '../../../lib/policy/evaluation/packet.ts';
 import { isServiceSelector } from '../../../lib/policy/services.ts';
-import type { FuzzPacket } from './packets.ts';
+import { type FuzzPacket, matchesRule } from './packets.ts';
 import { ENDS, endOf } from './world.ts';
 
 /** A decision on one host: why, as text, and every rule that may stand for it. */
@@ -227,7 +225,7 @@ function reasonOf(
   switch (decision.type) {
     case 'rule': {
       const later = laterInRun(cluster, checkpoint, decision.ref).filter((rule) =>
-        matches(cluster, rule, packet),
+        matchesRule(cluster, rule, packet),
       );
       return { reason: textOfRef(decision.ref), tolerated: later.map(({ ref }) => textOfRef(ref)) };
     }
@@ -246,12 +244,6 @@ function reasonOf(
     default:
       return plain(decision.type);
   }
-}
-
-function matches(cluster: PolicyCluster, rule: CompiledRule, packet: FuzzPacket): boolean {
-  const view = viewPacket(packet, cluster.identities);
-  const nobody: ReadonlySet<number> = new Set();
-  return firstMismatch(rule, view, (id) => cluster.selectors.get(id)?.identities ?? nobody) === undefined;
 }
 
 /** The rules behind the given one without another action between: in its tier across policies, or across profiles. */

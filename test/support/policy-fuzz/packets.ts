@@ -4,7 +4,17 @@
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { parseNumberOrName, parsePort, protocolNumber } from '../../../lib/model/numbers.ts';
 import type { EntityRule, Rule } from '../../../lib/model/policy-types.ts';
-import type { Packet } from '../../../lib/policy/evaluation/packet.ts';
+import type { PolicyCluster } from '../../../lib/policy/cluster.ts';
+import {
+  type CompiledEntity,
+  type CompiledRule,
+  type Direction,
+  type EndpointTier,
+  type PortRange,
+  policyKey,
+} from '../../../lib/policy/compiled.ts';
+import { firstMismatch } from '../../../lib/policy/evaluation/match.ts';
+import { type Packet, viewPacket } from '../../../lib/policy/evaluation/packet.ts';
 import type { Draw } from './draw.ts';
 import { PORTS, SOURCE_PORTS } from './rules.ts';
 import { ENDS, type End } from './world.ts';
@@ -28,10 +38,13 @@ const FIRST_EPHEMERAL_PORT = 20_000;
 const EPHEMERAL_PORTS = 40_000;
 /** Far more than are ever needed: most pairs of ends will do. */
 const MOST_TRIES = 1_000;
+/** To hit a rule; the last one of them need not. */
+const MOST_AIMS = 12;
 
 /** Protocol, ports and ICMP fields at which a rule's answer may turn. */
 interface Hint {
-  readonly protocol: number;
+  /** Undefined: any. */
+  readonly protocol: number | undefined;
   readonly destinationPorts: readonly number[];
   readonly sourcePorts: readonly number[];
   readonly icmp: readonly { readonly type: number; readonly code: number }[];
@@ -46,18 +59,36 @@ export class PacketDraws {
     this.#draw = draw;
   }
 
-  /** Half of them have ports of a rule of the cluster, or next to them. */
-  candidates(cluster: readonly Resource[], count: number): FuzzPacket[] {
-    const hints = cluster.flatMap(hintsOf);
-    return Array.from({ length: count }, () =>
-      this.#next(hints.length > 0 && this.#draw.once(2) ? this.#draw.one(hints) : undefined),
-    );
+  /** A third of them have ports of a rule of the cluster, or next to them; a third match one, or nearly. */
+  candidates(resources: readonly Resource[], cluster: PolicyCluster, count: number): FuzzPacket[] {
+    const draw = this.#draw;
+    const hints = resources.flatMap(hintsOf);
+    const aims = aimsOf(cluster);
+    return Array.from({ length: count }, () => {
+      if (aims.length > 0 && draw.once(3)) return this.#aimed(cluster, draw.one(draw.one(aims)));
+      return this.#next(hints.length > 0 && draw.once(2) ? draw.one(hints) : undefined, this.#ends());
+    });
   }
 
-  #next(hint: Hint | undefined): FuzzPacket {
+  /** One that the rule matches, if a few tries find one. */
+  #aimed(cluster: PolicyCluster, { rule, direction, ends }: Aim): FuzzPacket {
     const draw = this.#draw;
-    const [source, destination] = this.#ends();
-    const drawnFamily = draw.once(2) ? 4 : 6;
+    const hint = hintOfCompiled(rule);
+    for (let tries = 1; ; tries++) {
+      const own = draw.one(ends);
+      const other = draw.one(ENDS.filter((end) => end !== own));
+      const packet = this.#next(hint, direction === 'ingress' ? [other, own] : [own, other], rule.ipVersion);
+      if (tries === MOST_AIMS || matchesRule(cluster, rule, packet)) return packet;
+    }
+  }
+
+  #next(
+    hint: Hint | undefined,
+    [source, destination]: readonly [End, End],
+    wantedFamily?: 4 | 6,
+  ): FuzzPacket {
+    const draw = this.#draw;
+    const drawnFamily = wantedFamily ?? (draw.once(2) ? 4 : 6);
     const family = hint?.protocol === Proto.icmp ? 4 : hint?.protocol === Proto.icmpv6 ? 6 : drawnFamily;
     const addresses = {
       source: addressOf(source, family, draw),
@@ -80,9 +111,10 @@ export class PacketDraws {
       return { ...ends, protocol, icmp: hints.length > 0 ? draw.one(hints) : drawnIcmp };
     }
     if (!PORT_PROTOCOLS.includes(protocol)) return { ...ends, protocol };
-    const destinationPort = draw.once(25)
-      ? draw.one(GUARDED_PORTS)
-      : this.#port(hint?.destinationPorts, PORTS);
+    const destinationPort =
+      wantedFamily === undefined && draw.once(25)
+        ? draw.one(GUARDED_PORTS)
+        : this.#port(hint?.destinationPorts, PORTS);
     const sourcePort = draw.once(4) ? this.#port(hint?.sourcePorts, SOURCE_PORTS) : this.#ephemeralPort();
     return this.#spoofed({ ...ends, protocol, sourcePort, destinationPort }, source, family);
   }
@@ -135,13 +167,80 @@ function hintsOf(resource: Resource): Hint[] {
   });
 }
 
+/** A rule that an endpoint asks, and who the endpoint's traffic is of. */
+interface Aim {
+  readonly rule: CompiledRule;
+  readonly direction: Direction;
+  readonly ends: readonly End[];
+}
+
+/** Those of one policy or profile together, so that a long list of rules does not count for more. */
+function aimsOf(cluster: PolicyCluster): readonly (readonly Aim[])[] {
+  const aims: Aim[][] = [];
+  const add = (tiers: readonly EndpointTier[], profiles: readonly string[], ends: readonly End[]): void => {
+    for (const direction of ['ingress', 'egress'] as const) {
+      const owners = [
+        ...tiers.flatMap((tier) => tier[direction].map((id) => cluster.policies.get(policyKey(id)))),
+        ...profiles.map((name) => cluster.profiles.get(name)),
+      ];
+      for (const owner of owners) {
+        const rules = owner?.[direction] ?? [];
+        if (rules.length > 0) aims.push(rules.map((rule) => ({ rule, direction, ends })));
+      }
+    }
+  };
+  for (const { id, tiers, profiles } of cluster.workloadEndpoints.values())
+    add(
+      tiers,
+      profiles,
+      ENDS.filter(({ name }) => name === id.workload),
+    );
+  for (const { id, tiers, profiles, ...stages } of cluster.hostEndpoints.values()) {
+    add(
+      tiers,
+      profiles,
+      ENDS.filter(({ name }) => name === `host:${id.host}`),
+    );
+    for (const stage of [stages.forwardTiers, stages.preDnatTiers, stages.untrackedTiers])
+      add(
+        stage,
+        [],
+        ENDS.filter(({ host }) => host === id.host),
+      );
+  }
+  return aims;
+}
+
+function hintOfCompiled({ protocol, icmp, notIcmp, source, destination }: CompiledRule): Hint {
+  const fields = [icmp, notIcmp].flatMap((each) => (each === undefined ? [] : [each]));
+  return {
+    protocol,
+    destinationPorts: compiledEdges(destination),
+    sourcePorts: compiledEdges(source),
+    icmp: fields.flatMap(({ type, code = 0 }) => [code, code + 1].map((near) => ({ type, code: near }))),
+  };
+}
+
+function compiledEdges({ ports, notPorts }: CompiledEntity): number[] {
+  return edgesOfRanges([...ports, ...notPorts]);
+}
+
+export function matchesRule(cluster: PolicyCluster, rule: CompiledRule, packet: FuzzPacket): boolean {
+  const view = viewPacket(packet, cluster.identities);
+  const nobody: ReadonlySet<number> = new Set();
+  return firstMismatch(rule, view, (id) => cluster.selectors.get(id)?.identities ?? nobody) === undefined;
+}
+
 /** First and last of each range, and their neighbours outside. */
 function edgesOf(side: EntityRule | undefined): number[] {
-  const edges = [...(side?.ports ?? []), ...(side?.notPorts ?? [])].flatMap((port) => {
-    const range = parsePort(port);
-    return 'name' in range ? [] : [range.min - 1, range.min, range.max, range.max + 1];
-  });
-  return edges.filter((port) => port > 0 && port < 65_536);
+  const ranges = [...(side?.ports ?? []), ...(side?.notPorts ?? [])].map((port) => parsePort(port));
+  return edgesOfRanges(ranges.flatMap((range) => ('name' in range ? [] : [range])));
+}
+
+function edgesOfRanges(ranges: readonly PortRange[]): number[] {
+  return ranges
+    .flatMap(({ min, max }) => [min - 1, min, max, max + 1])
+    .filter((port) => port > 0 && port < 65_536);
 }
 
 function addressOf(end: End, family: 4 | 6, draw: Draw): string {
@@ -154,26 +253,13 @@ function flowKey({ source, destination, protocol, sourcePort, destinationPort }:
   return [protocol, ...ends.sort()].join(' ');
 }
 
-/** `count` of the candidates, in turn from each group of equal `keyOf`, flows all different (ICMP packets always are). */
-export function spread(
-  candidates: readonly FuzzPacket[],
-  keyOf: (packet: FuzzPacket) => string,
-  count: number,
-): FuzzPacket[] {
-  const groups = new Map<string, FuzzPacket[]>();
+/** The first packet of each flow; ICMP packets are all of different ones. */
+export function differentFlows(packets: readonly FuzzPacket[]): FuzzPacket[] {
   const flows = new Set<string>();
-  for (const packet of candidates) {
+  return packets.filter((packet) => {
     const flow = flowKey(packet);
-    if (packet.icmp === undefined && flows.has(flow)) continue;
+    const isNew = packet.icmp !== undefined || !flows.has(flow);
     flows.add(flow);
-    const key = keyOf(packet);
-    groups.set(key, [...(groups.get(key) ?? []), packet]);
-  }
-  const chosen: FuzzPacket[] = [];
-  for (let row = 0; chosen.length < count; row++) {
-    const layer = [...groups.values()].flatMap((group) => group[row] ?? []);
-    if (layer.length === 0) return chosen;
-    chosen.push(...layer);
-  }
-  return chosen.slice(0, count);
+    return isNew;
+  });
 }

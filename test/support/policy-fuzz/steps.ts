@@ -5,7 +5,7 @@ import { resolveCluster } from '../../../lib/policy/cluster.ts';
 import { drawChange, drawCluster } from './cluster.ts';
 import { Draw } from './draw.ts';
 import { type Expectation, expectationOf } from './expectation.ts';
-import { type FuzzPacket, PacketDraws, Proto, spread } from './packets.ts';
+import { differentFlows, type FuzzPacket, PacketDraws, Proto } from './packets.ts';
 import type { FlowPart } from './raw-packet.ts';
 import { ENDS } from './world.ts';
 
@@ -54,19 +54,14 @@ export class StepDraws {
 
   #new(resources: readonly Resource[]): FuzzPacket[] {
     const cluster = resolveCluster(resources);
-    const candidates = this.#packets.candidates(resources, this.#packetsPerStep * CANDIDATES);
+    const candidates = this.#packets.candidates(resources, cluster, this.#packetsPerStep * CANDIDATES);
     const expectations = new Map(
       candidates.flatMap((packet) => {
         const expectation = expectationOf(cluster, packet);
         return expectation === undefined ? [] : [[packet, expectation] as const];
       }),
     );
-    const groupOfPacket = (packet: FuzzPacket): string => groupOf(expectations.get(packet));
-    const ordered = edgesFirst([...expectations.keys()], (packet) => {
-      const near = expectations.get(packet)?.near ?? '';
-      return near === '' ? '' : `${groupOfPacket(packet)} ${near}`;
-    });
-    return spread(ordered, groupOfPacket, this.#packetsPerStep);
+    return chosen(expectations, this.#packetsPerStep);
   }
 }
 
@@ -76,18 +71,46 @@ function groupOf(expectation: Expectation | undefined): string {
   return `${category} ${denial?.reason ?? stamps.at(-1)?.reason ?? ''}`;
 }
 
-/** The first packet at each edge, then the others; at no edge: empty. */
-function edgesFirst(packets: readonly FuzzPacket[], edgeOf: (packet: FuzzPacket) => string): FuzzPacket[] {
-  const seen = new Set(['']);
-  const isFirst = new Set(
-    packets.filter((packet) => {
-      const edge = edgeOf(packet);
-      const isNew = !seen.has(edge);
-      seen.add(edge);
-      return isNew;
-    }),
+/**
+ * The first of each group; then in turn one beside another edge of a rule, and one that a rule decides on; then what is left. Flows are
+ * all different.
+ */
+function chosen(expectations: ReadonlyMap<FuzzPacket, Expectation>, count: number): FuzzPacket[] {
+  const packets = differentFlows([...expectations.keys()]);
+  const groupOfPacket = (packet: FuzzPacket): string => groupOf(expectations.get(packet));
+  const firsts = firstOfEach(packets, groupOfPacket);
+  const edges = firstOfEach(packets, (packet) => {
+    const near = expectations.get(packet)?.near ?? '';
+    return near === '' ? undefined : `${groupOfPacket(packet)} ${near}`;
+  });
+  const decided = inTurn(
+    packets.filter((packet) => /^(allow policy|deny rule)/.test(groupOfPacket(packet))),
+    groupOfPacket,
   );
-  return [...isFirst, ...packets.filter((packet) => !isFirst.has(packet))];
+  const pairs = Array.from({ length: Math.max(edges.length, decided.length) }, (_, index) =>
+    [edges[index], decided[index]].flatMap((packet) => packet ?? []),
+  ).flat();
+  return [...new Set([...firsts, ...pairs, ...inTurn(packets, groupOfPacket)])].slice(0, count);
+}
+
+/** Without those of no key. */
+function firstOfEach(
+  packets: readonly FuzzPacket[],
+  keyOf: (packet: FuzzPacket) => string | undefined,
+): FuzzPacket[] {
+  const firsts = new Map<string, FuzzPacket>();
+  for (const packet of packets) {
+    const key = keyOf(packet);
+    if (key !== undefined && !firsts.has(key)) firsts.set(key, packet);
+  }
+  return [...firsts.values()];
+}
+
+/** One of each group after the other. */
+function inTurn(packets: readonly FuzzPacket[], keyOf: (packet: FuzzPacket) => string): FuzzPacket[] {
+  const groups = [...Map.groupBy(packets, keyOf).values()];
+  const rows = Math.max(0, ...groups.map(({ length }) => length));
+  return Array.from({ length: rows }, (_, row) => groups.flatMap((group) => group[row] ?? [])).flat();
 }
 
 /**

@@ -10,6 +10,15 @@ import { Fabric, type TestDataplaneOptions, TestHost } from './test-host.ts';
 
 const EVERY_ADDRESS = [...OUTSIDE.v4, ...OUTSIDE.v6];
 
+/** Three to thirty seconds else: less than a slow machine may take between a packet and a look at its flow. */
+const FIRST_PACKET_TIMEOUTS = [
+  'sctp_timeout_closed',
+  'sctp_timeout_cookie_wait',
+  'udp_timeout',
+  'icmp_timeout',
+  'icmpv6_timeout',
+] as const;
+
 export class FuzzBed {
   readonly hosts = new Map<string, TestHost>();
   /** By the names of the world. */
@@ -120,8 +129,8 @@ export class FuzzBed {
     }
     for (const [name, host] of this.hosts) {
       await host.dataplane.start();
-      // Three seconds else: less than a slow machine may take between a packet and a look at its flow.
-      await setSysctl(host.namespace, 'net/netfilter/nf_conntrack_sctp_timeout_cookie_wait', '60');
+      for (const name of FIRST_PACKET_TIMEOUTS)
+        await setSysctl(host.namespace, `net/netfilter/nf_conntrack_${name}`, '120');
       this.#feeds.set(name, new CalcFeed(host));
     }
   }

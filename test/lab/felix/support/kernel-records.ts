@@ -74,8 +74,7 @@ function numberOf(scratch: string | number): number {
 /** Marks of a host's conntrack entries, by `protocol source destination …` as in `conntrackKey`. */
 export async function conntrackMarks(host: RecordingHost): Promise<ReadonlyMap<string, number>> {
   const marks = new Map<string, number>();
-  const lists = ['ipv4', 'ipv6'].map((family) => host.namespace.exec('conntrack', '-L', '-f', family));
-  for (const line of (await Promise.all(lists)).join('\n').split('\n')) {
+  for (const line of (await host.namespace.exec('conntrack', '-L')).split('\n')) {
     const protocol = /^\S+\s+(\d+) /.exec(line)?.[1];
     const value = (name: string): string | undefined => new RegExp(` ${name}=(\\S+)`).exec(line)?.[1];
     if (protocol === undefined) continue;

@@ -47,13 +47,12 @@ export class Namespace {
   }
 
   async exec(command: string, ...args: string[]): Promise<string> {
-    const [program = 'nsenter', ...prefix] = this.commandPrefix;
-    return (await runOk(program, [...prefix, command, ...args])).stdout;
+    // Started from inside: one program less than by a command prefix.
+    return (await this.inside(() => runOk(command, args))).stdout;
   }
 
   async ip(...lines: string[]): Promise<void> {
-    const [program = 'nsenter', ...prefix] = this.commandPrefix;
-    await runOk(program, [...prefix, 'ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
+    await this.inside(() => runOk('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` }));
   }
 
   /** Runs synchronous code with this thread in the namespace: sockets made there stay there. */
