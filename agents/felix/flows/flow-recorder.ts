@@ -236,7 +236,7 @@ function portOf(port: number | undefined): { readonly port?: number } {
 }
 
 /** This host's workloads by address, made when first asked. */
-function endpointsByAddress(
+export function endpointsByAddress(
   state: DataplaneState,
 ): (address: string) => CompiledWorkloadEndpoint | undefined {
   let byAddress: Map<string, CompiledWorkloadEndpoint> | undefined;

@@ -1,7 +1,9 @@
 // The bed of the differential fuzzer: the world's hosts with real dataplanes, its workloads and outsiders, in namespaces made once.
 // Loads a cluster through each host's calculation graph, and sends packets between raw sockets.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Resource } from '../../../../lib/model/metadata.ts';
+import { replacedByStaged } from '../../../../lib/policy/staged.ts';
 import { HOSTS, OUTSIDE, PODS } from '../../../support/policy-fuzz/world.ts';
 import { CalcFeed, type FelixConfigurationSpec } from './calc-feed.ts';
 import { Namespace } from './namespaces.ts';
@@ -62,6 +64,10 @@ export class FuzzBed {
 
   /** One host's kernel holds exactly this. */
   async loadOn(name: string, resources: readonly Resource[]): Promise<void> {
+    const replaced = new Set(resources.flatMap((resource) => replacedByStaged(resource) ?? []));
+    const { dataplane } = this.host(name);
+    if (!isDeepStrictEqual(replaced, dataplane.state.replacedByStaged))
+      dataplane.setReplacedByStaged(replaced);
     await this.#feeds.get(name)?.store(resources, this.settings);
   }
 

@@ -25,6 +25,7 @@ import {
   sendRound,
   UncertainRecords,
 } from './packet-round.ts';
+import { StagedComparison } from './staged-comparison.ts';
 import type { TestHost } from './test-host.ts';
 
 /** What kernel and evaluator say differently of one packet. */
@@ -44,6 +45,8 @@ export interface StepResult {
   readonly liveFlows: { readonly kept: number; readonly revoked: number };
   /** Ids that were a later rule's of the same run. */
   readonly tolerated: number;
+  /** Would-be verdicts of staged policies that were compared. */
+  readonly staged: number;
 }
 
 interface Sent extends SentPacket {
@@ -107,6 +110,12 @@ export class FuzzRun {
     );
     const stamps = await this.#compareStamps(fresh.sent);
     const opinion = new SecondOpinion(step.resources);
+    const staged = new StagedComparison(this.#bed.hosts, step.resources);
+    const wouldBe = fresh.sent
+      .filter(({ expectation }) => expectation.category !== 'deny spoofedSource')
+      .flatMap((each) =>
+        staged.differences(each.packet).map((seen) => disagreement(each, 'what the evaluator says', seen)),
+      );
     const meanings = fresh.sent.flatMap((each) =>
       opinion
         .differences(cluster, each.packet)
@@ -117,7 +126,12 @@ export class FuzzRun {
       passed.map(({ packet, id, expectation: { isTracked } }) => [packet.number, { packet, id, isTracked }]),
     );
     return {
-      disagreements: [...[live, fresh, stamps].flatMap(({ disagreements }) => disagreements), ...meanings],
+      disagreements: [
+        ...[live, fresh, stamps].flatMap(({ disagreements }) => disagreements),
+        ...meanings,
+        ...wouldBe,
+      ],
+      staged: staged.compared,
       tolerated: live.tolerated + fresh.tolerated + stamps.tolerated,
       packets: live.sent.length + fresh.sent.length,
       categories: countBy(fresh.sent, ({ expectation }) => expectation.category),

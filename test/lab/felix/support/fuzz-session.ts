@@ -21,6 +21,7 @@ class FuzzTally {
   tolerated = 0;
   kept = 0;
   revoked = 0;
+  staged = 0;
   /** New flows by `allow …`, `deny …` and what decided. */
   readonly categories = new Map<string, number>();
 
@@ -44,7 +45,7 @@ class FuzzTally {
       `${this.packets} packets over ${this.steps} rulesets: ${percent(this.share('allow'))} allowed, ` +
       `${percent(this.share('allow policy', 'deny rule'))} decided by a policy's rule, ` +
       `${this.kept} packets of live flows that stay allowed, ${this.revoked} of revoked ones, ` +
-      `${this.tolerated} ids of a later rule of the same run\n  ${rows.join(', ')}`
+      `${this.staged} would-be verdicts, ${this.tolerated} ids of a later rule of the same run\n  ${rows.join(', ')}`
     );
   }
 }
@@ -72,6 +73,7 @@ export class FuzzSession {
     tally.steps++;
     tally.packets += result.packets;
     tally.tolerated += result.tolerated;
+    tally.staged += result.staged;
     tally.kept += result.liveFlows.kept;
     tally.revoked += result.liveFlows.revoked;
     for (const [category, count] of result.categories)
