@@ -1,7 +1,7 @@
 // Felix within the agent: from the syncers' updates through the calculation graph to the dataplane. While a change is in the
 // kernel's hands the next ones gather, so a burst is a few changes, not hundreds.
 
-import { decodeStored } from '../../lib/datastore/stored-form.ts';
+import { readStored } from '../../lib/datastore/stored-form.ts';
 import type { SyncerUpdate } from '../../lib/datastore/syncer-contract.ts';
 import type { EventSink } from '../../lib/events/event.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
@@ -12,7 +12,7 @@ import { withoutLength } from '../../lib/net/ip.ts';
 import { workloadEndpointKey } from '../../lib/policy/compiled.ts';
 import { CalcGraph } from '../felix/calc/calc-graph.ts';
 import { type FelixSettings, readFelixSettings } from '../felix/calc/felix-settings.ts';
-import type { CalcFlush, CalcMessage } from '../felix/calc/messages.ts';
+import type { CalcFlush, CalcMessage, InvalidValue } from '../felix/calc/messages.ts';
 import type { CalcCounts } from '../felix/calc/stats-collector.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
 import type { LocalPeer } from './bgp/peers.ts';
@@ -36,7 +36,7 @@ export interface FelixOptions {
   readonly onSettings?: (settings: FelixSettings) => void;
   readonly events: EventSink;
   readonly logger: Logger;
-  /** Hears of each resource once it is read; undefined: there is none of the key, or none that can be read. */
+  /** Hears of each resource once it is checked; undefined: there is none of the key, or none that can be used. */
   readonly onResource?: (key: string, kind: string, resource: Resource | undefined) => void;
 }
 
@@ -118,19 +118,24 @@ export class Felix {
 
   #take(updates: readonly SyncerUpdate[], countsRevision: boolean): void {
     const started = performance.now();
-    for (const { key, kv, revision } of updates) {
-      const kind = parseResourceKey(key)?.kind;
-      const resource =
-        kv === undefined || kind === undefined ? undefined : decodeStored(kind, kv.value, kv.modRevision);
-      if (kind !== undefined) this.#options.onResource?.(key, kind, resource);
-      // What is no object of its kind goes in as it is: the graph takes it for absent, and says so.
-      const value =
-        kv === undefined ? undefined : (resource ?? (kind === undefined ? parse(kv.value) : kv.value));
-      this.#graph.onUpdate({ key, value, revision: countsRevision ? revision : 0 });
-    }
+    for (const update of updates) this.#takeOne(update, countsRevision ? update.revision : 0);
     this.#stats.updates.count += updates.length;
     this.#stats.updates.seconds += (performance.now() - started) / 1000;
     this.#pump();
+  }
+
+  /** Nobody but the graph hears of what it takes for absent. */
+  #takeOne({ key, kv }: SyncerUpdate, revision: number): void {
+    const kind = parseResourceKey(key)?.kind;
+    if (kind === undefined) {
+      this.#graph.onUpdate({ key, value: kv && parse(kv.value), revision });
+      return;
+    }
+    const reading = kv && readStored(kind, kv.value, kv.modRevision);
+    const resource = reading?.ok === true ? reading.resource : undefined;
+    const unreadable = reading?.ok === false ? { unreadable: reading.reason } : {};
+    const isUsable = this.#graph.onUpdate({ key, value: resource, revision, ...unreadable });
+    this.#options.onResource?.(key, kind, isUsable ? resource : undefined);
   }
 
   #pump(): void {
@@ -147,8 +152,7 @@ export class Felix {
       this.#isDirty = false;
       const started = performance.now();
       const flush = this.#graph.flush();
-      for (const invalid of flush.invalid)
-        this.#options.logger.warn('invalid value counts as absent', { ...invalid });
+      for (const invalid of flush.invalid) this.#tellOfInvalid(invalid);
       if (flush.messages.length === 0) {
         // Nothing here changes: what the kernel holds is true at this revision too.
         if (this.#isInSync && this.#unacknowledged === 0) this.#acknowledge(flush.revision);
@@ -165,6 +169,17 @@ export class Felix {
       this.#noteLocalPeers(flush.messages);
       await this.#program(flush);
     }
+  }
+
+  #tellOfInvalid({ key, revision, reason }: InvalidValue): void {
+    this.#options.logger.warn('invalid value counts as absent', { key, revision, reason });
+    this.#options.events.emit({
+      component: 'agent',
+      kind: 'valueRefused',
+      object: objectOf(key),
+      ...(revision === 0 ? {} : { revision }),
+      cause: `${reason}; it counts as absent`,
+    });
   }
 
   #noteLocalPeers(messages: readonly CalcMessage[]): void {
@@ -226,6 +241,14 @@ export class Felix {
 
 function addressOf([net]: readonly string[]): string | undefined {
   return net === undefined ? undefined : withoutLength(net);
+}
+
+/** `NetworkSet/prod/partners`; of what is no resource, its key. */
+function objectOf(key: string): string {
+  const ref = parseResourceKey(key);
+  return ref === undefined
+    ? key
+    : [ref.kind, ref.namespace, ref.name].filter((part) => part !== undefined).join('/');
 }
 
 function parse(value: string): unknown {

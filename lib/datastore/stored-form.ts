@@ -3,6 +3,7 @@
 
 import { isTieredPolicyKind, kindInfo } from '../model/kinds.ts';
 import type { ObjectMeta, Resource } from '../model/metadata.ts';
+import { readShape } from '../model/validation/shape.ts';
 
 /** Keeps a policy's name as it was given; the keys of Calico up to v3.31 held another. */
 const METADATA_ANNOTATION = 'projectcalico.org/metadata';
@@ -32,11 +33,11 @@ export function toStoredResource<R extends Resource>(resource: R): R {
   return stored as R;
 }
 
-/** What the user sees of a stored object. */
+/** What the user sees of a stored object, which may have been written past every check of its fields. */
 export function fromStoredResource<R extends Resource>(stored: R): R {
   if (!isTieredPolicyKind(stored.kind)) return stored;
-  const { annotations = {}, ...metadata } = stored.metadata;
-  const { [METADATA_ANNOTATION]: annotation, ...others } = annotations;
+  const { annotations, ...metadata } = stored.metadata;
+  const { [METADATA_ANNOTATION]: annotation, ...others } = annotations ?? {};
   const tier = tierOf(stored);
   return {
     ...stored,
@@ -49,21 +50,44 @@ export function fromStoredResource<R extends Resource>(stored: R): R {
   };
 }
 
-/** The stored value of a key as an object with its resourceVersion; undefined if it is no object of a kind. */
+export type StoredReading<R extends Resource> =
+  | { readonly ok: true; readonly resource: R }
+  /** `reason` in words: `spec.nets must be a list`. */
+  | { readonly ok: false; readonly reason: string };
+
+/**
+ * The stored value of a key as an object with its resourceVersion, whose fields have the types of its kind: anybody may have
+ * written it. What the fields say is not looked at.
+ */
+export function readStored<R extends Resource = Resource>(
+  kind: string,
+  value: string,
+  modRevision: number,
+): StoredReading<R> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(value);
+  } catch {
+    return { ok: false, reason: 'it is no JSON' };
+  }
+  if (!isStoredObject(parsed) || parsed.kind !== kind) return { ok: false, reason: `not a ${kind}` };
+  const reason = readShape(parsed);
+  if (reason !== undefined) return { ok: false, reason };
+  const resource = fromStoredResource(parsed as R);
+  return {
+    ok: true,
+    resource: { ...resource, metadata: { ...resource.metadata, resourceVersion: String(modRevision) } },
+  };
+}
+
+/** The same; undefined if it cannot be read. */
 export function decodeStored<R extends Resource = Resource>(
   kind: string,
   value: string,
   modRevision: number,
 ): R | undefined {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(value);
-  } catch {
-    return undefined;
-  }
-  if (!isStoredObject(parsed) || parsed.kind !== kind) return undefined;
-  const resource = fromStoredResource(parsed as R);
-  return { ...resource, metadata: { ...resource.metadata, resourceVersion: String(modRevision) } };
+  const reading = readStored<R>(kind, value, modRevision);
+  return reading.ok ? reading.resource : undefined;
 }
 
 /** The value to store. */
@@ -96,8 +120,8 @@ function withForcedLabels(resource: Resource, metadata: ObjectMeta): ObjectMeta 
   };
 }
 
-function annotatedName(annotation: string | undefined): string | undefined {
-  if (annotation === undefined) return undefined;
+function annotatedName(annotation: unknown): string | undefined {
+  if (typeof annotation !== 'string') return undefined;
   try {
     const parsed: unknown = JSON.parse(annotation);
     if (typeof parsed !== 'object' || parsed === null || !('name' in parsed)) return undefined;

@@ -33,6 +33,7 @@ export const EVENT_KINDS = {
     'vethCreated',
     'endpointWritten',
     'endpointRemoved',
+    'valueRefused',
     'calcFlushed',
     'kernelTransaction',
     'kernelRefused',

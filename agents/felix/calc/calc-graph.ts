@@ -152,12 +152,13 @@ export class CalcGraph {
     this.activeRules.updateProfileRules(name, compileProfile(DEFAULT_ALLOW_PROFILE));
   }
 
-  /** One key's new state. May repeat, and may go back in time. */
-  onUpdate(update: DatastoreUpdate): void {
+  /** One key's new state. May repeat, and may go back in time. False: the value cannot be used, and counts as absent. */
+  onUpdate(update: DatastoreUpdate): boolean {
     const { inputs, invalid } = this.processor.process(update);
     for (const input of inputs) this.onInput(input);
     if (invalid !== undefined) this.noteInvalid(invalid);
     this.onRevision(update.revision);
+    return invalid === undefined;
   }
 
   /** The datastore's state up to this revision has been handed in. */

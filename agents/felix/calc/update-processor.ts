@@ -45,6 +45,8 @@ export interface DatastoreUpdate {
   readonly value: unknown;
   /** etcd revision at which it is so. */
   readonly revision: number;
+  /** Why what the key holds is no object of its kind; then there is no value. */
+  readonly unreadable?: string;
 }
 
 export interface ProcessedUpdate {
@@ -103,8 +105,11 @@ export class UpdateProcessor {
   }
 
   private processResource(key: ResourceKey, update: DatastoreUpdate): ProcessedUpdate {
-    if (!READ_KINDS.has(key.kind) || isStaticProfile(key)) return { inputs: [], invalid: undefined };
-    const reason = update.value === undefined ? undefined : invalidResource(key, update.value);
+    const { value, unreadable } = update;
+    // Others may read the kind: what nobody can is told of all the same.
+    if (!READ_KINDS.has(key.kind) || isStaticProfile(key))
+      return { inputs: [], invalid: unreadable === undefined ? undefined : invalidValue(update, unreadable) };
+    const reason = unreadable ?? (value === undefined ? undefined : invalidResource(key, value));
     if (reason !== undefined) return this.processInvalid(key, update, reason);
     try {
       return { inputs: this.resourceInputs(key, update), invalid: undefined };

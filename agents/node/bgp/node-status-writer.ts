@@ -34,6 +34,8 @@ interface Asked {
 }
 
 const CALL_MS = 5000;
+/** As in the kind's schema. */
+const MAX_PERIOD_SECONDS = 86_400;
 
 export class NodeStatusWriter {
   readonly #options: NodeStatusWriterOptions;
@@ -64,8 +66,9 @@ export class NodeStatusWriter {
   #take(key: string, object: NodeStatusObject | undefined): void {
     const { node, updatePeriodSeconds = 0 } = object?.spec ?? {};
     const before = this.#asked.get(key);
-    // 0: keep what is there.
-    if (object === undefined || node !== this.#options.node || updatePeriodSeconds === 0) {
+    // 0: keep what is there. What is no period, a timer would take for a millisecond.
+    const isPeriod = updatePeriodSeconds > 0 && updatePeriodSeconds <= MAX_PERIOD_SECONDS;
+    if (object === undefined || node !== this.#options.node || !isPeriod) {
       clearInterval(before?.timer);
       this.#asked.delete(key);
       return;

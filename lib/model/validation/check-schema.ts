@@ -90,7 +90,7 @@ function checkObject(
   }
   for (const [field, fieldSchema] of Object.entries(schema.fields)) {
     const item = Object.hasOwn(value, field) ? value[field] : undefined;
-    if (!isAbsent(item)) checkValue(fieldSchema, item, joinPath(path, field), problems, depth + 1);
+    if (!isLeftOut(fieldSchema, item)) checkValue(fieldSchema, item, joinPath(path, field), problems, depth + 1);
   }
   for (const check of schema.checks) {
     check(value, (relative, message, rule = 'crossField') => {
@@ -98,6 +98,12 @@ function checkObject(
       problems.push({ path: `${path}${separator}${relative}`, rule, message });
     });
   }
+}
+
+/** An empty text is nothing said where a text may stand; a list or an object it is not. */
+function isLeftOut(schema: Schema, item: unknown): boolean {
+  if (item !== '') return isAbsent(item);
+  return schema.type === 'text' || schema.type === 'numberOrText' || schema.type === 'any';
 }
 
 function checkList(
@@ -216,8 +222,8 @@ export function withSchemaDefaults(schema: Schema, value: unknown): unknown {
   for (const [field, fieldSchema] of Object.entries(schema.fields)) {
     const item = Object.hasOwn(value, field) ? value[field] : undefined;
     const fallback = 'default' in fieldSchema ? fieldSchema.default : undefined;
-    const isLeftOut = isAbsent(item) || (Array.isArray(item) && item.length === 0);
-    if (isLeftOut && fallback !== undefined) filled[field] = structuredClone(fallback);
+    const isUnsaid = isAbsent(item) || (Array.isArray(item) && item.length === 0);
+    if (isUnsaid && fallback !== undefined) filled[field] = structuredClone(fallback);
     else if (!isAbsent(item)) filled[field] = withSchemaDefaults(fieldSchema, item);
   }
   return filled;

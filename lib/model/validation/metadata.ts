@@ -24,7 +24,7 @@ import {
   textField,
 } from './schema.ts';
 
-/** Fields of Kubernetes' ObjectMeta, for the search for unknown ones. */
+/** Fields of Kubernetes' ObjectMeta. */
 export const METADATA_SCHEMA: Schema = object({
   name: text(),
   generateName: text(),
@@ -33,8 +33,8 @@ export const METADATA_SCHEMA: Schema = object({
   uid: text(),
   resourceVersion: text(),
   generation: any,
-  creationTimestamp: any,
-  deletionTimestamp: any,
+  creationTimestamp: text(),
+  deletionTimestamp: text(),
   deletionGracePeriodSeconds: any,
   labels: map(text()),
   annotations: map(text()),

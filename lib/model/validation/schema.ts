@@ -1,7 +1,8 @@
 // A small structural schema for resources: one table a kind says types, limits, defaults and rules over several fields.
 // The checker, the defaults, the search for unknown fields and the API's OpenAPI documents all read it.
 //
-// As Calico reads objects into Go structures, null and an empty text count as left out unless the field is required.
+// As Calico reads objects into Go structures, null counts as left out unless the field is required, and so does an empty text
+// where a text may stand.
 
 import type { ProblemRule } from './problem.ts';
 

@@ -6,60 +6,18 @@ import { CALICO_KINDS } from '../../../lib/model/kinds.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { applyDefaults } from '../../../lib/model/validation/defaults.ts';
 import { schemaOfKind } from '../../../lib/model/validation/kind-schemas.ts';
-import type { Schema } from '../../../lib/model/validation/schema.ts';
 import { unknownFields } from '../../../lib/model/validation/unknown-fields.ts';
 import { validateResource } from '../../../lib/model/validation/validate.ts';
+import { valueFor } from '../../support/schema-values.ts';
 
 const SEED = 20_261_125;
-const scalar = fc.oneof(
-  fc.constantFrom<unknown>(
-    null,
-    '',
-    'all()',
-    'global()',
-    'Allow',
-    'TCP',
-    'ICMP',
-    '10.0.0.0/8',
-    'fd00::/64',
-    '1:10',
-    true,
-  ),
-  fc.integer({ min: -2, max: 70_000 }),
-  fc.string({ maxLength: 8 }),
-);
-
-/** Values of the schema's shape, with wrong ones strewn in. */
-function valueFor(schema: Schema, depth: number): fc.Arbitrary<unknown> {
-  if (depth > 5) return scalar;
-  const right = (): fc.Arbitrary<unknown> => {
-    switch (schema.type) {
-      case 'object':
-        return fc.record(
-          Object.fromEntries(
-            Object.entries(schema.fields).map(([name, field]) => [name, valueFor(field, depth + 1)]),
-          ),
-          { requiredKeys: [] },
-        );
-      case 'map':
-        return fc.dictionary(fc.string({ maxLength: 6 }), valueFor(schema.values, depth + 1), { maxKeys: 3 });
-      case 'list':
-        return fc.array(valueFor(schema.items, depth + 1), { maxLength: 3 });
-      case 'text':
-        return schema.enum === undefined ? scalar : fc.constantFrom<unknown>(...schema.enum);
-      default:
-        return scalar;
-    }
-  };
-  return fc.oneof({ weight: 6, arbitrary: right() }, { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 2 }) });
-}
 
 describe('validation', () => {
   it.each(CALICO_KINDS.map(({ kind }) => kind))(`never throws on a %s (seed ${SEED})`, (kind) => {
     const schema = schemaOfKind(kind);
     if (schema === undefined) throw new Error(`no schema of ${kind}`);
     const metadata = fc.oneof(fc.constant({ name: 'n', namespace: 'ns' }), fc.jsonValue({ maxDepth: 2 }));
-    const resources = fc.record({ metadata, body: valueFor(schema, 0) });
+    const resources = fc.record({ metadata, body: valueFor(schema) });
     fc.assert(
       fc.property(resources, ({ metadata: given, body }) => {
         const base = { apiVersion: 'projectcalico.org/v3', kind, metadata: given };
