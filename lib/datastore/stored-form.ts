@@ -73,11 +73,11 @@ export function readStored<R extends Resource = Resource>(
   if (!isStoredObject(parsed) || parsed.kind !== kind) return { ok: false, reason: `not a ${kind}` };
   const reason = readShape(parsed);
   if (reason !== undefined) return { ok: false, reason };
-  const resource = fromStoredResource(parsed as R);
-  return {
-    ok: true,
-    resource: { ...resource, metadata: { ...resource.metadata, resourceVersion: String(modRevision) } },
-  };
+  // The key has said what it is: nobody has to repeat the version.
+  parsed.apiVersion ??= kindInfo(kind).apiVersion;
+  const { metadata, ...rest } = fromStoredResource(parsed);
+  const resource = { ...rest, metadata: { ...metadata, resourceVersion: String(modRevision) } };
+  return { ok: true, resource: resource as R };
 }
 
 /** The same; undefined if it cannot be read. */

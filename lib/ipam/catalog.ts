@@ -2,10 +2,10 @@
 // reads the datastore each time, for programs that live for one command.
 
 import type { Datastore } from '../datastore/datastore.ts';
+import { decodeStored } from '../datastore/stored-form.ts';
 import type { CalicoNode, IPPool, IPReservation } from '../model/endpoint-types.ts';
 import { keyForResource, listPrefix } from '../model/keys.ts';
 import type { Resource } from '../model/metadata.ts';
-import { IpamError } from './errors.ts';
 import { type AddressFilter, createAddressFilter, NOTHING_RESERVED, parseReservedCidrs } from './filter.ts';
 import { type Labels, type Pool, poolOf } from './pools.ts';
 import { listAll } from './store.ts';
@@ -31,7 +31,8 @@ export function createDatastoreCatalog(datastore: Datastore): IpamCatalog {
     nodeLabels: async (host, signal) => {
       const key = keyForResource('Node', undefined, host);
       const { kv } = await datastore.get(key, signal === undefined ? {} : { signal });
-      return kv === undefined ? undefined : (parseResource<CalicoNode>(key, kv.value).metadata.labels ?? {});
+      const node = kv && decodeStored<CalicoNode>('Node', kv.value, kv.modRevision);
+      return node && (node.metadata.labels ?? {});
     },
   };
 }
@@ -61,19 +62,12 @@ function reservationFilter(reservations: readonly IPReservation[]): AddressFilte
   return cidrs.length === 0 ? NOTHING_RESERVED : createAddressFilter(cidrs);
 }
 
+/** What is no object of its kind counts as absent: one broken pool must not stop those that are whole. */
 async function listResources<T extends Resource>(
   datastore: Datastore,
   kind: string,
   signal: AbortSignal | undefined,
 ): Promise<T[]> {
   const items = await listAll(datastore, listPrefix(kind), signal);
-  return items.map(({ key, value }) => parseResource<T>(key, value));
-}
-
-function parseResource<T extends Resource>(key: string, text: string): T {
-  try {
-    return JSON.parse(text) as T;
-  } catch (cause) {
-    throw new IpamError({ code: 'malformed', key, reason: 'it is no JSON' }, { cause });
-  }
+  return items.flatMap(({ value, modRevision }) => decodeStored<T>(kind, value, modRevision) ?? []);
 }

@@ -10,10 +10,10 @@ import {
   SERVICE_ACCOUNT_LABEL,
   SERVICE_ACCOUNT_LABEL_PREFIX,
 } from '../model/label-names.ts';
-import { parseNumberOrName, protocolNumber } from '../model/numbers.ts';
 import type { GlobalNetworkSet, NetworkSet } from '../model/policy-types.ts';
 import type { Labels } from '../selector/expression.ts';
 import type { IdentityPort } from './compiled.ts';
+import { parseProtocol } from './evaluation/host-settings.ts';
 
 /** What an endpoint or network set brings to its identity. */
 export interface LabelSource {
@@ -72,11 +72,11 @@ export function identityKey(labels: Labels, ports: readonly IdentityPort[], serv
   return JSON.stringify([sortedLabels, sortedPorts, ...(service === undefined ? [] : [service])]);
 }
 
-/** Ports with a name, each once; those that only publish a host port have none. */
+/** Ports with a name and a protocol that is one, each once; those that only publish a host port have no name. */
 function namedPorts(ports: readonly EndpointPort[] | undefined): IdentityPort[] {
   const portByKey = new Map<string, IdentityPort>();
   for (const { name, protocol, port } of ports ?? []) {
-    const number = protocolNumber(parseNumberOrName(protocol));
+    const number = parseProtocol(protocol);
     if (name && number !== undefined)
       portByKey.set(`${name} ${number} ${port}`, { name, protocol: number, port });
   }

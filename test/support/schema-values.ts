@@ -45,3 +45,46 @@ export function valueFor(schema: Schema, depth = 0): fc.Arbitrary<unknown> {
   };
   return fc.oneof({ weight: 6, arbitrary: right() }, { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 2 }) });
 }
+
+const strangeText = fc.oneof(
+  fc.constantFrom(
+    '',
+    'all()',
+    "a in {'b'}",
+    '10.0.0.0/8',
+    '10.0.0.1',
+    'fd00::1/64',
+    '1:10',
+    'Allow',
+    'n1',
+    '(',
+  ),
+  fc.string({ maxLength: 6 }),
+);
+const strangeNumber = fc.constantFrom(0, 1, -2, 7, 4789, 70_000, 2 ** 40);
+
+/** Values that have the schema's shape, whatever their texts and numbers say. */
+export function shapedValueFor(schema: Schema): fc.Arbitrary<unknown> {
+  switch (schema.type) {
+    case 'object': {
+      const fields = Object.entries(schema.fields).map(([name, field]) => [name, shapedValueFor(field)]);
+      const shape = Object.fromEntries(fields) as Record<string, fc.Arbitrary<unknown>>;
+      return fc.record(shape, { requiredKeys: [...schema.required] });
+    }
+    case 'map':
+      return fc.dictionary(fc.string({ maxLength: 6 }), shapedValueFor(schema.values), { maxKeys: 3 });
+    case 'list':
+      return fc.array(shapedValueFor(schema.items), { maxLength: 3 });
+    case 'text':
+      return schema.enum === undefined ? strangeText : fc.constantFrom<unknown>(...schema.enum, '', 'Other');
+    case 'number':
+    case 'integer':
+      return strangeNumber;
+    case 'boolean':
+      return fc.boolean();
+    case 'numberOrText':
+      return fc.oneof(strangeNumber, strangeText, fc.constantFrom('TCP', 'http', '1:70000'));
+    case 'any':
+      return fc.jsonValue({ maxDepth: 2 });
+  }
+}

@@ -5,27 +5,27 @@ import type { Resource } from '../metadata.ts';
 import { schemaOfKind } from './kind-schemas.ts';
 import { METADATA_SCHEMA } from './metadata.ts';
 import { joinPath } from './problem.ts';
-import { isJsonObject, object, type Schema, text } from './schema.ts';
+import { isJsonObject, type ObjectSchema, object, type Schema, text } from './schema.ts';
 
 const PLAIN_SPEC = object({ spec: object({}) });
 
 /**
  * Drops fields that are null, which stand for what is left out, from the object in place, and returns the first of a wrong
- * type (`spec.nets must be a list`); undefined: there is none. Fields that the schema does not know are not looked at.
+ * type (`spec.nets must be a list`) or missing where it is required; undefined: there is none. Fields that the schema does not know are not looked at.
  */
 export function readShape(resource: Resource): string | undefined {
   // Of Felix's settings each is judged by itself, where it is read: one that makes no sense must not hide the others.
   const isSettings = resource.kind === 'FelixConfiguration';
   const schema = (isSettings ? undefined : schemaOfKind(resource.kind)) ?? PLAIN_SPEC;
   const fields = { apiVersion: text(), metadata: METADATA_SCHEMA, ...schema.fields };
-  return readValue(object(fields), resource, '');
+  return readValue(object(fields, { required: schema.required }), resource, '');
 }
 
 function readValue(schema: Schema, value: unknown, path: string): string | undefined {
   const expected = (what: string): string => `${path === '' ? 'the value' : path} must be ${what}`;
   switch (schema.type) {
     case 'object':
-      return isJsonObject(value) ? readFields(schema.fields, value, path) : expected('an object');
+      return isJsonObject(value) ? readFields(schema, value, path) : expected('an object');
     case 'map':
       return isJsonObject(value) ? readEntries(schema.values, value, path) : expected('an object');
     case 'list':
@@ -48,10 +48,12 @@ function readValue(schema: Schema, value: unknown, path: string): string | undef
 }
 
 function readFields(
-  fields: Readonly<Record<string, Schema>>,
+  { fields, required }: ObjectSchema,
   value: Record<string, unknown>,
   path: string,
 ): string | undefined {
+  const missing = required.find((field) => value[field] === undefined || value[field] === null);
+  if (missing !== undefined) return `${joinPath(path, missing)} must be set`;
   for (const [field, schema] of Object.entries(fields)) {
     if (!Object.hasOwn(value, field)) continue;
     if (value[field] === null) {

@@ -35,13 +35,16 @@ class Kernel {
 function setUp() {
   const kernel = new Kernel();
   const events: EventInput[] = [];
+  const heard: string[] = [];
   const felix = new Felix({
     node: 'node-1',
     dataplane: kernel,
     events: { emit: (event) => void events.push(event) },
     logger: silentLogger(),
+    onResource: (_key, kind, resource) =>
+      void heard.push(`${kind} ${resource === undefined ? 'absent' : 'there'}`),
   });
-  return { kernel, felix, events };
+  return { kernel, felix, events, heard };
 }
 
 const profile = (name: string, revision: number): SyncerUpdate =>
@@ -73,6 +76,37 @@ describe('Felix', () => {
     felix.onInSync();
     await eventually(() => felix.acknowledgedRevision === 5);
     expect(kernel.flushes[0]?.messages.map(({ type }) => type)).toContain('inSync');
+    await felix.stop();
+  });
+
+  it('takes a value of a wrong shape for absent, says so in an event, and goes on with the others', async () => {
+    const { kernel, felix, events, heard } = setUp();
+    const policy = stored('GlobalNetworkPolicy', { name: 'web' }, { selector: 'all()' }, 4);
+    const value = JSON.stringify({
+      ...(JSON.parse(policy.kv?.value ?? '') as object),
+      metadata: { name: 'web', annotations: null, labels: null },
+    });
+    felix.onUpdates([
+      stored('GlobalNetworkSet', { name: 'partners' }, { nets: '10.0.0.0/8' }, 2),
+      { ...policy, kv: { ...policy.kv, value } as never },
+      profile('node-2', 5),
+    ]);
+    felix.onInSync();
+    await eventually(() => felix.acknowledgedRevision === 5);
+    expect(events.filter(({ kind }) => kind === 'valueRefused')).toEqual([
+      {
+        component: 'agent',
+        kind: 'valueRefused',
+        object: 'GlobalNetworkSet/partners',
+        revision: 2,
+        cause: 'spec.nets must be a list; it counts as absent',
+      },
+    ]);
+    expect(heard).toEqual(['GlobalNetworkSet absent', 'GlobalNetworkPolicy there', 'Node there']);
+    felix.onUpdates([stored('GlobalNetworkSet', { name: 'partners' }, { nets: ['10.0.0.0/33'] }, 6)]);
+    await eventually(() => felix.acknowledgedRevision === 6);
+    expect(heard.at(-1)).toBe('GlobalNetworkSet absent');
+    expect(kernel.flushes.length).toBeGreaterThan(0);
     await felix.stop();
   });
 

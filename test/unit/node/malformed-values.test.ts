@@ -38,7 +38,7 @@ import { resolveCluster } from '../../../lib/policy/cluster.ts';
 import type { PolicyKind, RuleRef } from '../../../lib/policy/compiled.ts';
 import { nodeAddresses } from '../../../lib/policy/endpoints.ts';
 import { hostSettings } from '../../../lib/policy/evaluation/host-settings.ts';
-import { valueFor } from '../../support/schema-values.ts';
+import { shapedValueFor, valueFor } from '../../support/schema-values.ts';
 
 const SEED = 20_261_126;
 const RUNS = 60;
@@ -57,7 +57,7 @@ function storedText(info: KindInfo, name: string): fc.Arbitrary<string> {
     { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 2 }) },
   );
   const nearly = fc
-    .record({ metadata, body: valueFor(schema) })
+    .record({ metadata, body: fc.oneof(valueFor(schema), shapedValueFor(schema)) })
     .map(({ metadata: given, body }) =>
       JSON.stringify({ ...spread(body), apiVersion: info.apiVersion, kind: info.kind, metadata: given }),
     );
