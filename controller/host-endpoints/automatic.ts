@@ -65,7 +65,7 @@ export function automaticHostEndpoints(
   ];
 }
 
-/** Whether what is stored has to be written anew; profiles are left as somebody may have changed them. */
+/** Whether what is stored has to be written anew, with the profiles of `wanted`. Other profiles alone are no reason, as in Calico. */
 export function isOutdated(stored: HostEndpoint, wanted: HostEndpoint): boolean {
   const view = ({ metadata, spec }: HostEndpoint): unknown => [
     metadata.labels ?? {},

@@ -63,7 +63,6 @@ const TCP = 6;
 const UDP = 17;
 const IPIP = 4;
 const BGP_PORT = 179;
-const VXLAN_PORT = 4789;
 
 export interface EvaluateOptions extends DecideOptions {
   /** Ask the destination's side also where the source's has denied: what would have to change on both. */
@@ -148,7 +147,7 @@ class Way {
   }
 
   private leaveWorkload(endpoint: CompiledWorkloadEndpoint): boolean {
-    if (this.isTunnel()) {
+    if (this.isTunnel(endpoint.id.host)) {
       return this.note(workloadPlace(endpoint), 'egress', { type: 'tunnelFromWorkload', isAllowed: false });
     }
     return this.askWorkload(endpoint, 'egress');
@@ -159,10 +158,14 @@ class Way {
     return destination.type === 'host' && this.isBgp() && endpoint.localBgpPeer === undefined;
   }
 
-  /** What no policy of the workload can open. */
-  private isTunnel(): boolean {
+  /** What no policy of the workload can open, as its host is set. */
+  private isTunnel(host: string): boolean {
     const { protocol, destination } = this.packet;
-    return protocol === IPIP || (protocol === UDP && destination.port === VXLAN_PORT);
+    const settings = hostSettings(host, this.cluster.felixConfigurations);
+    return (
+      (protocol === IPIP && !settings.allowsIpipFromWorkloads) ||
+      (protocol === UDP && destination.port === settings.vxlanPort && !settings.allowsVxlanFromWorkloads)
+    );
   }
 
   private isBgp(): boolean {

@@ -90,7 +90,8 @@ function checkObject(
   }
   for (const [field, fieldSchema] of Object.entries(schema.fields)) {
     const item = Object.hasOwn(value, field) ? value[field] : undefined;
-    if (!isLeftOut(fieldSchema, item)) checkValue(fieldSchema, item, joinPath(path, field), problems, depth + 1);
+    if (!isLeftOut(fieldSchema, item))
+      checkValue(fieldSchema, item, joinPath(path, field), problems, depth + 1);
   }
   for (const check of schema.checks) {
     check(value, (relative, message, rule = 'crossField') => {

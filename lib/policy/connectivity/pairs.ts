@@ -8,6 +8,7 @@ import {
   type CompiledWorkloadEndpoint,
   type Direction,
   type EndpointTier,
+  type PortRange,
   policyKey,
   workloadEndpointKey,
 } from '../compiled.ts';
@@ -24,6 +25,8 @@ import {
   trafficClasses,
 } from './traffic-classes.ts';
 
+const UDP = 17;
+const MAX_PORT = 65_535;
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
 
 export interface Pair {
@@ -48,7 +51,7 @@ function onOneHost(from: SubjectClass, to: SubjectClass): Pair | undefined {
   const byHost = Map.groupBy(to.members, ({ host }) => host);
   for (const source of from.members) {
     if (source.host === undefined) return undefined;
-    const other = byHost.get(source.host)?.find(({ key }) => key !== source.key);
+    const other = byHost.get(source.host)?.find(({ owner }) => owner !== source.owner);
     if (other !== undefined) return { from: source, to: other };
   }
   return undefined;
@@ -57,7 +60,7 @@ function onOneHost(from: SubjectClass, to: SubjectClass): Pair | undefined {
 function onTwoHosts(from: SubjectClass, to: SubjectClass): Pair | undefined {
   const [first] = from.members;
   if (first === undefined) return undefined;
-  const other = to.members.find(({ host, key }) => key !== first.key && host !== first.host);
+  const other = to.members.find(({ host, owner }) => owner !== first.owner && host !== first.host);
   if (other !== undefined) return { from: first, to: other };
   // All of the others are on the host of the first: then any that is elsewhere has them all.
   const source = from.members.find(({ host }) => host !== first.host);
@@ -71,6 +74,8 @@ function onTwoHosts(from: SubjectClass, to: SubjectClass): Pair | undefined {
 interface Side {
   readonly distinctions: Distinctions;
   readonly sourcePorts: readonly number[];
+  /** Source ports that are asked for by the name that the source gives them. */
+  readonly sourcePortNames: readonly string[];
 }
 
 /** The traffic that some rule on a pair's way, of any of the clusters, tells apart from other traffic. */
@@ -91,9 +96,17 @@ export class TrafficOfPairs {
     return trafficClasses([...distinctions, ...also], identities);
   }
 
-  /** Source ports that rules on the way ask for, and one that none does (undefined). */
+  /** One of each part that rules on the way cut source ports into, and one that no rule asks for (undefined). */
   sourcePorts(pair: Pair): readonly (number | undefined)[] {
-    return [undefined, ...new Set(this.#sides(pair).flatMap((side) => side.sourcePorts))];
+    const sides = this.#sides(pair);
+    const names = new Set(sides.flatMap((side) => side.sourcePortNames));
+    const named = this.#clusters
+      .flatMap((cluster) =>
+        pair.from.addresses.flatMap((address) => cluster.identities.identitiesOf(address)),
+      )
+      .flatMap(({ ports }) => ports.filter(({ name }) => names.has(name)))
+      .flatMap(({ port }) => startsOf({ min: port, max: port }));
+    return [undefined, ...new Set([...sides.flatMap((side) => side.sourcePorts), ...named])];
   }
 
   #sides({ from, to }: Pair): readonly Side[] {
@@ -109,14 +122,33 @@ export class TrafficOfPairs {
     if (known !== undefined) return known;
     const rules = rulesOf(cluster, subject, direction);
     const told = distinctionsOf(rules);
-    const ports = rules.flatMap(({ source }) => [...source.ports, ...source.notPorts].map(({ min }) => min));
+    const ports = rules.flatMap(({ source }) => [...source.ports, ...source.notPorts].flatMap(startsOf));
+    const names = rules.flatMap(({ source }) =>
+      [...source.namedPorts, ...source.notNamedPorts].map(({ name }) => name),
+    );
     const made: Side = {
-      distinctions: { ...told, cuts: [...told.cuts, ...failsafeCuts(cluster, subject.host)] },
+      distinctions: {
+        ...told,
+        cuts: [...told.cuts, ...failsafeCuts(cluster, subject.host), ...tunnelCuts(cluster, subject)],
+      },
       sourcePorts: [...new Set(ports)],
+      sourcePortNames: [...new Set(names)],
     };
     this.#known.set(key, made);
     return made;
   }
+}
+
+/** Where a range begins, and where what lies behind it does. */
+function startsOf({ min, max }: PortRange): number[] {
+  return max < MAX_PORT ? [min, max + 1] : [min];
+}
+
+/** VXLAN, which a workload may not send whatever policy says, at the port that its host has for it. */
+function tunnelCuts(cluster: PolicyCluster, { end, host }: Subject): Distinctions['cuts'] {
+  if (end.type !== 'workload' || host === undefined) return [];
+  const { vxlanPort, allowsVxlanFromWorkloads } = hostSettings(host, cluster.felixConfigurations);
+  return allowsVxlanFromWorkloads ? [] : [{ protocol: UDP, min: vxlanPort, max: vxlanPort }];
 }
 
 /** Ports of a host that its host endpoints cannot close, on whichever way. */

@@ -8,6 +8,7 @@ import {
   type Family,
   familyBits,
   formatCidr,
+  formatIp,
   type IpAddress,
   parseCidr,
   parseIp,
@@ -23,7 +24,10 @@ import { NetIndex } from './net-index.ts';
 export interface Subject {
   /** Unique. */
   readonly key: string;
+  /** Whom several subjects are, by other addresses of theirs: nothing is asked between them. */
+  readonly owner: string;
   readonly end: End;
+  /** At most one of a family. */
   readonly addresses: readonly IpAddress[];
   /** Undefined for addresses outside. */
   readonly host: string | undefined;
@@ -38,7 +42,7 @@ const FAMILIES: readonly Family[] = [4, 6];
 const TRIES_PER_NET = 8;
 
 /**
- * Workloads and hosts that are in all of the clusters, and one address for each part of the outside that rules, sets or
+ * Workloads and hosts that are in all of the clusters, by each of their addresses, and one address for each part of the outside that rules, sets or
  * `alsoNets` know.
  */
 export function subjectsOf(clusters: readonly PolicyCluster[], alsoNets: readonly Cidr[] = []): Subject[] {
@@ -51,31 +55,45 @@ export function subjectsOf(clusters: readonly PolicyCluster[], alsoNets: readonl
     clusters.every(({ hostAddresses }) => hostAddresses.has(host)),
   );
   return [
-    ...workloads.map((endpoint) => workloadSubject(first, endpoint)),
-    ...hosts.flatMap((host) => hostSubject(first, host)),
+    ...workloads.flatMap((endpoint) => workloadSubjects(first, endpoint)),
+    ...hosts.flatMap((host) => hostSubjects(first, host)),
     ...outsideSubjects(clusters, alsoNets),
   ];
 }
 
-function workloadSubject(cluster: PolicyCluster, endpoint: CompiledWorkloadEndpoint): Subject {
-  const end: End = { type: 'workload', endpoint };
-  const labels = cluster.identities.identities.get(endpoint.identity)?.labels ?? {};
-  return {
-    key: `workload ${workloadEndpointKey(endpoint.id)}`,
-    end,
-    addresses: addressesOf(cluster, end),
-    host: endpoint.id.host,
+function workloadSubjects(cluster: PolicyCluster, endpoint: CompiledWorkloadEndpoint): Subject[] {
+  const { id, nets4, nets6, identity } = endpoint;
+  const labels = cluster.identities.identities.get(identity)?.labels ?? {};
+  const addresses = [...nets4, ...nets6].flatMap((net) => parseIp(withoutLength(net)) ?? []);
+  return ownSubjects(addresses, {
+    owner: `workload ${workloadEndpointKey(id)}`,
+    end: { type: 'workload', endpoint },
+    host: id.host,
     labels,
-    group: groupName(endpoint.id.workload, labels),
-  };
+    group: groupName(id.workload, labels),
+  });
 }
 
-function hostSubject(cluster: PolicyCluster, host: string): Subject[] {
-  const end: End = { type: 'host', host };
-  const addresses = addressesOf(cluster, end);
-  return addresses.length === 0
-    ? []
-    : [{ key: `node ${host}`, end, addresses, host, labels: {}, group: 'nodes' }];
+function hostSubjects(cluster: PolicyCluster, host: string): Subject[] {
+  return ownSubjects(cluster.hostAddresses.get(host) ?? [], {
+    owner: `node ${host}`,
+    end: { type: 'host', host },
+    host,
+    labels: {},
+    group: 'nodes',
+  });
+}
+
+/** Networks of rules may know one address, and not another: the first of both families together, then the second. */
+function ownSubjects(addresses: readonly IpAddress[], own: Omit<Subject, 'key' | 'addresses'>): Subject[] {
+  const unique = [...new Map(addresses.map((address) => [formatIp(address), address])).values()];
+  const byFamily = FAMILIES.map((family) => unique.filter((address) => address.family === family));
+  const count = Math.max(...byFamily.map(({ length }) => length));
+  return Array.from({ length: count }, (_, place) => ({
+    ...own,
+    key: place === 0 ? own.owner : `${own.owner} ${place}`,
+    addresses: byFamily.flatMap((of) => of[place] ?? []),
+  }));
 }
 
 function addressesOf(cluster: PolicyCluster, end: End): IpAddress[] {
@@ -96,6 +114,7 @@ function outsideSubjects(clusters: readonly PolicyCluster[], alsoNets: readonly 
     const group = smallest === undefined ? 'external' : formatCidr(smallest);
     bySignature.set(signature, {
       key: `outside ${signature}`,
+      owner: `outside ${signature}`,
       end: { type: 'address', address },
       addresses: [address],
       host: undefined,

@@ -15,11 +15,8 @@ export type TrafficClass =
 const TCP = 6;
 const UDP = 17;
 const MAX_PORT = 65_535;
-/** What workloads may not send whatever policy says: BGP to hosts, VXLAN. */
-const GUARDED: readonly Cut[] = [
-  { protocol: TCP, min: 179, max: 179 },
-  { protocol: UDP, min: 4789, max: 4789 },
-];
+/** BGP to hosts, which workloads may not send whatever policy says. (VXLAN has the port that a host gives it.) */
+const GUARDED: readonly Cut[] = [{ protocol: TCP, min: 179, max: 179 }];
 /** Reserved for experiments (RFC 3692): nobody's rule is about it. */
 const OTHER_PROTOCOLS: readonly number[] = [253, 254, 252, 251, 250];
 const ECHO = { 4: [8, 13, 15, 17], 6: [128, 130, 139, 144] } as const;

@@ -18,6 +18,11 @@ export interface HostSettings {
   readonly endpointToHostAction: EndpointToHostAction;
   readonly failsafeInbound: readonly FailsafePort[];
   readonly failsafeOutbound: readonly FailsafePort[];
+  /** UDP port of VXLAN. */
+  readonly vxlanPort: number;
+  /** Whether workloads may build tunnels of their own, past policy of what is inside. */
+  readonly allowsVxlanFromWorkloads: boolean;
+  readonly allowsIpipFromWorkloads: boolean;
 }
 
 const TCP = 6;
@@ -32,6 +37,9 @@ export const DEFAULT_SETTINGS: HostSettings = {
   endpointToHostAction: 'drop',
   failsafeInbound: [...tcpPorts(22, ...CONTROL_PORTS), ...udpPorts(68)],
   failsafeOutbound: [...tcpPorts(...CONTROL_PORTS), ...udpPorts(53, 67)],
+  vxlanPort: 4789,
+  allowsVxlanFromWorkloads: false,
+  allowsIpipFromWorkloads: false,
 };
 const ACTIONS: Readonly<Record<string, EndpointToHostAction>> = {
   accept: 'accept',
@@ -62,7 +70,21 @@ function override(settings: HostSettings, spec: Readonly<Record<string, unknown>
       ACTIONS[String(spec['defaultEndpointToHostAction']).toLowerCase()] ?? settings.endpointToHostAction,
     failsafeInbound: failsafePorts(spec['failsafeInboundHostPorts']) ?? settings.failsafeInbound,
     failsafeOutbound: failsafePorts(spec['failsafeOutboundHostPorts']) ?? settings.failsafeOutbound,
+    vxlanPort: portNumber(spec['vxlanPort']) ?? settings.vxlanPort,
+    allowsVxlanFromWorkloads:
+      flag(spec['allowVXLANPacketsFromWorkloads']) ?? settings.allowsVxlanFromWorkloads,
+    allowsIpipFromWorkloads: flag(spec['allowIPIPPacketsFromWorkloads']) ?? settings.allowsIpipFromWorkloads,
   };
+}
+
+function portNumber(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65_535
+    ? value
+    : undefined;
+}
+
+function flag(value: unknown): boolean | undefined {
+  return typeof value === 'boolean' ? value : undefined;
 }
 
 function failsafePorts(value: unknown): FailsafePort[] | undefined {

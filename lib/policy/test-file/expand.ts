@@ -9,7 +9,7 @@ export interface ExpandedCase extends TestCase {
   readonly path: string;
 }
 
-/** A matrix that cannot be read. */
+/** A matrix that cannot be read, or asks nothing. */
 export interface UnreadableMatrix {
   readonly name: string;
   readonly path: string;
@@ -39,12 +39,15 @@ function expandMatrix(matrix: TestMatrix, path: string, unreadable: UnreadableMa
     unreadable.push({ name: `${title}${path}`, path, message: parsed.message });
     return [];
   }
-  return parsed.cells.flatMap((cell) =>
+  const cases = parsed.cells.flatMap((cell) =>
     matrix.ports.map((port) => {
       const name = `${title}${cell.from} → ${cell.to} ${port}: ${cell.expect}`;
       return { ...cell, port, name, path };
     }),
   );
+  if (cases.length === 0)
+    unreadable.push({ name: `${title}${path}`, path, message: 'the matrix asks nothing' });
+  return cases;
 }
 
 function everyCell({

@@ -17,7 +17,7 @@ import { deciders, isDecidedBy } from './deciders.ts';
 import { type ExpandedCase, expandCases } from './expand.ts';
 import { compileMatcher, matcherNets } from './matcher.ts';
 import type { Matcher, TestClaim, TestFile } from './schema.ts';
-import { parseTrafficRange } from './traffic-range.ts';
+import { parseTrafficRange, type TrafficRange } from './traffic-range.ts';
 
 export interface TestResult {
   readonly name: string;
@@ -75,6 +75,7 @@ class Runner {
     const name = claim.name ?? `never ${matcherText(claim.from)} → ${matcherText(claim.to)}`;
     return this.#guarded({ name, path }, () => {
       const ranges = claim.ports?.map(parseTrafficRange);
+      const asked = new Set<TrafficRange>();
       const search = findCounterExample(
         this.#cluster,
         {
@@ -86,21 +87,36 @@ class Runner {
               ? undefined
               : {
                   distinctions: ranges.map(({ distinctions }) => distinctions),
-                  holds: (traffic, to) => ranges.some(({ holds }) => holds(traffic, to)),
+                  holds: (traffic, to) => {
+                    const held = ranges.filter(({ holds }) => holds(traffic, to));
+                    for (const range of held) asked.add(range);
+                    return held.length > 0;
+                  },
                 },
         },
         this.#options,
       );
-      return this.#claimResult({ name, path }, search);
+      const unasked = claim.ports?.find((_, index) => !asked.has(ranges?.[index] as TrafficRange));
+      return this.#claimResult({ name, path }, search, unasked);
     });
   }
 
-  #claimResult(named: { readonly name: string; readonly path: string }, search: Search): TestResult {
+  /** `unasked`: traffic of the claim that nobody on the other side has, as of a port whose name is mistyped. */
+  #claimResult(
+    named: { readonly name: string; readonly path: string },
+    search: Search,
+    unasked: string | undefined,
+  ): TestResult {
     const { found, sources, destinations, verdicts, isCutShort } = search;
     if (found !== undefined) return this.#counterExample(named, found);
     if (sources === 0 || destinations === 0) {
       const side = sources === 0 ? 'from' : 'to';
       return { ...named, ok: false, message: `${side} matches nobody: the claim says nothing` };
+    }
+    if (!isCutShort && (verdicts === 0 || unasked !== undefined)) {
+      const what =
+        unasked === undefined ? 'no packet can go from one to the other' : `nobody there has ${unasked}`;
+      return { ...named, ok: false, message: `${what}: the claim says nothing` };
     }
     const looked = `${verdicts} verdicts over ${sources} sources and ${destinations} destinations`;
     return isCutShort

@@ -76,7 +76,11 @@ const rule = fc.oneof(
     protocol: fc.constant('ICMP'),
     icmp: fc.constantFrom({ type: 8 }, { type: 8, code: 1 }),
   }),
-  fc.record({ action, protocol: fc.constant('TCP'), source: fc.record({ ports: fc.constant([53]) }) }),
+  fc.record({
+    action,
+    protocol: fc.constant('TCP'),
+    source: fc.record({ ports: fc.constantFrom<(number | string)[]>([53], ['50:53'], ['50:60'], ['sql']) }),
+  }),
   fc.record({ action, notProtocol: fc.constantFrom('TCP', 47) }),
 );
 const spec = fc.record({

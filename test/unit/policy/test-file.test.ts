@@ -249,6 +249,15 @@ describe('matrices', () => {
     ]);
   });
 
+  it('fail where they ask nothing', () => {
+    const results = run({
+      matrices: [{ from: ['shop/web'], to: ['shop/web'], ports: ['tcp/80'], expect: 'deny' }],
+    });
+    expect(results).toEqual([
+      { name: 'matrices[0]', path: 'matrices[0]', ok: false, message: 'the matrix asks nothing' },
+    ]);
+  });
+
   it('ask every source, destination and port of lists', () => {
     const ends = { from: ['shop/db', 'other/job'], to: ['shop/db', '192.0.2.1'] };
     const results = run({ matrices: [{ ...ends, ports: ['tcp/1', 'udp/1'], expect: 'deny' }] });
@@ -320,6 +329,52 @@ describe('claims', () => {
     });
     const [result] = run({ never: [{ from: 'other/job', to: 'shop/db' }] }, [dns]);
     expect(result?.message).toBe('counter-example: other/job from port 53 reaches shop/db');
+  });
+
+  it('try the source ports behind the ranges of rules, and those that the source names', () => {
+    const to = { selector: "app == 'db'" };
+    const rules = (first: object, second: object) =>
+      networkPolicy('from', {
+        selector: "app == 'db'",
+        ingress: [
+          { action: 'Deny', protocol: 'TCP', source: first },
+          { action: 'Allow', protocol: 'TCP', source: second },
+        ],
+      });
+    const never = (policy: Resource): string[] => told(run({ never: [{ from: 'other/job', to }] }, [policy]));
+    expect(never(rules({ ports: ['1000:2000'] }, { ports: ['1000:3000'] }))).toEqual([
+      'counter-example: other/job from port 2001 reaches shop/db',
+    ]);
+    expect(never(rules({ ports: ['1000:3000'] }, { ports: ['1000:3000'] }))).toEqual(['ok']);
+    const named = networkPolicy('named', {
+      selector: "app == 'web'",
+      ingress: [{ action: 'Allow', protocol: 'TCP', source: { ports: ['sql'] } }],
+    });
+    expect(told(run({ never: [{ from: 'shop/db', to: 'shop/web' }] }, [named]))).toEqual([
+      'counter-example: shop/db from port 5432 reaches shop/web',
+    ]);
+  });
+
+  it('are about every address of a host, not its first alone', () => {
+    const node = resource('Node', 'n3', {
+      bgp: { ipv4Address: '172.30.0.13/24' },
+      ipv4VXLANTunnelAddr: '10.9.3.0',
+    });
+    expect(told(run({ never: [{ from: 'nodes', to: 'shop/db' }] }, [POLICY, node]))).toEqual([
+      'counter-example: node/n3 reaches shop/db',
+    ]);
+    expect(told(run({ never: [{ from: 'nodes', to: 'nodes' }] }, [POLICY]))).not.toEqual([]);
+  });
+
+  it('that are about no traffic say nothing', () => {
+    const unasked = (port: string): string => `nobody there has ${port}: the claim says nothing`;
+    expect(claim({ from: 'other/*', to: 'shop/db', ports: ['tcp/sqll'] })).toEqual([unasked('tcp/sqll')]);
+    expect(claim({ from: 'other/*', to: 'shop/db', ports: ['udp', 'tcp/sqll'] })).toEqual([
+      unasked('tcp/sqll'),
+    ]);
+    expect(claim({ from: 'shop/db', to: 'shop/db' })).toEqual([
+      'no packet can go from one to the other: the claim says nothing',
+    ]);
   });
 
   it('that are about nobody, or cannot be read, do not hold', () => {
