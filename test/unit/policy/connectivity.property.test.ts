@@ -112,6 +112,9 @@ const TRAFFIC: readonly Omit<Packet, 'source' | 'destination'>[] = [
   { protocol: 99 },
 ];
 
+/** On both sides of every end of what rules ask for, by number or by name. */
+const SOURCE_PORTS = [49, 50, 52, 53, 54, 60, 61, 80, 81, 82, 5431, 5432, 5433];
+
 function packets(from: string, to: string): Packet[] {
   return (ENDS[from] ?? []).flatMap((source) =>
     (ENDS[to] ?? []).flatMap((destination) =>
@@ -174,8 +177,9 @@ describe('classes of subjects and traffic', () => {
       packets(from, to)
         .filter(({ source, destination }) => !OWN_HOST.has(`${source} ${destination}`))
         .some((packet) =>
-          [packet, ...(packet.destinationPort === undefined ? [] : [{ ...packet, sourcePort: 53 }])].some(
-            (each) => evaluate(cluster, each).isAllowed,
+          [undefined, ...(packet.destinationPort === undefined ? [] : SOURCE_PORTS)].some(
+            (sourcePort) =>
+              evaluate(cluster, sourcePort === undefined ? packet : { ...packet, sourcePort }).isAllowed,
           ),
         );
     const sides = fc.constantFrom(...Object.keys(ENDS));

@@ -143,6 +143,19 @@ describe('the way of a packet', () => {
     expect(judge([], OUTSIDE, DB, fields).isAllowed).toBe(true);
   });
 
+  it('keeps VXLAN from workloads at the port of their host, unless it may pass', () => {
+    const settings = (name: string, spec: object): Resource => resource('FelixConfiguration', name, spec);
+    const at = (port: number, ...extra: Resource[]): boolean =>
+      judge(extra, WEB, DB, { protocol: UDP, destinationPort: port }).isAllowed;
+    const moved = settings('default', { vxlanPort: 8472 });
+    expect([at(4789, moved), at(8472, moved)]).toEqual([true, false]);
+    expect(at(8472, moved, settings('node.n1', { vxlanPort: 4790 }))).toBe(true);
+    expect(at(4789, settings('default', { allowVXLANPacketsFromWorkloads: true }))).toBe(true);
+    expect(judge([], WEB, DB, { protocol: 4 }).isAllowed).toBe(false);
+    const ipip = settings('default', { allowIPIPPacketsFromWorkloads: true });
+    expect(judge([ipip], WEB, DB, { protocol: 4 }).isAllowed).toBe(true);
+  });
+
   it('refuses what is no packet', () => {
     expect(() => judge([], 'x', WEB)).toThrow(PacketError);
     expect(() => judge([], 'fd00::1', WEB)).toThrow(PacketError);

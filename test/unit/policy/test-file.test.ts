@@ -363,7 +363,16 @@ describe('claims', () => {
     expect(told(run({ never: [{ from: 'nodes', to: 'shop/db' }] }, [POLICY, node]))).toEqual([
       'counter-example: node/n3 reaches shop/db',
     ]);
-    expect(told(run({ never: [{ from: 'nodes', to: 'nodes' }] }, [POLICY]))).not.toEqual([]);
+  });
+
+  it('cut VXLAN out at the port that the host gives it', () => {
+    const open = networkPolicy('open', { selector: "app == 'db'", ingress: [{ action: 'Allow' }] });
+    const moved = resource('FelixConfiguration', 'default', { vxlanPort: 8472 });
+    const never = (port: string): string[] =>
+      told(run({ never: [{ from: 'other/job', to: 'shop/db', ports: [port] }] }, [open, moved]));
+    expect(never('udp/8472')).toEqual(['ok']);
+    expect(never('udp/8472-9000')).toEqual(['counter-example: other/job reaches shop/db']);
+    expect(never('udp/4789')).toEqual(['counter-example: other/job reaches shop/db']);
   });
 
   it('that are about no traffic say nothing', () => {
