@@ -41,6 +41,7 @@ const host = (name: string, octet: number): HostUpdate => ({
   host: name,
   ipv4: `172.30.0.${octet}/24`,
   ipv6: `fd30:0::${octet}/64`,
+  addresses: [`172.30.0.${octet}`, `fd30::${octet}`],
 });
 const ENDS = [
   end(OWN, { key: OWN_KEY, ipv4: '10.65.1.1', keyV6: OWN_KEY6, ipv6: 'fd65::101' }),
