@@ -152,6 +152,19 @@ describe('packet marks of others', () => {
     expect((await counted()).lost).toBe(0);
   });
 
+  it('what others write into the table is put right as before, once', async () => {
+    bed.settings = PRIORITY_SCRATCH;
+    await bed.settle(world);
+    const { epoch } = host.dataplane.table;
+    await host.namespace.exec('nft', `add element inet calico nodes4_v${epoch} { 192.0.2.99 }`);
+    await until('the table is made anew', () => host.dataplane.table.epoch > epoch, 15_000);
+    const seen = host.dataplane.table.foreignWrites;
+    await host.namespace.exec('nft', 'add chain inet others nothing');
+    await until('it has looked', () => host.dataplane.table.foreignWrites > seen, 15_000);
+    expect(host.dataplane.table.epoch).toBe(epoch + 1);
+    expect(host.dataplane.lastError).toBeUndefined();
+  });
+
   it('and back: a mask of all bits makes the mark scratch again', async () => {
     const { epoch } = host.dataplane.table;
     bed.settings = { nftablesMarkMask: 0xffffffff };
