@@ -117,9 +117,11 @@ function inTurn(packets: readonly FuzzPacket[], keyOf: (packet: FuzzPacket) => s
  * A host's answer to its own workload is never policed, so it says nothing; SCTP's and other protocols' take more than their flow's
  * number.
  */
-function canReply({ protocol, from, to }: FuzzPacket): boolean {
+function canReply({ protocol, from, to, sourcePort }: FuzzPacket): boolean {
   const isAnswered = [Proto.tcp, Proto.udp, Proto.icmp, Proto.icmpv6].some((each) => each === protocol);
   const [source, destination] = [from, to].map((name) => ENDS.find((end) => end.name === name));
   const isOfHost = source?.kind === 'host' || destination?.kind === 'host';
-  return isAnswered && !(isOfHost && source?.host === destination?.host);
+  // To a host's BGP port no workload answers: it is guarded ahead of conntrack.
+  const isToBgp = source?.kind === 'host' && sourcePort === 179;
+  return isAnswered && !isToBgp && !(isOfHost && source?.host === destination?.host);
 }
