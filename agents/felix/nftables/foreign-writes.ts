@@ -44,6 +44,11 @@ export class ForeignWrites {
     return this.#repairs;
   }
 
+  /** What was written before a listing shows in it. */
+  async start(): Promise<void> {
+    this.#rulesetGeneration = (await this.#options.writer.foreignRules()).generation;
+  }
+
   /** Each change of any table counts the ruleset's id up by one: by more than one, and somebody else has written too. */
   onCommit(rulesetGeneration: number | undefined): void {
     const expected = this.#rulesetGeneration === undefined ? undefined : this.#rulesetGeneration + 1;

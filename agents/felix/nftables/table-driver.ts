@@ -143,6 +143,7 @@ export class TableDriver {
    * workload traffic is loaded at once, whatever `state` holds.
    */
   async start(): Promise<void> {
+    await this.#foreign.start();
     const listing = await this.#list('terseJson');
     const isThere = listing?.ruleCounts.has('forward') === true;
     // What follows takes seconds where many flows are tracked.
