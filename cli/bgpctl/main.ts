@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// bgpctl (docs/bgp.md "bgpctl").
+// bgpctl (docs/bgp.md "Looking glass").
 
 import { processInput } from '../command-line.ts';
 import { runBgpctl } from './program.ts';

@@ -1,4 +1,4 @@
-// bgpctl's command line: one bgpd, over its control socket (docs/bgp.md "bgpctl"). calicoctl asks all of a cluster.
+// bgpctl's command line: one bgpd, over its control socket (docs/bgp.md "Looking glass"). calicoctl asks all of a cluster.
 
 import { join } from 'node:path';
 import { Command } from 'commander';

@@ -1,7 +1,7 @@
 // The five BGP messages as one union: octets to value and back (RFC 4271 §4).
 
 import type { CodecContext } from './context.ts';
-import { frame, HEADER_LENGTH } from './header.ts';
+import { frame, HEADER_LENGTH, TYPE_OFFSET } from './header.ts';
 import { MessageType } from './iana.ts';
 import { decodeNotification, encodeNotification, type NotificationMessage } from './notification.ts';
 import { decodeOpen, encodeOpen, type OpenMessage } from './open.ts';
@@ -21,7 +21,7 @@ export type Message =
 /** Decodes one whole message, header included, as framed by `readHeader`. Throws DecodeError and nothing else. */
 export function decodeMessage(octets: Uint8Array, context: CodecContext): Message {
   const body = octets.subarray(HEADER_LENGTH);
-  switch (octets[18]) {
+  switch (octets[TYPE_OFFSET]) {
     case MessageType.open:
       return decodeOpen(body);
     case MessageType.update:

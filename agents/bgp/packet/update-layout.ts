@@ -1,6 +1,7 @@
 // Where things stand in an UPDATE, without decoding them (RFC 4271 §4.3): for messages as almost all are, so that what they
 // share with earlier ones need not be decoded again. Whatever is unusual is left to the decoder, which also judges it.
 
+import { HEADER_LENGTH } from './header.ts';
 import type { AddressFamily } from './iana.ts';
 import { AttributeCode, AttributeFlag, familyOf } from './iana.ts';
 
@@ -25,14 +26,12 @@ export interface MultiprotocolLayout {
   readonly end: number;
 }
 
-const HEADER_OCTETS = 19;
-
 /** Undefined: unusual or malformed, whatever it is. `octets`: the whole message. */
 export function updateLayout(octets: Uint8Array): UpdateLayout | undefined {
   const end = octets.length;
-  const withdrawn = HEADER_OCTETS + 2;
+  const withdrawn = HEADER_LENGTH + 2;
   if (end < withdrawn + 2) return undefined;
-  const withdrawnEnd = withdrawn + u16(octets, HEADER_OCTETS);
+  const withdrawnEnd = withdrawn + u16(octets, HEADER_LENGTH);
   const attributes = withdrawnEnd + 2;
   if (attributes > end) return undefined;
   const attributesEnd = attributes + u16(octets, withdrawnEnd);

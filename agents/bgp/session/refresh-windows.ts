@@ -2,7 +2,7 @@
 // again, from BoRR to EoRR (RFC 7313 §4). A peer that never says EoRR is not waited for forever.
 
 import type { CodecContext } from '../packet/context.ts';
-import { type AddressFamily, FAMILIES, familyOf } from '../packet/iana.ts';
+import { type AddressFamily, FAMILIES, familyOf, RouteRefreshSubtype } from '../packet/iana.ts';
 import { encodeMessage } from '../packet/message.ts';
 import type { RouteRefreshMessage } from '../packet/route-refresh.ts';
 
@@ -12,7 +12,6 @@ export interface RefreshHandlers {
   readonly ends: (family: AddressFamily) => void;
 }
 
-const SUBTYPE = { request: 0, beginning: 1, end: 2 } as const;
 const MAX_MS = 300_000;
 
 export class RefreshWindows {
@@ -27,10 +26,10 @@ export class RefreshWindows {
   receive({ afi, safi, subtype }: RouteRefreshMessage, context: CodecContext): void {
     const family = familyOf(afi, safi);
     if (family === undefined || !context.families.has(family)) return;
-    if (subtype === SUBTYPE.request) this.#handlers.asked(family);
+    if (subtype === RouteRefreshSubtype.request) this.#handlers.asked(family);
     if (!context.enhancedRefresh) return;
-    if (subtype === SUBTYPE.beginning) this.#begin(family);
-    if (subtype === SUBTYPE.end) this.#end(family);
+    if (subtype === RouteRefreshSubtype.beginning) this.#begin(family);
+    if (subtype === RouteRefreshSubtype.end) this.#end(family);
   }
 
   /** The session is over: graceful restart says what becomes of its routes. */
@@ -62,6 +61,6 @@ export class RefreshWindows {
 export function refreshRequests(context: CodecContext): Uint8Array[] {
   return [...context.families].map((family) => {
     const { afi, safi } = FAMILIES[family];
-    return encodeMessage({ type: 'routeRefresh', afi, subtype: SUBTYPE.request, safi }, context);
+    return encodeMessage({ type: 'routeRefresh', afi, subtype: RouteRefreshSubtype.request, safi }, context);
   });
 }

@@ -15,7 +15,7 @@ import type { CommunityIntent, FamilyIntent, FilterIntent, InstallIntent, PeerIn
 import { addressOf, type BgpNode, NodeTable } from './node-table.ts';
 import { expandPeers, type LocalPeer } from './peers.ts';
 import { routerIdOf } from './router-id.ts';
-import { serviceRoutes } from './services.ts';
+import { type ServiceRoutes, serviceRoutes } from './services.ts';
 
 const DEFAULT_PRIORITY = 1024;
 
@@ -43,7 +43,11 @@ export function expandBgp(resources: BgpResources): Readonly<Record<Family, Fami
   const table = new NodeTable(resources.nodes, resources.configurations);
   const self = table.get(resources.node);
   if (self === undefined) return undefined;
-  return { 4: familyIntent(4, self, table, resources), 6: familyIntent(6, self, table, resources) };
+  const configuration = clusterSpec(resources);
+  const { services, endpointSlices } = resources;
+  const routes = serviceRoutes({ self, configuration, services, endpointSlices });
+  const intent = (family: Family): FamilyIntent => familyIntent(family, self, table, routes, resources);
+  return { 4: intent(4), 6: intent(6) };
 }
 
 /** Settings of the cluster: what one node may have otherwise is taken from its own object where it is used. */
@@ -61,6 +65,7 @@ function familyIntent(
   family: Family,
   self: BgpNode,
   table: NodeTable,
+  routes: ServiceRoutes,
   resources: BgpResources,
 ): FamilyIntent {
   const configuration = clusterSpec(resources);
@@ -75,8 +80,6 @@ function familyIntent(
     localPeers: resources.localPeers,
     hasFilter: (name) => byName.has(name),
   });
-  const { services, endpointSlices } = resources;
-  const routes = serviceRoutes({ self, configuration, services, endpointSlices });
   const blocks = resources.blocks.filter(({ cidr }) => isFamily(cidr, family));
   const confirmed = blocks.filter(({ isConfirmed }) => isConfirmed).map(({ cidr }) => cidr);
   const pools = resources.pools.filter(({ spec }) => isFamily(spec?.cidr ?? '', family));

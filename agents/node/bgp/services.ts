@@ -52,8 +52,9 @@ export function serviceRoutes(inputs: ServiceInputs): ServiceRoutes {
   };
   const whole = wholeNetworks(blocks, isAggregated(configuration));
   if (self.labels[EXCLUDE_LABEL] === 'true') return { announced: [], notInstalled: whole };
+  const slicesOf = slicesByService(inputs.endpointSlices);
   const single = inputs.services
-    .filter((service) => isAnnounced(service, blocks, inputs))
+    .filter((service) => isAnnounced(service, blocks, slicesOf, inputs))
     .flatMap((service) => addressesOf(service, blocks));
   return { announced: [...new Set([...whole, ...single])].sort(), notInstalled: whole };
 }
@@ -76,12 +77,13 @@ function wholeNetworks(blocks: Blocks, isLoadBalancerWhole: boolean): string[] {
 function isAnnounced(
   service: Service,
   blocks: Blocks,
-  { self, configuration, endpointSlices }: ServiceInputs,
+  slicesOf: SlicesOf,
+  { self, configuration }: ServiceInputs,
 ): boolean {
   const { spec = {} } = service;
   if (!['ClusterIP', 'NodePort', 'LoadBalancer'].includes(spec.type ?? 'ClusterIP')) return false;
   if (spec.clusterIP === undefined || spec.clusterIP === '' || spec.clusterIP === 'None') return false;
-  const ready = (): ReadyEndpoint[] => readyEndpoints(service, endpointSlices);
+  const ready = (): ReadyEndpoint[] => readyEndpoints(service, slicesOf);
   if (spec.externalTrafficPolicy === 'Local') return ready().some(({ node }) => node === self.name);
   if (spec.externalTrafficPolicy !== 'Cluster') return false;
   if (hasSingleAddress(service, blocks)) return true;
@@ -98,18 +100,25 @@ function hasSingleAddress({ spec = {}, status }: Service, blocks: Blocks): boole
   return (spec.externalIPs ?? []).some((ip) => isIn(ip, blocks.external.filter(isSingle)));
 }
 
+type SlicesOf = (service: Service) => readonly EndpointSlice[];
+
+/** Sorted once: there may be thousands of either. */
+function slicesByService(slices: readonly EndpointSlice[]): SlicesOf {
+  const key = (namespace = '', name = ''): string => `${namespace}/${name}`;
+  const byService = Map.groupBy(slices, ({ metadata: { namespace, labels } }) =>
+    key(namespace, labels?.[SERVICE_NAME_LABEL]),
+  );
+  return ({ metadata: { namespace, name } }) => byService.get(key(namespace, name)) ?? [];
+}
+
 interface ReadyEndpoint {
   readonly node: string | undefined;
 }
 
 /** Of the families of the service. An endpoint that does not say whether it is ready is. */
-function readyEndpoints(service: Service, slices: readonly EndpointSlice[]): ReadyEndpoint[] {
-  const { name, namespace } = service.metadata;
+function readyEndpoints(service: Service, slicesOf: SlicesOf): ReadyEndpoint[] {
   const families = familiesOf(service);
-  return slices
-    .filter(
-      ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[SERVICE_NAME_LABEL] === name,
-    )
+  return slicesOf(service)
     .filter(({ addressType }) => families.has(addressType))
     .flatMap(({ endpoints }) => endpoints ?? [])
     .filter(({ conditions }) => conditions?.ready !== false)

@@ -120,7 +120,7 @@ function sessionRows(session: NonNullable<BgpdPeerStatus['session']>): string[][
   ];
 }
 
-/** What bgpd says of itself; `isWell` tells whether something is to be looked at. */
+/** What bgpd says of itself, and what somebody should look at. */
 export function renderStatus(status: BgpdStatus, now: Date): string {
   const { counters, kernel, peers } = status;
   const established = peers.filter(({ state }) => state === 'Established').length;
