@@ -302,7 +302,8 @@ function takesIpv6(capabilities: readonly Capability[]): boolean {
 }
 
 function restartOf(local: LocalSession, open: OpenMessage): GracefulRestart | undefined {
-  const theirs = findCapability(open.capabilities, 'gracefulRestart');
+  // RFC 4724 §3: of several the last one counts.
+  const theirs = open.capabilities.findLast((one) => one.type === 'gracefulRestart');
   const isOffered = local.gracefulRestart !== undefined && !local.withoutCapabilities;
   if (theirs === undefined || !isOffered) return undefined;
   const forwardingKept = new Map<AddressFamily, boolean>();

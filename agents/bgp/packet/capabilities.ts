@@ -193,7 +193,7 @@ export function encodeCapability(capability: Capability, writer: ByteWriter): vo
   writer.u8(row.code).u8(value.length).raw(value);
 }
 
-/** The first capability of that type: repeats say nothing new (RFC 5492 §4). */
+/** The first capability of that type: repeats say nothing new (RFC 5492 §4), but for graceful restart (RFC 4724 §3). */
 export function findCapability<T extends Known['type']>(
   capabilities: readonly Capability[],
   type: T,

@@ -149,6 +149,18 @@ describe('negotiate', () => {
     );
   });
 
+  it('RFC 4724 §3: of several graceful restart capabilities the last counts', () => {
+    const earlier: Capability = {
+      type: 'gracefulRestart',
+      restarted: false,
+      notification: false,
+      restartTimeSeconds: 1,
+      families: [],
+    };
+    const open = { ...twin, capabilities: [earlier, ...twin.capabilities] };
+    expect(agreed(open).gracefulRestart).toEqual(agreed(twin).gracefulRestart);
+  });
+
   it('RFC 5492 §3: without our capabilities everything is as with an old speaker', () => {
     const ours = { ...local, withoutCapabilities: true };
     expect(localOpen(ours).capabilities).toEqual([]);
