@@ -79,7 +79,11 @@ const sessionFields = {
   /** Instead of the speaker's own AS number, towards this peer. */
   localAsn: asn.optional(),
   /** TCP-MD5 key (RFC 2385), 1 to 80 octets. `passwordFile` keeps it out of messages and of the state on disk. */
-  password: z.string().min(1).max(80).optional(),
+  password: z
+    .string()
+    .min(1)
+    .refine((text) => octetsOf(text) <= 80, 'more than 80 octets')
+    .optional(),
   passwordFile: z.string().min(1).optional(),
   /**
    * Hops that the peer may be away, 1 for one on the same link (RFC 5082): packets leave with TTL 255, and what comes with
@@ -160,7 +164,7 @@ const peer = z
     enabled: z.boolean().default(true),
     shutdownText: z
       .string()
-      .refine((text) => new TextEncoder().encode(text).length <= 255, 'more than 255 octets')
+      .refine((text) => octetsOf(text) <= 255, 'more than 255 octets')
       .optional(),
     /** Source of the connection; the kernel's choice if left out. */
     localAddress: scopedAddress.optional(),
@@ -423,6 +427,10 @@ function reportKeyConflicts(
 function lacksZone(text: string): boolean {
   const address = parseIp(text);
   return address !== undefined && isLinkLocal(address);
+}
+
+function octetsOf(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
 
 function isCommunity(text: string): boolean {

@@ -65,6 +65,8 @@ describe('problems', () => {
       { peers: [{ ...peer, asn: 65001, routeReflectorClient: true }] },
       'peers[0].routeReflectorClient',
     ],
+    // 41 characters, 82 octets: the kernel takes 80.
+    ['a password too long', { peers: [{ ...peer, password: 'ü'.repeat(41) }] }, 'peers[0].password'],
     ['password and file', { peers: [{ ...peer, password: 'x', passwordFile: '/y' }] }, 'peers[0].password'],
   ])('%s', (_name, more, field) => {
     const parsed = parseConfiguration({ ...base, ...more });
