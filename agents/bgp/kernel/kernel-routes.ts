@@ -287,13 +287,13 @@ export class KernelRoutes {
 
   async #read(): Promise<void> {
     const found = new Map<string, KernelRoute>();
-    for (const family of ['-4', '-6']) {
+    for (const family of [4, 6] as const) {
       const { stdout } = await runOk(
         'ip',
-        [family, '-j', 'route', 'show', 'table', 'main', 'proto', String(this.#config.protocol)],
+        [`-${family}`, '-j', 'route', 'show', 'table', 'main', 'proto', String(this.#config.protocol)],
         { timeoutMs: LIST_TIMEOUT_MS, maxOutputBytes: LIST_MAX_BYTES },
       );
-      for (const route of parseRoutes(stdout)) found.set(formatCidr(route.prefix), route);
+      for (const route of parseRoutes(stdout, family)) found.set(formatCidr(route.prefix), route);
     }
     this.#actual = found;
   }

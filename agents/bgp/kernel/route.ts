@@ -3,6 +3,7 @@
 import {
   type Cidr,
   cidrContains,
+  type Family,
   formatCidr,
   formatIp,
   type IpAddress,
@@ -80,14 +81,13 @@ interface ListedRoute extends ListedHop {
   readonly nexthops?: readonly ListedHop[];
 }
 
-/** Output of `ip -j route show`; what cannot be read is left out. */
-export function parseRoutes(json: string): KernelRoute[] {
+/** Output of `ip -4 -j route show`, or of `-6`; what cannot be read is left out. */
+export function parseRoutes(json: string, family: Family): KernelRoute[] {
   const listed = JSON.parse(json === '' ? '[]' : json) as readonly ListedRoute[];
   const routes: KernelRoute[] = [];
   for (const route of listed) {
-    const { dst, gateway, nexthops, type } = route;
-    const text = dst === 'default' ? defaultOf(gateway ?? nexthops?.[0]?.gateway) : dst;
-    const prefix = text === undefined ? undefined : parseCidr(text);
+    const { dst, nexthops, type } = route;
+    const prefix = dst === 'default' ? { family, base: 0n, length: 0 } : parseCidr(dst ?? '');
     if (prefix === undefined) continue;
     const nextHops = (nexthops ?? [route]).flatMap((hop) => nextHopOf(hop) ?? []);
     // A route of ours without a gateway is a blackhole, or one that we cannot have made; either way it gets replaced.
@@ -99,8 +99,4 @@ export function parseRoutes(json: string): KernelRoute[] {
 function nextHopOf({ gateway, via, dev }: ListedHop): NextHop | undefined {
   const hop = parseIp(gateway ?? via?.host ?? '');
   return hop === undefined || !isLinkLocal(hop) ? hop : { ...hop, zone: dev };
-}
-
-function defaultOf(gateway: string | undefined): string {
-  return gateway?.includes(':') === true ? '::/0' : '0.0.0.0/0';
 }

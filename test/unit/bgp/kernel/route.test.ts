@@ -66,7 +66,7 @@ describe('listings', () => {
       { type: 'blackhole', dst: '10.1.0.0/26', flags: [] },
       { dst: '10.2.0.0/26', gateway: '10.9.0.2', dev: 'eth0', flags: [] },
       { dst: '10.3.0.7', gateway: '10.9.0.2', dev: 'eth0', flags: [] },
-      { dst: 'default', gateway: 'fd09::2', dev: 'eth0', flags: [] },
+      { dst: 'default', gateway: '10.9.0.2', dev: 'eth0', flags: [] },
       {
         dst: '10.4.0.0/26',
         flags: [],
@@ -78,7 +78,7 @@ describe('listings', () => {
       { dst: '10.5.0.0/26', via: { family: 'inet6', host: 'fe80::1' }, dev: 'eth0' },
       { dst: '10.6.0.0/26', dev: 'eth0', scope: 'link' },
     ]);
-    const shown = parseRoutes(json).map(({ prefix, nextHops }) =>
+    const shown = parseRoutes(json, 4).map(({ prefix, nextHops }) =>
       [formatCidr(prefix), ...nextHops.map(({ zone, ...address }) => formatScopedIp({ address, zone }))].join(
         ' ',
       ),
@@ -87,10 +87,15 @@ describe('listings', () => {
       '10.1.0.0/26',
       '10.2.0.0/26 10.9.0.2',
       '10.3.0.7/32 10.9.0.2',
-      '::/0 fd09::2',
+      '0.0.0.0/0 10.9.0.2',
       '10.4.0.0/26 10.9.0.2 10.9.0.3',
       '10.5.0.0/26 fe80::1%eth0',
     ]);
-    expect(parseRoutes('')).toEqual([]);
+    expect(parseRoutes('', 4)).toEqual([]);
+  });
+
+  it.each([4, 6] as const)('IPv%d: a default route is of the family that was asked for', (family) => {
+    const json = JSON.stringify([{ type: 'blackhole', dst: 'default', flags: [] }]);
+    expect(parseRoutes(json, family)).toEqual([route(family === 4 ? '0.0.0.0/0' : '::/0')]);
   });
 });
