@@ -64,7 +64,7 @@ export class PeerSession {
   #delaySeconds = 0;
   #isRunning = false;
   /** Down for what the peer did, until a time is over. */
-  #isHeldDown = false;
+  #heldDown: { readonly subcode: number; readonly reason: string } | undefined;
   #hadSession: boolean;
   #keepsRoutes = false;
   #shown: StateName = 'Idle';
@@ -126,7 +126,7 @@ export class PeerSession {
 
   /** Waits for the end of a delay that its own doing has earned: nothing of it is to be forgotten. */
   get isHeldBack(): boolean {
-    return this.#isHeldDown || this.#backoff.isDamped;
+    return this.#heldDown !== undefined || this.#backoff.isDamped;
   }
 
   /** Why there is no session; undefined while there is one. */
@@ -157,7 +157,7 @@ export class PeerSession {
   start(): void {
     if (!this.#config.enabled) return;
     this.#isRunning = true;
-    this.#isHeldDown = false;
+    this.#heldDown = undefined;
     this.#beginConnecting();
   }
 
@@ -181,8 +181,7 @@ export class PeerSession {
   /** Ends the session for what would happen again at once: for so long the peer is neither called nor listened to. */
   holdDown(cease: Notification, reason: string, seconds: number): void {
     this.#end({ type: 'AutomaticStop', cease, reason }, false);
-    this.#isHeldDown = true;
-    this.#delaySeconds = seconds;
+    this.#heldDown = { subcode: cease.subcode, reason };
     this.#restart = setTimeout(() => this.start(), 1000 * seconds);
   }
 
@@ -193,7 +192,7 @@ export class PeerSession {
     const wasEnabled = this.#config.enabled;
     this.#config = config;
     if (wasEnabled !== config.enabled) this.#enable(config.enabled);
-    if (this.#isHeldDown && mayAnnounceMore) this.start();
+    if (this.#heldDown !== undefined && mayAnnounceMore) this.start();
     if (becameActive && this.#isRunning && this.#established === undefined) this.#beginConnecting();
   }
 
@@ -256,7 +255,7 @@ export class PeerSession {
 
   #end(event: Event, keepsRoutes: boolean): void {
     this.#isRunning = false;
-    this.#isHeldDown = false;
+    this.#heldDown = undefined;
     this.#keepsRoutes = keepsRoutes;
     clearTimeout(this.#restart);
     for (const connection of this.#connections()) connection.dispatch(event);
@@ -377,7 +376,7 @@ export class PeerSession {
   #waiting(): Waiting {
     const seconds = this.#delaySeconds;
     if (!this.#config.enabled) return { kind: 'disabled' };
-    if (this.#isHeldDown) return { kind: 'heldDown', seconds };
+    if (this.#heldDown !== undefined) return { kind: 'heldDown', ...this.#heldDown };
     if (this.#backoff.isDamped) return { kind: 'flapping', sessions: this.#backoff.shortLives, seconds };
     const ttlProblem = this.#config.ttlSecurity === undefined ? undefined : socketOptionsProblem();
     const problem = this.#handlers.listenProblem(this) ?? ttlProblem;

@@ -27,7 +27,8 @@ export interface PeerFacts {
 /** Why there is no session although nothing has failed. */
 export type Waiting =
   | { readonly kind: 'passive' | 'connecting' | 'noOpen' | 'disabled' | 'restartTime' }
-  | { readonly kind: 'heldDown'; readonly seconds: number }
+  /** `subcode` is that of the Cease, `reason` says what the peer announces. */
+  | { readonly kind: 'heldDown'; readonly subcode: number; readonly reason: string }
   | { readonly kind: 'flapping'; readonly sessions: number; readonly seconds: number }
   | { readonly kind: 'unprotected'; readonly problem: string };
 
@@ -88,10 +89,7 @@ function waitingWords(waiting: Waiting, facts: PeerFacts): Words {
         'Wait some seconds, or reset the peer to try at once.',
       ];
     case 'heldDown':
-      return [
-        `The peer announced more prefixes than it may; no session for ${waiting.seconds} s after that.`,
-        'Mend what it announces or raise maxPrefixes, then reset the peer.',
-      ];
+      return excessWords(waiting.subcode, waiting.reason);
     case 'flapping':
       return [
         `The last ${waiting.sessions} sessions each ended within half a minute, so the next one waits ${waiting.seconds} s.`,
@@ -103,6 +101,11 @@ function waitingWords(waiting: Waiting, facts: PeerFacts): Words {
         'Mend that, or take the protection away on both sides.',
       ];
   }
+}
+
+function excessWords(subcode: number, reason: string): Words {
+  const raise = subcode === CeaseSubcode.maxPrefixes ? ' or raise maxPrefixes' : '';
+  return [`The peer announces ${reason}.`, `Mend what it announces${raise}, then reset the peer.`];
 }
 
 function ofConnection({ reason, code }: Extract<CloseCause, { kind: 'tcp' }>, facts: PeerFacts): BgpdReason {
@@ -221,11 +224,8 @@ function sentWords(cause: Extract<CloseCause, { kind: 'sent' }>, facts: PeerFact
       ];
     }
     case ErrorCode.cease:
-      return subcode === CeaseSubcode.maxPrefixes
-        ? [
-            `The peer announces ${cause.reason}.`,
-            'Mend what it announces or raise maxPrefixes, then reset the peer.',
-          ]
+      return subcode === CeaseSubcode.maxPrefixes || subcode === CeaseSubcode.outOfResources
+        ? excessWords(subcode, cause.reason)
         : [`We ended the session: ${cause.reason}.`, 'Nothing, if that was meant.'];
     case ErrorCode.fsm:
       return [

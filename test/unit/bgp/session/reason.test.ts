@@ -247,7 +247,24 @@ describe('reasonOfWaiting', () => {
     },
     { waiting: { kind: 'disabled' }, says: 'administratively down', next: 'enabled' },
     { waiting: { kind: 'restartTime' }, says: 'delay', next: 'reset' },
-    { waiting: { kind: 'heldDown', seconds: 300 }, says: '300 s', next: 'maxPrefixes' },
+    {
+      waiting: {
+        kind: 'heldDown',
+        subcode: 1,
+        reason: 'more than 5 prefixes of ipv4Unicast; no session for 300 s',
+      },
+      says: 'more than 5 prefixes of ipv4Unicast; no session for 300 s',
+      next: 'raise maxPrefixes',
+    },
+    {
+      waiting: {
+        kind: 'heldDown',
+        subcode: 8,
+        reason: 'more attributes than there is memory for; no session for 300 s',
+      },
+      says: 'more attributes than there is memory for',
+      next: 'Mend what it announces, then reset',
+    },
     { waiting: { kind: 'flapping', sessions: 6, seconds: 8 }, says: 'last 6 sessions', next: 'history' },
     { waiting: { kind: 'unprotected', problem: 'no koffi' }, says: 'no koffi', next: 'protection' },
   ];
