@@ -48,6 +48,7 @@ async function main(): Promise<void> {
     if (isEnding) return;
     isEnding = true;
     log.info('stopping', { kind });
+    metrics?.stop();
     daemon.stop(kind).then(
       () => log.info('stopped', { kind }),
       (error: unknown) => {
@@ -60,10 +61,11 @@ async function main(): Promise<void> {
   };
   const events = new EventLog({ host });
   const daemon = new Daemon({ stateDir, configFile: values.config, host, log, events, onEnd: end });
+  const metrics = metricsPort > 0 ? new MetricsServer(metricsPort, () => daemon.metrics()) : undefined;
   process.on('SIGTERM', () => end('shutdown'));
   process.on('SIGINT', () => end('shutdown'));
   process.on('SIGHUP', () => void daemon.reload());
-  if (metricsPort > 0) await new MetricsServer(metricsPort, () => daemon.metrics()).start();
+  await metrics?.start();
   await daemon.start();
   if (!isEnding) log.info('ready', { stateDir });
 }

@@ -2,6 +2,7 @@
 
 import { afterEach, expect, it } from '@jest/globals';
 import { MetricsServer } from '../../../../agents/bgp/control/metrics-server.ts';
+import { LoopbackBgpd } from '../session/loopback-bgpd.ts';
 import { freePort } from '../session/raw-peer.ts';
 
 let server: MetricsServer | undefined;
@@ -25,3 +26,13 @@ it('says so where the port is taken', async () => {
   await server.start();
   await expect(new MetricsServer(port, () => '').start()).rejects.toMatchObject({ code: 'EADDRINUSE' });
 });
+
+it('does not keep a bgpd that is told to end', async () => {
+  const metricsPort = await freePort();
+  const bgpd = await LoopbackBgpd.start({}, ['--metrics-port', String(metricsPort)]);
+  expect((await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).status).toBe(200);
+  await bgpd.stop();
+  const said = bgpd.log.map((line) => (line === '' ? '' : (JSON.parse(line) as { message: string }).message));
+  expect(said).toContain('stopped');
+  expect(said).not.toContain('not everything stopped in time');
+}, 30_000);

@@ -11,6 +11,8 @@ import { sessionOf } from './loopback-speaker.ts';
 import { freePort, RawPeer } from './raw-peer.ts';
 
 const ROOT = join(import.meta.dirname, '../../../..');
+/** Longer than bgpd itself waits for what does not end. */
+const STOP_GRACE_MS = 10_000;
 
 export class LoopbackBgpd {
   readonly client: BgpdClient;
@@ -35,7 +37,7 @@ export class LoopbackBgpd {
     this.log = log;
   }
 
-  static async start(env: NodeJS.ProcessEnv = {}): Promise<LoopbackBgpd> {
+  static async start(env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Promise<LoopbackBgpd> {
     const dir = mkdtempSync(join(tmpdir(), 'bgpd-loopback-'));
     const log: string[] = [];
     const service = await spawnService({
@@ -46,7 +48,9 @@ export class LoopbackBgpd {
         dir,
         '--host',
         'loopback',
+        ...args,
       ],
+      stopGraceMs: STOP_GRACE_MS,
       env: { ...process.env, ...env },
       readyWhen: { kind: 'line', matches: (line) => line.includes('"message":"ready"') },
       readyTimeoutMs: 20_000,
