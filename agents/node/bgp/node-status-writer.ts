@@ -42,6 +42,8 @@ export class NodeStatusWriter {
   readonly #asked = new Map<string, Asked>();
   readonly #stopping = new AbortController();
   #writing: Promise<void> = Promise.resolve();
+  /** Keys that are going to be written: while the datastore hangs, periods pass. */
+  readonly #queued = new Set<string>();
 
   constructor(options: NodeStatusWriterOptions) {
     this.#options = options;
@@ -82,6 +84,8 @@ export class NodeStatusWriter {
 
   /** One after the other; what fails is written the next time. */
   #write(key: string): void {
+    if (this.#queued.has(key)) return;
+    this.#queued.add(key);
     this.#writing = this.#writing
       .then(() => this.#writeNow(key))
       .catch((error: unknown) => {
@@ -92,6 +96,7 @@ export class NodeStatusWriter {
   }
 
   async #writeNow(key: string): Promise<void> {
+    this.#queued.delete(key);
     const object = this.#asked.get(key)?.object;
     if (object === undefined || this.#stopping.signal.aborted) return;
     const { bgpd, client, version, now } = this.#options;

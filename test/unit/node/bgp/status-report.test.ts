@@ -145,3 +145,44 @@ it('is written to the objects of this node that have a period, at once and again
   expect(await statusOf('theirs')).toBeUndefined();
   expect(await statusOf('off')).toBeUndefined();
 });
+
+it('asks once more for each object, however many periods have passed while the datastore hung', async () => {
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const written: string[] = [];
+  const client = new ResourceClient({ datastore: new MemoryDatastore() });
+  client.updateStatus = async (object) => {
+    written.push(object.metadata.name);
+    await held;
+    return object;
+  };
+  writer = new NodeStatusWriter({
+    node: 'a',
+    bgpd: { status: async () => bgpd, rib: async () => ({ destinations }) },
+    client,
+    version: '1',
+    logger: silentLogger(),
+    now: () => new Date(0),
+  });
+  const say = (name: string, updatePeriodSeconds: number): void => {
+    const key = keyForResource('CalicoNodeStatus', undefined, name);
+    const value = JSON.stringify({
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'CalicoNodeStatus',
+      metadata: { name },
+      spec: { node: 'a', classes: ['Agent'], updatePeriodSeconds },
+    });
+    const kv = { key, value, createRevision: 1, modRevision: 1, lease: undefined };
+    writer?.onResources([{ key, kv, previous: undefined, revision: 1 }]);
+  };
+  say('x', 1000);
+  await until('the first is being written', () => written.length === 1);
+  // Another period is written at once, as when a period is over.
+  for (let period = 1001; period < 1010; period++) for (const name of ['x', 'y']) say(name, period);
+  release();
+  await until('all are written', () => written.length >= 3);
+  await writer.stop();
+  expect(written).toEqual(['x', 'x', 'y']);
+});
