@@ -145,15 +145,23 @@ function adjacent<Path>(
       const asking = { peer, ...pageQuery(query) };
       return { node: name, paths: await askNodeFor(context, client, name, view, asking, parse) };
     });
-    const answers = asked.answers.filter((answer) => answer !== undefined);
-    if (answers.length === 0 && asked.isComplete)
-      throw new CliError({ code: 'failed' }, `no node has a peer ${peer}`, {
-        next: '"calicoctl bgp peers" lists them',
-      });
+    const answers = ofPeer(peer, asked);
     const sections = (): string =>
       answers.map(({ node: of, paths }) => `NODE ${of}\n${render(paths)}`).join('\n');
     context.out(renderAs(format, answers, sections));
     asked.report();
+  });
+}
+
+/** Answers of the nodes that have the peer, where one is named. Throws CliError if none has. */
+function ofPeer<T>(
+  peer: string | undefined,
+  { answers, isComplete }: { readonly answers: readonly (T | undefined)[]; readonly isComplete: boolean },
+): T[] {
+  const found = answers.filter((answer) => answer !== undefined);
+  if (peer === undefined || found.length > 0 || !isComplete) return found;
+  throw new CliError({ code: 'failed' }, `no node has a peer ${peer}`, {
+    next: '"calicoctl bgp peers" lists them',
   });
 }
 
@@ -187,6 +195,7 @@ function rib(context: ProgramContext, query: PrefixQuery, { node = [], output }:
       destinations.map((destination) => ({ node: of, destination })),
     );
     context.out(renderAs(format, asked.answers, (isWide) => renderDestinations(rows, isWide)));
+    if (query.prefix === undefined) sayWhatIsCut(context, asked.answers);
     asked.report();
   });
 }
@@ -197,6 +206,7 @@ function allRoutes(context: ProgramContext, { node = [], output }: BgpOptions): 
     const asked = await askNodes(context, client, node, (name) => ribOf(context, client, name, {}));
     const routes = clusterRoutes(asked.answers);
     context.out(renderAs(format, routes, () => renderClusterRoutes(routes)));
+    sayWhatIsCut(context, asked.answers);
     asked.report();
   });
 }
@@ -207,8 +217,13 @@ async function ribOf(
   node: string,
   query: PrefixQuery,
 ): Promise<NodeRoutes> {
-  const { destinations } = await askNodeFor(context, client, node, 'rib', pageQuery(query), parseNodeRib);
-  return { node, destinations };
+  return { node, ...(await askNodeFor(context, client, node, 'rib', pageQuery(query), parseNodeRib)) };
+}
+
+function sayWhatIsCut(context: ProgramContext, answers: readonly NodeRoutes[]): void {
+  for (const { node, destinations, total } of answers)
+    if (total > destinations.length)
+      context.err(`# ${node}: ${destinations.length} of ${total}; "bgpctl rib --limit" on it shows more\n`);
 }
 
 function routesTo(context: ProgramContext, prefix: string, { node = [], output }: BgpOptions): Promise<void> {
@@ -232,6 +247,7 @@ function why(context: ProgramContext, prefix: string, { node = [], output }: Bgp
         .join('\n');
     context.out(renderAs(format, asked.answers, sections));
     asked.report();
+    if (asked.answers.some(({ destinations }) => destinations.length === 0)) context.setExitCode(UNHEALTHY);
   });
 }
 
@@ -259,17 +275,19 @@ function history(
       const names = peerRows(status)
         .map((row) => row.peer.name)
         .filter((one) => peer === undefined || one === peer);
+      if (peer !== undefined && names.length === 0) return undefined;
       const ask = (one: string): Promise<BgpdHistory> => {
         const query = { peer: one, ...(raw === true ? { raw: 'true' } : {}) };
         return askNodeFor(context, client, name, 'history', query, parseNodeHistory);
       };
       return { node: name, histories: await Promise.all(names.map(ask)) };
     });
+    const answers = ofPeer(peer, asked);
     const sections = (): string =>
-      asked.answers
+      answers
         .map(({ node: of, histories }) => `NODE ${of}\n${histories.map(renderHistory).join('')}`)
         .join('\n');
-    context.out(renderAs(format, asked.answers, sections));
+    context.out(renderAs(format, answers, sections));
     asked.report();
   });
 }

@@ -6,6 +6,8 @@ import { renderTable } from '../table.ts';
 export interface NodeRoutes {
   readonly node: string;
   readonly destinations: readonly BgpdDestination[];
+  /** How many it has; more than are here: the answer is cut. */
+  readonly total: number;
 }
 
 /** A prefix over all nodes that have answered. */
@@ -15,6 +17,7 @@ export interface ClusterRoute {
   readonly origins: readonly string[];
   /** Nodes with a path to it that is in use. */
   readonly reachedBy: readonly string[];
+  /** Nodes without one, of those that have told all that they have. */
   readonly missing: readonly string[];
 }
 
@@ -29,9 +32,10 @@ export function clusterRoutes(nodes: readonly NodeRoutes[]): ClusterRoute[] {
       else if (best !== undefined) route.reachedBy.push(node);
     }
   }
+  const whole = nodes.filter(({ destinations, total }) => destinations.length >= total);
   return [...byPrefix].map(([prefix, { origins, reachedBy }]) => {
     const known = new Set([...origins, ...reachedBy]);
-    const missing = nodes.map(({ node }) => node).filter((node) => !known.has(node));
+    const missing = whole.map(({ node }) => node).filter((node) => !known.has(node));
     return { prefix, origins, reachedBy, missing };
   });
 }

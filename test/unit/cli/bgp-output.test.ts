@@ -21,9 +21,12 @@ const destination = (prefix: string, source: string): BgpdDestination => ({
 describe('routes of a cluster', () => {
   it('say who originates them, who reaches them and who does not', () => {
     const routes = clusterRoutes([
-      { node: 'a', destinations: [destination('10.1.0.0/26', 'local'), destination('0.0.0.0/0', 'tor')] },
-      { node: 'b', destinations: [destination('10.1.0.0/26', 'a')] },
-      { node: 'c', destinations: [] },
+      {
+        ...{ node: 'a', total: 2 },
+        destinations: [destination('10.1.0.0/26', 'local'), destination('0.0.0.0/0', 'tor')],
+      },
+      { node: 'b', total: 1, destinations: [destination('10.1.0.0/26', 'a')] },
+      { node: 'c', total: 0, destinations: [] },
     ]);
     expect(
       renderClusterRoutes(routes)
