@@ -5,6 +5,7 @@
 //   node anycast.ts --prefix 192.0.2.10/32 --check http://127.0.0.1:8080/healthz \
 //     --router-id 10.9.0.1 --asn 65010 --peer 10.9.0.254 --peer-asn 65001
 
+import { isIPv6 } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import {
@@ -47,7 +48,13 @@ function parseOptions(): Options {
   if (prefix === undefined || check === undefined || peer === undefined || routerId === undefined)
     throw new Error('--prefix, --check, --router-id, --asn, --peer and --peer-asn are needed');
   const [asn, peerAsn] = [Number(values.asn), Number(values['peer-asn'])];
-  return { prefix, check, routerId, asn, peer, peerAsn, intervalMs: Number(values['interval-ms']) };
+  const interval = values['interval-ms'];
+  if (!/^[1-9][0-9]{0,8}$/.test(interval))
+    throw new Error(`--interval-ms ${interval} is no number of milliseconds`);
+  // The address goes out with our side of the session as its next hop: of the other family it would never be told.
+  if (isIPv6(prefix.split('/')[0] ?? '') !== isIPv6(peer))
+    throw new Error(`--prefix ${prefix} is not of the family of --peer ${peer}`);
+  return { prefix, check, routerId, asn, peer, peerAsn, intervalMs: Number(interval) };
 }
 
 /** The whole configuration with the prefix or without it; the speaker finds out what is different. */
