@@ -79,7 +79,6 @@ export class Connection {
     this.initiatedBy = options.initiatedBy;
     this.#timers = new SessionTimers({
       onExpiry: (timer) => this.dispatch({ type: 'TimerExpires', timer }),
-      lastReceived: () => this.#lastReceived,
       random: options.random,
     });
   }
@@ -97,7 +96,7 @@ export class Connection {
     return this.#message;
   }
 
-  /** Milliseconds since anything came from the peer. */
+  /** Milliseconds since a message came from the peer. */
   get silentMs(): number {
     return performance.now() - this.#lastReceived;
   }
@@ -274,8 +273,8 @@ export class Connection {
 
   #receive(socket: Socket, chunk: Uint8Array): void {
     if (socket !== this.#socket) return; // after a NOTIFICATION: read and thrown away
-    this.#lastReceived = performance.now();
     this.#limitTurn(socket, chunk.length);
+    const before = this.counters.received;
     let updates: Uint8Array[] = [];
     // UPDATEs in a row are one event: each would only restart the hold timer.
     const deliver = (): void => {
@@ -293,6 +292,7 @@ export class Connection {
         deliver();
         if (socket === this.#socket) this.#receiveMessage(octets);
       }
+      if (this.counters.received > before) this.#lastReceived = performance.now();
       deliver();
     } catch (error) {
       deliver();

@@ -219,7 +219,7 @@ function sentWords(cause: Extract<CloseCause, { kind: 'sent' }>, facts: PeerFact
       const late =
         facts.lateMs >= 1000 ? `, and our own timers were ${Math.round(facts.lateMs)} ms late` : '';
       return [
-        `Nothing was heard from ${address} for ${Math.round(facts.silentMs / 1000)} s, which is longer than the hold time${late}.`,
+        `No message of ${address} came for ${Math.round(facts.silentMs / 1000)} s, which is longer than the hold time${late}.`,
         late === '' ? `ping ${address}; look at its load.` : 'Look at the load of this host.',
       ];
     }

@@ -4,8 +4,6 @@ import type { Timer } from '../fsm/fsm.ts';
 
 export interface SessionTimersOptions {
   readonly onExpiry: (timer: Timer) => void;
-  /** When anything came last, as `performance.now()` says. */
-  readonly lastReceived: () => number;
   /** 0 to 1, for jitter. */
   readonly random: () => number;
 }
@@ -37,12 +35,9 @@ export class SessionTimers {
         fire();
         return;
       }
-      // If the loop was behind, what has arrived meanwhile is read first: it may be the peer's KEEPALIVE.
-      const check = setTimeout(() => {
-        if (this.#options.lastReceived() > started) this.start(timer, seconds);
-        else fire();
-      }, 0);
-      this.#running.set(timer, check);
+      // If the loop was behind, what has arrived meanwhile is read first: the peer's KEEPALIVE may be there and starts the
+      // timer anew. Octets that make no message do not: a peer could drip them for ever.
+      this.#running.set(timer, setTimeout(fire, 0));
     };
     this.#running.set(timer, setTimeout(run, seconds * 1000 * this.#jitter(timer)));
   }

@@ -13,12 +13,15 @@ import type { RawPeer } from './raw-peer.ts';
 
 jest.setTimeout(120_000);
 
+/** Of the one that means harm: the others send no KEEPALIVEs. */
+const HOSTILE_HOLD_SECONDS = 3;
 const PEERS = [2, 3, 4].map((n) => ({
   name: `p${n}`,
   address: `127.0.0.${n}`,
   asn: 65000,
   passive: true,
   routeReflectorClient: true,
+  ...(n === 4 ? { holdTimeSeconds: HOSTILE_HOLD_SECONDS } : {}),
 }));
 const MAX_GROWTH_MB = 64;
 const MAX_DELAY_MS = 1000;
@@ -144,8 +147,12 @@ describe('bgpd under attack', () => {
   it('a header that promises 64 KB which never come, and one that cannot be', async () => {
     const liar = await bgpd.establish(4);
     liar.sendOctets(hex(`${'ff'.repeat(16)}ffff02`));
-    await underAttack('unfinished message', () => delay(1000));
-    liar.close();
+    // It goes on with it, octet by octet, and is ended all the same when the hold time is over.
+    const drip = setInterval(() => liar.sendOctets(Uint8Array.of(0)), 200);
+    await underAttack('unfinished message', async () => {
+      expect(await Promise.race([liar.ended, delay(20_000, 'still there', { ref: false })])).toBe('closed');
+    }).finally(() => clearInterval(drip));
+    expect(liar.received.at(-1)).toMatchObject({ type: 'notification', code: 4, subcode: 0 });
     await until('down', async () => (await bgpd.client.status()).peers[2]?.state === 'Active');
     const other = await bgpd.establish(4);
     other.sendOctets(hex(`${'ff'.repeat(16)}000102`));

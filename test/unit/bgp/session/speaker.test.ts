@@ -126,6 +126,23 @@ describe('a speaker', () => {
     },
   );
 
+  it('RFC 4271 §6.5: octets that make no message do not keep a session alive', async () => {
+    const peer = await connected();
+    peer.send(localOpen({ ...theirs, holdTimeSeconds: 3 }));
+    peer.send({ type: 'keepalive' });
+    await peer.next('keepalive');
+    peer.sendOctets(hex(`${'ff'.repeat(16)}100002`));
+    const drip = setInterval(() => peer.sendOctets(Uint8Array.of(0)), 200);
+    try {
+      expect(describeNotification(await peer.next('notification'))).toBe('hold timer expired');
+    } finally {
+      clearInterval(drip);
+    }
+    expect(speaker.peer('raw')?.why?.sentence).toMatch(
+      /^No message of 127.0.0.2 came for [34] s, which is longer than the hold time/,
+    );
+  }, 10_000);
+
   it('never answers a NOTIFICATION with one', async () => {
     const { peer } = await established();
     peer.send({ type: 'notification', code: 6, subcode: 4, data: new Uint8Array() });
