@@ -40,6 +40,7 @@ case "$*" in
   *-batch*) fault=batch ;;
   *) fault=none ;;
 esac
+echo "$*" >>"${faults}/calls"
 if [ -e "${faults}/$fault" ]; then echo "$fault" >>"${faults}/refused"; echo "no $fault today" >&2; exit 1; fi
 exec ${ip} "$@"
 `;
@@ -52,6 +53,9 @@ const fault = (...names: Fault[]): void => {
 const mend = (...names: Fault[]): void => {
   for (const name of names) rmSync(join(faults, name));
 };
+
+/** The arguments of every `ip` so far. */
+const calls = (): readonly string[] => readFileSync(join(faults, 'calls'), 'utf8').split('\n');
 
 /** What the script has refused so far, a word a line. */
 const refused = (): string => readFileSync(join(faults, 'refused'), 'utf8');
@@ -138,6 +142,8 @@ describe('a route that somebody else has put in the place of ours', () => {
     const said = (line: string): boolean => line.startsWith(`${SHARED} via 10.9.0.3`);
     await waitFor('h3 alone', () => watch.lines.some(said));
     await watch.stop();
+    // Right before it that prefix alone is looked at.
+    expect(calls()).toContain('-4 -j -batch -');
     expect(watch.lines.filter((line) => line.startsWith(`Deleted ${SHARED}`))).toEqual([]);
   });
 });

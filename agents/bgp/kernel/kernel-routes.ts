@@ -8,6 +8,7 @@ import { IpMonitor } from '../../../lib/process/ip-monitor.ts';
 import { runOk } from '../../../lib/process/run.ts';
 import type { KernelConfig } from '../config.ts';
 import type { ForwardingChange } from '../rib/forwarding.ts';
+import { RetryTimer } from './retry-timer.ts';
 import { type KernelRoute, parseRoutes, routeCommand, routeKey, throughGateways } from './route.ts';
 
 /** What a batch did. */
@@ -29,10 +30,11 @@ export interface KernelLookup {
 }
 
 const RECONCILE_MS = 10_000;
-const RETRY_MS = 1000;
 const LINK_MS = 100;
 const LIST_TIMEOUT_MS = 10_000;
 const LIST_MAX_BYTES = 256 * 1024 * 1024;
+/** So many prefixes are read one by one; more, and the whole table is. */
+const MAX_EXACT = 8;
 
 interface Work {
   readonly action: 'add' | 'replace' | 'del';
@@ -55,8 +57,7 @@ export class KernelRoutes {
   /** An interface that goes down takes its routes with it, without a word; one that comes up may carry them again. */
   readonly #links: IpMonitor;
   #timer: NodeJS.Timeout | undefined;
-  #retry: NodeJS.Timeout | undefined;
-  #retries = 0;
+  readonly #retry = new RetryTimer({ look: () => this.#reconcile(), maxMs: RECONCILE_MS });
   #queue: Promise<unknown> = Promise.resolve();
   #isStopped = false;
 
@@ -67,7 +68,7 @@ export class KernelRoutes {
     this.#links = new IpMonitor({
       objects: ['link', 'address'],
       logger: log,
-      onChange: () => this.#retryLater(LINK_MS),
+      onChange: () => this.#retry.within(LINK_MS),
     });
   }
 
@@ -133,7 +134,7 @@ export class KernelRoutes {
   async stop(withdraw: boolean): Promise<void> {
     clearInterval(this.#timer);
     this.#links.stop();
-    clearTimeout(this.#retry);
+    this.#retry.stop();
     if (withdraw && this.#config.enabled) {
       this.#learned.clear();
       this.#configured = new Map();
@@ -196,18 +197,23 @@ export class KernelRoutes {
    */
   async #planned(plan: () => Work[]): Promise<KernelResult> {
     const work = plan();
-    if (!work.some(({ action }) => action === 'replace')) return this.#execute(work);
-    return (await this.#readAgain()) ? this.#execute(plan()) : NOTHING;
+    const replaced = work.filter(({ action }) => action === 'replace').map(({ route }) => route.prefix);
+    if (replaced.length === 0) return this.#execute(work);
+    return (await this.#readAgain(replaced)) ? this.#execute(plan()) : NOTHING;
   }
 
-  /** False if the kernel could not be read: what is known of it stays, and the next comparison asks again. */
-  async #readAgain(): Promise<boolean> {
+  /**
+   * Reads what the kernel has for these prefixes, or all. False if it could not be read: what is known of it stays, and the
+   * next comparison asks again.
+   */
+  async #readAgain(prefixes?: readonly Cidr[]): Promise<boolean> {
+    const isFew = prefixes !== undefined && prefixes.length <= MAX_EXACT;
     try {
-      await this.#read();
+      await (isFew ? this.#readExact(prefixes) : this.#read());
       return true;
     } catch (error) {
       this.#log.warn('kernel routes could not be read', { error });
-      this.#retryLater();
+      this.#retry.refused();
       return false;
     }
   }
@@ -223,7 +229,7 @@ export class KernelRoutes {
       // How much of the batch was done is unknown: look, and let the next reconciliation do the rest.
       this.#log.error('kernel routes could not be written', { error });
       await this.#readAgain();
-      this.#retryLater();
+      this.#retry.refused();
       return NOTHING;
     }
     const result = this.#record(work, failed);
@@ -240,13 +246,13 @@ export class KernelRoutes {
           this.#log.warn('route refused by the kernel', { prefix: key, error });
         }
         this.#failures.set(key, error);
-        this.#retryLater();
+        this.#retry.refused();
         continue;
       }
       this.#failures.delete(key);
       if (action === 'del') {
         // Refused: somebody else has taken it away, or has one of his own there. The next comparison tells.
-        if (error !== undefined) this.#retryLater();
+        if (error !== undefined) this.#retry.refused();
         this.#actual.delete(key);
         withdrawn.push(route.prefix);
       } else {
@@ -254,18 +260,8 @@ export class KernelRoutes {
         installed.push(route.prefix);
       }
     }
-    if (this.#failures.size === 0) this.#retries = 0;
+    if (this.#failures.size === 0) this.#retry.succeeded();
     return { installed, withdrawn };
-  }
-
-  /** A next hop may become reachable, a foreign route may go; what stays refused is asked about less and less. */
-  #retryLater(afterMs = Math.min(RETRY_MS * 2 ** this.#retries, RECONCILE_MS)): void {
-    if (this.#retry !== undefined || this.#isStopped) return;
-    this.#retries++;
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      void this.#reconcile();
-    }, afterMs);
   }
 
   /** Puts right what somebody else, or an interface going down, has changed. */
@@ -296,6 +292,22 @@ export class KernelRoutes {
       for (const route of parseRoutes(stdout, family)) found.set(formatCidr(route.prefix), route);
     }
     this.#actual = found;
+  }
+
+  /** The kernel walks its whole table for each, but nobody writes and reads it as text. */
+  async #readExact(prefixes: readonly Cidr[]): Promise<void> {
+    for (const [family, ofFamily] of Map.groupBy(prefixes, (prefix) => prefix.family)) {
+      const protocol = this.#config.protocol;
+      const input = ofFamily.map(
+        (prefix) => `route show exact ${formatCidr(prefix)} table main proto ${protocol}\n`,
+      );
+      const { stdout } = await runOk('ip', [`-${family}`, '-j', '-batch', '-'], {
+        ...{ input: input.join(''), timeoutMs: LIST_TIMEOUT_MS, maxOutputBytes: LIST_MAX_BYTES },
+      });
+      for (const prefix of ofFamily) this.#actual.delete(formatCidr(prefix));
+      for (const line of stdout.split('\n'))
+        for (const route of parseRoutes(line, family)) this.#actual.set(formatCidr(route.prefix), route);
+    }
   }
 }
 
