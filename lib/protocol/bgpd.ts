@@ -133,7 +133,11 @@ const sessionFields = {
       ]),
     )
     .default([]),
-  nextHopMode: z.enum(['auto', 'self', 'keep']).default('auto'),
+  /**
+   * Whose address is the next hop of what others told us: as RFC 4271 §5.1.3 has it, ours on paths of external peers, ours
+   * always (`selfAlways`: on reflected paths too, unlike RFC 4456 §10), or never ours.
+   */
+  nextHopMode: z.enum(['auto', 'self', 'selfAlways', 'keep']).default('auto'),
   routeReflectorClient: z.boolean().default(false),
   /** Cluster id towards this peer, as an IPv4 address; the router id if left out. */
   clusterId: ipv4Address.optional(),

@@ -7,7 +7,7 @@ import type { UnknownAttribute } from '../packet/attributes/types.ts';
 import type { CodecContext } from '../packet/context.ts';
 import { type AddressFamily, AttributeFlag, Community } from '../packet/iana.ts';
 import type { RouteAttributes } from '../packet/validate.ts';
-import { applyPolicy } from '../policy/policy.ts';
+import { decidingRule, type PolicyRule, policyOutcome } from '../policy/policy.ts';
 import { DEFAULT_LOCAL_PREF } from './decision.ts';
 import { toldUnderRole } from './only-to-customer.ts';
 import type { PathSource } from './path.ts';
@@ -49,8 +49,10 @@ export interface Audience {
 export function advertise(path: Advertised, audience: Audience): Advertisement {
   const suppressed = suppressReason(path, audience);
   if (suppressed !== undefined) return { send: false, reason: suppressed };
+  const { exportPolicy } = audience.config;
   const input = { prefix: path.prefix, source: path.source.kind, attributes: path.attributes };
-  const accepted = applyPolicy(audience.config.exportPolicy, input);
+  const rule = decidingRule(exportPolicy, input);
+  const accepted = policyOutcome(exportPolicy, rule, path.attributes);
   if (accepted === undefined) return { send: false, reason: 'exportPolicy' };
   const underRole = toldUnderRole(audience.role, accepted, audience.localAsn);
   if (underRole === undefined) return { send: false, reason: 'onlyToCustomer' };
@@ -60,7 +62,7 @@ export function advertise(path: Advertised, audience: Audience): Advertisement {
   const attributes =
     audience.context.peerType === 'internal'
       ? toInternal(passed, nextHop, path, audience)
-      : toExternal(passed, nextHop, path, audience);
+      : toExternal(passed, nextHop, isMedOurs(path, rule), audience);
   return { send: true, attributes };
 }
 
@@ -87,7 +89,7 @@ function nextHopFor(path: Advertised, audience: Audience): IpAddress | undefined
   return isForeign && !audience.context.extendedNextHop ? undefined : nextHop;
 }
 
-/** RFC 4271 §5.1.3; a reflected path keeps its next hop (RFC 4456 §10). */
+/** RFC 4271 §5.1.3; a reflected path keeps its next hop (RFC 4456 §10), unless the mode says otherwise. */
 function chosenNextHop(
   { source, family, attributes }: Advertised,
   audience: Audience,
@@ -99,7 +101,7 @@ function chosenNextHop(
   if (isLinkLocal(nextHop)) return self;
   const mode = audience.config.nextHopMode;
   if (mode === 'keep') return nextHop;
-  if (audience.context.peerType === 'external') return self;
+  if (audience.context.peerType === 'external' || mode === 'selfAlways') return self;
   return mode === 'self' && source.peerType === 'external' ? self : nextHop;
 }
 
@@ -124,7 +126,7 @@ function toInternal(
 function toExternal(
   attributes: RouteAttributes,
   nextHop: IpAddress,
-  { source }: Advertised,
+  keepsMed: boolean,
   audience: Audience,
 ): RouteAttributes {
   const {
@@ -140,10 +142,14 @@ function toExternal(
     ...others,
     nextHop,
     asPath: prependAsn(attributes.asPath ?? [], audience.localAsn),
-    // §5.1.4: a MED learned from a neighbouring AS goes no further; our own does.
-    ...(multiExitDisc === undefined || source.kind === 'peer' ? {} : { multiExitDisc }),
+    ...(multiExitDisc === undefined || !keepsMed ? {} : { multiExitDisc }),
     ...(transitive.length === 0 ? {} : { extendedCommunities: transitive }),
   };
+}
+
+/** §5.1.4: a MED learned from a neighbouring AS goes no further; our own does, and one that the export policy sets. */
+function isMedOurs({ source }: Advertised, rule: PolicyRule | undefined): boolean {
+  return source.kind === 'local' || rule?.set?.multiExitDisc !== undefined;
 }
 
 /**

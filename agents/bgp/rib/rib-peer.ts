@@ -9,8 +9,11 @@ import type { Policy } from '../policy/policy.ts';
 export interface RibPeerConfig {
   readonly importPolicy: Policy;
   readonly exportPolicy: Policy;
-  /** `self`: our address on paths of others too; `keep`: never ours on them; `auto`: RFC 4271 §5.1.3. */
-  readonly nextHopMode: 'auto' | 'self' | 'keep';
+  /**
+   * `self`: our address on paths of external peers, `selfAlways` on reflected ones too; `keep`: never ours on paths of
+   * others; `auto`: RFC 4271 §5.1.3.
+   */
+  readonly nextHopMode: 'auto' | 'self' | 'selfAlways' | 'keep';
   /** Reflect to and from this peer (RFC 4456). */
   readonly isClient: boolean;
   /** Unsigned 32 bits; our identifier unless configured (RFC 4456 §7). */

@@ -139,7 +139,8 @@ function peerOf(
       addPaths: { receive: true, send: true },
       passive: peer.passive,
       families: [family === 6 ? 'ipv6Unicast' : 'ipv4Unicast'],
-      nextHopMode: peer.nextHop,
+      // bird's `next hop self` is on reflected routes too.
+      nextHopMode: peer.nextHop === 'self' ? 'selfAlways' : peer.nextHop,
       ...(peer.clusterId === undefined ? {} : { routeReflectorClient: true, clusterId: peer.clusterId }),
       ...(peer.allowLocalAs === undefined ? {} : { allowOwnAs: Math.min(peer.allowLocalAs, MAX_OWN_AS) }),
       ...(peer.kind === 'mesh' ? { maxPrefixes: MAX_PREFIXES_OF_A_NODE } : {}),

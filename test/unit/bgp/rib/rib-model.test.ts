@@ -11,7 +11,7 @@ import { ACCEPT_ALL, type Policy, REJECT_ALL } from '../../../../agents/bgp/poli
 import { advertise } from '../../../../agents/bgp/rib/advertise.ts';
 import { attributesKey, type Path } from '../../../../agents/bgp/rib/path.ts';
 import type { Flush, Rib } from '../../../../agents/bgp/rib/rib.ts';
-import type { RibPeer } from '../../../../agents/bgp/rib/rib-peer.ts';
+import type { RibPeer, RibPeerConfig } from '../../../../agents/bgp/rib/rib-peer.ts';
 import { audienceOf } from '../../../../agents/bgp/rib/update-groups.ts';
 import { formatCidr } from '../../../../lib/net/ip.ts';
 import { cidr, ip, messagesOf, newRib, ribPeer } from './rib-support.ts';
@@ -48,7 +48,7 @@ const shapeOf = fc.record({
   addPath: fc.boolean(),
   importPolicy: policy,
   exportPolicy: policy,
-  nextHopMode: fc.constantFrom<'auto' | 'self' | 'keep'>('auto', 'self', 'keep'),
+  nextHopMode: fc.constantFrom<RibPeerConfig['nextHopMode']>('auto', 'self', 'selfAlways', 'keep'),
 });
 type Shape = typeof shapeOf extends fc.Arbitrary<infer T> ? T : never;
 

@@ -1,7 +1,7 @@
 // The routing tables as one: who is told what (RFC 4271 §9, RFC 4456).
 
 import { describe, expect, it } from '@jest/globals';
-import { REJECT_ALL } from '../../../../agents/bgp/policy/policy.ts';
+import { type Policy, REJECT_ALL } from '../../../../agents/bgp/policy/policy.ts';
 import { advertise } from '../../../../agents/bgp/rib/advertise.ts';
 import type { Rib } from '../../../../agents/bgp/rib/rib.ts';
 import type { RibPeer } from '../../../../agents/bgp/rib/rib-peer.ts';
@@ -166,6 +166,37 @@ describe('advertisement', () => {
     expect(told(flush, keeps)).toEqual(['+10.2.0.0/26 via 10.9.0.2 [65001]']);
     expect(told(flush, self)).toEqual(['+10.2.0.0/26 via 10.9.0.1 [65001]']);
     expect(firstAttributes(keeps, flush.updatesByPeer.get('p3'))?.localPref).toBe(100);
+  });
+
+  it('to external peers: a MED that the export policy sets, not the learned one', () => {
+    const exportPolicy: Policy = {
+      rules: [{ match: { operator: 'in' }, action: 'accept', set: { multiExitDisc: 7 } }],
+      otherwise: 'reject',
+    };
+    const [a, external, sets] = [
+      ribPeer(2),
+      ribPeer(3, { asn: 65002 }),
+      ribPeer(4, { asn: 65003, config: { exportPolicy } }),
+    ];
+    const rib = withPeers(a, external, sets);
+    rib.update('p2', announce(['10.2.0.0/26'], learned));
+    const { updatesByPeer } = rib.flush();
+    expect(firstAttributes(external, updatesByPeer.get('p3'))?.multiExitDisc).toBeUndefined();
+    expect(firstAttributes(sets, updatesByPeer.get('p4'))?.multiExitDisc).toBe(7);
+  });
+
+  it('our next hop on reflected paths, which `self` leaves alone, where it is always ours', () => {
+    const [client, self, always] = [
+      ribPeer(2, { config: { isClient: true } }),
+      ribPeer(3, { config: { nextHopMode: 'self' } }),
+      ribPeer(4, { config: { nextHopMode: 'selfAlways' } }),
+    ];
+    const rib = withPeers(client, self, always);
+    rib.update('p2', announce(['10.2.0.0/26'], learned));
+    rib.update('p2', announce(['10.4.0.0/26'], { nextHop: ip('10.9.0.4') }));
+    const flush = rib.flush();
+    expect(told(flush, self)).toEqual(['+10.2.0.0/26 via 10.9.0.2 []', '+10.4.0.0/26 via 10.9.0.4 []']);
+    expect(told(flush, always)).toEqual(['+10.2.0.0/26 via 10.9.0.1 []', '+10.4.0.0/26 via 10.9.0.1 []']);
   });
 
   it('keepOriginalNextHop to an external peer', () => {

@@ -114,6 +114,15 @@ describe('the mesh', () => {
     ]);
   });
 
+  it('nextHopMode Self is our address on reflected routes too, as of bird', () => {
+    const modeOf = (mode: 'Auto' | 'Self' | 'Keep'): unknown =>
+      configurationOf({
+        peers: [peer('tor', { peerIP: '192.0.2.1', asNumber: 65001, nextHopMode: mode })],
+        configurations: [noMesh],
+      }).peers[0]?.nextHopMode;
+    expect([modeOf('Auto'), modeOf('Self'), modeOf('Keep')]).toEqual(['auto', 'selfAlways', 'keep']);
+  });
+
   it('does not exist while the node has no address', () => {
     expect(outputOf({ nodes: [node('node-1', undefined)] }).configuration).toBeUndefined();
   });
