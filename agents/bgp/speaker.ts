@@ -250,7 +250,15 @@ export class Speaker {
     if (!isSame) this.rib.peerRemoved(peer.name);
     this.#forgetAddress(peer);
     this.#dynamicPeers.removed(peer);
+    this.#sweepDisabled(config);
     this.#addPeer(config, isSame && peer.hadSession);
+  }
+
+  /** Its session may be gone already, and its routes wait for it to come back: it shall not. */
+  #sweepDisabled({ name, enabled }: PeerConfig): void {
+    if (enabled) return;
+    this.#clearGrace(name);
+    this.rib.sweepStale(name);
   }
 
   /** Another peer may have taken the address over already. */
@@ -271,10 +279,12 @@ export class Speaker {
         return;
       case 'rib':
         peer.reconfigure(config);
+        this.#sweepDisabled(config);
         this.#intake.endIfOver(peer, this.rib.reconfigure(config.name, config.rib));
         return;
       case 'timers':
         peer.reconfigure(config);
+        this.#sweepDisabled(config);
         return;
       case 'none':
         return;
