@@ -33,8 +33,8 @@ export interface BgpdInputs {
 }
 
 export interface BgpdOutput {
-  /** Undefined while this node has no address: then there is nobody to be. */
-  readonly configuration: BgpdConfigurationInput | undefined;
+  /** While this node has no address it is nobody, with no peers and nowhere to listen. */
+  readonly configuration: BgpdConfigurationInput;
   /** Names of peers that are left out until their password is known. */
   readonly withheld: readonly string[];
   /** Sentences on what was asked for and is not done. */
@@ -52,7 +52,6 @@ export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
   const families = [ipv4, ipv6].filter(({ address }) => address !== undefined);
   const unsupported = unsupportedSettings(inputs.configuration);
   const withheld: string[] = [];
-  if (families.length === 0) return { configuration: undefined, withheld, unsupported };
   // Routes of tunnels and what stands beside them are Felix's.
   const tunnelled = inputs.pools.filter(hasTunnel).map(({ spec }) => spec?.cidr ?? '');
   const refused = [...ipv4.install, ...ipv6.install]

@@ -175,7 +175,7 @@ export class BgpFeeder implements Startable {
     });
     this.#say(unsupported);
     const { configuration, withheld } = wanted;
-    if (configuration === undefined || isSameJson(wanted, this.#wanted)) return;
+    if (isSameJson(wanted, this.#wanted)) return;
     this.#wanted = wanted;
     const nodes = new Set(resources.nodes.map(({ metadata }) => metadata.name));
     this.#handover.change({

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { parseConfiguration } from '../../../../agents/bgp/config.ts';
 import type { HostInterfaces } from '../../../../agents/node/address-detection.ts';
 import { BgpFeeder } from '../../../../agents/node/bgp/feeder.ts';
 import { encodeStored } from '../../../../lib/datastore/stored-form.ts';
@@ -125,6 +126,27 @@ it('leaves things as they are until the workloads that a BGPPeer chooses are kno
   });
   feeder.setLocalPeers([]);
   await until('its end', () => given.at(-1)?.peers?.length === 2);
+});
+
+it('takes all peers away when this node has no address any more, and gives them back with one', async () => {
+  expect(given.at(-1)?.peers).toHaveLength(1);
+  say(node('node-1', undefined));
+  await until('the end of the mesh', () => given.length === 2);
+  expect(given[1]).toMatchObject({ asn: 64512, listen: [], peers: [] });
+  expect(parseConfiguration(given[1])).toMatchObject({ ok: true });
+  say(node('node-1', '172.30.0.11/24'));
+  await until('the mesh', () => given.at(-1)?.peers?.length === 1);
+});
+
+it('takes away what an earlier agent has given when this node has no address', async () => {
+  await feeder.stop();
+  feeder = newFeeder();
+  await feeder.start();
+  say(node('node-1', undefined), node('node-2', '172.30.0.12/24'));
+  feeder.onInSync();
+  await until('the end of the mesh', () => given.length === 2);
+  expect(given[1]).toMatchObject({ peers: [] });
+  expect(parseConfiguration(given[1])).toMatchObject({ ok: true });
 });
 
 it('waits with new peers until their password is known', async () => {
