@@ -18,7 +18,7 @@ import {
   type BgpdPeerConfiguration,
   type BgpdPolicy,
   bgpdConfigurationSchema,
-  fieldPath,
+  fieldErrors,
   parseCommunity,
 } from '../../lib/protocol/bgpd.ts';
 import type { AsnRange } from './fsm/negotiate.ts';
@@ -116,10 +116,7 @@ export type ParsedConfiguration =
 export function parseConfiguration(document: unknown): ParsedConfiguration {
   const result = bgpdConfigurationSchema.safeParse(document);
   if (result.success) return { ok: true, configuration: result.data };
-  return {
-    ok: false,
-    errors: result.error.issues.map(({ path, message }) => ({ field: fieldPath(path), message })),
-  };
+  return { ok: false, errors: fieldErrors(result.error) };
 }
 
 /** `passwords`: content of the password files, by path. Throws where one is missing: a session would be unprotected. */

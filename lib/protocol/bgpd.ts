@@ -13,6 +13,12 @@ export const BGPD_MAX_LINE = 16 * 1024 * 1024;
 export const BGP_PORT = 179;
 
 const MAX_ASN = 4294967295;
+/** AS numbers of a path that is taken at all. */
+const MAX_PATH_ASNS = 1000;
+/** Ten operations of a BGPFilter's rule, each of ten AS numbers. */
+const MAX_PREPENDED = 100;
+/** As many as a message of 4,096 octets holds beside everything else. */
+const MAX_COMMUNITIES = 1000;
 /** A link-local address names its interface: `fe80::1%eth0`. */
 const scopedAddress = z
   .string()
@@ -32,6 +38,8 @@ const asn = z
   .min(1)
   .max(MAX_ASN)
   .refine((value) => value !== 23456, 'AS 23456 is reserved');
+/** In a path anything may stand, for policies to find or to put there. */
+const pathAsn = z.number().int().min(1).max(MAX_ASN);
 const port = z.number().int().min(1).max(65535);
 const uint32 = z.number().int().min(0).max(MAX_ASN);
 /** `65001:100` or `65001:1:100` (RFC 8092). */
@@ -47,7 +55,7 @@ const policyRule = z.strictObject({
   family: z.union([z.literal(4), z.literal(6)]).optional(),
   source: z.enum(['local', 'peer']).optional(),
   community: community.optional(),
-  asPathPrefix: z.array(asn).min(1).max(64).optional(),
+  asPathPrefix: z.array(pathAsn).min(1).max(MAX_PATH_ASNS).optional(),
   localPref: uint32.optional(),
   /** A network that holds the path's next hop; paths of our own have none. */
   nextHop: prefix.optional(),
@@ -56,8 +64,8 @@ const policyRule = z.strictObject({
     .strictObject({
       localPref: uint32.optional(),
       multiExitDisc: uint32.optional(),
-      addCommunities: z.array(community).max(64).optional(),
-      prependAsns: z.array(asn).max(16).optional(),
+      addCommunities: z.array(community).max(MAX_COMMUNITIES).optional(),
+      prependAsns: z.array(pathAsn).max(MAX_PREPENDED).optional(),
     })
     .optional(),
 });
@@ -160,7 +168,7 @@ const TWO_KEYS = { message: 'password and passwordFile exclude each other', path
 const peer = z
   .strictObject({
     /** Unique; what status and events call the peer. */
-    name: z.string().min(1).max(253),
+    name: z.string().min(1).max(320),
     address: scopedAddress,
     port: port.default(BGP_PORT),
     asn,
@@ -201,7 +209,7 @@ const dynamicPeers = z
 
 const originatedRoute = z.strictObject({
   prefix,
-  communities: z.array(community).max(64).optional(),
+  communities: z.array(community).max(MAX_COMMUNITIES).optional(),
   localPref: uint32.optional(),
   multiExitDisc: uint32.optional(),
 });
@@ -303,6 +311,19 @@ function judgeSession(
   if (one.role === undefined && one.strictRole) report('strictRole', 'needs a role of ours');
 }
 
+/** What is wrong with one peer, apart from what it has to do with others; the same as for it in a whole configuration. */
+export function bgpdPeerProblems(
+  document: NonNullable<BgpdConfigurationInput['peers']>[number],
+): readonly BgpdFieldError[] {
+  const result = peer.safeParse(document);
+  return result.success ? [] : fieldErrors(result.error);
+}
+
+/** Every problem, each by its field. */
+export function fieldErrors({ issues }: z.ZodError): BgpdFieldError[] {
+  return issues.map(({ path, message }) => ({ field: fieldPath(path), message }));
+}
+
 /** As written: defaults may be left out. */
 export type BgpdConfigurationInput = z.input<typeof bgpdConfigurationSchema>;
 export type BgpdConfiguration = z.output<typeof bgpdConfigurationSchema>;
@@ -398,7 +419,7 @@ export type BgpdResponse = { readonly id?: string | number | undefined } & (
 );
 
 /** Path of an issue as operators write it. */
-export function fieldPath(path: readonly PropertyKey[]): string {
+function fieldPath(path: readonly PropertyKey[]): string {
   return path
     .map((part, index) =>
       typeof part === 'number' ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`,

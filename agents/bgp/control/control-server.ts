@@ -14,7 +14,7 @@ import {
   type BgpdRequest,
   type BgpdResponse,
   bgpdRequestSchema,
-  fieldPath,
+  fieldErrors,
 } from '../../../lib/protocol/bgpd.ts';
 import type { BgpdEvent } from '../../../lib/protocol/bgpd-status.ts';
 
@@ -186,8 +186,8 @@ function parseRequest(line: string): BgpdRequest | { readonly error: BgpdRespons
   }
   const result = bgpdRequestSchema.safeParse(document);
   if (result.success) return result.data;
-  const message = result.error.issues
-    .map(({ path, message: text }) => `${fieldPath(path)}: ${text}`)
+  const message = fieldErrors(result.error)
+    .map(({ field, message: text }) => `${field}: ${text}`)
     .join('; ');
   return { error: { type: 'error', code: 'badRequest', message, id: idOf(document) } };
 }

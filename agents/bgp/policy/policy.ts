@@ -3,7 +3,7 @@
 
 import { type Cidr, cidrCovers, hostCidr } from '../../../lib/net/ip.ts';
 import { prependAsn } from '../packet/attributes/as-path.ts';
-import type { LargeCommunity } from '../packet/attributes/types.ts';
+import type { AsPath, LargeCommunity } from '../packet/attributes/types.ts';
 import type { RouteAttributes } from '../packet/validate.ts';
 
 export interface PolicyMatch {
@@ -123,9 +123,14 @@ function matchesAttributes(match: PolicyMatch, attributes: RouteAttributes): boo
   if (largeCommunity !== undefined && !hasLarge(attributes.largeCommunities, largeCommunity)) return false;
   if (localPref !== undefined && attributes.localPref !== localPref) return false;
   if (asPathPrefix === undefined) return true;
-  const first = attributes.asPath?.[0];
-  const asns = first?.type === 'sequence' ? first.asns : [];
+  const asns = leadingAsns(attributes.asPath ?? []);
   return asPathPrefix.every((asn, index) => asns[index] === asn);
+}
+
+/** Up to the first set; a sequence has 255 at most, and goes on in the next segment. */
+function leadingAsns(path: AsPath): readonly number[] {
+  const end = path.findIndex(({ type }) => type !== 'sequence');
+  return (end < 0 ? path : path.slice(0, end)).flatMap(({ asns }) => asns);
 }
 
 function withActions(attributes: RouteAttributes, set: PolicyActions): RouteAttributes {

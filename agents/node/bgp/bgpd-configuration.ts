@@ -4,7 +4,7 @@
 import type { BGPConfigurationSpec } from '../../../lib/model/bgp-types.ts';
 import { type IPPool, isEncapsulating } from '../../../lib/model/endpoint-types.ts';
 import { type Cidr, cidrCovers, type Family, parseCidr } from '../../../lib/net/ip.ts';
-import { BGP_PORT, type BgpdConfigurationInput } from '../../../lib/protocol/bgpd.ts';
+import { BGP_PORT, type BgpdConfigurationInput, bgpdPeerProblems } from '../../../lib/protocol/bgpd.ts';
 import { exportPolicy, importPolicy, type RouteInterfaces } from './bgpd-policy.ts';
 import { type FamilyIntent, type PeerIntent, PRIORITY_BASE, type SecretKey } from './intent.ts';
 import type { PeerInput } from './transition.ts';
@@ -105,8 +105,16 @@ function peersOf(family: FamilyIntent, inputs: BgpdInputs, notes: Notes): PeerIn
       importPolicy: importPolicy(peer, family, interfaces),
       exportPolicy: exportPolicy(peer, family, interfaces, passesOn),
     };
-    return peerOf(peer, family, policies, inputs, notes);
+    return peerOf(peer, family, policies, inputs, notes).filter((made) => isPossible(peer, made, notes));
   });
+}
+
+/** bgpd refuses the whole of a configuration with a peer that it cannot have; nobody else is to suffer for it. */
+function isPossible({ protocolName }: PeerIntent, peer: PeerInput, { unsupported }: Notes): boolean {
+  const [problem] = bgpdPeerProblems(peer);
+  if (problem !== undefined)
+    unsupported.push(`${protocolName}: no session: ${problem.field}: ${problem.message}`);
+  return problem === undefined;
 }
 
 function peerOf(

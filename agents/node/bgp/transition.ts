@@ -78,7 +78,9 @@ function planClients(inputs: TransitionInputs): Transition['clients'] {
   const wantedByName = new Map((wanted.peers ?? []).map((peer) => [peer.name, peer]));
   const peers = before.filter(({ name, asn, routeReflectorClient }) => {
     const now = wantedByName.get(name);
-    return routeReflectorClient === true && now?.asn === asn && now.routeReflectorClient !== true;
+    // Only an internal peer can be a client.
+    const isInternal = now?.asn === asn && (now.localAsn ?? wanted.asn) === asn;
+    return routeReflectorClient === true && isInternal && now.routeReflectorClient !== true;
   });
   return peers.length === 0 ? undefined : { peers, deadline: deadlineOf(peers, running.clients, inputs) };
 }

@@ -66,6 +66,20 @@ describe('conditions', () => {
     expect(accepts(match)).toBe(expected);
   });
 
+  it('an AS path goes on in its next sequence, up to a set', () => {
+    const asPath: RouteAttributes['asPath'] = [
+      { type: 'sequence', asns: [1, 2] },
+      { type: 'sequence', asns: [3] },
+      { type: 'set', asns: [4] },
+    ];
+    const begins = (...asPathPrefix: number[]): boolean =>
+      applyPolicy(
+        { rules: [{ match: { operator: 'in', asPathPrefix }, action: 'accept' }], otherwise: 'reject' },
+        { prefix: cidr('10.1.2.0/26'), source: 'peer', attributes: { ...attributes, asPath } },
+      ) !== undefined;
+    expect([begins(1, 2, 3), begins(1, 2, 3, 4)]).toEqual([true, false]);
+  });
+
   it('paths of our own have no next hop, whatever stands in its place', () => {
     expect(accepts({ nextHop: cidr('0.0.0.0/0') }, '10.1.2.0/26', 'local')).toBe(false);
     expect(accepts({ nextHop: cidr('0.0.0.0/0') }, '10.1.2.0/26', 'peer')).toBe(true);

@@ -450,3 +450,47 @@ describe('what is asked for and not done', () => {
     expect(outputOf({ configurations: [configuration(spec)] }).unsupported).toEqual([]);
   });
 });
+
+describe('what one resource asks for and bgpd cannot do', () => {
+  const isAccepted = (changes: Partial<BgpResources>): unknown => {
+    const parsed = parseConfiguration(configurationOf({ configurations: [noMesh], ...changes }));
+    return parsed.ok ? true : parsed.errors;
+  };
+  const asns = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
+
+  it('is nothing of what Calico allows in a filter', () => {
+    const prepend = { prependASPath: { prefix: asns(65001, 10) } };
+    const exportV4: FilterRule[] = [
+      { action: 'Accept', operations: Array.from({ length: 10 }, () => prepend) },
+      { action: 'Reject', asPathPrefix: asns(1, 300) },
+      { action: 'Reject', asPathPrefix: [23456] },
+    ];
+    const changes = { peers: [tor], filters: [filter('f', { exportV4 })] };
+    expect(isAccepted(changes)).toBe(true);
+    const [first] =
+      configurationOf({ configurations: [noMesh], ...changes }).peers[0]?.exportPolicy?.rules ?? [];
+    expect(first?.set?.prependAsns).toHaveLength(100);
+  });
+
+  it('is no great number of communities for one network, nor a long name of a node', () => {
+    const communities = asns(1, 100).map((value) => `65001:${value}`);
+    const advertising = configuration({
+      nodeToNodeMeshEnabled: true,
+      prefixAdvertisements: [{ cidr: '10.65.0.0/16', communities }],
+    });
+    const nodes = [node('node-1', '172.30.0.11/24'), node(`n${'-'.repeat(251)}2`, '172.30.0.12/24')];
+    expect(isAccepted({ nodes, configurations: [advertising] })).toBe(true);
+  });
+
+  it.each([
+    ['fe80::1', 65001, /^Global_fe80__1: no session: address: a link-local address needs its interface/],
+    ['192.0.2.9', 23456, /^Global_192_0_2_9: no session: asn: AS 23456 is reserved$/],
+  ])('costs that peer its session and no other: %s, AS %d', (peerIP, asNumber, says) => {
+    const nodes = [node('node-1', '172.30.0.11/24', { bgp: { ipv6Address: 'fd00::11/64' } })];
+    const changes = { nodes, peers: [peer('odd', { peerIP, asNumber }), tor] };
+    expect(isAccepted(changes)).toBe(true);
+    const { configuration: output, unsupported } = outputOf({ configurations: [noMesh], ...changes });
+    expect(output.peers?.map(({ name }) => name)).toEqual(['peer.tor.192.0.2.1']);
+    expect(unsupported).toEqual([expect.stringMatching(says)]);
+  });
+});

@@ -178,6 +178,11 @@ describe('a reflector that becomes an ordinary node', () => {
     expect(plan(reflector, config('bb')).clients).toBeUndefined();
     const external = { ...config(), peers: [{ name: 'a', address: '10.0.0.1', asn: 65001 }] };
     expect(plan(reflector, external).clients).toBeUndefined();
+    const [client] = config('a').peers ?? [];
+    if (client === undefined) throw new Error('no client');
+    const towardsOther = { ...config(), peers: [{ ...client, localAsn: 65001 }] };
+    expect(plan(reflector, towardsOther).clients).toBeUndefined();
+    expect(plan(reflector, { ...config('a'), asn: 65001 }).clients).toBeUndefined();
   });
 });
 
