@@ -79,6 +79,7 @@ export class Connection {
     this.initiatedBy = options.initiatedBy;
     this.#timers = new SessionTimers({
       onExpiry: (timer) => this.dispatch({ type: 'TimerExpires', timer }),
+      isInputWaiting: () => this.#socket?.isPaused() === true,
       random: options.random,
     });
   }

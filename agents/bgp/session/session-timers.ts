@@ -4,6 +4,8 @@ import type { Timer } from '../fsm/fsm.ts';
 
 export interface SessionTimersOptions {
   readonly onExpiry: (timer: Timer) => void;
+  /** Whether something that has come from the peer waits for its turn here. */
+  readonly isInputWaiting: () => boolean;
   /** 0 to 1, for jitter. */
   readonly random: () => number;
 }
@@ -37,7 +39,17 @@ export class SessionTimers {
       }
       // If the loop was behind, what has arrived meanwhile is read first: the peer's KEEPALIVE may be there and starts the
       // timer anew. Octets that make no message do not: a peer could drip them for ever.
-      this.#running.set(timer, setTimeout(fire, 0));
+      let mayBeMore = true;
+      const check = (): void => {
+        const isWaiting = this.#options.isInputWaiting();
+        if (!isWaiting && !mayBeMore) {
+          fire();
+          return;
+        }
+        mayBeMore = isWaiting;
+        this.#running.set(timer, setTimeout(check, 0));
+      };
+      check();
     };
     this.#running.set(timer, setTimeout(run, seconds * 1000 * this.#jitter(timer)));
   }

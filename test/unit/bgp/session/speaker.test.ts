@@ -238,22 +238,25 @@ describe('a speaker', () => {
   it.each([
     ['alone', {}],
     ['with what needs a new session', { localAsn: 65009 }],
-  ])('drops the stale routes of a peer at once that is disabled while it restarts: %s', async (_name, more) => {
-    const { peer } = await established();
-    peer.announce('10.2.0.0/26');
-    await until('the route is there', () => speaker.rib.size === 2);
-    peer.close();
-    await until('it is stale', () => speaker.rib.staleCount('raw') === 1);
-    await speaker.reconfigure(
-      configOf({
-        listen: [{ address: '127.0.0.1', port }],
-        peers: [{ name: 'raw', address: '127.0.0.2', asn: 65000, passive: true, enabled: false, ...more }],
-        originate: ['10.1.0.0/26'],
-      }),
-    );
-    await until('it is gone', () => speaker.rib.size === 1);
-    expect(speaker.rib.staleCount('raw')).toBe(0);
-  });
+  ])(
+    'drops the stale routes of a peer at once that is disabled while it restarts: %s',
+    async (_name, more) => {
+      const { peer } = await established();
+      peer.announce('10.2.0.0/26');
+      await until('the route is there', () => speaker.rib.size === 2);
+      peer.close();
+      await until('it is stale', () => speaker.rib.staleCount('raw') === 1);
+      await speaker.reconfigure(
+        configOf({
+          listen: [{ address: '127.0.0.1', port }],
+          peers: [{ name: 'raw', address: '127.0.0.2', asn: 65000, passive: true, enabled: false, ...more }],
+          originate: ['10.1.0.0/26'],
+        }),
+      );
+      await until('it is gone', () => speaker.rib.size === 1);
+      expect(speaker.rib.staleCount('raw')).toBe(0);
+    },
+  );
 
   it('without kernel routes never says that it kept forwarding (RFC 4724 §4.1)', async () => {
     const { peer, open } = await established();
