@@ -340,6 +340,7 @@ export class Speaker {
 
   #update(peer: PeerSession, octets: Uint8Array): void {
     this.#intake.take(peer, octets);
+    if (this.#graceTimers.has(peer.name) && this.rib.staleCount(peer.name) === 0) this.#clearGrace(peer.name);
     this.#flushLoop.schedule();
   }
 

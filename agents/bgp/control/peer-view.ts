@@ -3,7 +3,7 @@
 import type { BgpdPeerStatus } from '../../../lib/protocol/bgpd-status.ts';
 import type { NegotiatedSession } from '../fsm/negotiate.ts';
 import { ADDRESS_FAMILIES, roleName } from '../packet/iana.ts';
-import type { PathCounts } from '../rib/family-table.ts';
+import type { PathCounts } from '../rib/path-counts.ts';
 import type { PeerSession } from '../session/peer-session.ts';
 import type { Speaker } from '../speaker.ts';
 import { describeCapability } from './capability-view.ts';

@@ -9,18 +9,10 @@ import { type Candidate, type DecisionOptions, eliminate, multipathOf } from './
 import { Forwarding, type ForwardingChange } from './forwarding.ts';
 import { IdQueue } from './id-queue.ts';
 import { IdStack } from './id-stack.ts';
+import type { PathCounts } from './path-counts.ts';
+import { PathIndex } from './path-index.ts';
 import { PrefixTable } from './prefix-table.ts';
 import type { RouteSet, RouteSetTable } from './route-set.ts';
-
-/** Of one source, in one family. */
-export interface PathCounts {
-  /** Paths held, rejected and stale ones too. */
-  received: number;
-  /** Of them: may take part in the decision. */
-  accepted: number;
-  /** Of them: kept over a restart and not confirmed yet (RFC 4724 §4.2). */
-  stale: number;
-}
 
 export interface FamilyOptions extends DecisionOptions {
   /** Whether anybody wants to know how packets are to leave. */
@@ -35,6 +27,9 @@ export interface NumberHolder {
 
 const GONE = 1;
 const STALE = 2;
+const AWAITED = 4;
+/** What the peer does away with by saying the path again. */
+const MARKS = STALE | AWAITED;
 
 export class FamilyTable {
   readonly family: AddressFamily;
@@ -69,6 +64,7 @@ export class FamilyTable {
   readonly #held = new Set<number>();
   #destinations = 0;
   readonly #countsBySource: (PathCounts | undefined)[] = [];
+  readonly #index = new PathIndex();
   readonly #forwarding = new Forwarding();
 
   constructor(family: AddressFamily, sets: RouteSetTable, options: FamilyOptions) {
@@ -140,8 +136,8 @@ export class FamilyTable {
   }
 
   /**
-   * Puts the set in the place of the source's earlier path, or adds one. One that is there already only loses its stale
-   * mark. Returns what the source has then.
+   * Puts the set in the place of the source's earlier path, or adds one. One that is there already only loses its
+   * marks. Returns what the source has then.
    */
   announce(id: number, source: number, pathId: number, set: RouteSet): Readonly<PathCounts> {
     this.#ensurePrefixes();
@@ -177,8 +173,19 @@ export class FamilyTable {
         if (!keepsMarked) this.#withdrawPath(path);
         return;
       }
-      this.#flags[path] = STALE;
-      this.#countsOf(source).stale++;
+      this.#mark(path, STALE);
+    });
+  }
+
+  /** All of the source's paths are to come again until `sweepAwaited()`. */
+  markAwaited(source: number): void {
+    this.#forPaths(source, (path) => this.#mark(path, (this.#flags[path] ?? 0) | AWAITED));
+  }
+
+  sweepAwaited(source: number): void {
+    if (this.counts(source).awaited === 0) return;
+    this.#forPaths(source, (path) => {
+      if (((this.#flags[path] ?? 0) & AWAITED) !== 0) this.#withdrawPath(path);
     });
   }
 
@@ -206,12 +213,10 @@ export class FamilyTable {
   ): void {
     this.#forPaths(source, (path) => {
       const id = this.prefixOf(path);
-      const stale = (this.#flags[path] ?? 0) & STALE;
+      const marks = (this.#flags[path] ?? 0) & MARKS;
       const set = importPath(this.setOf(path).received, () => this.prefixes.cidr(id));
       this.announce(id, source, this.pathIdOf(path), set);
-      if (stale === 0) return;
-      this.#flags[path] = STALE;
-      this.#countsOf(source).stale++;
+      if (marks !== 0) this.#mark(path, marks);
     });
   }
 
@@ -247,9 +252,18 @@ export class FamilyTable {
 
   #find(id: number, source: number, pathId: number): number {
     let path = this.#head[id] ?? 0;
-    while (path !== 0 && (this.#source[path] !== source || this.pathIdOf(path) !== pathId))
+    let passed = 0;
+    while (path !== 0 && (this.#source[path] !== source || this.pathIdOf(path) !== pathId)) {
+      if (++passed > LONG_CHAIN)
+        return this.#index.find(id, source, pathId, (note) => this.#forChain(id, note));
       path = this.#next[path] ?? 0;
+    }
     return path;
+  }
+
+  #forChain(id: number, note: (source: number, pathId: number, path: number) => void): void {
+    for (let path = this.#head[id] ?? 0; path !== 0; path = this.#next[path] ?? 0)
+      note(this.sourceOf(path), this.pathIdOf(path), path);
   }
 
   #add(id: number, source: number, pathId: number, set: RouteSet): void {
@@ -263,6 +277,7 @@ export class FamilyTable {
     if (this.#pathId !== undefined) this.#pathId[path] = pathId;
     if (this.#head[id] === 0) this.#destinations++;
     this.#head[id] = path;
+    this.#index.note(id, source, pathId, path);
     this.sets.use(set);
     this.#dirty.add(id);
   }
@@ -273,11 +288,21 @@ export class FamilyTable {
     this.#dirty.add(this.prefixOf(path));
   }
 
+  /** Of a path that is not gone. */
+  #mark(path: number, flags: number): void {
+    const counts = this.#countsOf(this.sourceOf(path));
+    this.#count(path, counts, -1);
+    this.#flags[path] = flags;
+    this.#count(path, counts, 1);
+  }
+
   /** Adds the path to the counts of its source, or takes it away; one that is gone is in none. */
   #count(path: number, counts: PathCounts, by: 1 | -1): void {
-    if (this.isGone(path)) return;
+    const flags = this.#flags[path] ?? 0;
+    if ((flags & GONE) !== 0) return;
     counts.received += by;
-    if (this.isStale(path)) counts.stale += by;
+    if ((flags & STALE) !== 0) counts.stale += by;
+    if ((flags & AWAITED) !== 0) counts.awaited += by;
     if (this.setOf(path).ineligible === undefined) counts.accepted += by;
   }
 
@@ -316,6 +341,7 @@ export class FamilyTable {
 
   /** Unlinks what is gone; a prefix without a path, of which nobody holds anything, gives its number back. */
   #tidy(id: number, holder: NumberHolder): void {
+    this.#index.forget(id);
     let before = 0;
     for (let path = this.#head[id] ?? 0; path !== 0; ) {
       const next = this.#next[path] ?? 0;
@@ -376,7 +402,7 @@ export class FamilyTable {
   #countsOf(source: number): PathCounts {
     let counts = this.#countsBySource[source];
     if (counts === undefined) {
-      counts = { received: 0, accepted: 0, stale: 0 };
+      counts = { received: 0, accepted: 0, stale: 0, awaited: 0 };
       this.#countsBySource[source] = counts;
     }
     return counts;
@@ -405,6 +431,9 @@ export class FamilyTable {
 interface PathCandidate extends Candidate {
   readonly path: number;
 }
+
+/** Paths of a prefix that are walked over; beyond, they are looked up. */
+const LONG_CHAIN = 32;
 
 /** No source: the slot is empty, or kept for somebody who holds its number. */
 const UNOWNED = -1;

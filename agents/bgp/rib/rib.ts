@@ -7,12 +7,13 @@
 import type { Cidr } from '../../../lib/net/ip.ts';
 import { ADDRESS_FAMILIES, type AddressFamily, unicastFamily } from '../packet/iana.ts';
 import type { RouteAttributes, RouteChanges } from '../packet/validate.ts';
-import { FamilyTable, type PathCounts } from './family-table.ts';
+import { FamilyTable } from './family-table.ts';
 import type { ForwardingChange } from './forwarding.ts';
 import { type PeerUpdates, PeerUpdatesBuilder } from './group-log.ts';
 import { type ImportContext, importerFor } from './import.ts';
 import { LOCAL_SOURCE, type OriginatedRoute, OriginatedRoutes } from './originated-routes.ts';
 import type { PathSource } from './path.ts';
+import { isOverLimit, type PathCounts } from './path-counts.ts';
 import type { RibPeer, RibPeerConfig } from './rib-peer.ts';
 import { type Destination, destinationOf, RibView } from './rib-view.ts';
 import { RouteSetTable, SourceSets } from './route-set.ts';
@@ -222,12 +223,12 @@ export class Rib {
     // Once a flush: a peer that says it without end must not have the table walked without end.
     if (state?.up === undefined || state.refreshing.has(family)) return;
     state.refreshing.add(family);
-    this.#tables[family].markStale(state.index, true);
+    this.#tables[family].markAwaited(state.index);
   }
 
   refreshEnds(name: string, family: AddressFamily): void {
     const state = this.#peers.get(name);
-    if (state?.up !== undefined) this.#tables[family].sweepStale(state.index);
+    if (state?.up !== undefined) this.#tables[family].sweepAwaited(state.index);
   }
 
   /** The peer's connection takes nothing now, or takes something again: what is for it waits, and is told as it then is. */
@@ -249,10 +250,8 @@ export class Rib {
     this.#change(state, { ...state.up.peer, config });
     this.#importAgain(state);
     for (const family of ADDRESS_FAMILIES) {
-      const { received, stale } = this.counts(name, family);
-      if (received - stale > config.maxPrefixes) {
+      if (isOverLimit(this.counts(name, family), config.maxPrefixes))
         return { of: 'prefixes', family, limit: config.maxPrefixes };
-      }
     }
     return undefined;
   }
@@ -393,7 +392,7 @@ export class Rib {
   }
 }
 
-const NO_PATHS: PathCounts = { received: 0, accepted: 0, stale: 0 };
+const NO_PATHS: PathCounts = { received: 0, accepted: 0, stale: 0, awaited: 0 };
 
 function sourceOf({ name, address, zone, session, config }: RibPeer): PathSource {
   const { peerIdentifier: identifier, context } = session;

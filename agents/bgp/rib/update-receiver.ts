@@ -19,6 +19,7 @@ import {
 import type { FamilyTable } from './family-table.ts';
 import type { Mention } from './group-log.ts';
 import { attributesKey } from './path.ts';
+import { isOverLimit } from './path-counts.ts';
 import type { ReceivedSet, RouteSet, SourceSets } from './route-set.ts';
 
 /** A peer has announced more than it may: its session has to end. */
@@ -204,7 +205,7 @@ export class UpdateReceiver {
   #announce(table: FamilyTable, id: number, pathId: number, set: RouteSet): void {
     const counts = table.announce(id, this.#parts.sets.sourceIndex, pathId, set);
     this.#note(table, id, true, this.#announced++ + this.#withdrawn);
-    if (counts.received - counts.stale <= this.#limit) return;
+    if (!isOverLimit(counts, this.#limit)) return;
     this.#excess = { of: 'prefixes', family: table.family, limit: this.#limit };
   }
 

@@ -81,6 +81,55 @@ describe('graceful restart, receiving side (RFC 4724 §4.2)', () => {
   });
 });
 
+describe('a refresh between marks (RFC 7313 §4)', () => {
+  function refreshing(): Rib {
+    const rib = withPeers(ribPeer(2));
+    rib.update('p2', announce(['10.2.0.0/26', '10.2.0.64/26'], {}));
+    rib.flush();
+    rib.refreshBegins('p2', 'ipv4Unicast');
+    rib.update('p2', announce(['10.2.0.0/26'], {}));
+    return rib;
+  }
+  const GONE = ['10.2.0.64/26 gone'];
+
+  it('ends with what has not come again, once', () => {
+    const rib = refreshing();
+    expect([forwarding(rib.flush()), rib.staleCount('p2')]).toEqual([[], 0]);
+    rib.refreshEnds('p2', 'ipv4Unicast');
+    expect(forwarding(rib.flush())).toEqual(GONE);
+    rib.refreshEnds('p2', 'ipv4Unicast');
+    expect(forwarding(rib.flush())).toEqual([]);
+  });
+
+  it('is no restart: neither its timer nor an End-of-RIB takes what has not come yet', () => {
+    const rib = refreshing();
+    rib.sweepStale('p2');
+    rib.update('p2', endOfRib('ipv4Unicast'));
+    expect(forwarding(rib.flush())).toEqual([]);
+    rib.refreshEnds('p2', 'ipv4Unicast');
+    expect(forwarding(rib.flush())).toEqual(GONE);
+  });
+
+  it('is forgotten with the session: a restarting peer keeps what has not come yet as well', () => {
+    const rib = refreshing();
+    rib.peerDown('p2', RESTARTS);
+    expect([forwarding(rib.flush()), rib.staleCount('p2')]).toEqual([[], 2]);
+    rib.peerUp(ribPeer(2, { restarted: true }));
+    rib.update('p2', announce(['10.2.0.64/26'], {}));
+    rib.refreshEnds('p2', 'ipv4Unicast');
+    expect([forwarding(rib.flush()), rib.staleCount('p2')]).toEqual([[], 1]);
+    rib.update('p2', endOfRib('ipv4Unicast'));
+    expect(forwarding(rib.flush())).toEqual(['10.2.0.0/26 gone']);
+  });
+
+  it('goes on over a changed policy', () => {
+    const rib = refreshing();
+    rib.reconfigure('p2', { ...ribPeer(2).config, allowOwnAs: 1 });
+    rib.refreshEnds('p2', 'ipv4Unicast');
+    expect(forwarding(rib.flush())).toEqual(GONE);
+  });
+});
+
 describe('graceful restart, restarting speaker (RFC 4724 §4.1)', () => {
   it('selects and sends nothing of a family before every peer has sent its End-of-RIB', () => {
     const [a, b] = [ribPeer(2, { asn: 65001 }), ribPeer(3)];

@@ -6,7 +6,8 @@ import type { RouteAttributes } from '../../../../agents/bgp/packet/validate.ts'
 import { REJECT_ALL } from '../../../../agents/bgp/policy/policy.ts';
 import { attributesKey } from '../../../../agents/bgp/rib/path.ts';
 import type { Rib } from '../../../../agents/bgp/rib/rib.ts';
-import { announce, cidr, ip, newRib, ribPeer, told, withPeers } from './rib-support.ts';
+import { SeededRandom } from '../../../support/random.ts';
+import { announce, cidr, ip, LOST, newRib, ribPeer, told, withPeers } from './rib-support.ts';
 
 describe('a flush that says only a part', () => {
   const network = (n: number): string => `10.${n >>> 8}.${n & 255}.0/24`;
@@ -131,5 +132,77 @@ describe('tables of any size', () => {
       attributesKey({ nextHop: ip('fd09::2'), linkLocalNextHop: ip(hop) }),
     );
     expect(new Set([...keys, attributesKey({ nextHop: ip('fd09::2') })]).size).toBe(3);
+  });
+});
+
+describe('a prefix with very many paths (RFC 7911)', () => {
+  const PREFIX = '10.2.0.0/26';
+  const withId = (pathId: number) => ({ ...cidr(PREFIX), pathId });
+  const attributes: RouteAttributes = { origin: 'igp', asPath: [], nextHop: ip('10.9.0.99') };
+  const announced = (ids: readonly number[], multiExitDisc = 0) => ({
+    ...{ withdrawn: [], endOfRib: [], faults: [] },
+    announced: [
+      {
+        family: 'ipv4Unicast' as const,
+        prefixes: ids.map(withId),
+        attributes: { ...attributes, multiExitDisc },
+      },
+    ],
+  });
+  const withdrawn = (ids: readonly number[]) => ({
+    ...{ announced: [], endOfRib: [], faults: [] },
+    withdrawn: [{ family: 'ipv4Unicast' as const, prefixes: ids.map(withId) }],
+  });
+  const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
+
+  const known = (rib: Rib): [string, number][] =>
+    [...(rib.destination(cidr(PREFIX))?.decision.verdicts.keys() ?? [])].map((path) => [
+      `${path.source.kind === 'peer' ? path.source.name : ''} ${path.pathId ?? 0}`,
+      path.attributes.multiExitDisc ?? -1,
+    ]);
+
+  it('has each of them by its source and id, through any changes', () => {
+    const rib = withPeers(ribPeer(2), ribPeer(3));
+    const model = new Map<string, number>();
+    const random = new SeededRandom(7911);
+    const change = (round: number): void => {
+      const peer = random.next() < 0.5 ? 'p2' : 'p3';
+      const ids = [...new Set(range(1 + random.below(20)).map(() => 1 + random.below(120)))];
+      const isAnnouncement = random.next() < (round % 60 < 40 ? 0.8 : 0.1);
+      rib.update(peer, isAnnouncement ? announced(ids, round) : withdrawn(ids));
+      for (const id of ids) {
+        if (isAnnouncement) model.set(`${peer} ${id}`, round);
+        else model.delete(`${peer} ${id}`);
+      }
+    };
+    const lose = (): void => {
+      rib.peerDown('p3', LOST);
+      rib.peerUp(ribPeer(3));
+      for (const key of [...model.keys()]) if (key.startsWith('p3')) model.delete(key);
+    };
+    for (let round = 0; round < 300; round++) {
+      change(round);
+      if (random.next() < 0.3) rib.flush();
+      if (random.next() < 0.02) lose();
+      expect(known(rib).sort()).toEqual([...model].sort());
+    }
+  });
+
+  it('takes eight times as many in about eight times the time, not sixty-four', () => {
+    const timeOf = (count: number): number => {
+      const rib = withPeers(ribPeer(2, { config: { maxPrefixes: count } }));
+      const started = performance.now();
+      rib.update('p2', announced(range(count)));
+      rib.update('p2', announced(range(count), 1));
+      rib.update('p2', withdrawn(range(count)));
+      const milliseconds = performance.now() - started;
+      expect(rib.counts('p2', 'ipv4Unicast').received).toBe(0);
+      rib.flush();
+      expect(rib.size).toBe(0);
+      return milliseconds;
+    };
+    timeOf(4000);
+    const few = timeOf(4000);
+    expect(timeOf(32_000) / few).toBeLessThan(30);
   });
 });

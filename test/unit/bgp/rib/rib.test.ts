@@ -351,6 +351,29 @@ describe('the limit of prefixes', () => {
     expect(rib.update('p2', announce(['10.4.0.0/26'], {}))?.excess).toBeDefined();
   });
 
+  it('counts what a peer is about to say again (RFC 7313): nothing may come beside it without end', () => {
+    const rib = limited({});
+    rib.update('p2', announce(['10.2.0.0/26', '10.3.0.0/26'], {}));
+    rib.refreshBegins('p2', 'ipv4Unicast');
+    expect(rib.update('p2', announce(['10.2.0.0/26'], {}))?.excess).toBeUndefined();
+    expect(announcedCount(rib)).toBe(2);
+    expect(rib.update('p2', announce(['10.4.0.0/26'], {}))?.excess).toBeDefined();
+  });
+
+  it('is never more than twice itself, however often connections give way to one another', () => {
+    const rib = limited({});
+    const peer = ribPeer(2, { restarted: true, config: { maxPrefixes: 2 } });
+    const two = (n: number): string[] => [`10.${n}.0.0/26`, `10.${n}.1.0/26`];
+    const restart = { graceful: true, sameRestart: true };
+    for (const round of [1, 2]) {
+      expect(rib.update('p2', announce(two(round), {}))?.excess).toBeUndefined();
+      rib.peerDown('p2', restart);
+      rib.peerUp(peer);
+    }
+    expect(rib.update('p2', announce(two(3), {}))?.excess).toBeDefined();
+    expect(rib.counts('p2', 'ipv4Unicast').received).toBe(5);
+  });
+
   it('does not count what a restarting peer has left, until it comes again', () => {
     const rib = limited({});
     const peer = ribPeer(2, { restarted: true, config: { maxPrefixes: 2 } });
