@@ -125,6 +125,7 @@ export function speakerConfig(
   passwords: ReadonlyMap<string, string>,
 ): SpeakerConfig {
   const routerId = identifier(configuration.routerId);
+  const clusterId = commonClusterId(configuration) ?? routerId;
   const { ipv4, ipv6 } = configuration.nextHops;
   const nextHops = new Map<AddressFamily, IpAddress>();
   if (ipv4 !== undefined) nextHops.set('ipv4Unicast', address(ipv4));
@@ -134,9 +135,9 @@ export function speakerConfig(
     asn: configuration.asn,
     listen: configuration.listen,
     nextHops,
-    peers: configuration.peers.map((peer) => peerConfig(peer, configuration.asn, routerId, passwords)),
+    peers: configuration.peers.map((peer) => peerConfig(peer, configuration.asn, clusterId, passwords)),
     dynamicPeers: configuration.dynamicPeers.map((range) => ({
-      ...sessionConfig(range, range.asns.map(asnRange), configuration.asn, routerId, passwords),
+      ...sessionConfig(range, range.asns.map(asnRange), configuration.asn, clusterId, passwords),
       name: range.name,
       prefix: network(range.prefix),
       limit: range.limit,
@@ -172,14 +173,14 @@ export function localAddresses(config: SpeakerConfig): ReadonlySet<string> {
 function peerConfig(
   peer: BgpdPeerConfiguration,
   speakerAsn: number,
-  routerId: number,
+  clusterId: number,
   passwords: ReadonlyMap<string, string>,
 ): PeerConfig {
   const { name, port, asn, localAddress, enabled, shutdownText, removal, passive, connectRetrySeconds } =
     peer;
   const scoped = scopedAddress(peer.address);
   return {
-    ...sessionConfig(peer, [asnRange(asn)], speakerAsn, routerId, passwords),
+    ...sessionConfig(peer, [asnRange(asn)], speakerAsn, clusterId, passwords),
     name,
     address: scoped.address,
     zone: scoped.zone,
@@ -225,7 +226,7 @@ function sessionConfig(
   fields: BgpdPeerConfiguration | BgpdDynamicPeersConfiguration,
   asns: readonly AsnRange[],
   speakerAsn: number,
-  routerId: number,
+  clusterId: number,
   passwords: ReadonlyMap<string, string>,
 ): SessionConfig {
   const localAsn = fields.localAsn ?? speakerAsn;
@@ -253,11 +254,20 @@ function sessionConfig(
       exportPolicy: fields.exportPolicy === undefined ? fallback : policyOf(fields.exportPolicy),
       nextHopMode: fields.nextHopMode,
       isClient: fields.routeReflectorClient,
-      clusterId: fields.clusterId === undefined ? routerId : identifier(fields.clusterId),
+      clusterId: fields.clusterId === undefined ? clusterId : identifier(fields.clusterId),
       allowOwnAs: fields.allowOwnAs,
       maxPrefixes: fields.maxPrefixes,
     },
   };
+}
+
+/**
+ * The cluster id that peers have, if they all have the same one: it is the speaker's own then, which clients' paths leave
+ * with to all others, and by which theirs are known for loops (RFC 4456 §8).
+ */
+function commonClusterId({ peers, dynamicPeers }: BgpdConfiguration): number | undefined {
+  const [first, ...others] = new Set([...peers, ...dynamicPeers].flatMap(({ clusterId }) => clusterId ?? []));
+  return first === undefined || others.length > 0 ? undefined : identifier(first);
 }
 
 function passwordOf(file: string | undefined, passwords: ReadonlyMap<string, string>): string | undefined {

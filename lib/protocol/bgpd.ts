@@ -147,7 +147,7 @@ const sessionFields = {
    */
   nextHopMode: z.enum(['auto', 'self', 'selfAlways', 'keep']).default('auto'),
   routeReflectorClient: z.boolean().default(false),
-  /** Cluster id towards this peer, as an IPv4 address; the router id if left out. */
+  /** Cluster id towards this peer, as an IPv4 address; if left out, the one that other peers have, or the router id. */
   clusterId: ipv4Address.optional(),
   /** How often our own AS may stand in a path from this peer. */
   allowOwnAs: z.number().int().min(0).max(10).default(0),

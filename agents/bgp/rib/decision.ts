@@ -59,6 +59,8 @@ export interface Ranks {
   readonly routerId: number;
   readonly clusterListLength: number;
   readonly peerAddress: bigint;
+  /** Interface of a link-local address: one router may have the same on several. */
+  readonly peerZone: string;
 }
 
 export function ranksOf(attributes: RouteAttributes, source: PathSource, localAsn: number): Ranks {
@@ -75,6 +77,7 @@ export function ranksOf(attributes: RouteAttributes, source: PathSource, localAs
     routerId: originatorId ?? (isPeer ? source.identifier : 0),
     clusterListLength: clusterList?.length ?? 0,
     peerAddress: isPeer ? source.address.value : 0n,
+    peerZone: (isPeer ? source.zone : undefined) ?? '',
   };
 }
 
@@ -143,12 +146,15 @@ export function multipathOf<C extends Candidate>(
   if (best.ranks.isLocal || tied.length === 1) return [best];
   const others = tied
     .filter((candidate) => candidate !== best)
-    .sort((a, b) => compare(a.ranks.peerAddress, b.ranks.peerAddress) || a.pathId - b.pathId)
+    .sort(
+      ({ ranks: a, pathId: idA }, { ranks: b, pathId: idB }) =>
+        compare(a.peerAddress, b.peerAddress) || compare(a.peerZone, b.peerZone) || idA - idB,
+    )
     .slice(0, maxPaths - 1);
   return [best, ...others];
 }
 
-type Rank = (candidate: Candidate) => number | bigint;
+type Rank = (candidate: Candidate) => number | bigint | string;
 
 const BEFORE_MED: readonly (readonly [DecisionStep, Rank])[] = [
   ['localPref', ({ ranks }) => -ranks.localPref],
@@ -161,12 +167,13 @@ const TIE_BREAKERS: readonly (readonly [DecisionStep, Rank])[] = [
   ['routerId', ({ ranks }) => ranks.routerId],
   ['clusterListLength', ({ ranks }) => ranks.clusterListLength],
   ['peerAddress', ({ ranks }) => ranks.peerAddress],
+  ['peerAddress', ({ ranks }) => ranks.peerZone],
   ['pathId', ({ pathId }) => pathId],
 ];
 
 function lowest<C extends Candidate>(candidates: readonly C[], rank: Rank): readonly C[] {
   if (candidates.length < 2) return candidates;
-  let best: number | bigint | undefined;
+  let best: number | bigint | string | undefined;
   let survivors: C[] = [];
   for (const candidate of candidates) {
     const value = rank(candidate);
@@ -191,6 +198,6 @@ function lowestMedPerAs<C extends Candidate>(candidates: readonly C[]): readonly
   return candidates.filter(({ ranks }) => ranks.multiExitDisc === lowestByAs.get(ranks.neighbourAsn));
 }
 
-function compare(a: bigint, b: bigint): number {
+function compare<T extends bigint | string>(a: T, b: T): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -119,7 +119,7 @@ function isPossible({ protocolName }: PeerIntent, peer: PeerInput, { unsupported
 
 function peerOf(
   peer: PeerIntent,
-  { family }: FamilyIntent,
+  { family, clusterId }: FamilyIntent,
   policies: Pick<PeerInput, 'importPolicy' | 'exportPolicy'>,
   inputs: BgpdInputs,
   notes: Notes,
@@ -148,7 +148,9 @@ function peerOf(
       families: [family === 6 ? 'ipv6Unicast' : 'ipv4Unicast'],
       // bird's `next hop self` is on reflected routes too.
       nextHopMode: peer.nextHop === 'self' ? 'selfAlways' : peer.nextHop,
-      ...(peer.clusterId === undefined ? {} : { routeReflectorClient: true, clusterId: peer.clusterId }),
+      ...(peer.clusterId === undefined ? {} : { routeReflectorClient: true }),
+      // Towards others of the cluster too: by it they know their own clients' routes again.
+      ...(peer.isSameAs && clusterId !== undefined ? { clusterId } : {}),
       ...(peer.allowLocalAs === undefined ? {} : { allowOwnAs: Math.min(peer.allowLocalAs, MAX_OWN_AS) }),
       ...(peer.kind === 'mesh' ? { maxPrefixes: MAX_PREFIXES_OF_A_NODE } : {}),
       ...policies,

@@ -88,6 +88,7 @@ function familyIntent(
     address,
     routerId: routerIdOf(resources.routerId, self),
     asn: self.asn,
+    clusterId: self.clusterId,
     listen: {
       address: configuration.bindMode === 'NodeIP' ? address : undefined,
       port: self.listenPort,

@@ -71,6 +71,8 @@ export interface FamilyIntent {
   readonly address: string | undefined;
   readonly routerId: string;
   readonly asn: number;
+  /** This node's own as a route reflector. */
+  readonly clusterId: string | undefined;
   /** Undefined address: any; undefined port: 179. */
   readonly listen: { readonly address: string | undefined; readonly port: number | undefined };
   readonly peers: readonly PeerIntent[];

@@ -114,6 +114,21 @@ describe('defaults', () => {
     }
   });
 
+  it('RFC 4456 §8: the cluster id of clients is that towards all others, where there is one alone', () => {
+    const ids = (...clusterIds: (string | undefined)[]): (number | undefined)[] =>
+      config({
+        ...base,
+        peers: clusterIds.map((clusterId, index) => ({
+          ...{ ...peer, name: `p${index}`, address: `10.9.1.${index}` },
+          ...(clusterId === undefined ? {} : { clusterId, routeReflectorClient: true }),
+        })),
+      }).peers.map(({ rib }) => rib.clusterId);
+    const [one = 0] = ids('1.0.0.1');
+    const [routerId = 0] = ids(undefined);
+    expect(ids('1.0.0.1', undefined)).toEqual([one, one]);
+    expect(ids('1.0.0.1', '1.0.0.2', undefined)).toEqual([one, one + 1, routerId]);
+  });
+
   it('takes a password from its file', () => {
     const withFile = { ...base, peers: [{ ...peer, passwordFile: '/run/secret' }] };
     expect(config(withFile, new Map([['/run/secret', 's3cret']])).peers[0]?.password).toBe('s3cret');

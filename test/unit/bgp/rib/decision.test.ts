@@ -15,16 +15,18 @@ interface Shape {
   readonly identifier?: number;
   readonly attributes?: Partial<RouteAttributes>;
   readonly ineligible?: 'asLoop';
+  readonly zone?: string;
 }
 
-function path({ peer, type = 'internal', identifier = peer, attributes, ineligible }: Shape): Path {
+function path({ peer, type = 'internal', identifier = peer, attributes, ineligible, zone }: Shape): Path {
   const address = { family: 4, value: BigInt(0x0a090000 + peer) } as IpAddress;
   const source: PathSource = {
     kind: 'peer',
-    name: `p${peer}`,
+    name: `p${peer}${zone ?? ''}`,
     peerType: type,
     identifier,
     address,
+    zone,
     isClient: false,
   };
   const all: RouteAttributes = { origin: 'igp', asPath: [], nextHop: address, localPref: 100, ...attributes };
@@ -127,6 +129,15 @@ describe('each step decides', () => {
 });
 
 describe('order', () => {
+  it('of arrival does not decide between two links to one router with one address', () => {
+    const [a, b] = [path({ peer: 1, zone: 'eth0' }), path({ peer: 1, zone: 'eth1' })];
+    expect([decide([a, b], options).best, decide([b, a], options).best]).toEqual([a, a]);
+    expect(decide([b, a], { ...options, maxPaths: 1 }).verdicts.get(b)).toEqual({
+      verdict: 'lost',
+      step: 'peerAddress',
+    });
+  });
+
   const anyPath = fc
     .record({
       peer: fc.integer({ min: 1, max: 40 }),

@@ -113,6 +113,28 @@ describe('the mesh', () => {
     ]);
   });
 
+  it('has a reflector’s cluster id towards the others of its cluster, who are no clients', () => {
+    const bgp = { routeReflectorClusterID: '1.0.0.1' };
+    const nodes = [
+      node('node-1', '172.30.0.11/24', { bgp }),
+      node('node-2', '172.30.0.12/24', { bgp }),
+      node('node-3', '172.30.0.13/24'),
+    ];
+    const peers = [peer('all', { nodeSelector: 'all()', peerSelector: 'all()' }), tor];
+    const output = configurationOf({ nodes, peers });
+    expect(
+      output.peers.map(({ name, clusterId, routeReflectorClient }) => [
+        name,
+        clusterId,
+        routeReflectorClient ?? false,
+      ]),
+    ).toEqual([
+      ['peer.tor.192.0.2.1', undefined, false],
+      ['node.node-2.v4', '1.0.0.1', false],
+      ['node.node-3.v4', '1.0.0.1', true],
+    ]);
+  });
+
   it('nextHopMode Self is our address on reflected routes too, as of bird', () => {
     const modeOf = (mode: 'Auto' | 'Self' | 'Keep'): unknown =>
       configurationOf({
