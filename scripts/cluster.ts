@@ -45,6 +45,20 @@ export function buildNote(line: string): string {
   return line.replace(/^#\d+ (\d+\.\d+ )?/, '').slice(0, 120);
 }
 
+/** How far `docker compose --progress plain up --wait` is: its lines are ` Container NAME STATE`, out of order. */
+export class ComposeProgress {
+  readonly #waitingFor = new Set<string>();
+
+  /** The containers that are still awaited, or the line itself while none is known. */
+  onLine(line: string): string {
+    const [, name, state] = /^\s*Container (\S+)\s+(\S+)/.exec(line) ?? [];
+    if (name !== undefined && state === 'Waiting') this.#waitingFor.add(name);
+    if (name !== undefined && (state === 'Healthy' || state === 'Exited')) this.#waitingFor.delete(name);
+    if (this.#waitingFor.size === 0) return line.trim();
+    return `waiting for ${[...this.#waitingFor].sort().join(', ')}`;
+  }
+}
+
 export class Cluster {
   readonly #engine: Engine;
   readonly #files: readonly string[];
@@ -59,12 +73,13 @@ export class Cluster {
   /** Resolves when every container is healthy. */
   async up(...args: readonly string[]): Promise<void> {
     const command = ['--progress', 'plain', 'up', '-d', '--wait', ...args];
+    const progress = new ComposeProgress();
     await step(`docker compose up -d --wait ${args.join(' ')}`.trimEnd(), (at) =>
       runWatched(['docker', ...this.#arguments(command)], {
         env: this.#engine.env,
         timeoutMs: UP_TIMEOUT_MS,
         cwd: ROOT,
-        onLine: (line) => at.note(line.trim()),
+        onLine: (line) => at.note(progress.onLine(line)),
       }),
     );
   }

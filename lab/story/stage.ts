@@ -10,7 +10,7 @@ import { SceneError } from './scene-error.ts';
 const PAUSE_MS = 100;
 const DEFAULT_TIMEOUT_MS = 20_000;
 /** After this long people are told what is waited for, and again each time. */
-const PROGRESS_MS = 2_000;
+const PROGRESS_MS = 10_000;
 
 /** A pod of the story. */
 export interface PodRef {
@@ -35,6 +35,9 @@ export class Stage {
   readonly pods = new Map<string, PodRef>();
   /** The node that joins in one scene and leaves in another. */
   joined: ClusterHost | undefined;
+  /** What is under way, in the order of its begin. */
+  readonly #waits = new Set<{ readonly what: string; readonly startedAt: number }>();
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(cluster: Cluster, narrator: Narrator) {
     this.cluster = cluster;
@@ -55,7 +58,7 @@ export class Stage {
   async kubectl(args: readonly string[], input?: string): Promise<string> {
     const command = ['kubectl', ...args];
     const work = () => this.cluster.kubectl(args, input === undefined ? {} : { input });
-    return okOutput(command, await this.during(command.join(' '), work));
+    return okOutput(command, await this.during(shortName(command), work));
   }
 
   async apply(objects: readonly object[]): Promise<void> {
@@ -123,18 +126,26 @@ export class Stage {
     });
   }
 
-  /** Does the work; while it lasts, people are told every two seconds what they wait for. */
+  /** Does the work; while it lasts, people are told every ten seconds what they wait for: of works side by side, the eldest. */
   async during<T>(what: string, work: () => Promise<T>): Promise<T> {
-    const startedAt = performance.now();
-    const timer = setInterval(
-      () => this.narrator.waiting(what, Math.round((performance.now() - startedAt) / 1000)),
-      PROGRESS_MS,
-    );
+    const wait = { what, startedAt: performance.now() };
+    this.#waits.add(wait);
+    this.#timer ??= setInterval(() => this.#tellEldest(), PROGRESS_MS);
     try {
       return await work();
     } finally {
-      clearInterval(timer);
+      this.#waits.delete(wait);
+      if (this.#waits.size === 0) {
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+      }
     }
+  }
+
+  #tellEldest(): void {
+    const [eldest] = this.#waits;
+    if (eldest === undefined) return;
+    this.narrator.waiting(eldest.what, Math.round((performance.now() - eldest.startedAt) / 1000));
   }
 }
 
@@ -147,6 +158,12 @@ async function tried<T>(ask: () => Promise<T>): Promise<Tried<T>> {
     if (!(error instanceof SceneError)) throw error;
     return { ok: false, message: error.message };
   }
+}
+
+/** Without the program that an exec runs: it may be a whole script. */
+function shortName(command: readonly string[]): string {
+  const end = command.indexOf('--');
+  return (end === -1 ? command : command.slice(0, end)).join(' ');
 }
 
 function describe(found: Tried<unknown>): string {
