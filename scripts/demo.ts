@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { textNarrator } from '../lab/story/narrator.ts';
-import { SceneError } from '../lab/story/scene-error.ts';
+import { SceneError, StoryError } from '../lab/story/scene-error.ts';
 import { playStory } from '../lab/story/story.ts';
 import { ProcessError } from '../lib/process/process-error.ts';
 import { run } from '../lib/process/run.ts';
@@ -30,6 +30,13 @@ const HELP = `npm run demo [-- OPTIONS]
   --images        with --down: the images as well
 A second cluster beside the first: set COMPOSE_PROJECT_NAME, CALICO_TS_NETWORK (172.29.40) and CALICO_TS_API_PORT (6443),
 and CALICO_TS_TAG (latest) where it is built from other sources.`;
+
+const AFTER_FAILURE = `What to do next:
+  npm run demo                                               (plays the story again on the same cluster)
+  docker compose exec controller kubectl get nodes,pods -A -o wide
+  docker compose exec controller calicoctl events            (what happened, in order)
+  docker compose logs --tail 50
+  npm run demo -- --down                                     (remove it all)`;
 
 async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
@@ -181,7 +188,9 @@ function seconds(startedAt: number): string {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (![InstallError, ProcessError, SceneError].some((kind) => error instanceof kind)) throw error;
-  console.error((error as Error).message);
+  if (![InstallError, ProcessError, SceneError, StoryError].some((kind) => error instanceof kind))
+    throw error;
+  console.error(`\n${(error as Error).message}`);
+  if (error instanceof StoryError) console.error(AFTER_FAILURE);
   process.exitCode = 1;
 }

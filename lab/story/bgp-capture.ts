@@ -3,12 +3,18 @@
 
 import { readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
+import { ProcessError } from '../../lib/process/process-error.ts';
+import { type Service, type ServiceOptions, spawnService } from '../../lib/process/service.ts';
+import { SceneError } from './scene-error.ts';
 
-const SECONDS = '60';
+/** Outlasts the scene on a busy machine; whoever starts it stops it long before. */
+const SECONDS = '600';
+/** tcpdump says when it listens; this only bounds the wait for one that never will. */
+const READY_TIMEOUT_MS = 120_000;
 const BGP_PORT = '179';
 const DECODE = ['tcpdump', '-n', '-v', '-l'] as const;
 
-/** For root: tcpdump does it all. It ends by itself after a minute. */
+/** For root: tcpdump does it all. It ends by itself after ten minutes. */
 export const BGP_CAPTURE = [
   'timeout',
   SECONDS,
@@ -20,8 +26,28 @@ export const BGP_CAPTURE = [
   `tcp port ${BGP_PORT}`,
 ] as const;
 
+/**
+ * Starts a capture on the host and resolves when tcpdump says that it listens. Throws SceneError where it never says so, and
+ * ProcessError where it cannot be started.
+ */
+export async function startCapture(
+  node: string,
+  options: Omit<ServiceOptions, 'readyWhen'>,
+): Promise<Service> {
+  const readyTimeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+  try {
+    const readyWhen = { kind: 'line', matches: isCaptureReady } as const;
+    return await spawnService({ ...options, readyTimeoutMs, readyWhen });
+  } catch (error) {
+    if (!(error instanceof ProcessError && error.type.code === 'notReady')) throw error;
+    const found = error.type.output.trim() || 'no output';
+    const what = `tcpdump listens on ${node}`;
+    throw new SceneError({ code: 'timedOut', what, timeoutMs: readyTimeoutMs, found });
+  }
+}
+
 /** The first line on standard error once it reads. */
-export function isCaptureReady(line: string): boolean {
+function isCaptureReady(line: string): boolean {
   return line.includes('listening on') || line.includes('reading from file');
 }
 

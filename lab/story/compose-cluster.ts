@@ -3,8 +3,8 @@
 
 import type { RunResult } from '../../lib/process/run.ts';
 import { run, runOk } from '../../lib/process/run.ts';
-import { type Service, spawnService } from '../../lib/process/service.ts';
-import { BGP_CAPTURE, isCaptureReady } from './bgp-capture.ts';
+import type { Service } from '../../lib/process/service.ts';
+import { BGP_CAPTURE, startCapture } from './bgp-capture.ts';
 import type { Cluster, ClusterHost, CommandOptions } from './cluster.ts';
 
 export interface ComposeClusterOptions {
@@ -78,11 +78,10 @@ export class ComposeCluster implements Cluster {
     // An exec outlives its client: its process number is kept, to end it where it runs.
     const pidFile = `/run/spawned-${process.pid}-${performance.now()}`;
     const script = `echo $$ > ${pidFile}; exec "$@"`;
-    const service = await spawnService({
+    const service = await startCapture(node, {
       argv: this.#execArgv(SERVICE, numberOf(node), ['sh', '-c', script, 'sh', ...BGP_CAPTURE]),
       env: this.#options.env,
       cwd: this.#options.cwd,
-      readyWhen: { kind: 'line', matches: isCaptureReady },
     });
     return {
       pid: service.pid,

@@ -3,15 +3,15 @@
 
 import { join } from 'node:path';
 import { type RunResult, run } from '../../lib/process/run.ts';
-import { type Service, spawnService } from '../../lib/process/service.ts';
+import type { Service } from '../../lib/process/service.ts';
 import { onHostArgv } from '../inside.ts';
-import { BGP_CAPTURE, isCaptureReady, isConfinedToOneUser, unprivilegedBgpCapture } from './bgp-capture.ts';
+import { BGP_CAPTURE, isConfinedToOneUser, startCapture, unprivilegedBgpCapture } from './bgp-capture.ts';
 import type { Cluster, ClusterHost, CommandOptions } from './cluster.ts';
 
-/** What is needed of a lab's host. */
 /** `kubectl wait` is given up to a minute by the scenes. */
 const COMMAND_TIMEOUT_MS = 120_000;
 
+/** What is needed of a lab's host. */
 export interface LabClusterHost extends ClusterHost {
   readonly netns: string;
   readonly kind: 'node' | 'external';
@@ -68,10 +68,9 @@ export class LabCluster implements Cluster {
 
   async captureBgp(node: string): Promise<Service> {
     const argv = isConfinedToOneUser() ? unprivilegedBgpCapture() : BGP_CAPTURE;
-    return await spawnService({
+    return await startCapture(node, {
       argv: onHostArgv(argv, await this.#netnsOf(node)),
       env: this.#options.env,
-      readyWhen: { kind: 'line', matches: isCaptureReady },
     });
   }
 

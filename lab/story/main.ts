@@ -7,8 +7,10 @@ import { callControl } from '../control.ts';
 import { etcdctlEnvironment } from '../etcd.ts';
 import { LabCluster } from './lab-cluster.ts';
 import { textNarrator } from './narrator.ts';
-import { SceneError } from './scene-error.ts';
+import { SceneError, StoryError } from './scene-error.ts';
 import { playStory } from './story.ts';
+
+const NEXT = `Again: npm run lab -- story; what went on: npm run lab -- calicoctl events, npm run lab -- logs; end it: npm run lab -- --down`;
 
 async function main(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -43,7 +45,8 @@ async function main(args: readonly string[]): Promise<void> {
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof SceneError || error instanceof ProcessError)) throw error;
-  console.error(`\n${error.message}`);
+  if (![StoryError, SceneError, ProcessError].some((kind) => error instanceof kind)) throw error;
+  console.error(`\n${(error as Error).message}`);
+  if (error instanceof StoryError) console.error(NEXT);
   process.exitCode = 1;
 }

@@ -1,8 +1,10 @@
 // The story: five scenes that play on a cluster and check themselves. `npm run demo`, `npm run lab` and the tests play them.
 
+import { ProcessError } from '../../lib/process/process-error.ts';
 import type { Cluster } from './cluster.ts';
 import type { Narrator } from './narrator.ts';
 import { clearPods } from './pods.ts';
+import { SceneError, StoryError } from './scene-error.ts';
 import { playLifeOfAPod } from './scenes/life-of-a-pod.ts';
 import { playNodeJoins } from './scenes/node-joins.ts';
 import { playNodeLeaves } from './scenes/node-leaves.ts';
@@ -24,15 +26,35 @@ export const SCENES: readonly Scene[] = [
   { title: 'a node leaves', play: playNodeLeaves },
 ];
 
-/** Plays every scene and tidies up, also after a failure. Throws SceneError with the first thing that was not so. */
-export async function playStory(cluster: Cluster, narrator: Narrator): Promise<void> {
+/**
+ * Plays every scene and tidies up, also after a failure. Throws StoryError with the first thing that was not so, and SceneError
+ * or ProcessError where only the tidying failed.
+ */
+export async function playStory(
+  cluster: Cluster,
+  narrator: Narrator,
+  scenes: readonly Scene[] = SCENES,
+): Promise<void> {
   const stage = new Stage(cluster, narrator);
   try {
-    for (const [index, scene] of SCENES.entries()) {
+    for (const [index, scene] of scenes.entries()) {
       narrator.scene(index + 1, scene.title);
-      await scene.play(stage);
+      await scene.play(stage).catch((error: unknown) => {
+        if (!isOutcome(error)) throw error;
+        throw new StoryError({ number: index + 1, title: scene.title }, cluster.name, error);
+      });
     }
-  } finally {
-    await clearPods(stage);
+  } catch (error) {
+    // What ended the story is what is told; a cluster that does so badly may not be tidied either.
+    await clearPods(stage).catch((failure: unknown) => {
+      if (!isOutcome(failure)) throw failure;
+    });
+    throw error;
   }
+  await clearPods(stage);
+}
+
+/** No bug of ours: the cluster did not do as told. */
+function isOutcome(error: unknown): error is SceneError | ProcessError {
+  return error instanceof SceneError || error instanceof ProcessError;
 }
