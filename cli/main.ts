@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // calicoctl (docs/calicoctl.md).
 
+import '../lib/config/node-version.ts';
 import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { processInput } from './command-line.ts';

@@ -1,6 +1,7 @@
 // The controller process: the Kubernetes-shaped API on every replica, and, on the elected one, scheduler, namespaces, node
 // life cycle, the kubernetes plugin and garbage collection. Nothing in it is on the path of a packet.
 
+import '../lib/config/node-version.ts';
 import { readFileSync } from 'node:fs';
 import { describeSettings, loadSettings } from '../lib/config/settings.ts';
 import { endSignal } from '../lib/lifecycle/end-signals.ts';

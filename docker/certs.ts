@@ -1,6 +1,7 @@
 // The one-shot `certs` service of compose.yaml: makes the certificates of every role that has none yet, and kubeconfigs for
 // administrators. Each role's folder is a volume of its own, so that a service sees its own keys alone (docs/security.md).
 
+import '../lib/config/node-version.ts';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clusterRoles, issueCertificates } from '../lib/certificates/certificates.ts';

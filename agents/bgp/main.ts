@@ -1,6 +1,7 @@
 // bgpd: the BGP speaker as a program (docs/bgp.md). TERM and INT mean leaving, `restart` over the socket a graceful
 // restart, and so does any other end of the process.
 
+import '../../lib/config/node-version.ts';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isNativeError } from 'node:util/types';

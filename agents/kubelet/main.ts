@@ -1,6 +1,7 @@
 // The kubelet of the mini cluster and of lab hosts: runs pods, calls the CNI plugin (docs/kubelet.md). TERM and INT end it;
 // its pods go on, and the next one takes them over.
 
+import '../../lib/config/node-version.ts';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, extname, join } from 'node:path';

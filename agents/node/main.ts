@@ -1,5 +1,6 @@
 // The agent process of a host.
 
+import '../../lib/config/node-version.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { extname, join } from 'node:path';
