@@ -18,6 +18,7 @@ import { Rib, type SessionEnd } from './rib/rib.ts';
 import type { Refusal } from './session/admission.ts';
 import { DynamicPeers } from './session/dynamic-peers.ts';
 import { BgpListener } from './session/listener.ts';
+import type { PeerRecord } from './session/peer-record.ts';
 import { type PeerHandlers, PeerSession } from './session/peer-session.ts';
 import { cease, type PeerStop, shutdown } from './session/stop.ts';
 import { SpeakerEvents } from './speaker-events.ts';
@@ -216,13 +217,13 @@ export class Speaker {
     this.listener.configure(this.#config.listen);
   }
 
-  #addPeer(config: PeerConfig, hadSession = false): PeerSession {
+  #addPeer(config: PeerConfig, hadSession = false, record?: PeerRecord): PeerSession {
     const identity = {
       routerId: this.#config.routerId,
       isRestarting: () => this.#isRestarting,
       hasKeptForwarding: (had: boolean) => this.#config.kernel.enabled && (had || this.#isRestarting),
     };
-    const peer = new PeerSession(config, identity, this.#peerHandlers(), this.#random, hadSession);
+    const peer = new PeerSession(config, identity, this.#peerHandlers(), this.#random, hadSession, record);
     this.#peers.set(config.name, peer);
     this.#peerByAddress.set(config.addressText, peer);
     peer.start();
@@ -251,7 +252,7 @@ export class Speaker {
     this.#forgetAddress(peer);
     this.#dynamicPeers.removed(peer);
     this.#sweepDisabled(config);
-    this.#addPeer(config, isSame && peer.hadSession);
+    this.#addPeer(config, isSame && peer.hadSession, peer.record);
   }
 
   /** Its session may be gone already, and its routes wait for it to come back: it shall not. */

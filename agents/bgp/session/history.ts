@@ -48,10 +48,6 @@ export class PeerHistory {
     return this.#malformed;
   }
 
-  get lastReason(): Extract<HistoryEntry, { kind: 'reason' }> | undefined {
-    return this.#reasons.at(-1);
-  }
-
   /** Trying to connect is no news: only what comes of it is kept. */
   stateChanged(from: StateName, to: StateName, time: Date): void {
     if (isTrying(from) && isTrying(to)) return;

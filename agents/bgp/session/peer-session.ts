@@ -20,7 +20,8 @@ import { dial } from './dial.ts';
 import type { PeerHistory } from './history.ts';
 import { socketOptionsProblem } from './libc.ts';
 import { localSessionOf, type SpeakerIdentity } from './local-session.ts';
-import { MessageCounts, PeerCounts } from './peer-counts.ts';
+import { MessageCounts, type PeerCounts } from './peer-counts.ts';
+import { PeerRecord } from './peer-record.ts';
 import { protectAccepted } from './protect.ts';
 import type { Waiting } from './reason.ts';
 import { RefreshWindows, refreshRequests } from './refresh-windows.ts';
@@ -77,20 +78,25 @@ export class PeerSession {
     begins: (family) => this.#handlers.refreshBegins(this, family),
     ends: (family) => this.#handlers.refreshEnds(this, family),
   });
-  readonly #diagnosis = new Diagnosis();
-  #flaps = 0;
-  readonly counts = new PeerCounts();
+  readonly #diagnosis: Diagnosis;
+  readonly record: PeerRecord;
 
-  /** `hadSession`: under an earlier configuration of this process there was a session with the same speaker. */
+  /**
+   * `hadSession`: under an earlier configuration of this process there was a session with the same speaker. `record`: what
+   * is told of the peer since then.
+   */
   constructor(
     config: PeerConfig,
     identity: SpeakerIdentity,
     handlers: PeerHandlers,
     random: () => number,
     hadSession: boolean,
+    record = new PeerRecord(),
   ) {
     this.#config = config;
     this.#hadSession = hadSession;
+    this.record = record;
+    this.#diagnosis = new Diagnosis(record.history);
     this.#identity = identity;
     this.#handlers = handlers;
     this.#random = random;
@@ -117,7 +123,11 @@ export class PeerSession {
   }
 
   get history(): PeerHistory {
-    return this.#diagnosis.history;
+    return this.record.history;
+  }
+
+  get counts(): PeerCounts {
+    return this.record.counts;
   }
 
   get queue(): Connection['queue'] | undefined {
@@ -148,7 +158,7 @@ export class PeerSession {
     return {
       state: this.#shown,
       since: this.#since,
-      flaps: this.#flaps,
+      flaps: this.record.flaps,
       lastError: this.#lastError,
       messages,
     };
@@ -319,6 +329,7 @@ export class PeerSession {
   #up(connection: Connection, session: NegotiatedSession): void {
     this.#established = { connection, session, at: performance.now() };
     this.#hadSession = true;
+    this.#diagnosis.established();
     clearTimeout(this.#restart);
     if (connection === this.#outgoing) this.#outgoing = undefined;
     if (connection === this.#incoming) this.#incoming = undefined;
@@ -332,7 +343,7 @@ export class PeerSession {
     if (cause.kind !== 'stopped') this.#backoff.sessionEnded(performance.now() - this.#established.at);
     this.#established = undefined;
     this.#refreshes.clear();
-    this.#flaps++;
+    this.record.flaps++;
     this.counts.countDown(cause);
     const graceful = (this.#isRunning || this.#keepsRoutes) && isGraceful(cause, session);
     // After a restart both ends call: the first session may give way to the other connection at once.

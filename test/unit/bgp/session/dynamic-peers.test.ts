@@ -64,9 +64,9 @@ describe('dynamic peers', () => {
     const peer = await loopback.establish('127.0.1.2', 65001);
     peer.close();
     await loopback.until('down', () => loopback.speaker.peer('racks/127.0.1.2')?.session === undefined);
-    const { history, status } = loopback.speaker.peer('racks/127.0.1.2') ?? {};
+    const { status, why } = loopback.speaker.peer('racks/127.0.1.2') ?? {};
     expect(status?.state).toBe('Active');
-    expect(history?.lastReason?.reason.name).toBe('closed');
+    expect(why?.name).toBe('closed');
   });
 });
 
