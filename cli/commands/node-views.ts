@@ -8,6 +8,8 @@ import type { ProgramContext } from '../program-context.ts';
 import { reportFailures } from './command-parts.ts';
 
 const ROOT = '/apis/calico-ts.dev/v1/nodes';
+/** Longer than the controller waits for an agent: it says what is wrong with the node, and we are not to give up before. */
+const ANSWER_MS = 20_000;
 /** Exit code: a node cannot be asked. */
 const UNKNOWN = 2;
 
@@ -19,7 +21,11 @@ export function askNode(
   view: string,
   query: Readonly<Record<string, string>> = {},
 ): Promise<string> {
-  return client.text(`${ROOT}/${encodeURIComponent(node)}/${view}`, { query, signal: context.signal });
+  return client.text(`${ROOT}/${encodeURIComponent(node)}/${view}`, {
+    query,
+    signal: context.signal,
+    timeoutMs: ANSWER_MS,
+  });
 }
 
 /** The answer as a value. Throws CliError for what an agent of another version says. */

@@ -77,6 +77,8 @@ export interface KubeList {
 export interface CallOptions {
   readonly query?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** Milliseconds for the head of the answer, and for its body; the client's when left out. */
+  readonly timeoutMs?: number;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -212,7 +214,8 @@ export class KubeClient {
   ): Promise<string> {
     const chunks: Buffer[] = [];
     let size = 0;
-    const limit = setTimeout(() => response.destroy(lateError(method, path)), this.#timeoutMs);
+    const timeoutMs = options.timeoutMs ?? this.#timeoutMs;
+    const limit = setTimeout(() => response.destroy(lateError(method, path)), timeoutMs);
     try {
       for await (const chunk of response as AsyncIterable<Buffer>) {
         size += chunk.length;
@@ -283,7 +286,8 @@ export class KubeClient {
     return new Promise((resolve, reject) => {
       const request = httpsRequest(requestOptions);
       // The answer's head has a limit; what a watch says after it comes when it comes.
-      const limit = setTimeout(() => request.destroy(lateError(method, path)), this.#timeoutMs);
+      const timeoutMs = options.timeoutMs ?? this.#timeoutMs;
+      const limit = setTimeout(() => request.destroy(lateError(method, path)), timeoutMs);
       request.on('response', (response) => {
         clearTimeout(limit);
         resolve(response);
