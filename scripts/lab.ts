@@ -21,6 +21,8 @@ import { step } from './progress.ts';
 const ROOT = join(import.meta.dirname, '..');
 const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 15_000;
+const INTERRUPTIONS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const INTERRUPTED = 130;
 
 const HELP = `npm run lab [-- OPTIONS]            start a lab (3 hosts) in the background and play the story on it
   --hosts N                        with N hosts
@@ -42,6 +44,13 @@ npm run lab -- --down              end it`;
 /** A sentence for the user; no stack trace. */
 class UsageError extends Error {
   override readonly name = 'UsageError';
+}
+
+/** Somebody would not wait for the lab to come up. */
+class InterruptedError extends UsageError {
+  constructor() {
+    super('interrupted: the lab that was starting is ended');
+  }
 }
 
 interface Context {
@@ -190,6 +199,12 @@ async function startDetached(
     hasEnded = true;
   });
   child.unref();
+  // It has a session of its own, so the terminal's INT ends this command alone, which then has to end the lab.
+  let isInterrupted = false;
+  const interrupt = () => {
+    isInterrupted = true;
+  };
+  for (const signal of INTERRUPTIONS) process.on(signal, interrupt);
   const deadline = performance.now() + START_TIMEOUT_MS;
   const isReady = () => existsSync(join(context.stateDir, 'ready'));
   // Written down before it is ready: whoever interrupts this command can still end the lab with --down.
@@ -201,9 +216,22 @@ async function startDetached(
       );
     }
     const first = onlyChildOf(child.pid ?? -1);
+    if (isInterrupted) {
+      for (const pid of [first, child.pid]) if (pid !== undefined) killIfThere(pid);
+      throw new InterruptedError();
+    }
     if (!isWritten && first !== undefined) isWritten = writeLabRecord(context.stateDir, first);
     onProgress(readFileSync(logFile(context), 'utf8').trimEnd().split('\n').at(-1) ?? '');
     await delay(10);
+  }
+  for (const signal of INTERRUPTIONS) process.off(signal, interrupt);
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // ESRCH: it has ended by itself.
   }
 }
 
@@ -315,5 +343,5 @@ try {
   const isForTheUser = [UsageError, LabError, InstallError, BuildError].some((kind) => error instanceof kind);
   if (!(isForTheUser && error instanceof Error)) throw error;
   console.error(error.message);
-  process.exitCode = 1;
+  process.exitCode = error instanceof InterruptedError ? INTERRUPTED : 1;
 }

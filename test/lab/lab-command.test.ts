@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RunResult, run, runOk } from '../../lib/process/run.ts';
+import { spawnService } from '../../lib/process/service.ts';
 import { isRealRoot } from '../support/real-root.ts';
+import { until } from '../support/until.ts';
 import { PACKAGE_ROOT } from './support/test-lab.ts';
 
 const NOBODY = 65_534;
@@ -16,11 +18,22 @@ let stateDir: string;
 
 /** The repository's lab command, with standard output and error apart. */
 function lab(...args: string[]): Promise<RunResult> {
-  const program = [join(root, 'node_modules/.bin/node'), join(root, 'scripts/lab.ts'), ...args];
+  const argv = labArgv(...args);
+  return run(argv[0], argv.slice(1), { env: labEnv(), cwd: root, timeoutMs: 60_000 });
+}
+
+function labEnv(): NodeJS.ProcessEnv {
+  return { ...process.env, CALICO_TS_LAB_DIR: stateDir, HOME: base };
+}
+
+function labArgv(...args: string[]): [string, ...string[]] {
+  const program: [string, ...string[]] = [
+    join(root, 'node_modules/.bin/node'),
+    join(root, 'scripts/lab.ts'),
+    ...args,
+  ];
   const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--inh-caps=-all'];
-  const argv = isRealRoot() ? ['setpriv', ...user, '--', ...program] : program;
-  const env = { ...process.env, CALICO_TS_LAB_DIR: stateDir, HOME: base };
-  return run(argv[0] ?? '', argv.slice(1), { env, cwd: root, timeoutMs: 60_000 });
+  return isRealRoot() ? ['setpriv', ...user, '--', ...program] : program;
 }
 
 beforeAll(async () => {
@@ -71,5 +84,22 @@ describe('npm run lab, without root', () => {
       code: 1,
       stderr: expect.stringContaining('no lab is running'),
     });
+  }, 120_000);
+
+  it('interrupted while it starts, it ends the lab and says so', async () => {
+    rmSync(join(stateDir, 'lab.json'), { force: true });
+    const starting = await spawnService({
+      argv: labArgv('--source', '--no-install', '--no-story', '--hosts', '2'),
+      env: labEnv(),
+      cwd: root,
+      readyTimeoutMs: 60_000,
+      readyWhen: { kind: 'probe', isReady: async () => existsSync(join(stateDir, 'lab.json')) },
+    });
+    const record = JSON.parse(readFileSync(join(stateDir, 'lab.json'), 'utf8')) as { pid: number };
+    starting.kill('SIGINT');
+    expect(await starting.exited).toEqual({ code: 130, signal: null });
+    expect(starting.output()).toMatch(/interrupted: the lab that was starting is ended/);
+    await until('the lab has ended', () => !existsSync(`/proc/${record.pid}`));
+    expect((await lab('--down')).stdout).toMatch(/no lab is running/);
   }, 120_000);
 });
