@@ -274,7 +274,9 @@ export class CniHandler {
       if (error instanceof CniFailure) throw error;
       throw new CniFailure(
         CniErrorCode.tryAgainLater,
-        `the dataplane has not programmed the endpoint: ${programming.describe()}`,
+        ['the dataplane has not programmed the endpoint in time', programming.describe()]
+          .filter((part) => part !== '')
+          .join(': '),
         error,
       );
     }

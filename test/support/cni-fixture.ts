@@ -21,6 +21,8 @@ export class Gate {
 }
 
 export class CniFixture {
+  /** What the dataplane says that it waits for. */
+  awaited = 'the kernel is behind';
   readonly steps: string[] = [];
   readonly events: EventInput[] = [];
   /** Step → what it throws. */
@@ -122,7 +124,7 @@ export class CniFixture {
       },
       programming: {
         waitProgrammed: (_endpoint, revision, signal) => this.#step(`programmed ${revision}`, signal),
-        describe: () => 'the kernel is behind',
+        describe: () => this.awaited,
       },
       pods: {
         readPod: async (_namespace, _name, signal) => {

@@ -153,7 +153,12 @@ export class ProcessRuntime implements ContainerRuntime {
     const hasInit = (): boolean => readShimFiles(directory, containerId(ref)).init !== undefined;
     while (!hasInit() && !existsSync(join(directory, 'exit'))) {
       if (performance.now() > deadline || signal.aborted)
-        throw new RuntimeError({ code: 'startFailed', detail: 'its shim did not start it in time' });
+        throw new RuntimeError({
+          code: 'startFailed',
+          detail: signal.aborted
+            ? 'the start was broken off'
+            : `nothing of it ran within ${START_TIMEOUT_MS / 1000} s: the node may have too much to do`,
+        });
       await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
     }
   }

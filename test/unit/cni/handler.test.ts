@@ -95,6 +95,16 @@ describe('ADD', () => {
     expect(fixture.steps.filter((done) => /assign|create|write/.test(done))).toEqual([]);
   });
 
+  it.each([
+    ['the kernel is behind', 'the dataplane has not programmed the endpoint in time: the kernel is behind'],
+    ['', 'the dataplane has not programmed the endpoint in time'],
+  ])('says what the dataplane waits for, if that is known: "%s"', async (awaited, message) => {
+    const fixture = new CniFixture();
+    fixture.awaited = awaited;
+    fixture.failures.set('programmed 101', new Error('no'));
+    expect(errorOf(await fixture.handle(cniRequest({ args: POD_ARGS }))).msg).toBe(message);
+  });
+
   it('undoes in reverse, and goes on when part of that fails', async () => {
     const fixture = new CniFixture();
     fixture.failures.set('programmed 101', new Error('no'));
