@@ -19,9 +19,11 @@ export async function readBgpdFile(path: string): Promise<BgpdFile> {
     return { ok: false, errors: [{ field: path, message }] };
   }
   const json = parseJson(text);
-  if (json !== undefined) return { ok: true, document: json };
+  if (json.ok) return { ok: true, document: json.document };
   const parsed = parseDocument(text);
   if (parsed.errors.length === 0) return { ok: true, document: parsed.toJS() };
+  if (isMeantAsJson(path, text))
+    return { ok: false, errors: [{ field: path, message: `this is no JSON: ${json.message}` }] };
   return {
     ok: false,
     errors: parsed.errors.map(({ message, linePos }) => ({
@@ -31,13 +33,22 @@ export async function readBgpdFile(path: string): Promise<BgpdFile> {
   };
 }
 
-/** Undefined for what is no JSON: YAML knows the line. Many times as fast where there are thousands of prefixes. */
-function parseJson(text: string): unknown {
+type ParsedJson =
+  | { readonly ok: true; readonly document: unknown }
+  | { readonly ok: false; readonly message: string };
+
+/** Many times as fast as YAML, which it is as well, where there are thousands of prefixes. */
+function parseJson(text: string): ParsedJson {
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    return { ok: true, document: JSON.parse(text) };
+  } catch (error) {
+    return { ok: false, message: isNativeError(error) ? error.message : String(error) };
   }
+}
+
+/** What YAML finds wrong with JSON is of no help. */
+function isMeantAsJson(path: string, text: string): boolean {
+  return path.endsWith('.json') || /^\s*[{[]/.test(text);
 }
 
 /** `peers[1].asn: AS 23456 is reserved; …` */
