@@ -1,5 +1,6 @@
 // bgpd's configuration as domain values, made from the document of lib/protocol/bgpd.ts (docs/bgp.md "Configuration").
 
+import { issueWords } from '../../lib/model/validation/issue-words.ts';
 import {
   type Cidr,
   formatIp,
@@ -114,7 +115,7 @@ export type ParsedConfiguration =
 
 /** Judges a configuration document; every problem is listed. */
 export function parseConfiguration(document: unknown): ParsedConfiguration {
-  const result = bgpdConfigurationSchema.safeParse(document);
+  const result = bgpdConfigurationSchema.safeParse(document, { error: issueWords });
   if (result.success) return { ok: true, configuration: result.data };
   return { ok: false, errors: fieldErrors(result.error) };
 }

@@ -2,6 +2,7 @@
 // configuration is always whole; bgpd finds out what has changed. Nothing here knows Calico: peers, prefixes, policies.
 
 import { z } from 'zod';
+import { issueWords } from '../model/validation/issue-words.ts';
 import { canonicalCidr, isLinkLocal, isMasked, parseIp, parseScopedIp } from '../net/ip.ts';
 import type { BgpdDestination, BgpdReceivedPath, BgpdSentPath, BgpdWhy } from './bgpd-routes.ts';
 import type { BgpdEvent, BgpdHistory, BgpdStatus } from './bgpd-status.ts';
@@ -315,7 +316,7 @@ function judgeSession(
 export function bgpdPeerProblems(
   document: NonNullable<BgpdConfigurationInput['peers']>[number],
 ): readonly BgpdFieldError[] {
-  const result = peer.safeParse(document);
+  const result = peer.safeParse(document, { error: issueWords });
   return result.success ? [] : fieldErrors(result.error);
 }
 

@@ -1,6 +1,7 @@
 // The file format of policy tests, `kind: PolicyTest` (docs/policy.md "Tests of policy"): a cluster, and what must hold in it.
 
 import { z } from 'zod';
+import { issueWords } from '../../model/validation/issue-words.ts';
 
 const TEST_API_VERSION = 'calico-ts.dev/v1';
 export const TEST_KIND = 'PolicyTest';
@@ -111,7 +112,7 @@ export type ParsedTestFile =
 
 /** Every problem at once. */
 export function parseTestFile(value: unknown): ParsedTestFile {
-  const parsed = testFileSchema.safeParse(value);
+  const parsed = testFileSchema.safeParse(value, { error: issueWords });
   if (!parsed.success) {
     const problems = parsed.error.issues.map(({ path, message }) => ({ path: pathText(path), message }));
     return { ok: false, problems };
