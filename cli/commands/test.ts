@@ -24,6 +24,7 @@ interface TestOptions {
 
 const FORMATS: readonly string[] = ['text', 'tap', 'junit'];
 const FAILED = 1;
+const NOT_RUN = 2;
 
 export function addTestCommand(program: Command, context: ProgramContext): void {
   answersByExitCode(program.command('test'), context)
@@ -33,7 +34,10 @@ export function addTestCommand(program: Command, context: ProgramContext): void 
     .argument('<files...>', `files or folders of kind ${TEST_KIND}; - for stdin`)
     .option('--live', 'with what is stored in the cluster, and the files on top of it')
     .option('--format <format>', FORMATS.join(', '), 'text')
-    .addHelpText('after', '\nExit code: 0 all passed, 1 some failed, 2 they could not be run.\n')
+    .addHelpText(
+      'after',
+      '\nExit code: 0 all passed, 1 some failed, 2 some could not be run (the others were).\n',
+    )
     .addHelpText('after', examples('test shop.test.yaml', 'test tests/ --live --format junit > report.xml'))
     .action((files: readonly string[], options: TestOptions) => test(context, files, options));
 }
@@ -46,7 +50,9 @@ async function test(context: ProgramContext, names: readonly string[], options: 
   const tests = await readPolicyTests(names, context.readStdin);
   const files = tests.map((each) => runFile(context, each, live));
   context.out(renderReport(options.format as ReportFormat, files));
-  if (files.some(({ results }) => results.some(({ ok }) => !ok))) context.setExitCode(FAILED);
+  const results = files.flatMap((each) => each.results);
+  if (results.some(({ ok }) => !ok)) context.setExitCode(FAILED);
+  if (results.some(({ unaskable }) => unaskable === true)) context.setExitCode(NOT_RUN);
 }
 
 function runFile(context: ProgramContext, test: PolicyTest, live: readonly Resource[]): FileResults {

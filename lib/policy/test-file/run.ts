@@ -28,6 +28,8 @@ export interface TestResult {
   readonly message?: string;
   /** Of a verdict that was not expected: the whole explanation. */
   readonly explanation?: string;
+  /** It could not be asked: its words name what is not there. It counts as failed. */
+  readonly unaskable?: boolean;
   /** Why it was not asked; then it counts as neither. */
   readonly skipped?: string;
 }
@@ -37,7 +39,7 @@ export function runTests(file: TestFile, cluster: PolicyCluster, facts: RuleFact
   const { cases, unreadable } = expandCases(file);
   return [
     ...cases.map((testCase) => runner.runCase(testCase)),
-    ...unreadable.map((matrix) => ({ ...matrix, ok: false })),
+    ...unreadable.map((matrix) => ({ ...matrix, ok: false, unaskable: true })),
     ...(file.never ?? []).map((claim, index) => runner.runClaim(claim, `never[${index}]`)),
   ];
 }
@@ -140,10 +142,15 @@ class Runner {
   }
 
   #question({ from, to, port, sourcePort }: ExpandedCase): Question {
+    const [source, destination, traffic] = allOrThrow(
+      () => parseEnd(this.#cluster, from),
+      () => parseEnd(this.#cluster, to),
+      () => parseTraffic(port),
+    );
     return {
-      from: parseEnd(this.#cluster, from),
-      to: parseEnd(this.#cluster, to),
-      traffic: parseTraffic(port),
+      from: source,
+      to: destination,
+      traffic,
       ...(sourcePort === undefined ? {} : { sourcePort }),
     };
   }
@@ -164,10 +171,32 @@ class Runner {
       return run();
     } catch (error) {
       if (!(error instanceof QuestionError)) throw error;
-      const next = error.next === undefined ? '' : ` (${error.next})`;
-      return { ...named, ok: false, message: `${error.message}${next}` };
+      return { ...named, ok: false, unaskable: true, message: questionWords(error) };
     }
   }
+}
+
+/** Throws QuestionError with what is wrong with each part, so that two mistakes take one run to find. */
+function allOrThrow<A, B, C>(a: () => A, b: () => B, c: () => C): [A, B, C] {
+  const problems: QuestionError[] = [];
+  const tried = <T>(part: () => T): T | undefined => {
+    try {
+      return part();
+    } catch (error) {
+      if (!(error instanceof QuestionError)) throw error;
+      problems.push(error);
+      return undefined;
+    }
+  };
+  const parts = [tried(a), tried(b), tried(c)];
+  const [first, ...more] = problems;
+  if (first === undefined) return parts as [A, B, C];
+  if (more.length === 0) throw first;
+  throw new QuestionError(first.type, problems.map(questionWords).join('; '));
+}
+
+function questionWords({ message, next }: QuestionError): string {
+  return next === undefined ? message : `${message} (${next})`;
 }
 
 function matcherText(matcher: Matcher): string {

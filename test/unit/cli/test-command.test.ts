@@ -104,6 +104,15 @@ describe('calicoctl test', () => {
     expect(err).toMatch(message);
   });
 
+  it('answers 2 for a case that cannot be asked, says all that is wrong with it, and asks the others', async () => {
+    change('shop.test.yaml', 'port: 443/tcp', 'port: tpc/443');
+    change('shop.test.yaml', 'to: shop/web', 'to: shop/webb');
+    const { code, out } = await calicoctl(['test', folder]);
+    expect(code).toBe(2);
+    expect(out).toMatch(/shop\/webb.*; .*tpc\/443/);
+    expect(out).toMatch(/\n1 failed, 16 passed in 1 file/);
+  });
+
   it('answers 2 for an invalid policy, with its place', async () => {
     change('shop.yaml', 'action: Allow', 'action: Alow');
     const { code, err } = await calicoctl(['test', join(folder, 'shop.test.yaml')]);
