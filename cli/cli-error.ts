@@ -56,6 +56,7 @@ const NEXT_BY_CODE: Readonly<Record<string, string>> = {
   timeout: UNREACHABLE,
   outcomeUnknown: 'look with "calicoctl get" whether it happened, then run the command again',
   unreachable: 'check that it runs here, as which user, and --state-dir or --socket',
+  unknownPeer: '"bgpctl peers" lists them',
   permissionDenied: 'use a certificate or user that may do this',
 };
 

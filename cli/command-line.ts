@@ -37,6 +37,7 @@ export async function runCommandLine(
   exitCode: () => number,
   failureCode: (error: unknown) => number = () => FAILED,
 ): Promise<number> {
+  usageAfterErrors(program);
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
@@ -49,6 +50,15 @@ export async function runCommandLine(
     return failureCode(error);
   }
   return exitCode();
+}
+
+/** What follows on "missing required argument": how the command is called, and where more of it is. */
+function usageAfterErrors(command: Command, parents = ''): void {
+  const path = `${parents}${command.name()}`;
+  command.showHelpAfterError(
+    `usage: ${path} ${command.usage()}\n  "${path} --help" ${command.commands.length > 0 ? 'lists the commands' : 'has the details and examples'}`,
+  );
+  for (const child of command.commands) usageAfterErrors(child, `${path} `);
 }
 
 /** The process as a command line's surroundings; INT and TERM end it. */

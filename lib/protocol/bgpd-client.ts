@@ -19,7 +19,9 @@ export type BgpdClientErrorType =
   | { readonly code: 'timedOut'; readonly waitedFor: string; readonly timeoutMs: number }
   | { readonly code: 'closed' }
   /** It answered, and not with what was asked for. */
-  | { readonly code: 'answered'; readonly answer: string; readonly message: string };
+  | { readonly code: 'answered'; readonly answer: string; readonly message: string }
+  /** It has no peer of the name that was asked for. */
+  | { readonly code: 'unknownPeer'; readonly message: string };
 
 export class BgpdClientError extends Error {
   readonly type: BgpdClientErrorType;
@@ -40,6 +42,7 @@ function messageOf(type: BgpdClientErrorType): string {
     case 'closed':
       return 'bgpd went away';
     case 'answered':
+    case 'unknownPeer':
       return `bgpd: ${type.message}`;
   }
 }
@@ -302,6 +305,8 @@ function parseResponse(line: string): BgpdResponse | undefined {
 }
 
 function unexpected(answer: BgpdResponse): BgpdClientError {
+  if (answer.type === 'error' && answer.code === 'unknownPeer')
+    return new BgpdClientError({ code: 'unknownPeer', message: answer.message });
   const message = answer.type === 'error' ? answer.message : `unexpected answer ${answer.type}`;
   return new BgpdClientError({ code: 'answered', answer: answer.type, message });
 }
