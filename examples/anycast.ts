@@ -11,15 +11,24 @@ import { parseArgs } from 'node:util';
 import {
   createLogger,
   EventLog,
+  type Logger,
   parseConfiguration,
   Speaker,
   type SpeakerConfig,
   speakerConfig,
 } from 'calico-ts/bgp';
 
+const USAGE = `usage: node anycast.ts --prefix ADDRESS/LENGTH --check URL --router-id A.B.C.D --asn N --peer ADDRESS --peer-asn N
+  [--interval-ms 1000]
+
+Announces the prefix to the peer while the URL answers with 2xx, and withdraws it when it does not.
+`;
+
 /** Checks in a row that must agree before anything changes: one lost packet moves no traffic. */
 const RISE = 2;
 const FALL = 2;
+/** Reasons for having no session that mean that one may be there in a moment. */
+const UNDER_WAY: ReadonlySet<string> = new Set(['connecting', 'noOpen', 'restartTime']);
 
 interface Options {
   readonly prefix: string;
@@ -31,7 +40,8 @@ interface Options {
   readonly intervalMs: number;
 }
 
-function parseOptions(): Options {
+/** Undefined where the user asks for help. */
+function parseOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
       prefix: { type: 'string' },
@@ -41,16 +51,19 @@ function parseOptions(): Options {
       peer: { type: 'string' },
       'peer-asn': { type: 'string' },
       'interval-ms': { type: 'string', default: '1000' },
+      help: { type: 'boolean', default: false },
     },
   });
+  if (values.help) return undefined;
   const { prefix, check, peer } = values;
   const routerId = values['router-id'];
   if (prefix === undefined || check === undefined || peer === undefined || routerId === undefined)
-    throw new Error('--prefix, --check, --router-id, --asn, --peer and --peer-asn are needed');
+    throw new Error('--prefix, --check, --router-id, --asn, --peer and --peer-asn are needed; see --help');
   const [asn, peerAsn] = [Number(values.asn), Number(values['peer-asn'])];
   const interval = values['interval-ms'];
   if (!/^[1-9][0-9]{0,8}$/.test(interval))
     throw new Error(`--interval-ms ${interval} is no number of milliseconds`);
+  if (!prefix.includes('/')) throw new Error(`--prefix ${prefix} has no length: /32 is one IPv4 address`);
   // The address goes out with our side of the session as its next hop: of the other family it would never be told.
   if (isIPv6(prefix.split('/')[0] ?? '') !== isIPv6(peer))
     throw new Error(`--prefix ${prefix} is not of the family of --peer ${peer}`);
@@ -83,18 +96,40 @@ function configuration({ prefix, routerId, asn, peer, peerAsn }: Options, isHeal
   throw new Error(parsed.errors.map(({ field, message }) => `${field}: ${message}`).join('; '));
 }
 
-async function isWell(url: string, timeoutMs: number): Promise<boolean> {
+/** What is wrong with the service; undefined while it is well. */
+async function complaintOf(url: string, timeoutMs: number): Promise<string | undefined> {
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
     await answer.body?.cancel();
-    return answer.ok;
-  } catch {
-    return false;
+    return answer.ok ? undefined : `it answered ${answer.status}`;
+  } catch (error) {
+    const { message, cause } = error as { message: string; cause?: { message?: string } };
+    return cause?.message || message;
+  }
+}
+
+/** Says what is wrong when it begins to be, when it becomes something else, and when it is over. */
+class Complaints {
+  readonly #log: Logger;
+  #told: string | undefined;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  tell(name: string | undefined, message: string, fields: Record<string, unknown>): void {
+    if (name === this.#told) return;
+    this.#told = name;
+    if (name !== undefined) this.#log.warn(message, fields);
   }
 }
 
 async function main(): Promise<void> {
   const options = parseOptions();
+  if (options === undefined) {
+    process.stdout.write(USAGE);
+    return;
+  }
   const stopping = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
 
@@ -107,11 +142,14 @@ async function main(): Promise<void> {
   });
   await speaker.start();
 
+  const [service, session] = [new Complaints(log), new Complaints(log)];
   let isAnnounced = false;
   /** Checks in a row that say otherwise than what is announced. */
   let against = 0;
   while (!stopping.signal.aborted) {
-    const isHealthy = await isWell(options.check, options.intervalMs);
+    const complaint = await complaintOf(options.check, options.intervalMs);
+    service.tell(complaint, 'the service is not well', { check: options.check, reason: complaint });
+    const isHealthy = complaint === undefined;
     against = isHealthy === isAnnounced ? 0 : against + 1;
     if (against >= (isHealthy ? RISE : FALL)) {
       isAnnounced = isHealthy;
@@ -119,6 +157,10 @@ async function main(): Promise<void> {
       await speaker.reconfigure(configuration(options, isAnnounced));
       log.info(isAnnounced ? 'announced' : 'withdrawn', { prefix: options.prefix });
     }
+    const why = speaker.peer('router')?.why;
+    // Between two attempts, and in the middle of one, there is nothing to be said yet.
+    if (why === undefined || !UNDER_WAY.has(why.name))
+      session.tell(why?.name, 'no session with the router', { reason: why?.sentence, next: why?.next });
     await sleep(options.intervalMs, undefined, { signal: stopping.signal }).catch(() => undefined);
   }
   // A Cease: the router drops the route now, not when a timer runs out.
@@ -127,6 +169,8 @@ async function main(): Promise<void> {
 }
 
 await main().catch((error: unknown) => {
-  console.error(`anycast: ${String(error)}`);
+  const { message, code = '' } = error as NodeJS.ErrnoException;
+  console.error(`anycast: ${message}`);
+  if (code.startsWith('ERR_PARSE_ARGS')) console.error(USAGE.trimEnd());
   process.exitCode = 1;
 });

@@ -51,6 +51,8 @@ function nounOf(type: string): string {
       return 'a map';
     case 'boolean':
       return 'true or false';
+    case 'NaN':
+      return type;
     case 'null':
       return 'nothing';
     default:
@@ -60,6 +62,7 @@ function nounOf(type: string): string {
 
 function typeOf(value: unknown): string {
   if (value === null) return 'null';
+  if (Number.isNaN(value)) return 'NaN';
   return Array.isArray(value) ? 'array' : typeof value;
 }
 
