@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // bgpd: the BGP speaker as a program (docs/bgp.md). TERM and INT mean leaving, `restart` over the socket a graceful
 // restart, and so does any other end of the process.
 

@@ -112,10 +112,10 @@ describe('the package', () => {
     );
   });
 
-  it.each(['calicoctl', 'bgpctl'])('brings %s', async (name) => {
+  it.each(['calicoctl', 'bgpctl', 'bgpd'])('brings %s', async (name) => {
     const { stdout } = await runOk(process.execPath, [installed(manifest.bin[name] ?? ''), '--help'], {
       cwd: directory,
     });
-    expect(stdout.startsWith(`Usage: ${name} `)).toBe(true);
+    expect(stdout.toLowerCase().startsWith(`usage: ${name} `)).toBe(true);
   });
 });
