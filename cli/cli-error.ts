@@ -43,9 +43,14 @@ interface Explained {
 export function explainError(error: unknown): Explained | undefined {
   if (error instanceof CliError) return { message: error.message, next: error.next };
   if (error instanceof ResourceError) return explainResourceError(error);
-  const { message, type } = error as { message?: unknown; type?: { code?: unknown } };
+  const { message, type } = error as {
+    message?: unknown;
+    type?: { code?: unknown; errorCode?: unknown };
+  };
   if (typeof message !== 'string' || typeof type?.code !== 'string') return undefined;
-  return { message, next: NEXT_BY_CODE[type.code] };
+  // bgpd's own code says more than that it has answered.
+  const code = typeof type.errorCode === 'string' ? type.errorCode : type.code;
+  return { message, next: NEXT_BY_CODE[code] };
 }
 
 /** What to do about a server that does not answer. */

@@ -191,47 +191,43 @@ async function startDetached(
   const [program, ...args] = argv;
   const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], env, cwd: ROOT });
   closeSync(log);
-  let hasEnded = false;
-  child.once('error', () => {
-    hasEnded = true;
-  });
-  child.once('exit', () => {
-    hasEnded = true;
-  });
   child.unref();
+  const start: { endedBy?: 'itself' | 'interruption' } = {};
+  for (const event of ['error', 'exit']) child.once(event, () => (start.endedBy ??= 'itself'));
   // It has a session of its own, so the terminal's INT ends this command alone, which then has to end the lab.
-  let isInterrupted = false;
-  const interrupt = () => {
-    isInterrupted = true;
-  };
+  const interrupt = () => (start.endedBy ??= 'interruption');
   for (const signal of INTERRUPTIONS) process.on(signal, interrupt);
   const deadline = performance.now() + START_TIMEOUT_MS;
   const isReady = () => existsSync(join(context.stateDir, 'ready'));
-  // Written down before it is ready: whoever interrupts this command can still end the lab with --down.
+  // Written down before it is ready: whoever kills this command can still end the lab with --down.
   for (let isWritten = false; !(isWritten && isReady()); ) {
-    if (hasEnded || performance.now() > deadline) {
-      if (child.pid !== undefined && !hasEnded) process.kill(child.pid, 'SIGKILL');
-      throw new UsageError(
-        `the lab did not come up:\n${readFileSync(logFile(context), 'utf8').slice(-4_000)}`,
-      );
-    }
     const first = onlyChildOf(child.pid ?? -1);
-    if (isInterrupted) {
-      for (const pid of [first, child.pid]) if (pid !== undefined) killIfThere(pid);
-      throw new InterruptedError();
+    if (start.endedBy !== undefined || performance.now() > deadline) {
+      if (start.endedBy !== 'itself') killAll([first, child.pid]);
+      throw start.endedBy === 'interruption' ? new InterruptedError() : notUp(context);
     }
     if (!isWritten && first !== undefined) isWritten = writeLabRecord(context.stateDir, first);
-    onProgress(readFileSync(logFile(context), 'utf8').trimEnd().split('\n').at(-1) ?? '');
+    onProgress(lastLogLine(context));
     await delay(10);
   }
   for (const signal of INTERRUPTIONS) process.off(signal, interrupt);
 }
 
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // ESRCH: it has ended by itself.
+function lastLogLine(context: Context): string {
+  return readFileSync(logFile(context), 'utf8').trimEnd().split('\n').at(-1) ?? '';
+}
+
+function notUp(context: Context): UsageError {
+  return new UsageError(`the lab did not come up:\n${readFileSync(logFile(context), 'utf8').slice(-4_000)}`);
+}
+
+function killAll(pids: readonly (number | undefined)[]): void {
+  for (const pid of pids) {
+    try {
+      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    } catch {
+      // ESRCH: it has ended by itself.
+    }
   }
 }
 

@@ -61,12 +61,8 @@ export async function runBgpctl(input: BgpctlInput): Promise<number> {
     program,
     input,
     () => exitCode,
-    (error) => (error instanceof BgpdClientError && isAway(error) ? UNREACHABLE : FAILED),
+    (error) => (error instanceof BgpdClientError && error.type.code !== 'answered' ? UNREACHABLE : FAILED),
   );
-}
-
-function isAway({ type }: BgpdClientError): boolean {
-  return type.code !== 'answered' && type.code !== 'unknownPeer';
 }
 
 function socketPath({ socket, stateDir }: GlobalOptions, env: BgpctlInput['env']): string {

@@ -6,6 +6,7 @@ import { readLines } from '../process/read-lines.ts';
 import {
   BGPD_MAX_LINE,
   type BgpdConfigurationInput,
+  type BgpdErrorCode,
   type BgpdFieldError,
   type BgpdRequestInput,
   type BgpdResponse,
@@ -19,9 +20,13 @@ export type BgpdClientErrorType =
   | { readonly code: 'timedOut'; readonly waitedFor: string; readonly timeoutMs: number }
   | { readonly code: 'closed' }
   /** It answered, and not with what was asked for. */
-  | { readonly code: 'answered'; readonly answer: string; readonly message: string }
-  /** It has no peer of the name that was asked for. */
-  | { readonly code: 'unknownPeer'; readonly message: string };
+  | {
+      readonly code: 'answered';
+      readonly answer: string;
+      readonly message: string;
+      /** Of an `error`: which one. */
+      readonly errorCode?: BgpdErrorCode;
+    };
 
 export class BgpdClientError extends Error {
   readonly type: BgpdClientErrorType;
@@ -42,7 +47,6 @@ function messageOf(type: BgpdClientErrorType): string {
     case 'closed':
       return 'bgpd went away';
     case 'answered':
-    case 'unknownPeer':
       return `bgpd: ${type.message}`;
   }
 }
@@ -305,8 +309,9 @@ function parseResponse(line: string): BgpdResponse | undefined {
 }
 
 function unexpected(answer: BgpdResponse): BgpdClientError {
-  if (answer.type === 'error' && answer.code === 'unknownPeer')
-    return new BgpdClientError({ code: 'unknownPeer', message: answer.message });
-  const message = answer.type === 'error' ? answer.message : `unexpected answer ${answer.type}`;
-  return new BgpdClientError({ code: 'answered', answer: answer.type, message });
+  const { type } = answer;
+  if (type !== 'error')
+    return new BgpdClientError({ code: 'answered', answer: type, message: `unexpected answer ${type}` });
+  const { message, code } = answer;
+  return new BgpdClientError({ code: 'answered', answer: type, message, errorCode: code });
 }

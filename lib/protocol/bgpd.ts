@@ -386,6 +386,9 @@ export interface BgpdFieldError {
 
 type More = { readonly next?: string };
 
+/** `failed`: it could not be done, and might be later; `stopping`: bgpd is about to end. */
+export type BgpdErrorCode = 'badRequest' | 'unknownPeer' | 'notConfigured' | 'failed' | 'stopping';
+
 /** What bgpd says. `hello` comes first on every connection. */
 export type BgpdResponse = { readonly id?: string | number | undefined } & (
   | {
@@ -413,8 +416,7 @@ export type BgpdResponse = { readonly id?: string | number | undefined } & (
   | { readonly type: 'eventsLost'; readonly count: number }
   | {
       readonly type: 'error';
-      /** `failed`: it could not be done, and might be later; `stopping`: bgpd is about to end. */
-      readonly code: 'badRequest' | 'unknownPeer' | 'notConfigured' | 'failed' | 'stopping';
+      readonly code: BgpdErrorCode;
       readonly message: string;
     }
 );
