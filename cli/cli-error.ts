@@ -91,6 +91,11 @@ function explainResourceError(error: ResourceError): Explained {
         next: 'get it again and repeat the change, or leave metadata.resourceVersion out',
       };
     }
+    case 'unreadable':
+      return {
+        message: `${type.ref.kind} ${type.ref.name} cannot be read: ${type.reason}, in the value of ${type.key} (revision ${type.revision})`,
+        next: 'write it anew with "calicoctl apply" or "replace", or "calicoctl delete" it',
+      };
     case 'operationNotSupported':
       return { message: error.message, next: undefined };
   }

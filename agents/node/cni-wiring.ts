@@ -2,7 +2,7 @@
 // pods from the API.
 
 import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
-import { isResourceError } from '../../lib/datastore/resource-error.ts';
+import { isNothingReadable, isResourceError } from '../../lib/datastore/resource-error.ts';
 import type { EventSink } from '../../lib/events/event.ts';
 import type { Ipam } from '../../lib/ipam/allocator.ts';
 import { IpamError, type IpamErrorType } from '../../lib/ipam/errors.ts';
@@ -205,7 +205,7 @@ export function endpointStore(client: ResourceClient, node: string): EndpointSto
     try {
       return await client.get<WorkloadEndpoint>({ kind, namespace, name }, signal);
     } catch (error) {
-      if (isResourceError(error, 'doesNotExist')) return undefined;
+      if (isNothingReadable(error)) return undefined;
       throw error;
     }
   };
@@ -225,12 +225,12 @@ export function endpointStore(client: ResourceClient, node: string): EndpointSto
         await client.get({ kind: 'Profile', name: profile.metadata.name }, signal);
         return;
       } catch (error) {
-        if (!isResourceError(error, 'doesNotExist')) throw error;
+        if (!isNothingReadable(error)) throw error;
       }
       try {
         await client.create(profile, signal);
       } catch (error) {
-        // Another host was quicker.
+        // Another host was quicker, or it cannot be read, which is for somebody else to mend.
         if (!isResourceError(error, 'alreadyExists')) throw error;
       }
     },

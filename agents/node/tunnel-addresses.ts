@@ -3,7 +3,7 @@
 // by which a node has the tunnel, are written there too.
 
 import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
-import { isResourceError } from '../../lib/datastore/resource-error.ts';
+import { isNothingReadable, isResourceError } from '../../lib/datastore/resource-error.ts';
 import type { SyncerUpdate } from '../../lib/datastore/syncer-contract.ts';
 import type { EventSink } from '../../lib/events/event.ts';
 import type { Ipam } from '../../lib/ipam/allocator.ts';
@@ -296,7 +296,7 @@ export class TunnelAddresses {
     try {
       return await client.get<CalicoNode>({ kind: 'Node', name: node }, signal);
     } catch (error) {
-      if (isResourceError(error, 'doesNotExist')) return undefined;
+      if (isNothingReadable(error)) return undefined;
       throw error;
     }
   }

@@ -5,7 +5,7 @@ import type { Datastore } from '../../lib/datastore/datastore.ts';
 import { DryRunDatastore } from '../../lib/datastore/dry-run-datastore.ts';
 import { ensureInitialized } from '../../lib/datastore/initialize.ts';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
-import { isResourceError, ResourceError } from '../../lib/datastore/resource-error.ts';
+import { isNothingReadable, isResourceError, ResourceError } from '../../lib/datastore/resource-error.ts';
 import { type RuleSources, storedRuleSources } from '../../lib/datastore/rule-sources.ts';
 import { beforeDeletion, goesWithOthers } from '../../lib/ipam/before-deletion.ts';
 import { type IpamInspection, inspectIpam } from '../../lib/ipam/inspection.ts';
@@ -56,7 +56,8 @@ export class EtcdBackend implements Backend {
 
   async update(resource: Resource): Promise<Resource> {
     for (let attempt = 1; ; attempt += 1) {
-      const current = await this.get(refOf(resource));
+      const current = await this.#currentOrRevision(refOf(resource));
+      if (typeof current === 'number') return this.#replaceUnreadable(resource, current);
       const { labels, annotations, resourceVersion = '' } = resource.metadata;
       const { labels: _labels, annotations: _annotations, ...own } = current.metadata;
       const metadata = {
@@ -99,11 +100,27 @@ export class EtcdBackend implements Backend {
     return wanted === undefined ? undefined : last.metadata.resourceVersion;
   }
 
+  /** Of what is there and cannot be read, its revision. */
+  async #currentOrRevision(ref: ResourceKey): Promise<Resource | number> {
+    try {
+      return await this.get(ref);
+    } catch (error) {
+      if (error instanceof ResourceError && error.type.code === 'unreadable') return error.type.revision;
+      throw error;
+    }
+  }
+
+  async #replaceUnreadable(resource: Resource, revision: number): Promise<Resource> {
+    const resourceVersion = resource.metadata.resourceVersion || String(revision);
+    const metadata = { ...resource.metadata, resourceVersion };
+    return (await this.apply({ ...resource, metadata })).resource;
+  }
+
   async #find(ref: ResourceKey): Promise<Resource | undefined> {
     try {
       return await this.get(ref);
     } catch (error) {
-      if (isResourceError(error, 'doesNotExist')) return undefined;
+      if (isNothingReadable(error)) return undefined;
       throw error;
     }
   }

@@ -1,7 +1,7 @@
 // `calicoctl create`, `apply`, `replace`, `delete`, `validate`: documents are all checked before the first is stored.
 
 import type { Command } from 'commander';
-import { isResourceError } from '../../lib/datastore/resource-error.ts';
+import { isNothingReadable, isResourceError } from '../../lib/datastore/resource-error.ts';
 import type { ResourceKey } from '../../lib/model/keys.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { applyDefaults } from '../../lib/model/validation/defaults.ts';
@@ -188,7 +188,7 @@ async function checkChanges(backend: Backend, checked: readonly CheckedObject[])
     try {
       stored = await backend.get(refOf(resource));
     } catch (error) {
-      if (isResourceError(error, 'doesNotExist')) continue;
+      if (isNothingReadable(error)) continue;
       throw error;
     }
     for (const problem of validateUpdate(stored, applyDefaults(resource)))

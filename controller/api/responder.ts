@@ -81,6 +81,13 @@ function ofResourceError(error: ResourceError): ApiError {
       return alreadyExists(CALICO_GROUP, plural, type.ref.name);
     case 'conflict':
       return conflict(CALICO_GROUP, plural, type.ref.name);
+    case 'unreadable':
+      return new ApiError(
+        'InternalError',
+        error.message,
+        { name: type.ref.name, kind: plural },
+        { cause: error },
+      );
     case 'operationNotSupported':
       return new ApiError(
         'Forbidden',

@@ -3,9 +3,19 @@
 import type { ResourceKey } from '../model/keys.ts';
 import type { Resource } from '../model/metadata.ts';
 
+/** A key whose value is no object of the kind: it is there, and nobody knows what it says. */
+export interface UnreadableValue {
+  readonly ref: ResourceKey;
+  readonly revision: number;
+  /** In words: `spec.nets must be a list`. */
+  readonly reason: string;
+}
+
 export interface ResourceList<R extends Resource = Resource> {
   /** In key order. Values that are no objects of the kind are left out. */
   readonly items: readonly R[];
+  /** Those values, in key order: who concludes from what is missing in `items` has to think of them. */
+  readonly unreadable: readonly UnreadableValue[];
   /** Store revision at which the list is true: watch from the next. */
   readonly revision: number;
 }

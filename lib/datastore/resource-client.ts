@@ -24,11 +24,12 @@ import type {
   ResourceAccess,
   ResourceEvent,
   ResourceList,
+  UnreadableValue,
   WatchOptions,
 } from './resource-access.ts';
 import { isResourceError, ResourceError } from './resource-error.ts';
 import { watchResources } from './resource-watch.ts';
-import { decodeStored, encodeStored } from './stored-form.ts';
+import { decodeStored, encodeStored, readStored } from './stored-form.ts';
 
 export interface ResourceClientOptions {
   readonly datastore: Datastore;
@@ -61,12 +62,8 @@ export class ResourceClient implements ResourceAccess {
     if (isDefaultAllowProfile(ref)) {
       throw new ResourceError({ code: 'alreadyExists', ref, existing: DEFAULT_ALLOW_PROFILE });
     }
-    await beforeCreate(this, object, signal);
-    object.metadata.uid ||= this.#newUid();
-    object.metadata.creationTimestamp ||= `${this.#now().toISOString().slice(0, 19)}Z`;
-    const value = encodeStored(object);
-    const outcome = await compareAndWrite(this.#datastore, keyOf(ref), value, 0, signal);
-    if (outcome.written) return decoded<R>(ref, value, outcome.revision);
+    const outcome = await this.#writeNew(ref, object, 0, signal);
+    if (outcome.written) return outcome.resource;
     const existing = decodedOrUndefined(ref, outcome.current);
     throw new ResourceError({ code: 'alreadyExists', ref, ...(existing === undefined ? {} : { existing }) });
   }
@@ -89,7 +86,7 @@ export class ResourceClient implements ResourceAccess {
 
   /**
    * Creates it, or replaces what is there: the version that `resourceVersion` names, or whatever is the newest. Nothing is
-   * written when nothing would change.
+   * written when nothing would change. Over what cannot be read it is written as a new object.
    */
   async apply<R extends Resource>(resource: R, signal?: AbortSignal): Promise<ApplyResult<R>> {
     for (let attempt = 1; ; attempt += 1) {
@@ -130,9 +127,11 @@ export class ResourceClient implements ResourceAccess {
   async get<R extends Resource = Resource>(ref: ResourceKey, signal?: AbortSignal): Promise<R> {
     if (isDefaultAllowProfile(ref)) return structuredClone(DEFAULT_ALLOW_PROFILE) as Resource as R;
     const { kv } = await this.#datastore.get(keyOf(ref), withSignal(signal));
-    const resource = decodedOrUndefined<R>(ref, kv);
-    if (resource === undefined) throw new ResourceError({ code: 'doesNotExist', ref });
-    return resource;
+    if (kv === undefined) throw new ResourceError({ code: 'doesNotExist', ref });
+    const reading = readStored<R>(ref.kind, kv.value, kv.modRevision);
+    if (reading.ok) return reading.resource;
+    const { key, modRevision: revision } = kv;
+    throw new ResourceError({ code: 'unreadable', ref, key, revision, reason: reading.reason });
   }
 
   async list<R extends Resource = Resource>(
@@ -141,13 +140,17 @@ export class ResourceClient implements ResourceAccess {
   ): Promise<ResourceList<R>> {
     const prefix = listPrefix(kind, options.namespace);
     const { items, revision } = await this.#datastore.list(prefix, withSignal(options.signal));
-    const resources = items.flatMap((kv) => {
-      const ref = parseResourceKey(kv.key);
-      const resource = ref === undefined ? undefined : decodedOrUndefined<R>(ref, kv);
-      return resource === undefined ? [] : [resource];
-    });
+    const resources: R[] = [];
+    const unreadable: UnreadableValue[] = [];
+    for (const { key, value, modRevision } of items) {
+      const ref = parseResourceKey(key);
+      if (ref === undefined) continue;
+      const reading = readStored<R>(ref.kind, value, modRevision);
+      if (reading.ok) resources.push(reading.resource);
+      else unreadable.push({ ref, revision: modRevision, reason: reading.reason });
+    }
     if (kind === 'Profile') resources.unshift(structuredClone(DEFAULT_ALLOW_PROFILE) as Resource as R);
-    return { items: resources, revision };
+    return { items: resources, unreadable, revision };
   }
 
   /** Ends as Datastore.watch does: by its signal, or by throwing `compacted` or `unavailable`. */
@@ -162,12 +165,13 @@ export class ResourceClient implements ResourceAccess {
     const { object, ref } = prepare(resource, () => []);
     refuseDefaultAllow(ref, 'updated');
     const { kv } = await this.#datastore.get(keyOf(ref), withSignal(signal));
-    const current = decodedOrUndefined<R>(ref, kv);
-    if (kv === undefined || current === undefined) {
+    if (kv === undefined) {
       const isTied = object.metadata.resourceVersion !== undefined;
       if (isTied) throw new ResourceError({ code: 'doesNotExist', ref });
       return { resource: await this.create(resource, signal), outcome: 'created' };
     }
+    const current = decodedOrUndefined<R>(ref, kv);
+    if (current === undefined) return this.#applyOver(kv, ref, object, signal);
     const { uid, creationTimestamp, resourceVersion } = current.metadata;
     Object.assign(object.metadata, {
       uid,
@@ -178,6 +182,40 @@ export class ResourceClient implements ResourceAccess {
       object.metadata.resourceVersion === resourceVersion && isSameStored(encodeStored(object), kv.value);
     if (isSame) return { resource: current, outcome: 'unchanged' };
     return { resource: await this.update(object, signal), outcome: 'configured' };
+  }
+
+  /** What cannot be read tells neither identity nor what may not change: another object takes its place. */
+  async #applyOver<R extends Resource>(
+    unreadable: KeyValue,
+    ref: ResourceKey,
+    object: R,
+    signal: AbortSignal | undefined,
+  ): Promise<ApplyResult<R>> {
+    const { modRevision } = unreadable;
+    const { resourceVersion, ...metadata } = object.metadata;
+    if (resourceVersion !== undefined && resourceVersion !== String(modRevision))
+      throw refusal(ref, unreadable);
+    const outcome = await this.#writeNew(ref, { ...object, metadata }, modRevision, signal);
+    if (!outcome.written) throw refusal(ref, outcome.current);
+    return { resource: outcome.resource, outcome: 'configured' };
+  }
+
+  /** With a new identity where it has none, over what was written at `modRevision`; 0: nothing. */
+  async #writeNew<R extends Resource>(
+    ref: ResourceKey,
+    object: R,
+    modRevision: number,
+    signal: AbortSignal | undefined,
+  ): Promise<
+    | { readonly written: true; readonly resource: R }
+    | { readonly written: false; readonly current: KeyValue | undefined }
+  > {
+    await beforeCreate(this, object, signal);
+    object.metadata.uid ||= this.#newUid();
+    object.metadata.creationTimestamp ||= `${this.#now().toISOString().slice(0, 19)}Z`;
+    const value = encodeStored(object);
+    const outcome = await compareAndWrite(this.#datastore, keyOf(ref), value, modRevision, signal);
+    return outcome.written ? { written: true, resource: decoded<R>(ref, value, outcome.revision) } : outcome;
   }
 
   /** What may not change. Another version than the one looked at here is refused by the compare of the write. */

@@ -8,6 +8,15 @@ export type ResourceErrorType =
   /** `existing` is what is there, where it can be read. */
   | { readonly code: 'alreadyExists'; readonly ref: ResourceKey; readonly existing?: Resource }
   | { readonly code: 'doesNotExist'; readonly ref: ResourceKey }
+  /** Something is stored, and it is no object of the kind; `reason` in words: `spec.nets must be a list`. */
+  | {
+      readonly code: 'unreadable';
+      readonly ref: ResourceKey;
+      /** Where in the datastore. */
+      readonly key: string;
+      readonly revision: number;
+      readonly reason: string;
+    }
   /** It was changed since it was read; `current` is what is there now. */
   | { readonly code: 'conflict'; readonly ref: ResourceKey; readonly current?: Resource }
   | { readonly code: 'invalid'; readonly ref: ResourceKey; readonly problems: readonly Problem[] }
@@ -28,6 +37,11 @@ export function isResourceError(error: unknown, code: ResourceErrorType['code'])
   return error instanceof ResourceError && error.type.code === code;
 }
 
+/** There is nothing of the name that could be used: nothing at all, or what cannot be read. */
+export function isNothingReadable(error: unknown): error is ResourceError {
+  return isResourceError(error, 'doesNotExist') || isResourceError(error, 'unreadable');
+}
+
 /** `NetworkPolicy prod/web`, `IPPool default-pool`. */
 function formatRef(ref: ResourceKey): string {
   return ref.namespace === undefined ? `${ref.kind} ${ref.name}` : `${ref.kind} ${ref.namespace}/${ref.name}`;
@@ -40,6 +54,8 @@ function describe(type: ResourceErrorType): string {
       return `${ref} already exists`;
     case 'doesNotExist':
       return `${ref} does not exist`;
+    case 'unreadable':
+      return `${ref} cannot be read: ${type.reason} (stored at ${type.key}, revision ${type.revision}); apply it anew, or delete it`;
     case 'conflict':
       return `${ref} was changed since it was read`;
     case 'invalid':

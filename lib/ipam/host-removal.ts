@@ -2,7 +2,7 @@
 // (libcalico-go/lib/clientv3/node.go, Delete).
 
 import type { ResourceClient } from '../datastore/resource-client.ts';
-import { isResourceError } from '../datastore/resource-error.ts';
+import { isNothingReadable, isResourceError } from '../datastore/resource-error.ts';
 import type { BGPPeer } from '../model/bgp-types.ts';
 import type { CalicoNode, HostEndpoint, WorkloadEndpoint } from '../model/endpoint-types.ts';
 import type { ResourceKey } from '../model/keys.ts';
@@ -62,7 +62,8 @@ async function findNode(
   try {
     return await calico.get<CalicoNode>({ kind: 'Node', name }, signal);
   } catch (error) {
-    if (isResourceError(error, 'doesNotExist')) return undefined;
+    // What its tunnels had is then left to the audit, which knows them by their handles.
+    if (isNothingReadable(error)) return undefined;
     throw error;
   }
 }

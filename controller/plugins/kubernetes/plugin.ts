@@ -139,7 +139,8 @@ export class KubernetesPlugin implements Startable {
       else if (object !== undefined) await this.#follow(source, object, signal);
     } catch (error) {
       // No later attempt would end otherwise, and every pod of the cluster would wait for this one object.
-      if (object === undefined || !isResourceError(error, 'invalid')) throw error;
+      const isFinal = isResourceError(error, 'invalid') || isResourceError(error, 'unreadable');
+      if (object === undefined || !isFinal) throw error;
       this.#refused(`${source}/${key}`, object, [error.message]);
     }
     this.#progress.done(full, this.#changedMeanwhile.get(full));

@@ -244,8 +244,65 @@ describe('get and list', () => {
     const all = await client.list<NetworkPolicy>('NetworkPolicy');
     expect(all.items.map((item) => item.metadata.name)).toEqual(['other', 'web']);
     expect(all.revision).toBe(5);
+    const broken = { kind: 'NetworkPolicy', namespace: 'prod', name: 'broken' };
+    expect(all.unreadable).toEqual([{ ref: broken, revision: 5, reason: 'it is no JSON' }]);
     const prod = await client.list('NetworkPolicy', { namespace: 'prod' });
     expect(prod.items.map((item) => item.metadata.name)).toEqual(['web']);
+  });
+});
+
+describe('a value that cannot be read', () => {
+  const key = '/calico/resources/v3/projectcalico.org/ippools/p';
+  const misshapen = JSON.stringify({ ...pool(), spec: { cidr: 4 } });
+  beforeEach(async () => {
+    await put(store, key, misshapen);
+  });
+
+  it('is told from one that is not there, with where it is and what is wrong', async () => {
+    const reason = 'spec.cidr must be a text';
+    expect(await errorOf(client.get(poolRef))).toEqual({
+      code: 'unreadable',
+      ref: poolRef,
+      key,
+      revision: 2,
+      reason,
+    });
+    expect((await errorOf(client.get({ ...poolRef, name: 'q' }))).code).toBe('doesNotExist');
+    await expect(client.get(poolRef)).rejects.toThrow(`${reason} (stored at ${key}, revision 2)`);
+  });
+
+  it('is written over by apply, with an identity of its own, and not by create', async () => {
+    expect((await errorOf(client.create(pool()))).code).toBe('alreadyExists');
+    const { outcome, resource } = await client.apply(pool());
+    expect(outcome).toBe('configured');
+    expect(resource.metadata).toMatchObject({ name: 'p', resourceVersion: '3', uid: expect.any(String) });
+    expect(await client.get(poolRef)).toEqual(resource);
+    expect((await client.apply(pool())).outcome).toBe('unchanged');
+  });
+
+  it('is written over at the version that was looked at alone', async () => {
+    expect((await errorOf(client.apply(pool('p', { resourceVersion: '1' })))).code).toBe('conflict');
+    expect((await client.apply(pool('p', { resourceVersion: '2' }))).outcome).toBe('configured');
+  });
+
+  it('is not written over where somebody mended it meanwhile', async () => {
+    const racing = newClient();
+    const read = store.get.bind(store);
+    let isFirst = true;
+    store.get = async (...args) => {
+      const found = await read(...args);
+      if (isFirst) await put(store, key, JSON.stringify({ ...pool(), spec: { cidr: '10.9.0.0/16' } }));
+      isFirst = false;
+      return found;
+    };
+    const wanted = pool('p', { resourceVersion: '2' });
+    expect((await errorOf(racing.apply(wanted))).code).toBe('conflict');
+    expect((await client.get<IPPool>(poolRef)).spec?.cidr).toBe('10.9.0.0/16');
+  });
+
+  it('is deleted as anything else', async () => {
+    await client.delete(poolRef);
+    expect((await errorOf(client.get(poolRef))).code).toBe('doesNotExist');
   });
 });
 
