@@ -121,6 +121,13 @@ function findingsOf(audit: AuditReport): Finding[] {
       details: audit.affinityProblems.map(({ owner, block, reason }) => `${owner.host} ${block}: ${reason}`),
     },
     { what: 'blocks of hosts that have left', details: audit.departedHosts },
+    {
+      what: 'workload endpoints and nodes that cannot be read (what they may hold counts as in use)',
+      details: audit.unreadable.map(
+        ({ ref: { kind, namespace, name }, reason }) =>
+          `${[kind, namespace, name].filter((part) => part !== undefined).join('/')}: ${reason}`,
+      ),
+    },
   ];
 }
 

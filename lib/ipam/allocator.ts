@@ -255,8 +255,15 @@ export class Ipam {
       catalog.pools(signal),
       this.settings(signal),
     ]);
+    const unreadable = blocks.flatMap(({ key, unreadable: error }) => {
+      const parsed = parseIpamKey(key);
+      return error === undefined || parsed?.type !== 'Block'
+        ? []
+        : [{ block: parsed.cidr, problems: [error.message] }];
+    });
     const audit = auditAddresses({
       blocks: blocks.flatMap(({ value }) => value ?? []),
+      unreadableBlocks: unreadable.flatMap(({ block }) => parseCidr(block) ?? []),
       affinities,
       handles,
       pools,
@@ -264,12 +271,6 @@ export class Ipam {
       users,
       nowMs: now(),
       cooldownSeconds: settings.ipCooldownSeconds,
-    });
-    const unreadable = blocks.flatMap(({ key, unreadable: error }) => {
-      const parsed = parseIpamKey(key);
-      return error === undefined || parsed?.type !== 'Block'
-        ? []
-        : [{ block: parsed.cidr, problems: [error.message] }];
     });
     return { ...audit, brokenBlocks: [...audit.brokenBlocks, ...unreadable] };
   }

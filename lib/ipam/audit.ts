@@ -2,8 +2,10 @@
 // The plan of the garbage collector and of `calicoctl ipam check` (Calico's kube-controllers node/ipam.go; docs/ipam.md
 // "Audit"). Pure: the caller reads, waits out the grace period, and acts.
 
+import type { UnreadableValue } from '../datastore/resource-access.ts';
 import type { CalicoNode, WorkloadEndpoint } from '../model/endpoint-types.ts';
-import { formatCidr, formatIp, parseIp, withoutLength } from '../net/ip.ts';
+import { matchesWorkloadEndpointName, parseWorkloadEndpointName, WorkloadEndpointNameError, type WorkloadEndpointIds } from '../model/workload-endpoint-name.ts';
+import { type Cidr, cidrContains, formatCidr, formatIp, parseIp, withoutLength } from '../net/ip.ts';
 import {
   type Block,
   collectCooled,
@@ -20,10 +22,11 @@ import type { AffinityOwner } from './types.ts';
 
 /** Something that has addresses, or will have: a workload endpoint, a pod, a node's tunnel. */
 export interface AddressUser {
-  readonly kind: 'workload' | 'tunnel';
+  /** unreadable: stored, and nobody knows what of; what it does not name, it may have of any. */
+  readonly kind: 'workload' | 'tunnel' | 'unreadable';
   /** For people: `default/web-0`. */
   readonly name: string;
-  readonly node: string;
+  readonly node?: string;
   readonly namespace?: string;
   readonly pod?: string;
   /** Empty while they are not known yet: then every address of that pod on that node counts as in use. */
@@ -32,6 +35,8 @@ export interface AddressUser {
 
 export interface AuditInput {
   readonly blocks: readonly Block[];
+  /** Blocks that are there and whose records make no sense: who has addresses of them is not known. */
+  readonly unreadableBlocks: readonly Cidr[];
   readonly handles: ReadonlyMap<string, HandleCounts>;
   readonly affinities: readonly {
     readonly owner: AffinityOwner;
@@ -114,7 +119,7 @@ export function auditAddresses(input: AuditInput): Audit {
     doubled: [...users.byIp].flatMap(([ip, found]) => (found.length > 1 ? [{ ip, users: found }] : [])),
     unallocated,
     outsidePools,
-    emptyHandles: emptyHandles(input.handles, allocations),
+    emptyHandles: emptyHandles(input, allocations),
     withoutHandle: allocations.filter((allocation) => isUncounted(allocation, input.handles)),
     brokenBlocks: input.blocks.flatMap((block) => {
       const problems = checkBlock(block, input.nowMs);
@@ -165,17 +170,50 @@ export function addressUsers(
   return [...workloads, ...tunnels.filter(({ ips }) => ips.length > 0)];
 }
 
+/** Users by what the keys of workload endpoints say that cannot be read: a key names node, orchestrator and pod. */
+export function unreadableUsers(endpoints: readonly UnreadableValue[]): AddressUser[] {
+  return endpoints.flatMap(({ ref: { namespace, name } }): AddressUser[] => {
+    const { node, orchestrator, pod } = wholeName(name);
+    // Addresses of other orchestrators name no pod, and are never taken for unused.
+    if (orchestrator !== undefined && pod === undefined) return [];
+    return [
+      {
+        kind: 'unreadable',
+        name: `${namespace ?? ''}/${name}`,
+        ips: [],
+        ...(node === undefined ? {} : { node }),
+        ...(namespace === undefined ? {} : { namespace }),
+        ...(pod === undefined ? {} : { pod }),
+      },
+    ];
+  });
+}
+
+/** Nothing for what is not the name of an endpoint. */
+function wholeName(name: string): WorkloadEndpointIds {
+  try {
+    const ids = parseWorkloadEndpointName(name);
+    return ids.node !== undefined && matchesWorkloadEndpointName(ids, name) ? ids : {};
+  } catch (error) {
+    if (error instanceof WorkloadEndpointNameError) return {};
+    throw error;
+  }
+}
+
 interface UserIndex {
   readonly byIp: ReadonlyMap<string, readonly AddressUser[]>;
   /** Pods whose addresses are not known yet, as `node/namespace/pod`. */
   readonly pending: ReadonlySet<string>;
+  /** May have any address that fits what they name. */
+  readonly unreadable: readonly AddressUser[];
 }
 
 function indexUsers(users: readonly AddressUser[]): UserIndex {
   const byIp = new Map<string, AddressUser[]>();
   const pending = new Set<string>();
   for (const user of users) {
-    if (user.ips.length === 0) pending.add(podKey(user.node, user.namespace, user.pod));
+    const isKnown = user.ips.length > 0 && user.ips.every((ip) => parseIp(ip) !== undefined);
+    if (!isKnown && user.node !== undefined) pending.add(podKey(user.node, user.namespace, user.pod));
     for (const text of user.ips) {
       const address = parseIp(text);
       const ip = address === undefined ? text : formatIp(address);
@@ -184,7 +222,7 @@ function indexUsers(users: readonly AddressUser[]): UserIndex {
       found.push(user);
     }
   }
-  return { byIp, pending };
+  return { byIp, pending, unreadable: users.filter(({ kind }) => kind === 'unreadable') };
 }
 
 function podKey(node: string, namespace: string | undefined, pod: string | undefined): string {
@@ -229,7 +267,17 @@ function stateOf(
   // A tunnel's address is its node's, whether or not the node says so at the moment.
   if (isTunnel) return isNodeGone ? 'nodeGone' : 'inUse';
   if (node !== undefined && users.pending.has(podKey(node, namespace, pod))) return 'inUse';
+  if (users.unreadable.some((user) => mayHave(user, { node, namespace, pod }))) return 'inUse';
   return isNodeGone ? 'nodeGone' : 'gone';
+}
+
+function mayHave(
+  user: AddressUser,
+  allocation: Pick<AuditedAllocation, 'node' | 'namespace' | 'pod'>,
+): boolean {
+  return (['node', 'namespace', 'pod'] as const).every(
+    (part) => user[part] === undefined || allocation[part] === undefined || user[part] === allocation[part],
+  );
 }
 
 function isLeaked({ state }: AuditedAllocation): boolean {
@@ -247,7 +295,7 @@ function fullyLeakedHandles(allocations: readonly AuditedAllocation[]): string[]
 }
 
 function findUnallocated(
-  { pools }: AuditInput,
+  { pools, unreadableBlocks }: AuditInput,
   users: UserIndex,
   allocated: ReadonlySet<string>,
 ): Pick<Audit, 'unallocated' | 'outsidePools'> {
@@ -256,6 +304,7 @@ function findUnallocated(
   for (const [ip, [user]] of users.byIp) {
     const address = parseIp(ip);
     if (user === undefined || address === undefined) continue;
+    if (unreadableBlocks.some((block) => cidrContains(block, address))) continue;
     if (poolOfAddress(pools, address) === undefined) outsidePools.push({ ip, user });
     else if (!allocated.has(ip)) unallocated.push({ ip, user });
   }
@@ -263,11 +312,15 @@ function findUnallocated(
 }
 
 function emptyHandles(
-  handles: ReadonlyMap<string, HandleCounts>,
+  { handles, unreadableBlocks }: AuditInput,
   allocations: readonly AuditedAllocation[],
 ): string[] {
   const used = new Set(allocations.map(({ handle }) => handle));
-  return [...handles.keys()].filter((handle) => !used.has(handle)).sort();
+  const unreadable = new Set(unreadableBlocks.map(formatCidr));
+  return [...handles]
+    .filter(([handle, counts]) => !used.has(handle) && ![...counts.keys()].some((block) => unreadable.has(block)))
+    .map(([handle]) => handle)
+    .sort();
 }
 
 function isUncounted(allocation: AuditedAllocation, handles: ReadonlyMap<string, HandleCounts>): boolean {
@@ -276,13 +329,15 @@ function isUncounted(allocation: AuditedAllocation, handles: ReadonlyMap<string,
   return (handles.get(allocation.handle)?.get(allocation.block) ?? 0) === 0;
 }
 
-function affinityProblems({ blocks, affinities }: AuditInput): AffinityProblem[] {
+function affinityProblems({ blocks, unreadableBlocks, affinities }: AuditInput): AffinityProblem[] {
   const blockByCidr = new Map(blocks.map((block) => [formatCidr(block.cidr), block]));
+  const unreadable = new Set(unreadableBlocks.map(formatCidr));
   const known = new Set<string>();
   const problems = affinities.flatMap(({ owner, cidr, value }): AffinityProblem[] => {
     const block = formatCidr(cidr);
     const stored = blockByCidr.get(block);
     known.add(`${formatAffinity(owner)} ${block}`);
+    if (unreadable.has(block)) return [];
     if (stored === undefined) return [{ owner, block, reason: 'blockMissing' }];
     if (stored.affinity !== formatAffinity(owner)) return [{ owner, block, reason: 'blockOfOther' }];
     return value === 'confirmed' ? [] : [{ owner, block, reason: 'unconfirmed' }];
@@ -303,6 +358,8 @@ function departedHosts(input: AuditInput, allocations: readonly AuditedAllocatio
     if (owner?.type === 'host') hosts.add(owner.host);
   }
   const needed = new Set<string | undefined>();
+  const unreadable = new Set(input.unreadableBlocks.map(formatCidr));
+  for (const { owner, cidr } of input.affinities) if (unreadable.has(formatCidr(cidr))) needed.add(owner.host);
   for (const { state, node, block } of allocations) {
     if (state !== 'inUse' && state !== 'unknown') continue;
     needed.add(node);

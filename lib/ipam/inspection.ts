@@ -2,11 +2,12 @@
 // controller's API.
 
 import type { Datastore } from '../datastore/datastore.ts';
+import type { UnreadableValue } from '../datastore/resource-access.ts';
 import { ResourceClient } from '../datastore/resource-client.ts';
 import type { CalicoNode, WorkloadEndpoint } from '../model/endpoint-types.ts';
 import { formatCidr } from '../net/ip.ts';
 import { Ipam } from './allocator.ts';
-import { type Audit, addressUsers } from './audit.ts';
+import { type Audit, addressUsers, unreadableUsers } from './audit.ts';
 import { isIpamError } from './errors.ts';
 import type { IpamSettings } from './types.ts';
 import type { Usage } from './usage.ts';
@@ -21,7 +22,8 @@ export type Plain<T> = T extends bigint
       : T;
 
 export type UsageReport = Plain<Usage>;
-export type AuditReport = Plain<Audit>;
+/** `unreadable`: workload endpoints and nodes whose addresses nobody knows, and that so count as in use. */
+export type AuditReport = Plain<Audit & { readonly unreadable: readonly UnreadableValue[] }>;
 export type AddressReport =
   | { readonly ip: string; readonly isAssigned: false }
   | {
@@ -60,8 +62,13 @@ export function inspectIpam(datastore: Datastore): IpamInspection {
     audit: async () => {
       const endpoints = await client.list<WorkloadEndpoint>('WorkloadEndpoint');
       const nodes = await client.list<CalicoNode>('Node');
-      const names = new Set(nodes.items.map(({ metadata }) => metadata.name));
-      return plain(await ipam.audit(addressUsers(endpoints.items, nodes.items), names));
+      const names = new Set([
+        ...nodes.items.map(({ metadata }) => metadata.name),
+        ...nodes.unreadable.map(({ ref }) => ref.name),
+      ]);
+      const users = [...addressUsers(endpoints.items, nodes.items), ...unreadableUsers(endpoints.unreadable)];
+      const unreadable = [...endpoints.unreadable, ...nodes.unreadable];
+      return plain({ ...(await ipam.audit(users, names)), unreadable });
     },
     settings: () => ipam.settings(),
     setSettings: (settings) => ipam.setSettings(settings),

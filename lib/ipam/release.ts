@@ -302,7 +302,7 @@ function countDown(
   return [putHandle(stored, stored.value)];
 }
 
-/** Deletes a handle that has no address in any block it counts; false if it has one or does not exist. */
+/** Deletes a handle that has no address in any block it counts; false if it has one or may have, or does not exist. */
 export async function deleteUnusedHandle(
   context: IpamContext,
   handle: string,
@@ -313,6 +313,9 @@ export async function deleteUnusedHandle(
     const { handles } = await context.store.read({ handles: [name] }, signal);
     const stored = handles[0];
     if (stored?.value === undefined) return false;
+    const counted = [...stored.value.keys()].flatMap((text) => parseCidr(text) ?? []);
+    const { blocks } = await context.store.read({ blocks: counted }, signal);
+    if (blocks.some(({ unreadable }) => unreadable !== undefined)) return false;
     if ((await addressesIn(context, name, stored.value, signal)).length > 0) return false;
     return (await context.store.commit([remove(stored)], signal)) === 'committed' ? true : AGAIN;
   });

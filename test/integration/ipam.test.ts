@@ -138,6 +138,7 @@ async function expectSound(inUse: number): Promise<void> {
   ]);
   const report = auditAddresses({
     blocks: blocks.flatMap(({ value }) => value ?? []),
+    unreadableBlocks: [],
     affinities,
     handles,
     pools,

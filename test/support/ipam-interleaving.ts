@@ -253,6 +253,7 @@ async function audit(world: World, ipam: Ipam) {
   ]);
   return auditAddresses({
     blocks: blocks.flatMap(({ value }) => value ?? []),
+    unreadableBlocks: [],
     affinities,
     handles,
     pools: [poolOf(POOL_RESOURCE)].flatMap((pool) => pool ?? []),

@@ -2,10 +2,11 @@
 
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Ipam } from '../../../lib/ipam/allocator.ts';
-import { type AddressUser, addressUsers } from '../../../lib/ipam/audit.ts';
+import { type AddressUser, addressUsers, unreadableUsers } from '../../../lib/ipam/audit.ts';
 import { encodeAffinity, encodeHandle } from '../../../lib/ipam/block-json.ts';
 import type { CalicoNode, WorkloadEndpoint } from '../../../lib/model/endpoint-types.ts';
 import { blockAffinityKey, blockKey, handleKey } from '../../../lib/model/ipam-keys.ts';
+import { formatCidr } from '../../../lib/net/ip.ts';
 import { IpamFixture } from '../../support/ipam-fixture.ts';
 
 let fixture: IpamFixture;
@@ -98,6 +99,51 @@ describe('audit', () => {
     expect(audit.doubled.map((doubled) => [doubled.ip, doubled.users.length])).toEqual([[ip, 2]]);
     expect(audit.unallocated.map((found) => found.ip)).toEqual(['10.0.0.200']);
     expect(audit.outsidePools.map((found) => found.ip)).toEqual(['192.0.2.1']);
+  });
+
+  it('takes what a workload endpoint that cannot be read may hold for in use', async () => {
+    await assignPod('a', 'broken', 2);
+    const [other = ''] = await assignPod('a', 'other');
+    const users = unreadableUsers([
+      { ref: { kind: 'WorkloadEndpoint', namespace: 'ns', name: 'a-k8s-broken-eth0' }, revision: 1, reason: '' },
+      { ref: { kind: 'WorkloadEndpoint', namespace: 'ns', name: 'a-cni-0123-eth0' }, revision: 1, reason: '' },
+    ]);
+    const audit = await ipam.audit(users, NODES);
+    expect(audit.leaked.map(({ ip }) => ip)).toEqual([other]);
+    expect(audit.leakedHandles).toEqual(['h-other']);
+    expect((await ipam.audit(users, new Set(['b']))).departedHosts).toEqual([]);
+  });
+
+  it('takes every address of a namespace for in use where not even the key says whose it is', async () => {
+    await assignPod('a', 'p');
+    const users = unreadableUsers([
+      { ref: { kind: 'WorkloadEndpoint', namespace: 'ns', name: 'what' }, revision: 1, reason: '' },
+    ]);
+    expect((await ipam.audit(users, NODES)).leaked).toEqual([]);
+    const elsewhere = users.map((user) => ({ ...user, namespace: 'other' }));
+    expect((await ipam.audit(elsewhere, NODES)).leaked).toHaveLength(1);
+  });
+
+  it('knows no address of a pod of which one is no address', async () => {
+    await assignPod('a', 'p');
+    expect((await ipam.audit([podUser('a', 'p', ['10.0.0.'])], NODES)).leaked).toEqual([]);
+  });
+
+  it('concludes nothing from a block that cannot be read', async () => {
+    const [ip = ''] = await assignPod('a', 'p');
+    const { v4 } = await ipam.autoAssign({ host: 'a', use: 'Workload', v4: 0 });
+    expect(v4.addresses).toEqual([]);
+    const { block } = await ipam.ownerOfAddress(ip);
+    await fixture.put(blockKey(formatCidr(block)), '{');
+    const audit = await ipam.audit([podUser('a', 'p', [ip])], new Set(['b']));
+    expect(audit.brokenBlocks.map(({ block: cidr }) => cidr)).toEqual([formatCidr(block)]);
+    expect({ ...audit, allocations: [], brokenBlocks: [] }).toMatchObject({
+      unallocated: [],
+      emptyHandles: [],
+      affinityProblems: [],
+      departedHosts: [],
+    });
+    expect(await ipam.deleteUnusedHandle('h-p')).toBe(false);
   });
 
   it('finds handles without addresses and addresses without their handle', async () => {
