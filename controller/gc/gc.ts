@@ -3,12 +3,18 @@
 
 import { convertPod } from '../../lib/conversion/pod.ts';
 import type { Datastore } from '../../lib/datastore/datastore.ts';
+import type { UnreadableValue } from '../../lib/datastore/resource-access.ts';
 import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import type { EventSink } from '../../lib/events/event.ts';
 import { Ipam } from '../../lib/ipam/allocator.ts';
-import { type AddressUser, type AuditedAllocation, addressUsers } from '../../lib/ipam/audit.ts';
+import {
+  type AddressUser,
+  type AuditedAllocation,
+  addressUsers,
+  unreadableUsers,
+} from '../../lib/ipam/audit.ts';
 import { deleteIfThere, removeHost } from '../../lib/ipam/host-removal.ts';
-import { type KubeClient, NODES, PODS } from '../../lib/kube-client/client.ts';
+import { isStatus, type KindPath, type KubeClient, NODES, PODS } from '../../lib/kube-client/client.ts';
 import { Informer } from '../../lib/kube-client/informer.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Startable } from '../../lib/lifecycle/startable.ts';
@@ -17,6 +23,7 @@ import type { CalicoNode, WorkloadEndpoint } from '../../lib/model/endpoint-type
 import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { absentHosts, IpamCandidates, Observed, podOf, type Reclaimable } from './plan.ts';
+import { UnreadableNotice } from './unreadable.ts';
 
 export interface GarbageCollectorOptions {
   readonly client: KubeClient;
@@ -44,6 +51,7 @@ export class GarbageCollector implements Startable {
   readonly #absent = new Observed();
   readonly #orphans = new Observed();
   readonly #candidates = new IpamCandidates();
+  readonly #unreadable: UnreadableNotice;
   /** Kubernetes Nodes whose deletion this controller has seen. */
   readonly #seenDeleted = new Set<string>();
   readonly #stopping = new AbortController();
@@ -55,6 +63,7 @@ export class GarbageCollector implements Startable {
     const { client, datastore, logger } = options;
     this.#options = options;
     this.#ipam = new Ipam({ datastore, logger });
+    this.#unreadable = new UnreadableNotice(options);
     this.#nodes = new Informer({
       client,
       kind: NODES,
@@ -112,11 +121,10 @@ export class GarbageCollector implements Startable {
 
   /** True if a host was removed. */
   async #collectHosts(signal: AbortSignal): Promise<boolean> {
-    const { calico, nodeGraceSeconds } = this.#options;
-    const calicoNodes = (await calico.list<CalicoNode>('Node', { signal })).items;
-    const endpoints = (await calico.list<WorkloadEndpoint>('WorkloadEndpoint', { signal })).items;
+    const { nodeGraceSeconds } = this.#options;
+    const { nodes: calicoNodes, unreadableNodes, endpoints } = await this.#listHosts(signal);
     const kubernetesNodes = new Set(this.#nodes.objects.keys());
-    const absent = absentHosts({ calicoNodes, endpoints, kubernetesNodes });
+    const absent = absentHosts({ calicoNodes, endpoints, kubernetesNodes, unreadableNodes });
     this.#absent.observe(absent.keys(), performance.now());
     const overdue = new Set(this.#absent.longerThan(nodeGraceSeconds * 1000));
     let hasRemoved = false;
@@ -131,14 +139,33 @@ export class GarbageCollector implements Startable {
     return hasRemoved;
   }
 
+  /** What the datastore says of hosts and their endpoints; of what cannot be read, what the keys say. */
+  async #listHosts(signal: AbortSignal): Promise<{
+    readonly nodes: readonly CalicoNode[];
+    readonly unreadableNodes: ReadonlySet<string>;
+    readonly endpoints: readonly WorkloadEndpoint[];
+    readonly unreadableEndpoints: readonly UnreadableValue[];
+  }> {
+    const { calico } = this.#options;
+    const nodes = await calico.list<CalicoNode>('Node', { signal });
+    const endpoints = await calico.list<WorkloadEndpoint>('WorkloadEndpoint', { signal });
+    this.#unreadable.tell([...nodes.unreadable, ...endpoints.unreadable]);
+    return {
+      nodes: nodes.items,
+      unreadableNodes: new Set(nodes.unreadable.map(({ ref }) => ref.name)),
+      endpoints: endpoints.items,
+      unreadableEndpoints: endpoints.unreadable,
+    };
+  }
+
   async #removeHost(
     host: string,
     kubernetesNode: string,
     uid: string | undefined,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { client, calico, events, logger } = this.#options;
-    if ((await client.find(NODES, undefined, kubernetesNode, { signal })) !== undefined) return false;
+    const { calico, events, logger } = this.#options;
+    if ((await this.#find(NODES, undefined, kubernetesNode, signal)) !== undefined) return false;
     const start = performance.now();
     const removed = await removeHost(calico, this.#ipam, host, uid, signal);
     this.#seenDeleted.delete(kubernetesNode);
@@ -155,15 +182,22 @@ export class GarbageCollector implements Startable {
   }
 
   async #collectAddresses(signal: AbortSignal): Promise<void> {
-    const { calico, leakGraceSeconds, nodeGraceSeconds } = this.#options;
+    const { leakGraceSeconds, nodeGraceSeconds } = this.#options;
     this.#lastAuditMs = performance.now();
     const pods = await this.#listPods(signal);
-    const nodes = (await calico.list<CalicoNode>('Node', { signal })).items;
-    const endpoints = (await calico.list<WorkloadEndpoint>('WorkloadEndpoint', { signal })).items;
+    const { nodes, unreadableNodes, endpoints, unreadableEndpoints } = await this.#listHosts(signal);
     const orphans = endpoints.filter((endpoint) => isOrphan(endpoint, pods));
     const used = endpoints.filter((endpoint) => !isOrphan(endpoint, pods));
-    const users = [...addressUsers(used, nodes), ...[...pods.values()].flatMap(addressUserOf)];
-    const names = new Set([...nodes.map(({ metadata }) => metadata.name), ...this.#nodes.objects.keys()]);
+    const users = [
+      ...addressUsers(used, nodes),
+      ...unreadableUsers(unreadableEndpoints),
+      ...[...pods.values()].flatMap(addressUserOf),
+    ];
+    const names = new Set([
+      ...nodes.map(({ metadata }) => metadata.name),
+      ...unreadableNodes,
+      ...this.#nodes.objects.keys(),
+    ]);
     const nowMs = performance.now();
     const reclaimable = this.#candidates.judge(await this.#ipam.audit(users, names, signal), {
       nowMs,
@@ -235,17 +269,18 @@ export class GarbageCollector implements Startable {
   /** The list may be older than the address: ask for the pod itself. */
   async #isUsed({ ip, namespace, pod, node }: AuditedAllocation, signal: AbortSignal): Promise<boolean> {
     if (pod === undefined || namespace === undefined) return false;
-    const found = (await this.#options.client.find(PODS, namespace, pod, { signal })) as Pod | undefined;
+    const found = await this.#find<Pod>(PODS, namespace, pod, signal);
+    if (found === 'unknown') return true;
     const users = found === undefined ? [] : addressUserOf(found);
     return users.some((user) => user.node === node && (user.ips.length === 0 || user.ips.includes(ip)));
   }
 
   async #removeEndpoint(endpoint: WorkloadEndpoint, signal: AbortSignal): Promise<void> {
-    const { calico, client } = this.#options;
+    const { calico } = this.#options;
     const pod = podOf(endpoint);
     if (pod === undefined) return;
-    const found = (await client.find(PODS, pod.namespace, pod.name, { signal })) as Pod | undefined;
-    if (found !== undefined && found.spec?.nodeName === endpoint.spec?.node) return;
+    const found = await this.#find<Pod>(PODS, pod.namespace, pod.name, signal);
+    if (found === 'unknown' || (found !== undefined && found.spec?.nodeName === endpoint.spec?.node)) return;
     const { name, uid } = endpoint.metadata;
     const ref = { kind: 'WorkloadEndpoint', namespace: pod.namespace, name };
     if (await deleteIfThere(calico, ref, signal, uid))
@@ -253,6 +288,21 @@ export class GarbageCollector implements Startable {
         `WorkloadEndpoint/${pod.namespace}/${name}`,
         `pod ${pod.namespace}/${pod.name} is gone`,
       );
+  }
+
+  /** 'unknown': the server has it and cannot read it, or says at least that it could not look. */
+  async #find<R extends Resource>(
+    kind: KindPath,
+    namespace: string | undefined,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<R | 'unknown' | undefined> {
+    try {
+      return (await this.#options.client.find(kind, namespace, name, { signal })) as R | undefined;
+    } catch (error) {
+      if (isStatus(error, 500)) return 'unknown';
+      throw error;
+    }
   }
 
   #collected(object: string, cause: string): void {

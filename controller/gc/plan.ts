@@ -55,20 +55,23 @@ export interface HostView {
   readonly calicoNodes: readonly CalicoNode[];
   readonly endpoints: readonly WorkloadEndpoint[];
   readonly kubernetesNodes: ReadonlySet<string>;
+  /** Names of Calico Nodes that are there and cannot be read: nobody knows which Node of Kubernetes they stand for. */
+  readonly unreadableNodes: ReadonlySet<string>;
 }
 
 /**
  * Hosts that look as if they had left, by the name of the Kubernetes Node that is missing: Calico Nodes without it, and
  * pods' endpoints whose host has neither. The same name may stand for several hosts only if users renamed Calico Nodes.
  */
-export function absentHosts({ calicoNodes, endpoints, kubernetesNodes }: HostView): Map<string, string> {
+export function absentHosts(view: HostView): Map<string, string> {
+  const { calicoNodes, endpoints, kubernetesNodes, unreadableNodes } = view;
   const hosts = new Map<string, string>();
   for (const node of calicoNodes) {
     const kubernetesNode = kubernetesNodeOf(node);
     if (kubernetesNode !== undefined && !kubernetesNodes.has(kubernetesNode))
       hosts.set(node.metadata.name, kubernetesNode);
   }
-  const known = new Set(calicoNodes.map(({ metadata }) => metadata.name));
+  const known = new Set([...calicoNodes.map(({ metadata }) => metadata.name), ...unreadableNodes]);
   for (const { spec } of endpoints) {
     if (spec?.orchestrator !== KUBERNETES_ORCHESTRATOR || known.has(spec.node)) continue;
     if (!kubernetesNodes.has(spec.node)) hosts.set(spec.node, spec.node);

@@ -5,12 +5,12 @@ import type { Datastore } from '../../lib/datastore/datastore.ts';
 import { MultiSyncer } from '../../lib/datastore/multi-syncer.ts';
 import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { isResourceError } from '../../lib/datastore/resource-error.ts';
-import { decodeStored } from '../../lib/datastore/stored-form.ts';
+import { readStored, type StoredReading } from '../../lib/datastore/stored-form.ts';
 import type { SyncerUpdate } from '../../lib/datastore/syncer-contract.ts';
 import type { Startable } from '../../lib/lifecycle/startable.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import type { CalicoNode, HostEndpoint } from '../../lib/model/endpoint-types.ts';
-import { listPrefix, parseResourceKey } from '../../lib/model/keys.ts';
+import { keyForResource, listPrefix, parseResourceKey } from '../../lib/model/keys.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { KeyQueue } from '../key-queue.ts';
 import {
@@ -35,6 +35,8 @@ export class HostEndpoints implements Startable {
   readonly #nodes = new Map<string, CalicoNode>();
   readonly #hostEndpoints = new Map<string, HostEndpoint>();
   #configuration: KubeControllersConfiguration | undefined;
+  /** Keys of what is there and cannot be read: nothing is made or removed because of it. */
+  readonly #unreadable = new Set<string>();
 
   constructor(options: HostEndpointsOptions) {
     const { datastore, logger } = options;
@@ -74,7 +76,7 @@ export class HostEndpoints implements Startable {
     const ref = parseResourceKey(key);
     if (ref === undefined) return;
     const decoded = <R extends Resource>(): R | undefined =>
-      kv === undefined ? undefined : decodeStored<R>(ref.kind, kv.value, kv.modRevision);
+      this.#noteReading(key, kv && readStored<R>(ref.kind, kv.value, kv.modRevision));
     switch (ref.kind) {
       case 'Node':
         hold(this.#nodes, ref.name, decoded<CalicoNode>());
@@ -95,6 +97,25 @@ export class HostEndpoints implements Startable {
     }
   }
 
+  /** Says once of a value that it cannot be read. */
+  #noteReading<R extends Resource>(key: string, reading: StoredReading<R> | undefined): R | undefined {
+    if (reading === undefined || reading.ok) {
+      this.#unreadable.delete(key);
+      return reading?.resource;
+    }
+    this.#unreadable.add(key);
+    const { logger } = this.#options;
+    logger.warn('host endpoints of what cannot be read are left as they are', {
+      key,
+      reason: reading.reason,
+    });
+    return undefined;
+  }
+
+  #isUnreadable(kind: string, name: string): boolean {
+    return this.#unreadable.has(keyForResource(kind, undefined, name));
+  }
+
   #addAll(): void {
     for (const name of this.#nodes.keys()) this.#queue.add(name);
     for (const stored of this.#hostEndpoints.values())
@@ -103,6 +124,8 @@ export class HostEndpoints implements Startable {
 
   async #reconcile(name: string, signal: AbortSignal): Promise<void> {
     if (this.#syncer.status !== 'inSync') return;
+    if (this.#isUnreadable('Node', name)) return;
+    if (this.#isUnreadable('KubeControllersConfiguration', CONFIGURATION_NAME)) return;
     const node = this.#nodes.get(name);
     const wanted = node === undefined ? [] : automaticHostEndpoints(node, this.#configuration);
     for (const each of wanted) await this.#bringTo(each, signal);
@@ -116,6 +139,7 @@ export class HostEndpoints implements Startable {
   async #bringTo(wanted: HostEndpoint, signal: AbortSignal): Promise<void> {
     const { calico, logger } = this.#options;
     const { name } = wanted.metadata;
+    if (this.#isUnreadable('HostEndpoint', name)) return;
     const stored = this.#hostEndpoints.get(name);
     if (stored === undefined) {
       try {

@@ -15,6 +15,7 @@ export const EVENT_KINDS = {
     'leaderElected',
     'leaderLost',
     'garbageCollected',
+    'valueRefused',
   ],
   agent: [
     'agentStarted',

@@ -4,7 +4,12 @@
 
 import type { UnreadableValue } from '../datastore/resource-access.ts';
 import type { CalicoNode, WorkloadEndpoint } from '../model/endpoint-types.ts';
-import { matchesWorkloadEndpointName, parseWorkloadEndpointName, WorkloadEndpointNameError, type WorkloadEndpointIds } from '../model/workload-endpoint-name.ts';
+import {
+  matchesWorkloadEndpointName,
+  parseWorkloadEndpointName,
+  type WorkloadEndpointIds,
+  WorkloadEndpointNameError,
+} from '../model/workload-endpoint-name.ts';
 import { type Cidr, cidrContains, formatCidr, formatIp, parseIp, withoutLength } from '../net/ip.ts';
 import {
   type Block,
@@ -318,7 +323,9 @@ function emptyHandles(
   const used = new Set(allocations.map(({ handle }) => handle));
   const unreadable = new Set(unreadableBlocks.map(formatCidr));
   return [...handles]
-    .filter(([handle, counts]) => !used.has(handle) && ![...counts.keys()].some((block) => unreadable.has(block)))
+    .filter(
+      ([handle, counts]) => !used.has(handle) && ![...counts.keys()].some((block) => unreadable.has(block)),
+    )
     .map(([handle]) => handle)
     .sort();
 }
@@ -359,7 +366,8 @@ function departedHosts(input: AuditInput, allocations: readonly AuditedAllocatio
   }
   const needed = new Set<string | undefined>();
   const unreadable = new Set(input.unreadableBlocks.map(formatCidr));
-  for (const { owner, cidr } of input.affinities) if (unreadable.has(formatCidr(cidr))) needed.add(owner.host);
+  for (const { owner, cidr } of input.affinities)
+    if (unreadable.has(formatCidr(cidr))) needed.add(owner.host);
   for (const { state, node, block } of allocations) {
     if (state !== 'inUse' && state !== 'unknown') continue;
     needed.add(node);

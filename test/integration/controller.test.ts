@@ -7,6 +7,7 @@ import { Ipam } from '../../lib/ipam/allocator.ts';
 import { KubeClient, NETWORK_POLICIES, NODES, PODS } from '../../lib/kube-client/client.ts';
 import type { BGPPeer } from '../../lib/model/bgp-types.ts';
 import type { CalicoNode, IPPool, WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
+import { keyForResource, type ResourceKey } from '../../lib/model/keys.ts';
 import type { Service } from '../../lib/process/service.ts';
 import { KUBERNETES_PLUGIN_KEY, parsePluginRevision } from '../../lib/protocol/plugin-revision.ts';
 import {
@@ -165,6 +166,42 @@ describe('leaks', () => {
     expect(await isAssigned(leaked)).toBe(false);
     expect(await isAssigned(used)).toBe(true);
     expect((await ipam.store.listHandles()).has('k8s-pod-network.lost')).toBe(false);
+  });
+});
+
+describe('what cannot be read', () => {
+  const overwrite = async (ref: ResourceKey, value: string): Promise<void> => {
+    const key = keyForResource(ref.kind, ref.namespace, ref.name);
+    await cluster.datastore.transact({ compare: [], success: [{ type: 'put', key, value }] });
+  };
+
+  it('keeps its addresses, its host and its blocks, until it is deleted', async () => {
+    const broken = { kind: 'WorkloadEndpoint', namespace: 'default', name: 'stayer-k8s-broken-eth0' };
+    const held = await addEndpoint('stayer', 'broken');
+    const stored = await cluster.calico.get<WorkloadEndpoint>(broken);
+    await overwrite(broken, JSON.stringify({ ...stored, spec: { ...stored.spec, ipNetworks: held } }));
+    await cluster.calico.create(calicoNode('unknown'));
+    await cluster.client.create(NODES, undefined, readyNode('unknown'));
+    const onUnknown = await addEndpoint('unknown', 'there');
+    await overwrite({ kind: 'Node', name: 'unknown' }, '{');
+    await cluster.client.delete(NODES, undefined, 'unknown');
+    await createPod('there', 'unknown');
+    // What is lost later, and by the same rules, is gone: what would go has had the time to.
+    for (const pod of ['lost-1', 'lost-2']) {
+      const leaked = await addEndpoint('stayer', pod);
+      await until(`${pod} to be collected`, async () => !(await isAssigned(leaked)));
+    }
+    expect(await isAssigned(held)).toBe(true);
+    expect(await isAssigned(onUnknown)).toBe(true);
+    const { items, unreadable } = await cluster.calico.list('WorkloadEndpoint');
+    expect(unreadable.map(({ ref }) => ref)).toEqual([broken]);
+    expect(items.map(({ metadata }) => metadata.name)).toContain('unknown-k8s-there-eth0');
+    expect((await cluster.calico.list('Node')).unreadable.map(({ ref }) => ref.name)).toEqual(['unknown']);
+
+    await cluster.calico.delete(broken);
+    await until('its address to go', async () => !(await isAssigned(held)));
+    await cluster.calico.delete({ kind: 'Node', name: 'unknown' });
+    await until('what is of its host to go', async () => !(await isAssigned(onUnknown)));
   });
 });
 

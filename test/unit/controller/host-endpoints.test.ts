@@ -10,7 +10,9 @@ import { MemoryDatastore } from '../../../lib/datastore/memory/memory-datastore.
 import { ResourceClient } from '../../../lib/datastore/resource-client.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
 import type { CalicoNode, HostEndpoint } from '../../../lib/model/endpoint-types.ts';
+import { keyForResource } from '../../../lib/model/keys.ts';
 import { validateResource } from '../../../lib/model/validation/validate.ts';
+import { put } from '../../support/datastore-compliance.ts';
 import { until } from '../../support/until.ts';
 
 type Settings = NonNullable<
@@ -177,6 +179,33 @@ describe('the controller of automatic host endpoints', () => {
     await calico.create(configuration({ autoCreate: 'Enabled' }));
     await controller.start();
     await until('only what is wanted is there', async () => (await names()) === 'a-auto-hep');
+  });
+
+  it('changes nothing by a node, settings or an endpoint that cannot be read', async () => {
+    const overwrite = (kind: string, name: string): Promise<number> =>
+      put(datastore, keyForResource(kind, undefined, name), '{');
+    await calico.create(NODE);
+    await calico.create({ ...NODE, metadata: { name: 'b' } });
+    await calico.create(configuration({ autoCreate: 'Enabled' }));
+    await controller.start();
+    await until('they are made', async () => (await names()) === 'a-auto-hep,b-auto-hep');
+    await overwrite('Node', 'a');
+    // What is heard of later is done: what would go has had the time to.
+    await calico.create({ ...NODE, metadata: { name: 'c' } });
+    await until('c has one', async () => (await names()) === 'a-auto-hep,b-auto-hep,c-auto-hep');
+    await overwrite('HostEndpoint', 'b-auto-hep');
+    await overwrite('KubeControllersConfiguration', 'default');
+    await calico.delete({ kind: 'Node', name: 'c' });
+    await calico.delete({ kind: 'Node', name: 'b' });
+    await controller.stop();
+    expect(await names()).toBe('a-auto-hep,c-auto-hep');
+    await calico.delete({ kind: 'KubeControllersConfiguration', name: 'default' });
+    controller = new HostEndpoints({ datastore, calico, logger: silentLogger() });
+    await calico.delete({ kind: 'Node', name: 'a' });
+    await controller.start();
+    await until('what is whole goes', async () => (await names()) === '');
+    const { unreadable } = await calico.list('HostEndpoint');
+    expect(unreadable.map(({ ref }) => ref.name)).toEqual(['b-auto-hep']);
   });
 
   it('takes no endpoint of its name from a user', async () => {

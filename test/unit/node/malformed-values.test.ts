@@ -179,7 +179,7 @@ function readBatch(resources: readonly Resource[]): void {
   hostSettings(NODE, cluster.felixConfigurations);
   const nodes = resources.filter((each): each is CalicoNode => each.kind === 'Node');
   const endpoints = resources.filter((each): each is WorkloadEndpoint => each.kind === 'WorkloadEndpoint');
-  absentHosts({ calicoNodes: nodes, endpoints, kubernetesNodes: new Set() });
+  absentHosts({ calicoNodes: nodes, endpoints, kubernetesNodes: new Set(), unreadableNodes: new Set() });
   endpoints.forEach(podOf);
   for (const node of nodes) {
     nodeAddresses(node);

@@ -85,6 +85,7 @@ describe('Observed', () => {
 
 describe('absentHosts', () => {
   const kubernetesNodes = new Set(['node-1']);
+  const unreadableNodes = new Set<string>();
 
   it('names hosts of Kubernetes whose Node is gone, and no others', () => {
     const refs = [{ nodeName: 'kube-2', orchestrator: 'k8s' }];
@@ -93,12 +94,21 @@ describe('absentHosts', () => {
       node('node-2', refs),
       node('docker-1'),
     ];
-    expect([...absentHosts({ calicoNodes, endpoints: [], kubernetesNodes })]).toEqual([['node-2', 'kube-2']]);
+    expect([...absentHosts({ calicoNodes, endpoints: [], kubernetesNodes, unreadableNodes })]).toEqual([
+      ['node-2', 'kube-2'],
+    ]);
+  });
+
+  it('leaves a host alone whose Node cannot be read', () => {
+    const view = { calicoNodes: [], endpoints: [endpoint('gone'), endpoint('broken')], kubernetesNodes };
+    expect([...absentHosts({ ...view, unreadableNodes: new Set(['broken']) }).keys()]).toEqual(['gone']);
   });
 
   it('finds what an interrupted removal has left', () => {
     const endpoints = [endpoint('gone'), endpoint('node-1'), endpoint('other', 'cni')];
-    expect([...absentHosts({ calicoNodes: [], endpoints, kubernetesNodes }).keys()]).toEqual(['gone']);
+    expect([...absentHosts({ calicoNodes: [], endpoints, kubernetesNodes, unreadableNodes }).keys()]).toEqual(
+      ['gone'],
+    );
   });
 
   it('takes the name of the Node where the reference names none', () => {
