@@ -25,7 +25,9 @@ export async function initializeCluster(
 ): Promise<void> {
   await ensureInitialized(client, { clusterType: 'calico-ts' }, signal);
   if (settings.noDefaultPools) return;
-  const { items } = await client.list<IPPool>('IPPool', { signal });
+  const { items, unreadable } = await client.list<IPPool>('IPPool', { signal });
+  // A pool that cannot be read may be of either family.
+  if (unreadable.length > 0) return;
   const families = new Set(items.map((pool) => parseCidr(pool.spec?.cidr ?? '')?.family));
   if (!families.has(4) && settings.ipv4PoolCidr !== 'none')
     await createIfAbsent(

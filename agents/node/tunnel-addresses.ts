@@ -8,7 +8,7 @@ import type { SyncerUpdate } from '../../lib/datastore/syncer-contract.ts';
 import type { EventSink } from '../../lib/events/event.ts';
 import type { Ipam } from '../../lib/ipam/allocator.ts';
 import { IpamError } from '../../lib/ipam/errors.ts';
-import { allowsUse, type Pool, poolOf, selectsLabels } from '../../lib/ipam/pools.ts';
+import { allowsUse, type Pool, poolOf, selectorProblem, selectsLabels } from '../../lib/ipam/pools.ts';
 import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import {
@@ -114,6 +114,7 @@ export class TunnelAddresses {
   #isLocked = false;
   /** Undefined until Felix has said. */
   #wireguardKeys: WireguardKeys | undefined;
+  #toldOfBroken = '';
   #working: Promise<void> | undefined;
 
   constructor(options: TunnelAddressesOptions) {
@@ -177,8 +178,10 @@ export class TunnelAddresses {
     const node = await this.#withKeys(await this.#node(signal), signal);
     // Registration writes it, and that is an update again.
     if (node === undefined) return;
-    const { items } = await client.list<IPPool>('IPPool', { signal });
-    for (const type of TYPES) await this.#reconcileType(type, node, items, signal);
+    const { items, unreadable } = await client.list<IPPool>('IPPool', { signal });
+    const broken = [...unreadable.map(({ ref, reason }) => `${ref.name}: ${reason}`), ...brokenPools(items)];
+    this.#tellOfBroken(broken);
+    for (const type of TYPES) await this.#reconcileType(type, node, items, broken.length > 0, signal);
   }
 
   async #withKeys(node: CalicoNode | undefined, signal: AbortSignal): Promise<CalicoNode | undefined> {
@@ -199,10 +202,13 @@ export class TunnelAddresses {
     type: TunnelType,
     node: CalicoNode,
     resources: readonly IPPool[],
+    isUncertain: boolean,
     signal: AbortSignal,
   ): Promise<void> {
     const current = type.read(node.spec ?? {});
     const pools = poolsFor(type, node, resources);
+    // A pool that is left out may be the one that the address is from.
+    if (isUncertain && current !== undefined && current !== '' && !isWithin(current, pools)) return;
     if (pools.length === 0) {
       // The field first: nobody must send to an address that another may have next.
       if (current !== undefined && current !== '') await this.#write(type, undefined, signal);
@@ -214,6 +220,14 @@ export class TunnelAddresses {
     await this.#write(type, address, signal);
   }
 
+  /** Says once which pools are left out. */
+  #tellOfBroken(broken: readonly string[]): void {
+    const pools = broken.join('; ');
+    if (pools !== '' && pools !== this.#toldOfBroken)
+      this.#options.logger.warn('tunnel addresses: pools are left out', { pools });
+    this.#toldOfBroken = pools;
+  }
+
   /** Whether address management says that it is this node's, for this tunnel, and it lies in a pool that still asks for it. */
   async #isOurs(
     type: TunnelType,
@@ -222,7 +236,7 @@ export class TunnelAddresses {
     signal: AbortSignal,
   ): Promise<boolean> {
     const address = parseIp(text);
-    if (address === undefined || !pools.some(({ cidr }) => cidrContains(cidr, address))) return false;
+    if (address === undefined || !isWithin(text, pools)) return false;
     const { ipam, node } = this.#options;
     try {
       const { handle, attributes } = await ipam.ownerOfAddress(text, signal);
@@ -315,6 +329,20 @@ function statusWith(status: NodeStatus | undefined, keys: WireguardKeys): NodeSt
   };
 }
 
+function isWithin(text: string, pools: readonly Pool[]): boolean {
+  const address = parseIp(text);
+  return address !== undefined && pools.some(({ cidr }) => cidrContains(cidr, address));
+}
+
+/** `name: reason` of pools of which nobody can say whom they are for. */
+function brokenPools(resources: readonly IPPool[]): string[] {
+  return resources.flatMap((resource) => {
+    const pool = poolOf(resource);
+    const reason = pool === undefined ? 'spec.cidr is no network' : selectorProblem(pool);
+    return reason === undefined ? [] : [`${resource.metadata.name}: ${reason}`];
+  });
+}
+
 /** Enabled, for this node, of the family, with the tunnel, and free to be used for tunnels. */
 function poolsFor(type: TunnelType, node: CalicoNode, resources: readonly IPPool[]): readonly Pool[] {
   return resources
@@ -325,7 +353,7 @@ function poolsFor(type: TunnelType, node: CalicoNode, resources: readonly IPPool
         pool?.isEnabled === true &&
         pool.cidr.family === type.family &&
         allowsUse(pool, 'Tunnel') &&
-        selectsLabels(pool.nodeSelector, node.metadata.labels ?? {});
+        selectsLabels(pool.nodeSelector, node.metadata.labels ?? {}) === true;
       return isUsable ? [pool] : [];
     });
 }

@@ -92,6 +92,7 @@ export class Ipam {
       store: this.store,
       catalog: options.catalog ?? createDatastoreCatalog(options.datastore),
       ownBlocks: new OwnBlocks(),
+      brokenPools: new Map(),
       now: options.now ?? Date.now,
       random: options.random ?? Math.random,
       wait: options.wait ?? waitFor,

@@ -15,7 +15,15 @@ import { describeExhaustion, topHolders } from './exhaustion.ts';
 import type { AddressFilter } from './filter.ts';
 import { addressesOfHandle, checkHandleLimit } from './handles.ts';
 import { type OwnRead, readOwn } from './own-blocks.ts';
-import { allowsUse, choosePools, type Labels, type Pool, poolOfAddress, selectsLabels } from './pools.ts';
+import {
+  allowsUse,
+  choosePools,
+  type Labels,
+  type Pool,
+  poolOfAddress,
+  selectorProblem,
+  selectsLabels,
+} from './pools.ts';
 import type { AssignmentRun } from './run.ts';
 import { type BlockState, NO_HANDLE, requireReadable, type Stored, type StoredAffinity } from './store.ts';
 import type {
@@ -80,7 +88,19 @@ async function lookAround(
     affinities.map(({ cidr }) => cidr),
   );
   if (nodeLabels === undefined) throw new IpamError({ code: 'nodeNotFound', node: request.host });
+  tellOfBrokenPools(context, pools);
   return { pools, reservations, nodeLabels, affinities, ahead };
+}
+
+/** Once of each: it is left out of every assignment that does not name it. */
+function tellOfBrokenPools({ brokenPools, logger }: IpamContext, pools: readonly Pool[]): void {
+  for (const pool of pools) {
+    const reason = selectorProblem(pool);
+    if (reason !== undefined && brokenPools.get(pool.name) !== reason)
+      logger.warn('a pool is left out', { pool: pool.name, reason });
+    if (reason === undefined) brokenPools.delete(pool.name);
+    else brokenPools.set(pool.name, reason);
+  }
 }
 
 async function assignFamily(
@@ -158,7 +178,7 @@ async function releaseUnselected(
 ): Promise<void> {
   for (const { cidr, owner } of affinities) {
     const pool = around.pools.find((candidate) => candidate.isEnabled && cidrCovers(candidate.cidr, cidr));
-    if (pool === undefined || selectsLabels(pool.nodeSelector, around.nodeLabels)) continue;
+    if (pool === undefined || selectsLabels(pool.nodeSelector, around.nodeLabels) !== false) continue;
     await releaseBlockAffinity(context, owner, cidr, { mustBeEmpty: true, mustBeCool: true }, signal);
   }
 }

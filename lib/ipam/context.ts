@@ -26,6 +26,8 @@ export interface IpamContext {
   readonly store: IpamStore;
   readonly catalog: IpamCatalog;
   readonly ownBlocks: OwnBlocks;
+  /** What was said of pools that are left out, by name. */
+  readonly brokenPools: Map<string, string>;
   /** Time of day in milliseconds. */
   readonly now: () => number;
   /** In [0, 1). */

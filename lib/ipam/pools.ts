@@ -3,6 +3,7 @@
 import type { IPPool, PoolUse } from '../model/endpoint-types.ts';
 import { type Cidr, cidrContains, type Family, formatCidr, type IpAddress, parseCidr } from '../net/ip.ts';
 import { parseSelector } from '../selector/parser.ts';
+import { SelectorError } from '../selector/selector-error.ts';
 import { IpamError } from './errors.ts';
 import type { IntendedUse } from './types.ts';
 
@@ -57,9 +58,22 @@ function isAllocatable(status: unknown): boolean {
   );
 }
 
-/** No or an empty selector selects everything. Throws a SelectorError if it does not parse. */
-export function selectsLabels(selector: string, labels: Labels): boolean {
-  return parseSelector(selector).matches(labels);
+/** No or an empty selector selects everything. Undefined: it does not parse, so nobody can say what it is to select. */
+export function selectsLabels(selector: string, labels: Labels): boolean | undefined {
+  try {
+    return parseSelector(selector).matches(labels);
+  } catch (error) {
+    if (error instanceof SelectorError) return undefined;
+    throw error;
+  }
+}
+
+/** Which of the pool's selectors does not parse, in words; undefined: both do. */
+export function selectorProblem({ nodeSelector, namespaceSelector }: Pool): string | undefined {
+  const broken = Object.entries({ nodeSelector, namespaceSelector }).find(
+    ([, selector]) => selectsLabels(selector, {}) === undefined,
+  );
+  return broken && `${broken[0]} does not parse: ${broken[1]}`;
 }
 
 export interface PoolQuery {
@@ -72,8 +86,8 @@ export interface PoolQuery {
 
 /**
  * Pools for new addresses: those requested, whatever their selectors and mode, else the automatic ones that select both
- * node and namespace. Throws `poolUnusable` for a requested pool that is missing or disabled, and what a selector that
- * does not parse throws. None may be left.
+ * node and namespace; one whose selectors do not parse is left out. Throws `poolUnusable` for a requested pool that is
+ * missing or disabled. None may be left.
  */
 export function choosePools(pools: readonly Pool[], query: PoolQuery): Pool[] {
   const ofFamily = pools.filter((pool) => pool.cidr.family === query.family);
@@ -83,8 +97,8 @@ export function choosePools(pools: readonly Pool[], query: PoolQuery): Pool[] {
     (pool) =>
       pool.isEnabled &&
       pool.isAutomatic &&
-      selectsLabels(pool.nodeSelector, query.nodeLabels) &&
-      selectsLabels(pool.namespaceSelector, query.namespaceLabels ?? {}),
+      selectsLabels(pool.nodeSelector, query.nodeLabels) === true &&
+      selectsLabels(pool.namespaceSelector, query.namespaceLabels ?? {}) === true,
   );
 }
 

@@ -231,7 +231,7 @@ async function isSelected(
   ]);
   const enabled = pools.filter(({ isEnabled }) => isEnabled);
   const pool = poolOfAddress(enabled, { family: block.family, value: block.base });
-  return pool === undefined || labels === undefined || selectsLabels(pool.nodeSelector, labels);
+  return pool === undefined || labels === undefined || selectsLabels(pool.nodeSelector, labels) !== false;
 }
 
 /** Returns the addresses released. Throws `handleNotFound`. */

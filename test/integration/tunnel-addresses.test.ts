@@ -126,6 +126,32 @@ describe('a node’s tunnel addresses', () => {
     expect((await node()).spec?.bgp).toEqual({ ipv4Address: '172.30.0.11/24' });
   });
 
+  it('are neither taken from a pool whose selector does not parse, nor given back because of it', async () => {
+    await createPool('v4', { cidr: '10.65.0.0/16', vxlanMode: 'Always' });
+    await until('it is there', async () => (await addressOf('ipv4VXLANTunnelAddr')) !== undefined);
+    const before = await addressOf('ipv4VXLANTunnelAddr');
+    const breakPool = async (name: string, spec: unknown): Promise<void> => {
+      const pool = await client.get<IPPool>({ kind: 'IPPool', name });
+      const value = JSON.stringify({ ...pool, spec: { ...pool.spec, ...(spec as object) } });
+      const key = `${RESOURCE_ROOT}ippools/${name}`;
+      await datastore.transact({ compare: [], success: [{ type: 'put', key, value }] });
+    };
+    await breakPool('v4', { nodeSelector: 'a ==' });
+    // What comes later is done: what would go has had the time to.
+    await createPool('other', { cidr: '10.66.0.0/16', ipipMode: 'Always' });
+    await until('IPIP has one', async () => (await node()).spec?.bgp?.ipv4IPIPTunnelAddr !== undefined);
+    expect(await addressOf('ipv4VXLANTunnelAddr')).toBe(before);
+    await breakPool('v4', { cidr: 4 });
+    await createPool('v6', { cidr: 'fd65::/112', vxlanMode: 'Always' });
+    await until('IPv6 has one', async () => (await addressOf('ipv6VXLANTunnelAddr')) !== undefined);
+    expect(await addressOf('ipv4VXLANTunnelAddr')).toBe(before);
+    await client.delete({ kind: 'IPPool', name: 'v4' });
+    await until(
+      'it is gone with the pool',
+      async () => (await addressOf('ipv4VXLANTunnelAddr')) === undefined,
+    );
+  });
+
   it('move when the pool that they are from is another, or address management knows nothing of them', async () => {
     await createPool('a', { cidr: '10.65.0.0/16', vxlanMode: 'Always' });
     await until('it is there', async () => (await addressOf('ipv4VXLANTunnelAddr')) !== undefined);

@@ -6,6 +6,8 @@ import { loadSettings } from '../../../lib/config/settings.ts';
 import { MemoryDatastore } from '../../../lib/datastore/memory/memory-datastore.ts';
 import { ResourceClient } from '../../../lib/datastore/resource-client.ts';
 import type { CalicoNode, IPPool } from '../../../lib/model/endpoint-types.ts';
+import { keyForResource } from '../../../lib/model/keys.ts';
+import { put } from '../../support/datastore-compliance.ts';
 
 const { signal } = new AbortController();
 const newClient = (): ResourceClient => new ResourceClient({ datastore: new MemoryDatastore() });
@@ -109,6 +111,17 @@ describe('registerNode', () => {
 });
 
 describe('initializeCluster', () => {
+  it('makes no pool beside one that cannot be read, which may be of the family', async () => {
+    const datastore = new MemoryDatastore();
+    const client = new ResourceClient({ datastore });
+    await put(datastore, keyForResource('IPPool', undefined, 'mine'), '{');
+    await initializeCluster(client, settings(), signal);
+    expect(await poolsOf(client)).toEqual([]);
+    await client.delete({ kind: 'IPPool', name: 'mine' });
+    await initializeCluster(client, settings(), signal);
+    expect(await poolsOf(client)).not.toEqual([]);
+  });
+
   it('makes identity, tiers and one pool, once, also when several nodes start together', async () => {
     const client = newClient();
     const chosen = settings('--ipv4-pool-cidr', '10.65.0.0/16', '--ipv4-pool-block-size', '28');
