@@ -86,6 +86,8 @@ export interface PolicyCluster {
   /** Addresses of the hosts themselves. */
   readonly hostAddresses: ReadonlyMap<string, readonly IpAddress[]>;
   readonly felixConfigurations: readonly FelixConfiguration[];
+  /** Labels of the Nodes there are. */
+  readonly labelsByNode: ReadonlyMap<string, Labels>;
   readonly problems: readonly ClusterProblem[];
 }
 
@@ -163,6 +165,7 @@ export function resolveCluster(resources: readonly Resource[]): PolicyCluster {
       ofKind<CalicoNode>(resources, 'Node').map((node) => [node.metadata.name, nodeAddresses(node)]),
     ),
     felixConfigurations: ofKind<FelixConfiguration>(resources, 'FelixConfiguration'),
+    labelsByNode: context.labelsByNode,
     problems,
   };
 }

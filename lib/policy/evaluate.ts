@@ -161,7 +161,7 @@ class Way {
   /** What no policy of the workload can open, as its host is set. */
   private isTunnel(host: string): boolean {
     const { protocol, destination } = this.packet;
-    const settings = hostSettings(host, this.cluster.felixConfigurations);
+    const settings = hostSettings(host, this.cluster);
     return (
       (protocol === IPIP && !settings.allowsIpipFromWorkloads) ||
       (protocol === UDP && destination.port === settings.vxlanPort && !settings.allowsVxlanFromWorkloads)
@@ -179,7 +179,7 @@ class Way {
   private reachOwnHost(host: string): boolean {
     // Only who peers with the host has come so far: that is what its BGPPeer asks for.
     if (this.isBgp()) return true;
-    const action = hostSettings(host, this.cluster.felixConfigurations).endpointToHostAction;
+    const action = hostSettings(host, this.cluster).endpointToHostAction;
     return this.note({ type: 'endpointToHost', host }, 'ingress', {
       type: 'endpointToHost',
       isAllowed: action !== 'drop',
@@ -266,7 +266,7 @@ class Way {
     direction: Direction,
     asked: number | undefined,
   ): FailsafePort | undefined {
-    const settings = hostSettings(host, this.cluster.felixConfigurations);
+    const settings = hostSettings(host, this.cluster);
     const failsafe = ports === 'ingress' ? settings.failsafeInbound : settings.failsafeOutbound;
     const other = direction === 'ingress' ? this.packet.source : this.packet.destination;
     return failsafe.find(

@@ -147,14 +147,14 @@ function startsOf({ min, max }: PortRange): number[] {
 /** VXLAN, which a workload may not send whatever policy says, at the port that its host has for it. */
 function tunnelCuts(cluster: PolicyCluster, { end, host }: Subject): Distinctions['cuts'] {
   if (end.type !== 'workload' || host === undefined) return [];
-  const { vxlanPort, allowsVxlanFromWorkloads } = hostSettings(host, cluster.felixConfigurations);
+  const { vxlanPort, allowsVxlanFromWorkloads } = hostSettings(host, cluster);
   return allowsVxlanFromWorkloads ? [] : [{ protocol: UDP, min: vxlanPort, max: vxlanPort }];
 }
 
 /** Ports of a host that its host endpoints cannot close, on whichever way. */
 function failsafeCuts(cluster: PolicyCluster, host: string | undefined): Distinctions['cuts'] {
   if (host === undefined || hostEndpointsOf(cluster, host).length === 0) return [];
-  const { failsafeInbound, failsafeOutbound } = hostSettings(host, cluster.felixConfigurations);
+  const { failsafeInbound, failsafeOutbound } = hostSettings(host, cluster);
   return [...failsafeInbound, ...failsafeOutbound].map(({ protocol, port }) => ({
     protocol,
     min: port,

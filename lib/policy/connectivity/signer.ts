@@ -69,7 +69,7 @@ export class Signer {
         expectsHost: expectedIps.some((net) => own.has(withoutLength(net))),
       }),
     );
-    const settings = hostSettings(host, this.#cluster.felixConfigurations);
+    const settings = hostSettings(host, this.#cluster);
     const asText = (_key: string, value: unknown): unknown =>
       typeof value === 'bigint' ? value.toString() : value;
     const signed = String(this.#number(JSON.stringify([settings, endpoints], asText)));

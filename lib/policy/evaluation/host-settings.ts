@@ -3,6 +3,9 @@
 import type { FelixConfiguration } from '../../model/endpoint-types.ts';
 import { parseNumberOrName, protocolNumber, ScalarError } from '../../model/numbers.ts';
 import { type Cidr, parseCidr } from '../../net/ip.ts';
+import type { Labels } from '../../selector/expression.ts';
+import { parseSelector } from '../../selector/parser.ts';
+import { SelectorError } from '../../selector/selector-error.ts';
 
 export type EndpointToHostAction = 'accept' | 'drop' | 'return';
 
@@ -25,6 +28,7 @@ export interface HostSettings {
   readonly allowsIpipFromWorkloads: boolean;
 }
 
+const NODE_PREFIX = 'node.';
 const TCP = 6;
 const UDP = 17;
 const tcpPorts = (...ports: number[]): FailsafePort[] =>
@@ -47,24 +51,75 @@ const ACTIONS: Readonly<Record<string, EndpointToHostAction>> = {
   return: 'return',
 };
 
-const known = new WeakMap<readonly FelixConfiguration[], Map<string, HostSettings>>();
+/** What of a cluster decides about its hosts' settings. */
+export interface SettingsSource {
+  readonly felixConfigurations: readonly FelixConfiguration[];
+  /** Of the Nodes there are. */
+  readonly labelsByNode: ReadonlyMap<string, Labels>;
+}
 
-/** What holds on the host: `node.<host>` over `default` over the defaults; values that are none are passed over. */
-export function hostSettings(host: string, configurations: readonly FelixConfiguration[]): HostSettings {
-  const byHost = known.get(configurations) ?? new Map<string, HostSettings>();
-  known.set(configurations, byHost);
-  const settings = byHost.get(host) ?? readSettings(host, configurations);
+const known = new WeakMap<SettingsSource, Map<string, HostSettings>>();
+
+/**
+ * What holds on the host, as its Felix puts it together: `node.<host>` over the oldest whose nodeSelector matches the host's Node
+ * over `default`. A value that makes no sense is the default's, not that of the next below.
+ */
+export function hostSettings(host: string, source: SettingsSource): HostSettings {
+  const byHost = known.get(source) ?? new Map<string, HostSettings>();
+  known.set(source, byHost);
+  const settings = byHost.get(host) ?? readSettings(host, source);
   byHost.set(host, settings);
   return settings;
 }
 
-function readSettings(host: string, configurations: readonly FelixConfiguration[]): HostSettings {
-  const byName = new Map(configurations.map((configuration) => [configuration.metadata.name, configuration]));
-  const layers = [byName.get('default'), byName.get(`node.${host}`)];
-  return layers.reduce((settings, layer) => override(settings, layer?.spec ?? {}), DEFAULT_SETTINGS);
+function readSettings(host: string, { felixConfigurations, labelsByNode }: SettingsSource): HostSettings {
+  const byName = new Map(felixConfigurations.map((each) => [each.metadata.name, each]));
+  const layers = [
+    byName.get('default'),
+    oldestSelecting(labelsByNode.get(host), felixConfigurations),
+    byName.get(`${NODE_PREFIX}${host}`),
+  ];
+  const said = layers.flatMap((layer) =>
+    Object.entries(layer?.spec ?? {}).filter(([, value]) => isSaid(value)),
+  );
+  return settingsOf(Object.fromEntries(said));
 }
 
-function override(settings: HostSettings, spec: Readonly<Record<string, unknown>>): HostSettings {
+function isSaid(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+/** Of several the oldest, then the lower name. */
+function oldestSelecting(
+  labels: Labels | undefined,
+  configurations: readonly FelixConfiguration[],
+): FelixConfiguration | undefined {
+  if (labels === undefined) return undefined;
+  const selecting = configurations.filter(({ metadata: { name }, spec }) => {
+    const isByName = name === 'default' || name.startsWith(NODE_PREFIX);
+    const selector = spec?.['nodeSelector'];
+    return !isByName && typeof selector === 'string' && selector !== '' && isMatch(selector, labels);
+  });
+  const [first] = selecting.sort(({ metadata: a }, { metadata: b }) => {
+    const [createdA, createdB] = [a.creationTimestamp ?? '', b.creationTimestamp ?? ''];
+    if (createdA !== createdB) return createdA < createdB ? -1 : 1;
+    return a.name < b.name ? -1 : 1;
+  });
+  return first;
+}
+
+/** One that does not parse is for no node. */
+function isMatch(selector: string, labels: Labels): boolean {
+  try {
+    return parseSelector(selector).matches(labels);
+  } catch (error) {
+    if (error instanceof SelectorError) return false;
+    throw error;
+  }
+}
+
+function settingsOf(spec: Readonly<Record<string, unknown>>): HostSettings {
+  const settings = DEFAULT_SETTINGS;
   return {
     endpointToHostAction:
       ACTIONS[String(spec['defaultEndpointToHostAction']).toLowerCase()] ?? settings.endpointToHostAction,
@@ -97,10 +152,11 @@ function failsafePorts(value: unknown): FailsafePort[] | undefined {
 function failsafePort(value: unknown): FailsafePort | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { protocol, port, net } = value as Record<string, unknown>;
-  const number = parseProtocol(protocol);
+  const number = parseProtocol(typeof protocol === 'string' ? protocol.toUpperCase() : (protocol ?? TCP));
   const cidr = typeof net === 'string' ? parseCidr(net) : undefined;
   const isNetBad = net !== undefined && net !== null && net !== '' && cidr === undefined;
-  if (number === undefined || typeof port !== 'number' || isNetBad) return undefined;
+  const isPort = typeof port === 'number' && Number.isInteger(port) && port >= 0 && port <= 65_535;
+  if (number === undefined || !isPort || isNetBad) return undefined;
   return { protocol: number, port, net: cidr };
 }
 

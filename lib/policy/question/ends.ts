@@ -211,7 +211,7 @@ export function ruleNets(cluster: PolicyCluster): readonly Cidr[] {
 function failsafeNets(cluster: PolicyCluster): readonly Cidr[] {
   const hosts = new Set([...cluster.hostEndpoints.values()].map(({ id }) => id.host));
   return [...hosts].flatMap((host) => {
-    const { failsafeInbound, failsafeOutbound } = hostSettings(host, cluster.felixConfigurations);
+    const { failsafeInbound, failsafeOutbound } = hostSettings(host, cluster);
     return [...failsafeInbound, ...failsafeOutbound].flatMap(({ net }) => net ?? []);
   });
 }

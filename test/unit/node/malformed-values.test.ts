@@ -176,7 +176,7 @@ function decodedOf({ key, kv }: SyncerUpdate): Resource | undefined {
 /** The batch readers: what a command or the controller makes of what it lists. */
 function readBatch(resources: readonly Resource[]): void {
   const cluster = resolveCluster(resources);
-  hostSettings(NODE, cluster.felixConfigurations);
+  hostSettings(NODE, cluster);
   const nodes = resources.filter((each): each is CalicoNode => each.kind === 'Node');
   const endpoints = resources.filter((each): each is WorkloadEndpoint => each.kind === 'WorkloadEndpoint');
   absentHosts({ calicoNodes: nodes, endpoints, kubernetesNodes: new Set(), unreadableNodes: new Set() });
