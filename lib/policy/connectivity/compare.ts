@@ -58,9 +58,11 @@ export function compareConnectivity(
   for (const [from, to] of touched.pairs) {
     for (const pair of pairsOf(from, to)) {
       const all = traffic.classes(pair);
-      verdictsLeft -= 2 * FAMILIES.length * all.length;
+      const sourcePorts = traffic.sourcePorts(pair);
+      const asks = all.reduce((sum, each) => sum + (each.type === 'ports' ? sourcePorts.length : 1), 0);
+      verdictsLeft -= 2 * FAMILIES.length * asks;
       if (verdictsLeft < 0) break;
-      const changes = changesOf(clusters, pair, all, options);
+      const changes = changesOf(clusters, pair, { all, sourcePorts }, options);
       if (changes === undefined) continue;
       asked.add(from).add(to);
       found.push(...changes.map((change) => ({ ...change, from, to })));
@@ -170,30 +172,65 @@ function differing(maps: readonly ReadonlyMap<string, object>[]): ReadonlySet<st
 
 type Change = Omit<ClassChange, 'from' | 'to'>;
 
+interface AskedTraffic {
+  readonly all: readonly TrafficClass[];
+  /** One of each part that rules tell apart; undefined: one that no rule asks for. */
+  readonly sourcePorts: readonly (number | undefined)[];
+}
+
+/** Classes of traffic by the share of source ports from which they change. */
+class Changed {
+  readonly #whole = new Set<TrafficClass>();
+  readonly #partly = new Set<TrafficClass>();
+
+  note(traffic: TrafficClass, changes: readonly boolean[]): void {
+    if (changes.every((isChanged) => isChanged)) this.#whole.add(traffic);
+    else if (changes.some((isChanged) => isChanged)) this.#partly.add(traffic);
+  }
+
+  text(all: readonly TrafficClass[]): string {
+    const partly = format(all, this.#partly);
+    return [format(all, this.#whole), partly && `from some source ports ${partly}`]
+      .filter((text) => text !== '')
+      .join(', and ');
+  }
+}
+
+function format(all: readonly TrafficClass[], set: ReadonlySet<TrafficClass>): string {
+  return set.size === 0 ? '' : formatTrafficSet(all, (traffic) => set.has(traffic));
+}
+
 /** Undefined: there is no packet between the two. */
 function changesOf(
   [before, after]: Clusters,
   pair: Pair,
-  all: readonly TrafficClass[],
+  { all, sourcePorts }: AskedTraffic,
   options: DecideOptions,
 ): Change[] | undefined {
   const found = FAMILIES.flatMap((family): Change[] => {
-    const lost = new Set<TrafficClass>();
-    const gained = new Set<TrafficClass>();
+    const lost = new Changed();
+    const gained = new Changed();
     let exists = false;
     for (const traffic of all) {
       const packet = packetBetween(pair, traffic, all, family);
       if (packet === undefined) continue;
       exists = true;
-      const was = evaluate(before, packet, options).isAllowed;
-      const is = evaluate(after, packet, options).isAllowed;
-      if (was && !is) lost.add(traffic);
-      if (is && !was) gained.add(traffic);
+      const fates = (traffic.type === 'ports' ? sourcePorts : [undefined]).map((sourcePort) => {
+        const asked = sourcePort === undefined ? packet : { ...packet, sourcePort };
+        const was = evaluate(before, asked, options).isAllowed;
+        return { was, is: evaluate(after, asked, options).isAllowed };
+      });
+      lost.note(
+        traffic,
+        fates.map(({ was, is }) => was && !is),
+      );
+      gained.note(
+        traffic,
+        fates.map(({ was, is }) => is && !was),
+      );
     }
     if (!exists) return [];
-    const text = (set: ReadonlySet<TrafficClass>): string =>
-      set.size === 0 ? '' : formatTrafficSet(all, (traffic) => set.has(traffic));
-    return [{ lost: text(lost), gained: text(gained), family }];
+    return [{ lost: lost.text(all), gained: gained.text(all), family }];
   });
   const [first, second] = found;
   if (first === undefined) return undefined;

@@ -127,6 +127,30 @@ describe('a change of policy', () => {
     expect(lines(compare([POLICY], [other]))).toEqual(['shop/app=web > shop/app=db: tcp/5432 | tcp/5433']);
   });
 
+  it('tells what changes from some source ports alone', () => {
+    const from = (...ports: readonly (number | string)[]): Resource =>
+      networkPolicy('db', {
+        selector: "app == 'db'",
+        ingress: [
+          {
+            action: 'Allow',
+            protocol: 'TCP',
+            source: { selector: "app == 'web'", ports: [...ports] },
+            destination: { ports: [5432] },
+          },
+        ],
+      });
+    expect(lines(compare([from(1000)], [from('1000:1010')]))).toEqual([
+      'shop/app=web > shop/app=db: nothing | from some source ports tcp/5432',
+    ]);
+    expect(lines(compare([from(1000)], [from('0:65535')]))).toEqual([
+      'shop/app=web > shop/app=db: nothing | from some source ports tcp/5432',
+    ]);
+    expect(lines(compare([POLICY], [from(1000)]))).toEqual([
+      'shop/app=web > shop/app=db: from some source ports tcp/5432 | nothing',
+    ]);
+  });
+
   it('tells the families apart where they differ', () => {
     const only = networkPolicy('db', {
       selector: "app == 'db'",
