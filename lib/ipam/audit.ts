@@ -2,8 +2,8 @@
 // The plan of the garbage collector and of `calicoctl ipam check` (Calico's kube-controllers node/ipam.go; docs/ipam.md
 // "Audit"). Pure: the caller reads, waits out the grace period, and acts.
 
-import type { UnreadableValue } from '../datastore/resource-access.ts';
 import type { CalicoNode, WorkloadEndpoint } from '../model/endpoint-types.ts';
+import type { ResourceKey } from '../model/keys.ts';
 import {
   matchesWorkloadEndpointName,
   parseWorkloadEndpointName,
@@ -176,7 +176,7 @@ export function addressUsers(
 }
 
 /** Users by what the keys of workload endpoints say that cannot be read: a key names node, orchestrator and pod. */
-export function unreadableUsers(endpoints: readonly UnreadableValue[]): AddressUser[] {
+export function unreadableUsers(endpoints: readonly { readonly ref: ResourceKey }[]): AddressUser[] {
   return endpoints.flatMap(({ ref: { namespace, name } }): AddressUser[] => {
     const { node, orchestrator, pod } = wholeName(name);
     // Addresses of other orchestrators name no pod, and are never taken for unused.
