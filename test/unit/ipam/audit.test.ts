@@ -107,13 +107,9 @@ describe('audit', () => {
     const users = unreadableUsers([
       {
         ref: { kind: 'WorkloadEndpoint', namespace: 'ns', name: 'a-k8s-broken-eth0' },
-        revision: 1,
-        reason: '',
       },
       {
         ref: { kind: 'WorkloadEndpoint', namespace: 'ns', name: 'a-cni-0123-eth0' },
-        revision: 1,
-        reason: '',
       },
     ]);
     const audit = await ipam.audit(users, NODES);
@@ -124,9 +120,7 @@ describe('audit', () => {
 
   it('takes every address of a namespace for in use where not even the key says whose it is', async () => {
     await assignPod('a', 'p');
-    const users = unreadableUsers([
-      { ref: { kind: 'WorkloadEndpoint', namespace: 'ns', name: 'what' }, revision: 1, reason: '' },
-    ]);
+    const users = unreadableUsers([{ ref: { kind: 'WorkloadEndpoint', namespace: 'ns', name: 'what' } }]);
     expect((await ipam.audit(users, NODES)).leaked).toEqual([]);
     const elsewhere = users.map((user) => ({ ...user, namespace: 'other' }));
     expect((await ipam.audit(elsewhere, NODES)).leaked).toHaveLength(1);

@@ -254,7 +254,13 @@ describe('matrices', () => {
       matrices: [{ from: ['shop/web'], to: ['shop/web'], ports: ['tcp/80'], expect: 'deny' }],
     });
     expect(results).toEqual([
-      { name: 'matrices[0]', path: 'matrices[0]', ok: false, message: 'the matrix asks nothing' },
+      {
+        name: 'matrices[0]',
+        path: 'matrices[0]',
+        ok: false,
+        unaskable: true,
+        message: 'the matrix asks nothing',
+      },
     ]);
   });
 
