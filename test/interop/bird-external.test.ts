@@ -153,5 +153,12 @@ describe('an external session with bird2', () => {
     });
     expect(reason).toContain('peer has AS 4200000001, 65077 is configured');
     expect(bird.log()).toContain('P: Received: Bad peer AS');
+    // bird takes no connection for a while then; that it closes them says less than what we know.
+    await waitFor('a connection that bird closes', async () => {
+      const { entries } = await bgpd.client.history('bird');
+      const last = entries.findLast((entry) => entry.kind === 'reason');
+      return last?.kind === 'reason' && ['closed', 'reset'].includes(last.reason.name);
+    });
+    expect((await bgpd.peer('bird')).why).toMatchObject({ direction: 'sent', code: 2, subcode: 2 });
   });
 });

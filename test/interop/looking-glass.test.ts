@@ -194,7 +194,10 @@ describe('bgpctl', () => {
     });
     expect(await shown('history', 'bird')).toMatch(/Established -> Idle[\s\S]*OpenConfirm -> Established/);
     expect(await shown('history', 'bird', '--raw', '-o', 'json')).toContain('"malformed": []');
-    expect(await run('history', 'nobody')).toMatchObject({ code: 1, err: 'bgpd: no peer is named nobody\n' });
+    expect(await run('history', 'nobody')).toMatchObject({
+      code: 1,
+      err: 'bgpd: no peer is named nobody\n  "bgpctl peers" lists them\n',
+    });
   });
 
   it('events: past ones', async () => {
