@@ -47,11 +47,11 @@ export function clusterOf(resources: readonly Resource[], staged: boolean): Poli
   return resolveCluster(staged ? withStagedEnacted(resources) : resources);
 }
 
-/** One line for each policy or profile that counts as absent, as the hosts treat it too. */
+/** One line for each object that counts as absent, as the hosts treat it too. */
 export function clusterWarnings(cluster: PolicyCluster): readonly string[] {
-  return cluster.problems.map(({ kind, namespace, name, error }) => {
+  return cluster.problems.map(({ kind, namespace, name, reason }) => {
     const full = namespace === '' ? name : `${namespace}/${name}`;
-    return `${kind} ${full} is left out: ${error.message}`;
+    return `${kind} ${full} is left out: ${reason}`;
   });
 }
 

@@ -12,6 +12,7 @@ import type {
 import type { EndpointSlice } from '../model/kubernetes-service-types.ts';
 import type { Resource } from '../model/metadata.ts';
 import type { GlobalNetworkSet, NetworkSet, Profile, Tier } from '../model/policy-types.ts';
+import { invalidResource } from '../model/validation/invalid-resource.ts';
 import type { IpAddress } from '../net/ip.ts';
 import type { Labels } from '../selector/expression.ts';
 import type { Selector } from '../selector/selector.ts';
@@ -67,7 +68,8 @@ export interface ClusterProblem {
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;
-  readonly error: PolicyError;
+  /** `spec.selector: not a selector: a = (…)` */
+  readonly reason: string;
 }
 
 /** The compiled form of a whole cluster. Keys: `policyKey`, `workloadEndpointKey`, `host/endpoint` of host endpoints. */
@@ -107,12 +109,26 @@ const POLICY_KINDS: ReadonlySet<string> = new Set([
   'StagedKubernetesNetworkPolicy',
 ]);
 
+/** Kinds of Calico's that have a part in policy and count as absent where validation refuses them. */
+const VALIDATED_KINDS: ReadonlySet<string> = new Set([
+  ...POLICY_KINDS,
+  'Tier',
+  'Profile',
+  'WorkloadEndpoint',
+  'HostEndpoint',
+  'NetworkSet',
+  'GlobalNetworkSet',
+  'Node',
+  'BGPPeer',
+]);
+
 /**
- * Resolves the resources, Kubernetes' EndpointSlices among them; kinds that have no part in policy are passed over. Revisions
- * come from `resourceVersion`.
+ * Resolves the resources, Kubernetes' EndpointSlices among them; kinds that have no part in policy are passed over, and what the
+ * hosts refuse is left out. Revisions come from `resourceVersion`.
  */
-export function resolveCluster(resources: readonly Resource[]): PolicyCluster {
+export function resolveCluster(given: readonly Resource[]): PolicyCluster {
   const problems: ClusterProblem[] = [];
+  const resources = given.filter((resource) => isUsable(resource, problems));
   const policies = compileEach(resources.filter(isPolicy), problems, (resource) =>
     compilePolicy(resource, revisionOf(resource)),
   );
@@ -188,8 +204,23 @@ function ofKind<Kind extends Resource>(resources: readonly Resource[], kind: Kin
 
 /** Kubernetes' policies have the same kind in another group. */
 function isPolicy(resource: Resource): resource is CompilableResource {
-  if (!POLICY_KINDS.has(resource.kind) || !resource.apiVersion.startsWith('projectcalico.org/')) return false;
+  if (!POLICY_KINDS.has(resource.kind) || !isCalicos(resource)) return false;
   return !isStagedDeletion(resource as CompilableResource);
+}
+
+function isUsable(resource: Resource, problems: ClusterProblem[]): boolean {
+  if (!VALIDATED_KINDS.has(resource.kind) || !isCalicos(resource)) return true;
+  const reason = invalidResource(resource.kind, resource);
+  if (reason !== undefined) problems.push(problemOf(resource, reason));
+  return reason === undefined;
+}
+
+function isCalicos({ apiVersion }: Resource): boolean {
+  return apiVersion.startsWith('projectcalico.org/');
+}
+
+function problemOf({ kind, metadata: { name, namespace = '' } }: Resource, reason: string): ClusterProblem {
+  return { kind, namespace, name, reason };
 }
 
 function compileEach<Source extends Resource, Compiled>(
@@ -202,8 +233,7 @@ function compileEach<Source extends Resource, Compiled>(
       return [compile(resource)];
     } catch (error) {
       if (!(error instanceof PolicyError)) throw error;
-      const { name, namespace = '' } = resource.metadata;
-      problems.push({ kind: resource.kind, namespace, name, error });
+      problems.push(problemOf(resource, error.message));
       return [];
     }
   });

@@ -31,7 +31,7 @@ export function workload(
       node,
       pod,
       endpoint: 'eth0',
-      interfaceName: `cali${pod}`,
+      interfaceName: `cali${pod.slice(-11)}`,
       ipNetworks: ips.map((ip) => `${ip}/${ip.includes(':') ? 128 : 32}`),
       profiles: [`kns.${namespace}`],
       ...spec,

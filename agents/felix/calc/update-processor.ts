@@ -12,6 +12,7 @@ import type {
 import { parseIpamKey } from '../../../lib/model/ipam-keys.ts';
 import { parseResourceKey, type ResourceKey } from '../../../lib/model/keys.ts';
 import type { GlobalNetworkSet, NetworkSet, Profile, Tier } from '../../../lib/model/policy-types.ts';
+import { invalidResource } from '../../../lib/model/validation/invalid-resource.ts';
 import { formatIp, parseIp } from '../../../lib/net/ip.ts';
 import { DEFAULT_ALLOW_PROFILE } from '../../../lib/policy/cluster.ts';
 import { type CompilableResource, compileProfile } from '../../../lib/policy/compile.ts';
@@ -35,7 +36,7 @@ import type { CalcInput } from './inputs.ts';
 import type { InvalidValue } from './messages.ts';
 import { blockInput, nodeInputs, poolInput } from './network-processor.ts';
 import { policyInput } from './policy-processor.ts';
-import { asBlock, invalidResource } from './validation-filter.ts';
+import { asBlock } from './validation-filter.ts';
 
 /** "This key is now X", or without a value "is now absent", as a syncer reports it. */
 export interface DatastoreUpdate {
@@ -109,7 +110,7 @@ export class UpdateProcessor {
     // Others may read the kind: what nobody can is told of all the same.
     if (!READ_KINDS.has(key.kind) || isStaticProfile(key))
       return { inputs: [], invalid: unreadable === undefined ? undefined : invalidValue(update, unreadable) };
-    const reason = unreadable ?? (value === undefined ? undefined : invalidResource(key, value));
+    const reason = unreadable ?? (value === undefined ? undefined : invalidResource(key.kind, value));
     if (reason !== undefined) return this.processInvalid(key, update, reason);
     try {
       return { inputs: this.resourceInputs(key, update), invalid: undefined };

@@ -143,7 +143,7 @@ describe('a change of policy', () => {
     expect(lines(compare([from(1000)], [from('1000:1010')]))).toEqual([
       'shop/app=web > shop/app=db: nothing | from some source ports tcp/5432',
     ]);
-    expect(lines(compare([from(1000)], [from('0:65535')]))).toEqual([
+    expect(lines(compare([from(1000)], [from('1:65535')]))).toEqual([
       'shop/app=web > shop/app=db: nothing | from some source ports tcp/5432',
     ]);
     expect(lines(compare([POLICY], [from(1000)]))).toEqual([

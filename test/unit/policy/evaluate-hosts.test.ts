@@ -22,6 +22,7 @@ function pod(name: string, ip: string): Resource {
     {
       orchestrator: 'k8s',
       node: 'n1',
+      pod: name,
       endpoint: 'eth0',
       interfaceName: `cali${name}`,
       ipNetworks: [`${ip}/32`],

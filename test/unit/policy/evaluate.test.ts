@@ -34,6 +34,7 @@ function pod(node: string, name: string, ips: string[], spec: Record<string, unk
     {
       orchestrator: 'k8s',
       node,
+      pod: name,
       endpoint: 'eth0',
       interfaceName: `cali${name}`,
       ipNetworks: ips.map((ip) => `${ip}/${ip.includes(':') ? 128 : 32}`),
@@ -128,7 +129,7 @@ describe('the way of a packet', () => {
   });
 
   it('opens BGP of a host to the workloads that a BGPPeer selects, and to pods among themselves', () => {
-    const peer = resource('BGPPeer', 'router', { localWorkloadSelector: "app == 'web'" });
+    const peer = resource('BGPPeer', 'router', { localWorkloadSelector: "app == 'web'", asNumber: 64512 });
     expect(judge([peer], WEB, HOST_2, { destinationPort: 179 }).isAllowed).toBe(true);
     expect(judge([peer], DB, HOST_1, { destinationPort: 179 }).isAllowed).toBe(false);
     expect(judge([], WEB, DB, { destinationPort: 179 }).isAllowed).toBe(true);
@@ -401,7 +402,20 @@ describe('resolveCluster', () => {
     const { problems, policies } = resolveCluster([...base, bad]);
     expect(policies.size).toBe(0);
     expect(problems).toMatchObject([
-      { kind: 'GlobalNetworkPolicy', name: 'bad', error: { type: { field: 'spec.selector' } } },
+      { kind: 'GlobalNetworkPolicy', name: 'bad', reason: expect.stringMatching(/^spec\.selector /) },
+    ]);
+  });
+
+  it('leaves out and reports whatever the hosts refuse', () => {
+    const set = { ...globalPolicy('set', {}, 'GlobalNetworkSet'), spec: { nets: ['10.0.0.0/8', 'here'] } };
+    const tier = { ...globalPolicy('tier', {}, 'Tier'), spec: { defaultAction: 'Maybe' } };
+    const { problems, identities } = resolveCluster([...base, set, tier]);
+    expect(problems.map(({ kind, reason }) => `${kind}: ${reason}`)).toEqual([
+      expect.stringMatching(/^GlobalNetworkSet: spec\.nets\[1\] /),
+      expect.stringMatching(/^Tier: spec\.defaultAction /),
+    ]);
+    expect([...identities.identities.values()]).toEqual([
+      ...resolveCluster(base).identities.identities.values(),
     ]);
   });
 

@@ -96,7 +96,11 @@ describe('why a rule does not match', () => {
       'source 10.0.0.1 is no such endpoint of service == "shop/back"',
     );
     expect(reason({ source: { services: { name: 'front' } } })).toBeUndefined();
-    expect(reason({ destination: { services: { name: 'front' } } })).toBe(
+    // Of a destination an egress rule alone may ask so.
+    const rules: Rule[] = [{ action: 'Allow', destination: { services: { name: 'front' } } }];
+    const out = networkPolicy('out', { selector: "app == 'web'", types: ['Egress'], egress: rules });
+    const { checkpoints } = explained([out, slice], ['shop/web', 'shop/db', 'tcp/80']);
+    expect(checkpoints[0]?.tiers[0]?.policies[0]?.rules[0]?.reason).toBe(
       'destination 10.0.1.1 is no such endpoint of service == "shop/front"',
     );
     expect(reason({ source: { selector: "app == 'api'" } })).toBe(

@@ -23,6 +23,7 @@ function pod(name: string, ip: string): Resource {
     spec: {
       orchestrator: 'k8s',
       node: 'n1',
+      pod: name,
       endpoint: 'eth0',
       interfaceName: `cali${name}`,
       ipNetworks: [`${ip}/32`],
@@ -170,7 +171,7 @@ describe('selectors over labels', () => {
   it('are not the service’s, though a label may be called so', () => {
     const posing = {
       ...pod('cart', CART),
-      metadata: { ...pod('cart', CART).metadata, labels: { service: 'shop/cart' } },
+      metadata: { ...pod('cart', CART).metadata, labels: { service: 'cart' } },
     };
     const resources = [pod('web', WEB), posing, open, policy({ egress: [toCart] }), otherDirection];
     const packet = { source: WEB, destination: CART, protocol: TCP, destinationPort: 80 };
