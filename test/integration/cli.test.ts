@@ -51,6 +51,23 @@ describe.each<BackendName>(['etcd', 'api'])('resources through %s', (backend) =>
   const run = (argv: readonly string[], stdin?: string): ReturnType<CliCluster['run']> =>
     cluster.run(backend, argv, stdin);
 
+  it.each(['apply', 'replace'])('writes over what has not the shape of its kind by %s', async (verb) => {
+    const name = `misshapen-${verb}`;
+    const key = `/calico/resources/v3/projectcalico.org/globalnetworksets/${name}`;
+    const value = JSON.stringify({ kind: 'GlobalNetworkSet', metadata: { name }, spec: { nets: 'all' } });
+    await cluster.datastore.transact({ compare: [], success: [{ type: 'put', key, value }] });
+    const read = await run(['get', 'globalnetworkset', name]);
+    if (backend === 'etcd') {
+      expect(read.code).not.toBe(0);
+      expect(read.err).toContain(`cannot be read: spec.nets must be a list, in the value of ${key}`);
+      expect(read.err).toContain('calicoctl delete');
+    }
+    expect(await run([verb, '-f', '-'], SET.replace('SETNAME', name))).toMatchObject({ code: 0, err: '' });
+    expect((await cluster.datastore.get(key)).kv?.value).toContain('["192.0.2.0/24"]');
+    await cluster.datastore.transact({ compare: [], success: [{ type: 'put', key, value }] });
+    expect(await run(['delete', 'globalnetworkset', name])).toMatchObject({ code: 0, err: '' });
+  });
+
   it('creates, leaves alone, configures and deletes what documents say', async () => {
     const key = '/calico/resources/v3/projectcalico.org/networkpolicies/default/web';
     const both = `${POOL}---\n${POLICY}`;

@@ -170,10 +170,11 @@ describe('leaks', () => {
 });
 
 describe('what cannot be read', () => {
-  const overwrite = async (ref: ResourceKey, value: string): Promise<void> => {
-    const key = keyForResource(ref.kind, ref.namespace, ref.name);
+  const put = async (key: string, value: string): Promise<void> => {
     await cluster.datastore.transact({ compare: [], success: [{ type: 'put', key, value }] });
   };
+  const overwrite = (ref: ResourceKey, value: string): Promise<void> =>
+    put(keyForResource(ref.kind, ref.namespace, ref.name), value);
 
   it('keeps its addresses, its host and its blocks, until it is deleted', async () => {
     const broken = { kind: 'WorkloadEndpoint', namespace: 'default', name: 'stayer-k8s-broken-eth0' };
@@ -186,6 +187,10 @@ describe('what cannot be read', () => {
     await overwrite({ kind: 'Node', name: 'unknown' }, '{');
     await cluster.client.delete(NODES, undefined, 'unknown');
     await createPod('there', 'unknown');
+    await createPod('garbled', 'stayer');
+    const ofGarbled = await addEndpoint('stayer', 'garbled');
+    const podKey = '/registry/pods/default/garbled';
+    await put(podKey, '{');
     // What is lost later, and by the same rules, is gone: what would go has had the time to.
     for (const pod of ['lost-1', 'lost-2']) {
       const leaked = await addEndpoint('stayer', pod);
@@ -193,6 +198,7 @@ describe('what cannot be read', () => {
     }
     expect(await isAssigned(held)).toBe(true);
     expect(await isAssigned(onUnknown)).toBe(true);
+    expect(await isAssigned(ofGarbled)).toBe(true);
     const { items, unreadable } = await cluster.calico.list('WorkloadEndpoint');
     expect(unreadable.map(({ ref }) => ref)).toEqual([broken]);
     expect(items.map(({ metadata }) => metadata.name)).toContain('unknown-k8s-there-eth0');
@@ -200,6 +206,8 @@ describe('what cannot be read', () => {
 
     await cluster.calico.delete(broken);
     await until('its address to go', async () => !(await isAssigned(held)));
+    await cluster.datastore.transact({ compare: [], success: [{ type: 'delete', key: podKey }] });
+    await until('the address of the garbled pod to go', async () => !(await isAssigned(ofGarbled)));
     await cluster.calico.delete({ kind: 'Node', name: 'unknown' });
     await until('what is of its host to go', async () => !(await isAssigned(onUnknown)));
   });
