@@ -1,11 +1,14 @@
 // What a check of the stored records finds: leaks, doubled and lost addresses, handles, affinities, hosts that have left.
 
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { renderAudit } from '../../../cli/output/ipam.ts';
 import type { Ipam } from '../../../lib/ipam/allocator.ts';
 import { type AddressUser, addressUsers, unreadableUsers } from '../../../lib/ipam/audit.ts';
 import { encodeAffinity, encodeHandle } from '../../../lib/ipam/block-json.ts';
+import { inspectIpam } from '../../../lib/ipam/inspection.ts';
 import type { CalicoNode, WorkloadEndpoint } from '../../../lib/model/endpoint-types.ts';
 import { blockAffinityKey, blockKey, handleKey } from '../../../lib/model/ipam-keys.ts';
+import { keyForResource } from '../../../lib/model/keys.ts';
 import { formatCidr } from '../../../lib/net/ip.ts';
 import { IpamFixture } from '../../support/ipam-fixture.ts';
 
@@ -116,6 +119,26 @@ describe('audit', () => {
     expect(audit.leaked.map(({ ip }) => ip)).toEqual([other]);
     expect(audit.leakedHandles).toEqual(['h-other']);
     expect((await ipam.audit(users, new Set(['b']))).departedHosts).toEqual([]);
+  });
+
+  it('says of the datastore what cannot be read, and nothing of it is leaked', async () => {
+    await assignPod('a', 'broken');
+    const name = 'a-k8s-broken-eth0';
+    await fixture.put(keyForResource('WorkloadEndpoint', 'ns', name), '{');
+    await fixture.put(keyForResource('Node', undefined, 'a'), {
+      kind: 'Node',
+      metadata: { name: 'a' },
+      spec: 4,
+    });
+    const audit = await inspectIpam(fixture.datastore).audit();
+    expect([audit.leaked, audit.departedHosts]).toEqual([[], []]);
+    expect(audit.unreadable.map(({ ref, reason }) => `${ref.kind} ${ref.name}: ${reason}`)).toEqual([
+      `WorkloadEndpoint ${name}: it is no JSON`,
+      'Node a: spec must be an object',
+    ]);
+    expect(renderAudit(audit, { all: false, problems: true })).toContain(
+      `  WorkloadEndpoint/ns/${name}: it is no JSON\n`,
+    );
   });
 
   it('takes every address of a namespace for in use where not even the key says whose it is', async () => {
