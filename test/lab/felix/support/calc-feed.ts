@@ -26,13 +26,15 @@ export class CalcFeed {
   }
 
   /**
-   * The datastore now holds exactly these, and a FelixConfiguration of this node with these settings if there are any; resolves when
-   * this host's kernel has it.
+   * The datastore now holds exactly these, and the FelixConfiguration of this node has these settings besides; resolves when this host's
+   * kernel has it.
    */
   async store(resources: readonly Resource[], settings: FelixConfigurationSpec = {}): Promise<FlushAck> {
-    const own =
-      Object.keys(settings).length === 0 ? [] : [felixConfiguration(settings, `node.${this.#host.name}`)];
-    const now = new Map([...resources, ...own].map(storedResource).map(({ key, value }) => [key, value]));
+    const now = new Map(
+      this.#withSettings(resources, settings)
+        .map(storedResource)
+        .map(({ key, value }) => [key, value]),
+    );
     this.#revision++;
     for (const key of [...this.#stored.keys()]) {
       if (now.has(key)) continue;
@@ -51,5 +53,15 @@ export class CalcFeed {
     }
     this.#graph.onRevision(this.#revision);
     return await this.#host.dataplane.apply(this.#graph.flush());
+  }
+
+  #withSettings(resources: readonly Resource[], settings: FelixConfigurationSpec): readonly Resource[] {
+    if (Object.keys(settings).length === 0) return resources;
+    const name = `node.${this.#host.name}`;
+    const isOwn = ({ kind, metadata }: Resource): boolean =>
+      kind === 'FelixConfiguration' && metadata.name === name;
+    const { spec = {} } = (resources.find(isOwn) ?? {}) as { readonly spec?: FelixConfigurationSpec };
+    const own = felixConfiguration({ ...spec, ...settings }, name);
+    return [...resources.filter((resource) => !isOwn(resource)), own];
   }
 }
