@@ -70,9 +70,9 @@ export class FlushLoop {
     }
     const installs = forwarding.filter((change) => change.nextHops.length > 0);
     const removals = forwarding.filter((change) => change.nextHops.length === 0);
-    events.kernel(await kernel.apply(installs));
+    await kernel.apply(installs);
     for (const [name, updates] of updatesByPeer) this.#send(name, sessions.get(name), updates);
-    events.kernel(await kernel.apply(removals));
+    await kernel.apply(removals);
     if (!rib.isDeferring && !isPartial) await settled();
     this.flushes.count++;
     this.flushes.seconds += (performance.now() - started) / 1000;

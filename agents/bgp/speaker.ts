@@ -62,7 +62,7 @@ export class Speaker {
     this.#random = options.random;
     this.#isRestart = options.isRestart;
     this.#events = new SpeakerEvents(options.events, config.watch);
-    this.kernel = new KernelRoutes(config.kernel, options.log);
+    this.kernel = new KernelRoutes(config.kernel, options.log, (result) => this.#events.kernel(result));
     this.listener = new BgpListener({
       log: options.log,
       isPeer: (address) => this.#isConfigured(address),
@@ -148,8 +148,7 @@ export class Speaker {
     this.#configureAddresses();
     this.#configureListener();
     this.rib.setOriginated(config.originate);
-    const result = await this.kernel.configure(config.kernel);
-    this.#events.kernel(result);
+    await this.kernel.configure(config.kernel);
     this.#flushLoop.schedule();
   }
 
@@ -405,6 +404,6 @@ export class Speaker {
     this.#hasSwept = true;
     this.#isRestarting = false;
     clearTimeout(this.#deferralTimer);
-    this.#events.kernel(await this.kernel.sweep());
+    await this.kernel.sweep();
   }
 }

@@ -54,6 +54,11 @@ const mend = (...names: Fault[]): void => {
   for (const name of names) rmSync(join(faults, name));
 };
 
+/** How many events tell that this route alone came into the kernel. */
+const installed = (prefix: string): number =>
+  tested.events.filter(({ kind, object }) => kind === 'routesInstalled' && object === `Prefix/${prefix}`)
+    .length;
+
 /** The arguments of every `ip` so far. */
 const calls = (): readonly string[] => readFileSync(join(faults, 'calls'), 'utf8').split('\n');
 
@@ -99,9 +104,11 @@ describe('a kernel that cannot be read when the speaker starts', () => {
     await tested.configure(configuration(1, [BLOCK]));
     expect(await has(`blackhole ${BLOCK}`)).toBe(true);
     // Its link monitor and its comparison with the kernel run.
+    const before = installed(BLOCK);
     await onHost('ip', 'route', 'del', 'blackhole', BLOCK);
     await onHost('ip', 'address', 'add', '10.77.0.1/32', 'dev', 'lo');
     await waitFor('the route is back', () => has(`blackhole ${BLOCK}`), 5000);
+    await waitFor('and an event tells of it', () => installed(BLOCK) > before);
   });
 });
 
@@ -117,6 +124,7 @@ describe('a kernel that can neither be written nor read while routes come', () =
     await waitFor('both have failed', () => refused().includes('batch\nlist\n'));
     mend('list', 'batch');
     await waitFor('the route is there', () => has(`${SHARED} via 10.9.0.2`));
+    await waitFor('and an event tells of it', () => installed(SHARED) > 0);
     const after = await tested.peer('h2');
     expect([after.state, after.since]).toEqual(['Established', before.since]);
   });

@@ -11,7 +11,7 @@ import type { ForwardingChange } from '../rib/forwarding.ts';
 import { RetryTimer } from './retry-timer.ts';
 import { type KernelRoute, parseRoutes, routeCommand, routeKey, throughGateways } from './route.ts';
 
-/** What a batch did. */
+/** What a batch did, whoever asked for it: a flush, a configuration, or a comparison with what is there. */
 export interface KernelResult {
   readonly installed: readonly Cidr[];
   readonly withdrawn: readonly Cidr[];
@@ -44,6 +44,7 @@ interface Work {
 
 export class KernelRoutes {
   readonly #log: Logger;
+  readonly #told: (result: KernelResult) => void;
   /** `fail`: an `add` that was done already would be refused the second time. */
   readonly #batch = new IpBatch({ whenEnded: 'fail' });
   #config: KernelConfig;
@@ -61,9 +62,11 @@ export class KernelRoutes {
   #queue: Promise<unknown> = Promise.resolve();
   #isStopped = false;
 
-  constructor(config: KernelConfig, log: Logger) {
+  /** `told` hears of every batch that changed something. */
+  constructor(config: KernelConfig, log: Logger, told: (result: KernelResult) => void) {
     this.#config = config;
     this.#log = log;
+    this.#told = told;
     // Which change it was does not matter: the kernel is looked at as a whole.
     this.#links = new IpMonitor({
       objects: ['link', 'address'],
@@ -103,7 +106,7 @@ export class KernelRoutes {
     };
   }
 
-  configure(config: KernelConfig): Promise<KernelResult> {
+  configure(config: KernelConfig): Promise<void> {
     this.#config = config;
     const routes = [
       ...config.blackholes.map((prefix): KernelRoute => ({ prefix, nextHops: [] })),
@@ -114,7 +117,7 @@ export class KernelRoutes {
   }
 
   /** Installs what has a way and withdraws what has none any more. */
-  apply(changes: readonly ForwardingChange[]): Promise<KernelResult> {
+  apply(changes: readonly ForwardingChange[]): Promise<void> {
     for (const { prefix, nextHops } of changes) {
       const key = formatCidr(prefix);
       if (nextHops.length === 0) this.#learned.delete(key);
@@ -125,7 +128,7 @@ export class KernelRoutes {
   }
 
   /** From now on what is there and not desired is removed: the tables of the peers are in. */
-  sweep(): Promise<KernelResult> {
+  sweep(): Promise<void> {
     this.#maySweep = true;
     return this.#apply(() => this.#difference());
   }
@@ -184,8 +187,8 @@ export class KernelRoutes {
    * One batch after the other; each is planned when its turn comes, from what the one before has left. Never rejects for
    * what the kernel or `ip` does: what could not be done is tried again.
    */
-  #apply(plan: () => Work[]): Promise<KernelResult> {
-    const next = this.#queue.then(() => (this.#isStopped ? NOTHING : this.#planned(plan)));
+  #apply(plan: () => Work[]): Promise<void> {
+    const next = this.#queue.then(() => (this.#isStopped ? undefined : this.#planned(plan)));
     this.#queue = next.catch(() => undefined);
     return next;
   }
@@ -195,11 +198,11 @@ export class KernelRoutes {
    * has come into the place of ours it becomes an `add`, which is refused and reported. Not `del` and `add`: packets to the
    * prefix would leave by another route in between.
    */
-  async #planned(plan: () => Work[]): Promise<KernelResult> {
+  async #planned(plan: () => Work[]): Promise<void> {
     const work = plan();
     const replaced = work.filter(({ action }) => action === 'replace').map(({ route }) => route.prefix);
     if (replaced.length === 0) return this.#execute(work);
-    return (await this.#readAgain(replaced)) ? this.#execute(plan()) : NOTHING;
+    if (await this.#readAgain(replaced)) await this.#execute(plan());
   }
 
   /**
@@ -218,8 +221,8 @@ export class KernelRoutes {
     }
   }
 
-  async #execute(work: readonly Work[]): Promise<KernelResult> {
-    if (work.length === 0) return NOTHING;
+  async #execute(work: readonly Work[]): Promise<void> {
+    if (work.length === 0) return;
     const started = performance.now();
     const commands = work.map(({ action, route }) => routeCommand(action, route, this.#config.protocol));
     let failed: ReadonlyMap<number, string>;
@@ -228,12 +231,32 @@ export class KernelRoutes {
     } catch (error) {
       // How much of the batch was done is unknown: look, and let the next reconciliation do the rest.
       this.#log.error('kernel routes could not be written', { error });
-      await this.#readAgain();
+      const isKnown = await this.#readAgain();
       this.#retry.refused();
-      return NOTHING;
+      if (isKnown) this.#tell(this.#done(work), started);
+      return;
     }
-    const result = this.#record(work, failed);
-    return { ...result, durationMs: performance.now() - started };
+    this.#tell(this.#record(work, failed), started);
+  }
+
+  #tell(result: Omit<KernelResult, 'durationMs'>, started: number): void {
+    if (result.installed.length + result.withdrawn.length > 0)
+      this.#told({ ...result, durationMs: performance.now() - started });
+  }
+
+  /** What of it the kernel has, as it was read again. */
+  #done(work: readonly Work[]): Omit<KernelResult, 'durationMs'> {
+    const hasCome = ({ action, key, route }: Work): boolean => {
+      const actual = this.#actual.get(key);
+      return action === 'del'
+        ? actual === undefined
+        : actual !== undefined && routeKey(actual) === routeKey(route);
+    };
+    const prefixes = (isRemoval: boolean): Cidr[] =>
+      work
+        .filter((each) => (each.action === 'del') === isRemoval && hasCome(each))
+        .map(({ route }) => route.prefix);
+    return { installed: prefixes(false), withdrawn: prefixes(true) };
   }
 
   #record(work: readonly Work[], failed: ReadonlyMap<number, string>): Omit<KernelResult, 'durationMs'> {
@@ -310,5 +333,3 @@ export class KernelRoutes {
     }
   }
 }
-
-const NOTHING: KernelResult = { installed: [], withdrawn: [], durationMs: 0 };
