@@ -105,7 +105,7 @@ it(
     expect(configured).toEqual({ ok: true });
     await waitUntil(
       'the session',
-      async () => (await peerStates(host)).includes(`peer.routers.${inside.address} Established`),
+      async () => (await peerStates(host)).includes(`workload.routers.${inside.address} Established`),
       60_000,
     );
     await waitUntil(
@@ -142,8 +142,8 @@ it(
     await etcdctl(test.lab, 'del', `${RESOURCES}/bgppeers/routers`);
     await waitUntil(
       'the end of the session',
-      async () => !(await peerStates(host)).some((state) => state.startsWith('peer.routers.')),
-      60_000,
+      async () => !(await peerStates(host)).some((state) => state.startsWith('workload.routers.')),
+      30_000,
     );
     await waitUntil(
       'the end of the route',

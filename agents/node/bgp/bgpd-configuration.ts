@@ -183,8 +183,9 @@ function passwordOf(
  * The same for a peer whatever the resource that asks for it: a session that was the mesh's and becomes a reflector's goes
  * on.
  */
-function peerName({ remote, address }: PeerIntent, family: Family): string {
-  return 'node' in remote ? `node.${remote.node}.v${family}` : `peer.${remote.resource}.${address}`;
+function peerName({ kind, remote, address }: PeerIntent, family: Family): string {
+  if ('node' in remote) return `node.${remote.node}.v${family}`;
+  return `${kind === 'localWorkload' ? 'workload' : 'peer'}.${remote.resource}.${address}`;
 }
 
 function timers({ restartTime, keepaliveTime }: PeerIntent): Partial<PeerInput> {

@@ -244,8 +244,12 @@ export class BgpFeeder implements Startable {
   }
 }
 
-/** Whether a peer of bgpd's is a node that is still there; of others nobody but their resource says so. */
+/**
+ * Whether a peer of bgpd's is a node that is still there; of others nobody but their resource says so. A workload of this host that is
+ * no peer any more is closed out by Felix at once: there is nothing to keep.
+ */
 function isOfCluster(peer: string, nodes: ReadonlySet<string>): boolean {
+  if (peer.startsWith('workload.')) return false;
   const node = /^node\.(.+)\.v[46]$/.exec(peer)?.[1];
   return node === undefined || nodes.has(node);
 }

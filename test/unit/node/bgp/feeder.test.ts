@@ -121,7 +121,7 @@ it('leaves things as they are until the workloads that a BGPPeer chooses are kno
   feeder.setLocalPeers([{ peer: 'routers', ipv4: '10.65.0.1', ipv6: undefined }]);
   await until('the workload', () => given.at(-1)?.peers?.length === 3);
   expect(given.at(-1)?.peers?.find(({ asn }) => asn === 65001)).toMatchObject({
-    name: 'peer.routers.10.65.0.1',
+    name: 'workload.routers.10.65.0.1',
     passive: true,
   });
   feeder.setLocalPeers([]);
