@@ -23,11 +23,11 @@ export interface Suite {
 export const HARD_LIMIT = 8;
 
 export const SUITES: readonly Suite[] = [
-  { name: 'checks', what: 'format, lint, types, dependency rules, dead code', budgetSeconds: 20, groups: [] },
+  { name: 'checks', what: 'format, lint, types, dependency rules, dead code', budgetSeconds: 30, groups: [] },
   {
     name: 'unit',
     what: 'pure code and conformance cases',
-    budgetSeconds: 100,
+    budgetSeconds: 120,
     groups: [],
     jestProject: 'unit',
   },
@@ -58,7 +58,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'containers',
     what: 'the compose cluster end to end',
-    budgetSeconds: 180,
+    budgetSeconds: 300,
     groups: ['containers'],
     jestProject: 'e2e',
     isSerial: true,
