@@ -1,6 +1,6 @@
 // The node's own addresses (Calico's node startup, "first-found"): pure choice over what the system reports.
 
-import { canonicalCidr, formatIp, parseCidr, parseIp, withoutLength } from '../../lib/net/ip.ts';
+import { canonicalCidr, familyBits, formatIp, parseCidr, parseIp, withoutLength } from '../../lib/net/ip.ts';
 
 /** As os.networkInterfaces() gives them. */
 export interface HostInterfaces {
@@ -54,7 +54,7 @@ export function chooseAddress(setting: string, interfaces: HostInterfaces, famil
   const owner = Object.values(interfaces)
     .flatMap((entries) => entries ?? [])
     .find((entry) => entry.address === text);
-  return { ok: true, address: owner?.cidr ?? `${text}/${family === 4 ? 32 : 128}` };
+  return { ok: true, address: owner?.cidr ?? `${text}/${familyBits(family)}` };
 }
 
 /** The network of each address, by interface; link-local ones are on every link, and tell nothing. */

@@ -1,43 +1,23 @@
 // Everything that policy depends on, read from etcd or the API: for `explain`, `diff` and `test --live`.
 
 import type { Resource } from '../../lib/model/metadata.ts';
-import { type PolicyCluster, resolveCluster } from '../../lib/policy/cluster.ts';
-import { type RuleRef, ruleOwnerKey } from '../../lib/policy/compiled.ts';
+import { type PolicyCluster, resolveCluster, VERDICT_KINDS } from '../../lib/policy/cluster.ts';
+import { POLICY_KINDS, type RuleRef, ruleOwnerKey } from '../../lib/policy/compiled.ts';
 import { type RulePlace, ruleSource, type SourceRecord } from '../../lib/policy/rule-source.ts';
 import { withStagedEnacted } from '../../lib/policy/staged.ts';
 import { sourceName } from '../../lib/protocol/rule-sources.ts';
 import type { Backend } from '../backend/backend.ts';
 
-const POLICY_KINDS: readonly string[] = [
-  'NetworkPolicy',
-  'GlobalNetworkPolicy',
-  'StagedNetworkPolicy',
-  'StagedGlobalNetworkPolicy',
-  'StagedKubernetesNetworkPolicy',
-];
-/** What else a verdict may depend on. */
-const OTHER_KINDS: readonly string[] = [
-  'Tier',
-  'Profile',
-  'WorkloadEndpoint',
-  'HostEndpoint',
-  'NetworkSet',
-  'GlobalNetworkSet',
-  'Node',
-  'FelixConfiguration',
-  'BGPPeer',
-];
-
 /** Whether a change of such an object can change what the policies of others mean. */
 export function isKindOfOthers(kind: string): boolean {
-  return OTHER_KINDS.includes(kind);
+  return VERDICT_KINDS.includes(kind);
 }
 
 /** All objects of these kinds, and the endpoints of services, of all namespaces. */
 export async function readResources(backend: Backend): Promise<readonly Resource[]> {
   const [slices, ...lists] = await Promise.all([
     backend.endpointSlices(),
-    ...[...POLICY_KINDS, ...OTHER_KINDS].map((kind) => backend.list(kind, undefined)),
+    ...[...POLICY_KINDS, ...VERDICT_KINDS].map((kind) => backend.list(kind, undefined)),
   ]);
   return [...lists.flatMap(({ items }) => items), ...slices];
 }

@@ -146,7 +146,7 @@ export function addressUsers(
   const workloads = endpoints.flatMap(({ metadata, spec }): AddressUser[] => {
     if (spec === undefined) return [];
     const name = `${metadata.namespace ?? ''}/${spec.pod ?? spec.workload ?? spec.containerID ?? metadata.name}`;
-    const ips = (spec.ipNetworks ?? []).map((network) => withoutLength(network));
+    const ips = (spec.ipNetworks ?? []).map(withoutLength);
     return [
       {
         kind: 'workload',

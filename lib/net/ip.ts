@@ -16,6 +16,9 @@ export interface Cidr {
 const DOT = 46;
 const DIGIT_0 = 48;
 
+/** Both, in the order in which everything is told of them. */
+export const FAMILIES: readonly Family[] = [4, 6];
+
 export function familyBits(family: Family): 32 | 128 {
   return family === 4 ? 32 : 128;
 }

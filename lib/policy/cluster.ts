@@ -34,6 +34,7 @@ import {
   type CompiledWorkloadEndpoint,
   type Identity,
   type IdentityId,
+  POLICY_KINDS,
   policyKey,
   type SelectorId,
   workloadEndpointKey,
@@ -101,17 +102,8 @@ export const DEFAULT_ALLOW_PROFILE: Profile = {
   spec: { ingress: [{ action: 'Allow' }], egress: [{ action: 'Allow' }] },
 };
 
-const POLICY_KINDS: ReadonlySet<string> = new Set([
-  'NetworkPolicy',
-  'GlobalNetworkPolicy',
-  'StagedNetworkPolicy',
-  'StagedGlobalNetworkPolicy',
-  'StagedKubernetesNetworkPolicy',
-]);
-
-/** Kinds of Calico's that have a part in policy and count as absent where validation refuses them. */
-const VALIDATED_KINDS: ReadonlySet<string> = new Set([
-  ...POLICY_KINDS,
+/** What else of Calico's a verdict may depend on. */
+export const VERDICT_KINDS: readonly string[] = [
   'Tier',
   'Profile',
   'WorkloadEndpoint',
@@ -119,8 +111,9 @@ const VALIDATED_KINDS: ReadonlySet<string> = new Set([
   'NetworkSet',
   'GlobalNetworkSet',
   'Node',
+  'FelixConfiguration',
   'BGPPeer',
-]);
+];
 
 /**
  * Resolves the resources, Kubernetes' EndpointSlices among them; kinds that have no part in policy are passed over, and what the
@@ -204,15 +197,20 @@ function ofKind<Kind extends Resource>(resources: readonly Resource[], kind: Kin
 
 /** Kubernetes' policies have the same kind in another group. */
 function isPolicy(resource: Resource): resource is CompilableResource {
-  if (!POLICY_KINDS.has(resource.kind) || !isCalicos(resource)) return false;
+  if (!isPolicyKind(resource.kind) || !isCalicos(resource)) return false;
   return !isStagedDeletion(resource as CompilableResource);
 }
 
 function isUsable(resource: Resource, problems: ClusterProblem[]): boolean {
-  if (!VALIDATED_KINDS.has(resource.kind) || !isCalicos(resource)) return true;
+  const hasPart = isPolicyKind(resource.kind) || VERDICT_KINDS.includes(resource.kind);
+  if (!hasPart || !isCalicos(resource)) return true;
   const reason = invalidResource(resource.kind, resource);
   if (reason !== undefined) problems.push(problemOf(resource, reason));
   return reason === undefined;
+}
+
+function isPolicyKind(kind: string): boolean {
+  return POLICY_KINDS.some((each) => each === kind);
 }
 
 function isCalicos({ apiVersion }: Resource): boolean {

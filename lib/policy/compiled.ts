@@ -15,12 +15,16 @@ export type IdentityId = number;
 export type SelectorId = string;
 export type Direction = 'ingress' | 'egress';
 export type RuleVerdict = 'allow' | 'deny' | 'pass' | 'log';
-export type PolicyKind =
-  | 'NetworkPolicy'
-  | 'GlobalNetworkPolicy'
-  | 'StagedNetworkPolicy'
-  | 'StagedGlobalNetworkPolicy'
-  | 'StagedKubernetesNetworkPolicy';
+/** Calico's, the staged ones among them. */
+export const POLICY_KINDS = [
+  'NetworkPolicy',
+  'GlobalNetworkPolicy',
+  'StagedNetworkPolicy',
+  'StagedGlobalNetworkPolicy',
+  'StagedKubernetesNetworkPolicy',
+] as const;
+
+export type PolicyKind = (typeof POLICY_KINDS)[number];
 
 export interface PolicyId {
   readonly kind: PolicyKind;

@@ -12,29 +12,13 @@ import { run } from '../../lib/process/run.ts';
 import { ensureEngine } from '../../scripts/engine.ts';
 import { NetpolBed } from '../lab/felix/support/netpol-bed.ts';
 import type { TestHost } from '../lab/felix/support/test-host.ts';
-import type { NetpolCase, NetpolWorld } from '../support/netpol-case.ts';
+import { nearAndFar } from '../support/near-and-far.ts';
+import type { NetpolWorld } from '../support/netpol-case.ts';
 import { waitUntil } from './support/wait-until.ts';
 
 jest.setTimeout(180_000);
 
-const PORTS = [{ port: 80, protocol: 'TCP' as const }];
-const CASE: NetpolCase = {
-  id: 'docker-host',
-  title: 'a host with Docker',
-  cluster: {
-    podCIDR: '10.80.0.0/24',
-    nodes: [
-      { name: 'n1', ip: '172.30.0.11' },
-      { name: 'n2', ip: '172.30.0.12' },
-    ],
-    namespaces: [{ name: 'red' }],
-    pods: [
-      { namespace: 'red', name: 'near', node: 'n1', ip: '10.80.0.2', ports: PORTS },
-      { namespace: 'red', name: 'far', node: 'n2', ip: '10.80.0.66', ports: PORTS },
-    ],
-  },
-  steps: [],
-};
+const CASE = nearAndFar('docker-host', 'a host with Docker');
 const ADDRESSES = { near: '10.80.0.2', far: '10.80.0.66' };
 
 /** An engine in a host's network namespace; its `/run` is its own, so that it meets no other engine. */

@@ -2,6 +2,7 @@
 // known by their octets, and prefixes go from the wire to their numbers without becoming values; what is unusual or malformed
 // goes through the decoder.
 
+import { familyBits } from '../../../lib/net/ip.ts';
 import { decodeAttributes } from '../packet/attributes/decode.ts';
 import { ByteWriter } from '../packet/bytes.ts';
 import type { CodecContext } from '../packet/context.ts';
@@ -161,7 +162,7 @@ export class UpdateReceiver {
 
   #isField(octets: Uint8Array, start: number, end: number, family: AddressFamily): boolean {
     const { context } = this.#parts;
-    const bits = FAMILIES[family].ip === 4 ? 32 : 128;
+    const bits = familyBits(FAMILIES[family].ip);
     return (
       context.families.has(family) &&
       isPrefixField(octets, start, end, bits, context.addPathReceive.has(family))

@@ -16,7 +16,7 @@ import { invalidResource } from '../../../lib/model/validation/invalid-resource.
 import { formatIp, parseIp } from '../../../lib/net/ip.ts';
 import { DEFAULT_ALLOW_PROFILE } from '../../../lib/policy/cluster.ts';
 import { type CompilableResource, compileProfile } from '../../../lib/policy/compile.ts';
-import type { PolicyId, PolicyKind } from '../../../lib/policy/compiled.ts';
+import { POLICY_KINDS, type PolicyId } from '../../../lib/policy/compiled.ts';
 import { localBgpPeer } from '../../../lib/policy/local-bgp-peers.ts';
 import { PolicyError } from '../../../lib/policy/policy-error.ts';
 import { sliceMembers } from '../../../lib/policy/services.ts';
@@ -54,14 +54,6 @@ export interface ProcessedUpdate {
   readonly inputs: readonly CalcInput[];
   readonly invalid: InvalidValue | undefined;
 }
-
-const POLICY_KINDS: readonly PolicyKind[] = [
-  'NetworkPolicy',
-  'GlobalNetworkPolicy',
-  'StagedNetworkPolicy',
-  'StagedGlobalNetworkPolicy',
-  'StagedKubernetesNetworkPolicy',
-];
 
 /** Kinds that some node of the graph reads. */
 const READ_KINDS: ReadonlySet<string> = new Set([

@@ -1,7 +1,7 @@
 // What would become of a flow if staged policies were enforced and staged deletions done (docs/felix.md "Staged policies"): asked of
 // the pure evaluator for flows that the kernel has counted. Nothing of it is in the kernel.
 
-import { formatCidr, type IpAddress, netmask, parseIp } from '../../../lib/net/ip.ts';
+import { familyBits, formatCidr, type IpAddress, netmask, parseIp } from '../../../lib/net/ip.ts';
 import type { CompiledWorkloadEndpoint, Direction, EndpointTier } from '../../../lib/policy/compiled.ts';
 import { policyKey } from '../../../lib/policy/compiled.ts';
 import {
@@ -140,7 +140,7 @@ function viewOf(state: DataplaneState, flow: FlowKey): PacketView | undefined {
 /** Those of every network around the address. */
 function identitiesOf(state: DataplaneState, { family, value }: IpAddress): PacketEnd['identities'] {
   const ids = new Set<number>();
-  for (let length = family === 4 ? 32 : 128; length >= 0; length--) {
+  for (let length = familyBits(family); length >= 0; length--) {
     const net = formatCidr({ family, base: value & netmask(family, length), length });
     for (const id of state.members.get(net) ?? []) ids.add(id);
   }

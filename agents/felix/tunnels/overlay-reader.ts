@@ -1,7 +1,7 @@
 // Reads what the kernel has of tunnels, and of the host's own interfaces, through the kernel writer: `ip`, `bridge`, and `wg` for devices
 // that are WireGuard's.
 
-import type { Family } from '../../../lib/net/ip.ts';
+import { FAMILIES, type Family } from '../../../lib/net/ip.ts';
 import { type FelixSettings, isWorkloadInterface } from '../calc/felix-settings.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import {
@@ -17,8 +17,6 @@ import type { ActualLink, ActualOverlay } from './overlay-commands.ts';
 import { type TunnelRoute, type TunnelRule, type Underlay, WIREGUARD_TABLES } from './overlay-model.ts';
 
 export type ReadingWriter = Pick<KernelWriterClient, 'ipJson' | 'bridgeJson' | 'showWireguard'>;
-
-const FAMILIES = [4, 6] as const;
 
 /** `withWireguard`: what there is of it is asked for too, which takes as many commands again as all the rest. */
 export async function readOverlay(

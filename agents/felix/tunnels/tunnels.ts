@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { EventSink } from '../../../lib/events/event.ts';
 import type { Logger } from '../../../lib/logging/logger.ts';
-import { type Family, withoutLength } from '../../../lib/net/ip.ts';
+import { FAMILIES, type Family, withoutLength } from '../../../lib/net/ip.ts';
 import type { FelixSettings } from '../calc/felix-settings.ts';
 import type {
   CalcMessage,
@@ -50,7 +50,6 @@ export type WireguardKeys = Readonly<Record<Family, string | undefined>>;
 const NO_ENCAPSULATION: Encapsulation = { ipip: false, vxlan: false, vxlanV6: false, noEncap: false };
 /** Failures that are told once each; more are not told. */
 const MOST_TOLD = 1_000;
-const FAMILIES = [4, 6] as const;
 const NO_KEYS: WireguardKeys = { 4: undefined, 6: undefined };
 
 export class Tunnels {

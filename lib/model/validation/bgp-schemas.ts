@@ -1,6 +1,6 @@
 // Schemas of BGPConfiguration, BGPPeer and BGPFilter (Calico v3).
 
-import { parseIp } from '../../net/ip.ts';
+import { familyBits, parseIp } from '../../net/ip.ts';
 import {
   checkAsNumber,
   communityParts,
@@ -239,7 +239,7 @@ function checkFilterRule(rule: JsonObject, report: Report): void {
 }
 
 function filterRules(family: 4 | 6): ReturnType<typeof list> {
-  const length = integer(0, family === 4 ? 32 : 128);
+  const length = integer(0, familyBits(family));
   return list(
     object(
       {

@@ -1,6 +1,6 @@
 // Schemas of WorkloadEndpoint, HostEndpoint and Calico's Node (v3; the first and last have no published schema, only code).
 
-import { cidrCovers, parseCidr } from '../../net/ip.ts';
+import { cidrCovers, familyBits, parseCidr } from '../../net/ip.ts';
 import { isValidDscp } from '../numbers.ts';
 import { type WorkloadEndpointIds, workloadEndpointName } from '../workload-endpoint-name.ts';
 import {
@@ -124,7 +124,7 @@ const nat = object(
 function checkAddresses(spec: JsonObject, report: Report): void {
   const networks = textsField(spec, 'ipNetworks').map((network) => parseCidr(network));
   networks.forEach((network, index) => {
-    if (network !== undefined && network.length !== (network.family === 4 ? 32 : 128)) {
+    if (network !== undefined && network.length !== familyBits(network.family)) {
       report(`ipNetworks[${index}]`, 'must be a single address (/32 or /128)', 'format');
     }
   });

@@ -1,7 +1,7 @@
 // What a change of policy changes for traffic: which pairs lose what, and which gain what, over classes of subjects rather than
 // all pairs (docs/policy.md "Connectivity"). Pure and bounded.
 
-import type { Family } from '../../net/ip.ts';
+import { FAMILIES } from '../../net/ip.ts';
 import type { PolicyCluster } from '../cluster.ts';
 import { type Direction, type EndpointTier, type PolicyId, policyKey } from '../compiled.ts';
 import { evaluate } from '../evaluate.ts';
@@ -38,7 +38,6 @@ export interface ComparisonOptions extends DecideOptions {
 }
 
 const MAX_VERDICTS = 500_000;
-const FAMILIES: readonly Family[] = [4, 6];
 
 export function compareConnectivity(
   before: PolicyCluster,

@@ -1,7 +1,7 @@
 // Looks for traffic that a claim says there never is: over classes of subjects and of traffic, so that none found means that
 // there is none (docs/policy.md "Tests of policy"). Bounded; what the bound left out is said.
 
-import type { Cidr, Family } from '../../net/ip.ts';
+import { type Cidr, FAMILIES, type Family } from '../../net/ip.ts';
 import type { PolicyCluster } from '../cluster.ts';
 import type { Identity } from '../compiled.ts';
 import { evaluate } from '../evaluate.ts';
@@ -43,7 +43,6 @@ export interface Search {
 }
 
 const MAX_VERDICTS = 1_000_000;
-const FAMILIES: readonly Family[] = [4, 6];
 
 export function findCounterExample(
   cluster: PolicyCluster,

@@ -5,7 +5,7 @@ import {
   type Cidr,
   cidrFirst,
   cidrLast,
-  type Family,
+  FAMILIES,
   familyBits,
   formatCidr,
   formatIp,
@@ -37,7 +37,6 @@ export interface Subject {
   readonly group: string;
 }
 
-const FAMILIES: readonly Family[] = [4, 6];
 /** Addresses that are tried to find one in a network that belongs to nobody. */
 const TRIES_PER_NET = 8;
 

@@ -1,6 +1,6 @@
 // A question about traffic put to the evaluator: once for each address family that both ends have.
 
-import { type Family, formatIp, type IpAddress } from '../../net/ip.ts';
+import { FAMILIES, type Family, formatIp, type IpAddress } from '../../net/ip.ts';
 import type { PolicyCluster } from '../cluster.ts';
 import type { ProtocolNumber } from '../compiled.ts';
 import { type EvaluateOptions, evaluate, type Verdict } from '../evaluate.ts';
@@ -22,8 +22,6 @@ export interface Answer {
   readonly packet: Packet;
   readonly verdict: Verdict;
 }
-
-const FAMILIES: readonly Family[] = [4, 6];
 
 /** One answer or two, IPv4 first. Throws QuestionError where there can be no such packet. */
 export function ask(cluster: PolicyCluster, question: Question, options: EvaluateOptions = {}): Answer[] {

@@ -5,29 +5,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { OWN_COMMENT } from '../../../agents/felix/nftables/render/foreign-rules.ts';
 import { removeRules } from '../../../agents/felix/nftables/uninstall.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
-import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
+import { nearAndFar } from '../../support/near-and-far.ts';
+import type { NetpolWorld } from '../../support/netpol-case.ts';
 import { felixConfiguration } from './support/host-policies.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
 import { type TestHost, until as untilWithin } from './support/test-host.ts';
 
-const PORTS = [{ port: 80, protocol: 'TCP' as const }];
-const CASE: NetpolCase = {
-  id: 'foreign-chains',
-  title: 'foreign chains',
-  cluster: {
-    podCIDR: '10.80.0.0/24',
-    nodes: [
-      { name: 'n1', ip: '172.30.0.11' },
-      { name: 'n2', ip: '172.30.0.12' },
-    ],
-    namespaces: [{ name: 'red' }],
-    pods: [
-      { namespace: 'red', name: 'near', node: 'n1', ip: '10.80.0.2', ports: PORTS },
-      { namespace: 'red', name: 'far', node: 'n2', ip: '10.80.0.66', ports: PORTS },
-    ],
-  },
-  steps: [],
-};
+const CASE = nearAndFar('foreign-chains', 'foreign chains');
 /** As dockerd 26 leaves it behind iptables-nft, with one rule of the user's. */
 const DOCKER = `
 table ip filter {

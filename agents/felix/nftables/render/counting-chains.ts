@@ -1,14 +1,13 @@
 // Chains that count packets of flows by reason and give the verdict: what is denied, and what begins (docs/felix.md "Flow records").
 
-import type { Family } from '../../../../lib/net/ip.ts';
+import { FAMILIES } from '../../../../lib/net/ip.ts';
 import type { Numbering } from './numbering.ts';
+import { header } from './packet-keys.ts';
 import { Mark } from './scratch.ts';
 import { commentClause, type NftChain } from './table.ts';
 
-const FAMILIES: readonly Family[] = [4, 6];
 /** TCP, UDP, SCTP. */
 const WITH_PORTS = [6, 17, 132];
-const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
 
 /**
  * Counts by reason and 5-tuple, then gives the verdict. A packet that finds the set full comes to the last rule, whose counter

@@ -1,11 +1,10 @@
 // The sets and maps that are not of rules: endpoints, groups, addresses, counts (docs/dataplane.md "Packet path").
 
-import type { Family } from '../../../../lib/net/ip.ts';
+import { FAMILIES, type Family } from '../../../../lib/net/ip.ts';
 import type { Numbering } from './numbering.ts';
 import type { Scratch } from './scratch.ts';
 import { commentClause, type NftSet, type NftTable, type SetDefinition } from './table.ts';
 
-const FAMILIES: readonly Family[] = [4, 6];
 const address = (family: Family): string => (family === 4 ? 'ipv4_addr' : 'ipv6_addr');
 
 /** A plain set, but for what `more` says. */

@@ -1,7 +1,7 @@
 // The fixed chains, and the base chains (docs/dataplane.md "Packet path"): one table, dispatch by interface,
 // the generation in the conntrack mark as the fast path. What knows the generation carries it in its name.
 
-import type { Family } from '../../../../lib/net/ip.ts';
+import { FAMILIES, type Family } from '../../../../lib/net/ip.ts';
 import type { FelixSettings } from '../../calc/felix-settings.ts';
 import { countingChains } from './counting-chains.ts';
 import { IDS_MAP } from './fixed-sets.ts';
@@ -15,6 +15,7 @@ import {
 } from './host-layout.ts';
 import { natChain } from './nat-chain.ts';
 import { BuiltInReason, type BuiltInReasonName, type Numbering } from './numbering.ts';
+import { header } from './packet-keys.ts';
 import { Mark } from './scratch.ts';
 import { commentClause, type NftChain } from './table.ts';
 
@@ -44,8 +45,6 @@ const BASE_CHAINS = {
 const denied = (numbering: Numbering, reason: BuiltInReasonName): string =>
   `${numbering.scratch.set(Mark.deny | BuiltInReason[reason])} goto ${numbering.name('denied')}`;
 const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
-const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
-const FAMILIES: readonly Family[] = [4, 6];
 
 export function fixedChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
   const host = hostContext(numbering, options);

@@ -1,12 +1,11 @@
 // NAT outgoing of pools (docs/dataplane.md "Packet path"): there only while a pool asks for it, as its hook costs every packet a little.
 
-import type { Family } from '../../../../lib/net/ip.ts';
+import { FAMILIES, type Family } from '../../../../lib/net/ip.ts';
 import type { FelixSettings } from '../../calc/felix-settings.ts';
 import type { Numbering } from './numbering.ts';
+import { header } from './packet-keys.ts';
 import { commentClause, type NftChain } from './table.ts';
 
-const FAMILIES: readonly Family[] = [4, 6];
-const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
 const NAT_CHAIN = {
   name: 'postrouting',
   declaration: `type nat hook postrouting priority srcnat; policy accept; ${commentClause('NAT outgoing of pools')}`,

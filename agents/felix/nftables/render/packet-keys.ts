@@ -12,7 +12,8 @@ export interface PacketKeys {
   readonly hasReplies: boolean;
 }
 
-const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
+/** The header's name in a rule. */
+export const header = (family: Family): string => (family === 4 ? 'ip' : 'ip6');
 
 /** The reply's source is the original's destination after DNAT: the address and port that policy speaks of. */
 export const TRACKED_KEYS: PacketKeys = {

@@ -4,7 +4,7 @@
 //   all4/all6  the whole space with exact addresses in it; only there while a rule negates a selector or the like
 // Every negation becomes a positive lookup here: a class knows everything that holds for its addresses.
 
-import { type Family, formatIp, parseCidr } from '../../../../lib/net/ip.ts';
+import { FAMILIES, type Family, familyBits, formatIp, parseCidr } from '../../../../lib/net/ip.ts';
 import type { IdentityId } from '../../../../lib/policy/compiled.ts';
 import type { Changes, DataplaneState } from './dataplane-state.ts';
 import { type Atom, formatInterval, type Interval, partition } from './intervals.ts';
@@ -34,7 +34,6 @@ export interface PeerChanges {
   readonly allChanged: boolean;
 }
 
-const FAMILIES: readonly Family[] = [4, 6];
 const NO_NETS: ReadonlySet<string> = new Set();
 
 export class Peers {
@@ -86,7 +85,7 @@ export class Peers {
       const cidr = parseCidr(net);
       if (cidr === undefined) continue;
       const identities = state.members.get(net);
-      if (cidr.length === (cidr.family === 4 ? 32 : 128)) {
+      if (cidr.length === familyBits(cidr.family)) {
         this.#setAddress(
           cidr.family,
           formatIp({ family: cidr.family, value: cidr.base }),

@@ -1,7 +1,7 @@
 // From what the calculation graph has said to the desired table of one epoch, incrementally: a change renders anew the groups
 // that it touches, and the table remembers which elements that touched (docs/dataplane.md "Rendering").
 
-import { type Family, withoutLength } from '../../../../lib/net/ip.ts';
+import { FAMILIES, withoutLength } from '../../../../lib/net/ip.ts';
 import {
   type CompiledWorkloadEndpoint,
   type Direction,
@@ -46,7 +46,6 @@ interface ProgrammedEndpoint {
 }
 
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
-const FAMILIES: readonly Family[] = [4, 6];
 
 export class Renderer {
   readonly table = new NftTable();

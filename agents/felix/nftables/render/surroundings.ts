@@ -3,6 +3,9 @@
 
 import {
   cidrCovers,
+  cidrFirst,
+  cidrLast,
+  FAMILIES,
   type Family,
   formatCidr,
   formatIp,
@@ -23,8 +26,6 @@ export interface SurroundingsInputs {
   /** Keys of workload endpoints that are programmed. */
   readonly endpoints: Iterable<string>;
 }
-
-const FAMILIES: readonly Family[] = [4, 6];
 
 export class Surroundings {
   readonly #table: NftTable;
@@ -137,10 +138,8 @@ export class Surroundings {
       for (const net of outermost(endpoint.allowSpoofedSourcePrefixes)) {
         const cidr = parseCidr(net);
         if (cidr === undefined) continue;
-        const last = cidr.base + (1n << BigInt((cidr.family === 4 ? 32 : 128) - cidr.length)) - 1n;
-        const from = formatIp({ family: cidr.family, value: cidr.base });
-        const to = formatIp({ family: cidr.family, value: last });
-        keys[cidr.family].add(`"${endpoint.interfaceName}" . ${from}-${to}`);
+        const range = `${formatIp(cidrFirst(cidr))}-${formatIp(cidrLast(cidr))}`;
+        keys[cidr.family].add(`"${endpoint.interfaceName}" . ${range}`);
       }
     }
     return keys;

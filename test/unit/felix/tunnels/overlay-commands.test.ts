@@ -11,7 +11,7 @@ import {
 import { overlayOf } from '../../../../agents/felix/tunnels/overlay.ts';
 import { type ActualOverlay, overlayLines } from '../../../../agents/felix/tunnels/overlay-commands.ts';
 import type { Overlay, TunnelLink } from '../../../../agents/felix/tunnels/overlay-model.ts';
-import { inputs, OWN, route } from './support.ts';
+import { inputs, OWN, route, there } from './support.ts';
 
 const V4 = { ipip: false, vxlan: true, vxlanV6: false, noEncap: false };
 const ROUTES = [route('10.65.2.0/26'), route('10.65.1.0/26', { types: ['local-workload'], node: OWN })];
@@ -21,15 +21,6 @@ const NOTHING_THERE: ActualOverlay = { links: [], neighbours: [], forwarding: []
 
 const NAMES = { 4: 'wireguard.cali', 6: 'wg-v6.cali' };
 
-const there = (overlay: Overlay, more: Partial<ActualOverlay> = {}): ActualOverlay => ({
-  ...overlay,
-  links: overlay.links.map(({ address, ...link }) => ({
-    ...link,
-    isUp: true,
-    addresses: address === undefined ? [] : [address],
-  })),
-  ...more,
-});
 const text = (desired: Overlay, actual: ActualOverlay): readonly string[] =>
   overlayLines(desired, actual, 80).map(({ tool, line }) => `${tool} ${line}`);
 

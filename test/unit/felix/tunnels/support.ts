@@ -2,7 +2,8 @@
 
 import { DEFAULT_FELIX_SETTINGS } from '../../../../agents/felix/calc/felix-settings.ts';
 import type { RouteUpdate, VtepUpdate } from '../../../../agents/felix/calc/messages.ts';
-import type { OverlayInputs, Underlay } from '../../../../agents/felix/tunnels/overlay-model.ts';
+import type { ActualOverlay } from '../../../../agents/felix/tunnels/overlay-commands.ts';
+import type { Overlay, OverlayInputs, Underlay } from '../../../../agents/felix/tunnels/overlay-model.ts';
 
 export const OWN = 'n1';
 export const FAR = 'n2';
@@ -54,6 +55,19 @@ export function inputs(routes: readonly RouteUpdate[], more: Partial<OverlayInpu
     publicKeys: { 4: undefined, 6: undefined },
     settings: DEFAULT_FELIX_SETTINGS,
     underlay: UNDERLAY,
+    ...more,
+  };
+}
+
+/** The kernel as it is when all of it has been written, but for `more`. */
+export function there(overlay: Overlay, more: Partial<ActualOverlay> = {}): ActualOverlay {
+  return {
+    ...overlay,
+    links: overlay.links.map(({ address, ...link }) => ({
+      ...link,
+      isUp: true,
+      addresses: address === undefined ? [] : [address],
+    })),
     ...more,
   };
 }

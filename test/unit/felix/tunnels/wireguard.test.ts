@@ -12,7 +12,7 @@ import {
 import { overlayOf } from '../../../../agents/felix/tunnels/overlay.ts';
 import { type ActualOverlay, overlayLines } from '../../../../agents/felix/tunnels/overlay-commands.ts';
 import type { Overlay, OverlayInputs } from '../../../../agents/felix/tunnels/overlay-model.ts';
-import { FAR, inputs, OWN, route } from './support.ts';
+import { FAR, inputs, OWN, route, there } from './support.ts';
 
 const OWN_KEY = 'jlkVyQYooZYzI2wFfNhSZez5eWh44yfq1wKVjLvSXgY=';
 const OWN_KEY6 = 'Ehz0DFp5UlbTSqQ1cPL4/Cm4Ox5iTOWz0kEVBXnxRBA=';
@@ -69,15 +69,6 @@ const cluster = (
       ...more,
     }),
   );
-const there = (overlay: Overlay, more: Partial<ActualOverlay> = {}): ActualOverlay => ({
-  ...overlay,
-  links: overlay.links.map(({ address, ...link }) => ({
-    ...link,
-    isUp: true,
-    addresses: address === undefined ? [] : [address],
-  })),
-  ...more,
-});
 const text = (desired: Overlay, actual: ActualOverlay): readonly string[] =>
   overlayLines(desired, actual, 80).map(({ tool, line, input }) =>
     [`${tool} ${line}`, ...(input === undefined ? [] : [input])].join('\n'),
