@@ -2,8 +2,7 @@
 
 import type { IPPool, PoolUse } from '../model/endpoint-types.ts';
 import { type Cidr, cidrContains, type Family, formatCidr, type IpAddress, parseCidr } from '../net/ip.ts';
-import { parseSelector } from '../selector/parser.ts';
-import { SelectorError } from '../selector/selector-error.ts';
+import { selectorOrUndefined } from '../selector/parser.ts';
 import { IpamError } from './errors.ts';
 import type { IntendedUse } from './types.ts';
 
@@ -60,12 +59,7 @@ function isAllocatable(status: unknown): boolean {
 
 /** No or an empty selector selects everything. Undefined: it does not parse, so nobody can say what it is to select. */
 export function selectsLabels(selector: string, labels: Labels): boolean | undefined {
-  try {
-    return parseSelector(selector).matches(labels);
-  } catch (error) {
-    if (error instanceof SelectorError) return undefined;
-    throw error;
-  }
+  return selectorOrUndefined(selector)?.matches(labels);
 }
 
 /** Which of the pool's selectors does not parse, in words; undefined: both do. */

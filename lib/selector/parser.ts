@@ -18,6 +18,16 @@ export function parseSelector(text: string): Selector {
   return new Selector(expression);
 }
 
+/** Undefined: it does not parse, so nobody can say what it is to select. */
+export function selectorOrUndefined(text: string): Selector | undefined {
+  try {
+    return parseSelector(text);
+  } catch (error) {
+    if (error instanceof SelectorError) return undefined;
+    throw error;
+  }
+}
+
 class TokenReader {
   private readonly tokens: readonly Token[];
   private index = 0;

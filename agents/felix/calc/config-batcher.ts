@@ -1,18 +1,13 @@
 // Felix's settings put together to one map (Felix's config batcher): the datastore's global ones, over them those of the
 // configuration whose selector matches this host's Node, over them this host's own, over all the host's variables and file.
 
+import { oldestMatching, type Selecting } from '../../../lib/policy/felix-scope.ts';
 import type { Labels } from '../../../lib/selector/expression.ts';
-import type { Selector } from '../../../lib/selector/selector.ts';
 
 export type Settings = Readonly<Record<string, string>>;
 
 /** Settings for the nodes that a selector matches. */
-export interface SelectedSettings {
-  readonly selector: Selector;
-  /** RFC 3339: of several that match the oldest counts, then the lower name. */
-  readonly createdAt: string;
-  readonly settings: Settings;
-}
+export type SelectedSettings = Omit<Selecting, 'name'> & { readonly settings: Settings };
 
 export class ConfigBatcher {
   private global: Settings = {};
@@ -50,13 +45,7 @@ export class ConfigBatcher {
   }
 
   private oldestMatching(): Settings {
-    const labels = this.nodeLabels;
-    if (labels === undefined) return {};
-    const matching = [...this.selected].filter(([, { selector }]) => selector.matches(labels));
-    const [first] = matching.sort(([nameA, a], [nameB, b]) => {
-      if (a.createdAt !== b.createdAt) return a.createdAt < b.createdAt ? -1 : 1;
-      return nameA < nameB ? -1 : 1;
-    });
-    return first?.[1].settings ?? {};
+    const all = [...this.selected].map(([name, selected]) => ({ name, ...selected }));
+    return oldestMatching(all, this.nodeLabels)?.settings ?? {};
   }
 }

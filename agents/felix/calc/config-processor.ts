@@ -2,46 +2,39 @@
 // update processor). Names stay those of the resource's fields.
 
 import type { FelixConfiguration } from '../../../lib/model/endpoint-types.ts';
-import { parseSelector } from '../../../lib/selector/parser.ts';
-import { SelectorError } from '../../../lib/selector/selector-error.ts';
-import type { SelectedSettings } from './config-batcher.ts';
+import { felixScope, isSaid } from '../../../lib/policy/felix-scope.ts';
 import { failsafePortText } from './failsafe-ports.ts';
 import type { CalcInput } from './inputs.ts';
 
-const NODE_PREFIX = 'node.';
-
-/** `default` is for all hosts, `node.<host>` for one; any other name for the nodes that its selector matches. */
+/** What a configuration is to this host; undefined `resource`: it is gone, and its name alone says whom it was for. */
 export function configInputs(
   name: string,
   resource: FelixConfiguration | undefined,
   hostname: string,
 ): CalcInput[] {
   const settings = resource && settingsOf(resource);
-  if (name === 'default') return [{ type: 'globalConfig', value: settings }];
-  if (name === `${NODE_PREFIX}${hostname}`) return [{ type: 'hostConfig', value: settings }];
-  if (name.startsWith(NODE_PREFIX)) return [];
-  return [{ type: 'selectedConfig', name, value: selectedSettings(resource) }];
-}
-
-/** Without a selector, or with one that does not parse, it is for no node. */
-function selectedSettings(resource: FelixConfiguration | undefined): SelectedSettings | undefined {
-  const text = resource?.spec?.['nodeSelector'];
-  if (resource === undefined || typeof text !== 'string' || text === '') return undefined;
-  try {
-    const createdAt = resource.metadata.creationTimestamp ?? '';
-    return { selector: parseSelector(text), createdAt, settings: settingsOf(resource) };
-  } catch (error) {
-    if (error instanceof SelectorError) return undefined;
-    throw error;
+  const scope = felixScope(resource ?? { metadata: { name } });
+  switch (scope.type) {
+    case 'global':
+      return [{ type: 'globalConfig', value: settings }];
+    case 'host':
+      return scope.host === hostname ? [{ type: 'hostConfig', value: settings }] : [];
+    case 'selected': {
+      const { selector } = scope;
+      const createdAt = resource?.metadata.creationTimestamp ?? '';
+      const isForSome = selector !== undefined && settings !== undefined;
+      return [
+        { type: 'selectedConfig', name, value: isForSome ? { selector, createdAt, settings } : undefined },
+      ];
+    }
   }
 }
 
 function settingsOf(resource: FelixConfiguration): Record<string, string> {
   const settings: Record<string, string> = {};
   for (const [name, value] of Object.entries(resource.spec ?? {})) {
-    // Nothing said is the default, as if the field were not there.
-    const isSetting = name !== 'nodeSelector' && value !== undefined && value !== null && value !== '';
-    if (isSetting) settings[name] = isFailsafe(name, value) ? failsafeText(value) : settingText(value);
+    if (name !== 'nodeSelector' && isSaid(value))
+      settings[name] = isFailsafe(name, value) ? failsafeText(value) : settingText(value);
   }
   return settings;
 }

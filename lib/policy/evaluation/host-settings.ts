@@ -4,8 +4,7 @@ import type { FelixConfiguration } from '../../model/endpoint-types.ts';
 import { parseNumberOrName, protocolNumber, ScalarError } from '../../model/numbers.ts';
 import { type Cidr, parseCidr } from '../../net/ip.ts';
 import type { Labels } from '../../selector/expression.ts';
-import { parseSelector } from '../../selector/parser.ts';
-import { SelectorError } from '../../selector/selector-error.ts';
+import { felixScope, isSaid, oldestMatching } from '../felix-scope.ts';
 
 export type EndpointToHostAction = 'accept' | 'drop' | 'return';
 
@@ -28,7 +27,6 @@ export interface HostSettings {
   readonly allowsIpipFromWorkloads: boolean;
 }
 
-const NODE_PREFIX = 'node.';
 const TCP = 6;
 const UDP = 17;
 const tcpPorts = (...ports: number[]): FailsafePort[] =>
@@ -73,49 +71,21 @@ export function hostSettings(host: string, source: SettingsSource): HostSettings
 }
 
 function readSettings(host: string, { felixConfigurations, labelsByNode }: SettingsSource): HostSettings {
-  const byName = new Map(felixConfigurations.map((each) => [each.metadata.name, each]));
+  const scoped = felixConfigurations.map((each) => ({ ...each, scope: felixScope(each) }));
+  const selecting = scoped.flatMap(({ metadata: { name, creationTimestamp }, spec, scope }) =>
+    scope.type === 'selected' && scope.selector !== undefined
+      ? [{ name, createdAt: creationTimestamp ?? '', selector: scope.selector, spec }]
+      : [],
+  );
   const layers = [
-    byName.get('default'),
-    oldestSelecting(labelsByNode.get(host), felixConfigurations),
-    byName.get(`${NODE_PREFIX}${host}`),
+    scoped.find(({ scope }) => scope.type === 'global'),
+    oldestMatching(selecting, labelsByNode.get(host)),
+    scoped.find(({ scope }) => scope.type === 'host' && scope.host === host),
   ];
   const said = layers.flatMap((layer) =>
     Object.entries(layer?.spec ?? {}).filter(([, value]) => isSaid(value)),
   );
   return settingsOf(Object.fromEntries(said));
-}
-
-function isSaid(value: unknown): boolean {
-  return value !== undefined && value !== null && value !== '';
-}
-
-/** Of several the oldest, then the lower name. */
-function oldestSelecting(
-  labels: Labels | undefined,
-  configurations: readonly FelixConfiguration[],
-): FelixConfiguration | undefined {
-  if (labels === undefined) return undefined;
-  const selecting = configurations.filter(({ metadata: { name }, spec }) => {
-    const isByName = name === 'default' || name.startsWith(NODE_PREFIX);
-    const selector = spec?.['nodeSelector'];
-    return !isByName && typeof selector === 'string' && selector !== '' && isMatch(selector, labels);
-  });
-  const [first] = selecting.sort(({ metadata: a }, { metadata: b }) => {
-    const [createdA, createdB] = [a.creationTimestamp ?? '', b.creationTimestamp ?? ''];
-    if (createdA !== createdB) return createdA < createdB ? -1 : 1;
-    return a.name < b.name ? -1 : 1;
-  });
-  return first;
-}
-
-/** One that does not parse is for no node. */
-function isMatch(selector: string, labels: Labels): boolean {
-  try {
-    return parseSelector(selector).matches(labels);
-  } catch (error) {
-    if (error instanceof SelectorError) return false;
-    throw error;
-  }
 }
 
 function settingsOf(spec: Readonly<Record<string, unknown>>): HostSettings {
