@@ -122,7 +122,13 @@ interface OpenProbe {
   verdict: ProbeVerdict;
 }
 
-/** All probes at once; each has until the deadline. `readDenials` gives a fresh count. */
+/** A kernel may lose a datagram (a neighbour looked up anew, a full queue); it is neither answered nor counted as denied then. */
+const ASK_AGAIN_MS = 1_000;
+
+/**
+ * All probes at once; each has until the deadline. `readDenials` gives a fresh count. A datagram of which neither an answer nor a
+ * denial was seen is sent once more, as TCP does by itself, and said so: one lost in many thousands is the machine's, not policy's.
+ */
 export async function probeAll(
   probes: readonly Probe[],
   servers: Servers,
@@ -133,14 +139,26 @@ export async function probeAll(
   const flows = probes.map(
     (probe): OpenProbe => ({ probe, client: new Client(probe), verdict: 'undecided' }),
   );
-  const deadline = Date.now() + deadlineMs;
-  for (const flow of flows) if (flow.probe.protocol !== 'TCP') flow.client.ask();
+  const startedAt = Date.now();
+  const deadline = startedAt + deadlineMs;
+  const askDatagrams = (some: readonly OpenProbe[]): readonly OpenProbe[] => {
+    const datagrams = some.filter(({ probe }) => probe.protocol !== 'TCP');
+    for (const { client } of datagrams) client.ask();
+    return datagrams;
+  };
+  askDatagrams(flows);
+  let isAskedAgain = false;
   const undecided = (): readonly OpenProbe[] => flows.filter(({ verdict }) => verdict === 'undecided');
   try {
     while (undecided().length > 0 && Date.now() < deadline) {
       settleAllowed(undecided(), servers);
       if (undecided().length === 0) break;
       settleDenied(undecided(), before, await readDenials());
+      if (!isAskedAgain && Date.now() > startedAt + ASK_AGAIN_MS) {
+        isAskedAgain = true;
+        for (const { probe } of askDatagrams(undecided()))
+          process.stdout.write(`lost, sent again: ${probe.name}\n`);
+      }
       if (undecided().length > 0) await delay(5);
     }
   } finally {
