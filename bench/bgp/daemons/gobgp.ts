@@ -21,14 +21,15 @@ export const GOBGP: Daemon = {
     writeFileSync(file, configuration(row));
     const gobgp = async (...args: readonly string[]) => {
       const [command, ...rest] = onHost(place, ['gobgp', '-p', API_PORT, ...args]);
-      return await runOk(command, rest);
+      return (await runOk(command, rest)).stdout;
     };
     const daemon = running(
       await spawnService({
         argv: onHost(place, ['gobgpd', '-f', file, '--api-hosts', `127.0.0.1:${API_PORT}`]),
         readyWhen: {
           kind: 'probe',
-          isReady: async () => (await gobgp('global').catch(() => undefined)) !== undefined,
+          // Its API answers before there is a speaker: without an AS number.
+          isReady: async () => (await gobgp('global').catch(() => '')).includes(String(ASN)),
           intervalMs: 100,
         },
         readyTimeoutMs: 30_000,
