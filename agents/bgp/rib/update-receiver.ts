@@ -6,7 +6,7 @@ import { familyBits } from '../../../lib/net/ip.ts';
 import { decodeAttributes } from '../packet/attributes/decode.ts';
 import { ByteWriter } from '../packet/bytes.ts';
 import type { CodecContext } from '../packet/context.ts';
-import type { UpdateFault } from '../packet/errors.ts';
+import { DecodeError, type UpdateFault } from '../packet/errors.ts';
 import { HEADER_LENGTH } from '../packet/header.ts';
 import { type AddressFamily, AttributeCode, AttributeFlag, FAMILIES } from '../packet/iana.ts';
 import { decodeUpdate } from '../packet/update.ts';
@@ -121,11 +121,19 @@ export class UpdateReceiver {
     return routeChanges(decodeUpdate(octets.subarray(HEADER_LENGTH), context), context);
   }
 
-  /** The attributes alone; undefined if anything is wrong with them. */
+  /**
+   * The attributes alone; undefined if anything is wrong with them, also what ends the session: which of several faults is the
+   * first, and what of the message the NOTIFICATION carries, is seen in the whole message only.
+   */
   #decodeAttributes(octets: Uint8Array, layout: UpdateLayout): RouteAttributes | undefined {
     const { context } = this.#parts;
-    const decoded = decodeAttributes(attributeOctets(octets, layout), context);
-    return wholeAttributes(decoded, layout.reach === undefined, context);
+    try {
+      const decoded = decodeAttributes(attributeOctets(octets, layout), context);
+      return wholeAttributes(decoded, layout.reach === undefined, context);
+    } catch (error) {
+      if (error instanceof DecodeError) return undefined;
+      throw error;
+    }
   }
 
   #add(key: string, family: AddressFamily, attributes: RouteAttributes): ReceivedSet {
