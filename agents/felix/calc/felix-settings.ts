@@ -42,6 +42,8 @@ export interface FelixSettings extends NetworkSettings {
   readonly foreignAccepts: 'docker' | 'all' | 'none';
   /** Ahead of the rules that are there, not behind them. */
   readonly insertsForeignAccepts: boolean;
+  /** What becomes of a packet that policy denies: nothing, or its sender gets an ICMP error. */
+  readonly denyAction: 'drop' | 'reject';
   /** What a packet carries numbers in while it is judged: all of its mark, or its priority, so that the mark is others' alone. */
   readonly scratch: 'mark' | 'priority';
   /** What staged policies would do is worked out for every flow that is recorded. */
@@ -66,6 +68,7 @@ export const DEFAULT_FELIX_SETTINGS: FelixSettings = {
   failsafeOutbound: DEFAULT_HOST_SETTINGS.failsafeOutbound.map(asText),
   foreignAccepts: 'docker',
   insertsForeignAccepts: true,
+  denyAction: 'drop',
   scratch: 'mark',
   recordsAllowed: false,
   evaluatesStaged: true,
@@ -103,6 +106,7 @@ const HONOURED: Readonly<Record<string, Reader>> = {
     return failsafeOutbound && { failsafeOutbound };
   },
   nftablesFilterAllowAction: choice('foreignAccepts', { accept: 'all', return: 'none' }),
+  nftablesFilterDenyAction: choice('denyAction', { drop: 'drop', reject: 'reject' }),
   chainInsertMode: choice('insertsForeignAccepts', { insert: true, append: false }),
   nftablesMarkMask: readMarkMask,
   flowLogsLocalReporter: choice('recordsAllowed', { enabled: true, disabled: false }),
@@ -117,7 +121,6 @@ const AS_IT_IS: Readonly<Record<string, readonly string[]>> = {
   bpfEnabled: ['false'],
   floatingIPs: ['disabled'],
   interfaceExclude: ['kube-ipvs0'],
-  nftablesFilterDenyAction: ['drop'],
   nftablesMode: ['auto', 'enabled'],
   routeSource: ['calicoipam'],
   wireguardHostEncryptionEnabled: ['false'],

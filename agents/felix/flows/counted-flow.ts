@@ -12,7 +12,10 @@ export const COUNTING_SETS = {
 } as const;
 export type CountingSet = (typeof COUNTING_SETS)[keyof typeof COUNTING_SETS][number];
 /** Their last rule counts what found the sets full. */
-export const COUNTING_CHAINS = { denied: ['denied', 'denied_r'], begun: ['begun', 'begun_r'] } as const;
+export const COUNTING_CHAINS = {
+  denied: ['denied', 'denied_r', 'dropped', 'dropped_r'],
+  begun: ['begun', 'begun_r'],
+} as const;
 /** What an element has left to live after its last packet (nftables/render/layout.ts). */
 export const COUNTED_FOR_MS = 60_000;
 

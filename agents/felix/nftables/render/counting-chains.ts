@@ -15,9 +15,9 @@ const WITH_PORTS = [6, 17, 132];
  */
 export function countingChains(
   numbering: Numbering,
-  base: 'denied' | 'begun',
+  base: 'denied' | 'dropped' | 'begun',
   set: 'dlog' | 'alog',
-  verdict: 'drop' | 'return',
+  verdict: string,
 ): readonly NftChain[] {
   const { scratch } = numbering;
   const rules = (from: 's' | 'd', to: 's' | 'd'): readonly string[] => [

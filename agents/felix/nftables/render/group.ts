@@ -39,6 +39,8 @@ export interface GroupList {
   readonly stage?: HostStage;
   /** Looks at the packet itself, as of what is not tracked nothing else is known. */
   readonly isOfPacket?: true;
+  /** Asked where the kernel can answer nothing: what is denied is dropped, whatever the settings say. */
+  readonly cannotReject?: true;
   readonly tiers: readonly GroupTier[];
   readonly profiles: readonly string[];
 }
@@ -110,7 +112,7 @@ export class GroupRenderer {
     this.#numbering = numbering;
     this.#state = state;
     this.#peers = peers;
-    this.#denied = numbering.name('denied');
+    this.#denied = numbering.name(canReject(list) ? 'denied' : 'dropped');
   }
 
   render(): RenderedGroup {
@@ -274,6 +276,11 @@ export class GroupRenderer {
     const name = groupChainName(this.#numbering, this.#list.direction, this.#group);
     return index === 0 ? name : name.replace('_', `t${index}_`);
   }
+}
+
+/** Ahead of DNAT and of conntrack Calico drops, too. */
+function canReject({ stage, cannotReject }: GroupList): boolean {
+  return stage !== 'untracked' && stage !== 'preDnat' && cannotReject !== true;
 }
 
 interface OwnedRule {

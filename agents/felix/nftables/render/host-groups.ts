@@ -29,10 +29,10 @@ export function hostLayoutOf(
   };
 }
 
-/** One that the kernel refuses keeps its interface closed, but for the failsafe ports. */
+/** `rejects`: what policy denies is answered where it can be. One that the kernel refuses keeps its interface closed, but for the failsafe ports. */
 export function hostEndpointChains(
   endpoint: CompiledHostEndpoint,
-  isLeftOut: boolean,
+  { isLeftOut, rejects }: { readonly isLeftOut: boolean; readonly rejects: boolean },
   chainOf: ChainOf,
 ): HostChains {
   const { forwardTiers, preDnatTiers, untrackedTiers } = endpoint;
@@ -44,6 +44,7 @@ export function hostEndpointChains(
       : undefined;
   return {
     normal,
+    behindDnat: rejects ? chainOf({ ...groupListOf(judged, 'egress'), cannotReject: true }) : normal.egress,
     ofPacket: isLeftOut
       ? normal
       : inBoth((direction) => chainOf({ ...groupListOf(judged, direction), isOfPacket: true })),

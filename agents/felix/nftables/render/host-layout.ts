@@ -12,6 +12,8 @@ import { commentClause, type NftChain } from './table.ts';
 /** Chains of an interface's endpoint; undefined where it has no policy of that stage. */
 export interface HostChains {
   readonly normal: { readonly ingress: string; readonly egress: string };
+  /** Egress of what the host sends and DNAT has led elsewhere: judged in postrouting, where the kernel cannot reject. */
+  readonly behindDnat: string;
   /** The same for what is not tracked: nothing of a flow is known there. */
   readonly ofPacket: { readonly ingress: string; readonly egress: string };
   readonly forward: { readonly ingress: string; readonly egress: string } | undefined;
@@ -170,6 +172,12 @@ function dispatchChains(context: HostChainContext): readonly NftChain[] {
       dispatch(context, 'oifname', ({ ofPacket }) => ofPacket.egress),
     ),
     ...both('he', 'egress', egress, [], 'return'),
+    chain(
+      context,
+      'hd_o',
+      'egress of oifname, behind DNAT',
+      dispatch(context, 'oifname', ({ behindDnat }) => behindDnat),
+    ),
     ...(hasForward(host)
       ? [
           ...both('hfi', 'forward ingress', ({ forward }) => forward?.ingress, [scratch.clear], unpoliced),
@@ -274,10 +282,9 @@ function generationChains(context: HostChainContext): readonly NftChain[] {
   ];
   // What the host sends to itself is judged on its way out and in again: only the latter may stamp the flow.
   const onLoopback = [`oifname "lo" ${scratch.clear} accept`];
-  const beforeBoth = invalidAndRelated(context);
   return [
     made('in_h', [
-      ...beforeBoth,
+      ...invalidAndRelated(context, false),
       ...NEIGHBOUR_DISCOVERY,
       ...untrackedAllowed(context, 'hu_i'),
       `ct direction reply goto ${name('in_hr')}`,
@@ -285,28 +292,30 @@ function generationChains(context: HostChainContext): readonly NftChain[] {
     ]),
     made('in_hr', judged('fs_e', [], 'he_i', [])),
     made('out_h', [
-      ...beforeBoth,
+      ...invalidAndRelated(context, true),
       ...NEIGHBOUR_DISCOVERY,
       ...untrackedAllowed(context, 'hu_o'),
       `ct direction reply goto ${name('out_hr')}`,
       ...judged('fs_e', untracked('hn_o'), 'he_o', onLoopback),
     ]),
     made('out_hr', judged('fs_i', preDnat('o'), 'hi_o', onLoopback)),
+    made('out_d', [...invalidAndRelated(context, true), ...judged('fs_e', [], 'hd_o', onLoopback)]),
   ];
 }
 
 /**
  * An ICMP error of a flow that was never judged passes, as it stamps nothing: the host sends them for what it only routes. Of a
- * flow that was, it has passed on the fast path or belongs to one that was revoked.
+ * flow that was, it has passed on the fast path or belongs to one that was revoked: then it is our own answer where those are given.
  */
-function invalidAndRelated({ felix }: HostChainContext): readonly string[] {
+function invalidAndRelated({ felix }: HostChainContext, isOutput: boolean): readonly string[] {
   const neverJudged = `ct mark & 0x${Mark.generationMask.toString(16)} == 0`;
+  const answers = isOutput && felix.denyAction === 'reject';
   return [
     ...(felix.dropsInvalid ? ['ct state invalid counter drop'] : []),
-    ...['icmp', 'icmpv6'].flatMap((protocol) => [
-      `ct state related meta l4proto ${protocol} ${neverJudged} accept`,
-      `ct state related meta l4proto ${protocol} counter drop`,
-    ]),
+    ...['icmp', 'icmpv6'].flatMap((protocol) => {
+      const error = `ct state related meta l4proto ${protocol}`;
+      return answers ? [`${error} accept`] : [`${error} ${neverJudged} accept`, `${error} counter drop`];
+    }),
   ];
 }
 
@@ -330,7 +339,8 @@ function baseChains(context: HostChainContext): readonly NftChain[] {
     declaration: BASE_CHAINS[name],
     rules,
   });
-  const out = gotoForEach(host, 'oifname', numbering.name(`out_h_${generation}`));
+  const out = (chain: string): readonly string[] =>
+    gotoForEach(host, 'oifname', numbering.name(`${chain}_${generation}`));
   const untracked = untrackedInterfaces(host);
   return [
     base('output', [
@@ -340,14 +350,14 @@ function baseChains(context: HostChainContext): readonly NftChain[] {
       ...tunnels,
       // Behind a DNAT the interface that is known here may not be the one: `dnated` judges.
       'ct direction original ct status dnat accept',
-      ...out,
+      ...out('out_h'),
     ]),
     base('dnated', [
       ...passing,
       `oifname ${workload} accept`,
       'ct direction reply accept',
       // What is forwarded came in by an interface.
-      ...out.map((rule) => `meta iif 0 ct status dnat ${rule}`),
+      ...out('out_d').map((rule) => `meta iif 0 ct status dnat ${rule}`),
     ]),
     ...(hasPreDnat(host)
       ? [

@@ -41,21 +41,33 @@ const BASE_CHAINS = {
   input: `type filter hook input priority filter; policy accept; ${commentClause('workloads to their own host')}`,
   prerouting: `type filter hook prerouting priority raw; policy accept; ${commentClause('sources of workloads')}`,
 } as const;
-/** Counted under the reason, and dropped. */
+/** Counted under the reason, and then as policy's denials are. Not where the kernel cannot answer: `denyVerdict`. */
 const denied = (numbering: Numbering, reason: BuiltInReasonName): string =>
   `${numbering.scratch.set(Mark.deny | BuiltInReason[reason])} goto ${numbering.name('denied')}`;
+/** Counted under the reason, and dropped whatever the settings say: it is no denial by policy. */
+const dropped = (numbering: Numbering, reason: BuiltInReasonName): string =>
+  `${numbering.scratch.set(Mark.deny | BuiltInReason[reason])} goto ${numbering.name('dropped')}`;
 const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
 
 export function fixedChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
   const host = hostContext(numbering, options);
   return [
-    ...countingChains(numbering, 'denied', 'dlog', 'drop'),
+    ...countingChains(numbering, 'denied', 'dlog', denyVerdict(numbering, options)),
+    ...countingChains(numbering, 'dropped', 'dlog', 'drop'),
     ...(options.countsAllowed ? countingChains(numbering, 'begun', 'alog', 'return') : []),
     ...dispatchChains(numbering, options),
     ...generationChains(numbering, options, host),
     ...baseChains(numbering, options, host),
     ...hostChains(host),
   ];
+}
+
+/**
+ * As in Calico, an ICMP error says that the port is unreachable, TCP's too. Nothing of ours is left on the packet, as
+ * `fwmark_reflect` hands its mark to the answer. The kernel refuses it in postrouting; in raw and mangle Calico has none.
+ */
+function denyVerdict({ scratch }: Numbering, { felix }: LayoutOptions): string {
+  return felix.denyAction === 'drop' ? 'drop' : `${scratch.clear} reject with icmpx port-unreachable`;
 }
 
 /** Before anything is known: nothing comes from a workload, nothing goes to one, and no flow has passed yet. */
@@ -86,7 +98,7 @@ function hostContext(numbering: Numbering, options: LayoutOptions): HostChainCon
 
 /** Only the allow bit passes. */
 function notAllowed(numbering: Numbering): string {
-  return `${numbering.scratch.isNotAllowed} ${denied(numbering, 'noVerdict')}`;
+  return `${numbering.scratch.isNotAllowed} ${dropped(numbering, 'noVerdict')}`;
 }
 
 /** What stands behind `iifname`: a name with a wildcard, or a set of them. */
@@ -124,7 +136,7 @@ function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly 
   // Also behind a DNAT: the raw hook has seen the address before it.
   const bgp = FAMILIES.map(
     (family) =>
-      `tcp dport 179 iifname != @${numbering.name('bgp')} ${header(family)} daddr @${numbering.name(`hosts${family}`)} ${denied(numbering, 'bgpFromWorkload')}`,
+      `tcp dport 179 iifname != @${numbering.name('bgp')} ${header(family)} daddr @${numbering.name(`hosts${family}`)} ${dropped(numbering, 'bgpFromWorkload')}`,
   );
   return [
     chain('from_o', 'iifname', 'e', [...tunnels, ...bgp]),
@@ -165,19 +177,19 @@ function generationChains(
     // A workload whose route is not there yet: this flow would be stamped as if it left the host, and then pass unpoliced.
     ...FAMILIES.map(
       (family) =>
-        `oifname != ${workload} ${header(family)} daddr @${numbering.name(`own${family}`)} ${denied(numbering, 'workloadNotReady')}`,
+        `oifname != ${workload} ${header(family)} daddr @${numbering.name(`own${family}`)} ${dropped(numbering, 'workloadNotReady')}`,
     ),
     `goto ${name('stamp')}`,
   ];
   const toHost = {
     accept: `goto ${name('stamp')}`,
-    drop: denied(numbering, 'workloadToHost'),
+    drop: dropped(numbering, 'workloadToHost'),
     return: `${numbering.scratch.clear} return`,
   }[options.felix.endpointToHostAction];
   return [
     chain('stamp', [
       ...(options.countsAllowed ? [`jump ${numbering.name('begun')}`] : []),
-      ...numbering.scratch.stamp(generation, numbering.name(IDS_MAP), denied(numbering, 'noVerdict')),
+      ...numbering.scratch.stamp(generation, numbering.name(IDS_MAP), dropped(numbering, 'noVerdict')),
     ]),
     chain('slow_o', bothSides('from_o', 'to_o', 'iifname', 'oifname', hostForwardStages(host, 'original'))),
     chain('slow_r', bothSides('from_r', 'to_r', 'oifname', 'iifname', hostForwardStages(host, 'reply'))),
@@ -209,9 +221,9 @@ function generationChains(
 /** An ICMP error carries its flow's mark: of a judged flow it has passed already, and no other may stamp the flow. */
 function invalidAndRelated(numbering: Numbering, { felix }: LayoutOptions): readonly string[] {
   return [
-    ...(felix.dropsInvalid ? [`ct state invalid ${denied(numbering, 'invalidPacket')}`] : []),
+    ...(felix.dropsInvalid ? [`ct state invalid ${dropped(numbering, 'invalidPacket')}`] : []),
     ...['icmp', 'icmpv6'].map(
-      (protocol) => `ct state related meta l4proto ${protocol} ${denied(numbering, 'icmpErrorUnjudged')}`,
+      (protocol) => `ct state related meta l4proto ${protocol} ${dropped(numbering, 'icmpErrorUnjudged')}`,
     ),
   ];
 }
@@ -287,7 +299,7 @@ function tunnelRules(numbering: Numbering, options: LayoutOptions): readonly str
     const ofFamily = `meta nfproto ipv${family} ${packet}`;
     return [
       ...ends.map((set) => `${ofFamily} ${header(family)} saddr ${set} fib saddr . iif oif exists accept`),
-      `${ofFamily} fib daddr type local counter drop`,
+      `${ofFamily} fib daddr type local counter ${denyVerdict(numbering, options)}`,
     ];
   });
 }
@@ -305,12 +317,12 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
   const named = (set: string): string => `@${numbering.name(set)}`;
   // A look-up that misses denies.
   const peering = `tcp dport 179 iifname != ${named('bgp')}`;
-  const bgp = denied(numbering, 'bgpFromWorkload');
+  const bgp = dropped(numbering, 'bgpFromWorkload');
   return [
     // Nobody outside may speak as one of this host's workloads.
     ...FAMILIES.map(
       (family) =>
-        `iifname != ${workload} ${header(family)} saddr ${named(`own${family}`)} ${denied(numbering, 'spoofedFromOutside')}`,
+        `iifname != ${workload} ${header(family)} saddr ${named(`own${family}`)} ${dropped(numbering, 'spoofedFromOutside')}`,
     ),
     `iifname != ${workload} accept`,
     // No workload reaches a node's BGP port: here, before NAT could make it look like its host.
@@ -325,7 +337,7 @@ function preroutingRules(numbering: Numbering, options: LayoutOptions): readonly
     // Every pod says hello to its link by multicast when it starts: nothing for the record of denials.
     'ip6 daddr ff02::/16 counter drop',
     ...(['ip', 'ip6'] as const).map(
-      (protocol) => `meta protocol ${protocol} ${denied(numbering, 'spoofedSource')}`,
+      (protocol) => `meta protocol ${protocol} ${dropped(numbering, 'spoofedSource')}`,
     ),
   ];
 }

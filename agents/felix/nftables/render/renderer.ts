@@ -251,7 +251,8 @@ export class Renderer {
       const key = hostEndpointKey(endpoint.id);
       const groups: Group[] = [];
       this.#hostGroups.set(key, groups);
-      return hostEndpointChains(endpoint, this.#leftOut.has(key), (list) => {
+      const isLeftOut = this.#leftOut.has(key);
+      return hostEndpointChains(endpoint, { isLeftOut, rejects: felix.denyAction === 'reject' }, (list) => {
         const group = this.#groupFor(list, dirty);
         group.endpoints.add(key);
         groups.push(group);
@@ -274,7 +275,7 @@ export class Renderer {
     }
     dirty.add(group);
     // What only host endpoints have is led to by rules.
-    if (list.stage !== undefined || list.isOfPacket === true) return group;
+    if (list.stage !== undefined || list.isOfPacket === true || list.cannotReject === true) return group;
     const map = this.#fixedSet(direction === 'egress' ? 'grp_e' : 'grp_i');
     const value = `goto ${groupChainName(this.numbering, direction, number)}`;
     this.table.setElement(map, String(number), { value });

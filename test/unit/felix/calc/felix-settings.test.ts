@@ -88,6 +88,8 @@ describe('a setting that is honoured', () => {
     ['nftablesMarkMask', '4294901760', { scratch: 'priority' }],
     ['nftablesFilterAllowAction', 'Accept', { foreignAccepts: 'all' }],
     ['nftablesFilterAllowAction', 'Return', { foreignAccepts: 'none' }],
+    ['nftablesFilterDenyAction', 'Reject', { denyAction: 'reject' }],
+    ['nftablesFilterDenyAction', 'drop', {}],
     ['chainInsertMode', 'Append', { insertsForeignAccepts: false }],
     ['logSeverityScreen', 'Warning', { logSeverity: 'warn' }],
     ['prometheusMetricsEnabled', 'true', { metrics: { enabled: true, host: undefined, port: undefined } }],
@@ -119,6 +121,7 @@ describe('a setting that is honoured', () => {
     ['externalNodesList', '192.0.2.0/33'],
     ['mtuIfacePattern', '('],
     ['nftablesMarkMask', '4294967296'],
+    ['nftablesFilterDenyAction', 'Return'],
     ['nftablesMarkMask', '0x'],
     ['vxlanVNI', '0'],
     ['openstackRegion', 'a/b'],
@@ -145,16 +148,7 @@ it('a port of WireGuard is a failsafe port', () => {
 
 describe('a setting without effect', () => {
   it('is named, unless it says what is so already', () => {
-    const config = {
-      floatingIPs: 'Enabled',
-      bpfEnabled: 'False',
-      nftablesFilterDenyAction: 'Reject',
-      noSuchSetting: '1',
-    };
-    expect(readFelixSettings(config).ignored).toEqual([
-      'floatingIPs',
-      'nftablesFilterDenyAction',
-      'noSuchSetting',
-    ]);
+    const config = { floatingIPs: 'Enabled', bpfEnabled: 'False', noSuchSetting: '1' };
+    expect(readFelixSettings(config).ignored).toEqual(['floatingIPs', 'noSuchSetting']);
   });
 });

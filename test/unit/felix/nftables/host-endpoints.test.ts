@@ -151,7 +151,7 @@ describe('pre-DNAT policy', () => {
   it('looks at the destination before DNAT, and does not deny at its end', () => {
     const chain = target(rulesOf(from, 'hp_i_v1'), 'iifname "eth0"');
     expect(rulesOf(from, chain)[0]).toMatch(
-      /^meta l4proto 6 meta mark set meta l4proto \. ct original proto-dst map @m\d+_v1 goto denied_v1/,
+      /^meta l4proto 6 meta mark set meta l4proto \. ct original proto-dst map @m\d+_v1 goto dropped_v1/,
     );
     expect(rulesOf(from, chain).at(-1)).toBe('meta mark set 0 return');
   });

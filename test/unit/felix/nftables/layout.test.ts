@@ -120,7 +120,7 @@ it('a workload’s ICMP errors of what its host sends it pass, of other flows no
     'ct state related meta l4proto icmp ct mark & 0xfff00000 == 0 iifname . ct reply ip saddr @src4_v1 accept',
     'ct state related meta l4proto icmpv6 ct mark & 0xfff00000 == 0 iifname . ct reply ip6 saddr @src6_v1 accept',
   ]);
-  expect(rules.slice(2).every((rule) => rule.endsWith('goto denied_v1'))).toBe(true);
+  expect(rules.slice(2).every((rule) => rule.endsWith('goto dropped_v1'))).toBe(true);
 });
 
 describe('NAT outgoing', () => {
@@ -204,7 +204,7 @@ describe('with the packet’s priority as scratch', () => {
     expect(phasesOf(plan)[0]).toBe('prepare');
     expect(rulesOf(bench, `stamp_${bench.generation}_v1`)).toEqual([
       `meta priority set meta priority & 0xfffff ct mark set meta priority map @ids_v1 ct mark set ct mark & 0xfffff | 0x${bench.generation}00000 meta priority set 0 accept`,
-      'meta priority set 0x80004 goto denied_v1',
+      'meta priority set 0x80004 goto dropped_v1',
     ]);
   });
 });
