@@ -23,6 +23,7 @@ export type ProbeVerdict = 'allowed' | 'denied' | 'undecided';
 export type DenialCount = (source: string, destination: string, protocol: number, port: number) => number;
 
 const QUESTION = Buffer.from('calico?');
+const ECONNREFUSED = 111;
 
 /** Listeners of one namespace: they answer whatever comes. */
 export class Servers {
@@ -92,6 +93,11 @@ export class Client {
   get hasAnswer(): boolean {
     const got = sys.receive(this.#fd);
     return got !== undefined && got.data.length > 0;
+  }
+
+  /** Whether an ICMP error or a reset has ended it since the last call; of datagrams and echo requests none is told of. */
+  get isRefused(): boolean {
+    return sys.socketError(this.#fd) === ECONNREFUSED;
   }
 
   /** Forgets answers that have come so far. */
