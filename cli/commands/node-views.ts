@@ -1,6 +1,6 @@
 // What commands ask of nodes' agents, through the controller: one node, or all of them at once.
 
-import { type KubeClient, NODES } from '../../lib/kube-client/client.ts';
+import { type KubeClient, KubeError, NODES } from '../../lib/kube-client/client.ts';
 import type { NodeStatus } from '../../lib/protocol/node-status.ts';
 import { parseNodeStatus } from '../../lib/protocol/node-status.ts';
 import { CliError } from '../cli-error.ts';
@@ -48,22 +48,50 @@ export function statusOfNode(context: ProgramContext, client: KubeClient, node: 
   return askNodeFor(context, client, node, 'status', {}, parseNodeStatus);
 }
 
-/** Answers of the nodes named, or of all; those that cannot be asked are told of, with exit code 2. */
+export interface AskedNodes<T> {
+  readonly answers: readonly T[];
+  /** Names of the nodes that cannot be asked. */
+  readonly silent: readonly string[];
+  /** Says why of each of them, and what to do; exit code 2. */
+  readonly report: () => void;
+  readonly isComplete: boolean;
+}
+
+/** Answers of the nodes named, or of all. Where none of them can be asked there is nothing to show: throws CliError, exit code 2. */
 export async function askNodes<T>(
   context: ProgramContext,
   client: KubeClient,
   wanted: readonly string[],
   ask: (node: string) => Promise<T>,
-): Promise<{ readonly answers: readonly T[]; readonly report: () => void; readonly isComplete: boolean }> {
+): Promise<AskedNodes<T>> {
   const names = wanted.length > 0 ? wanted : await nodeNames(context, client);
   const settled = await Promise.allSettled(names.map(ask));
   const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  const failures = settled.flatMap((one): unknown[] => (one.status === 'rejected' ? [one.reason] : []));
+  const silent = names.filter((_, index) => settled[index]?.status === 'rejected');
+  const failures = settled.flatMap((one) => (one.status === 'rejected' ? [withNextStep(one.reason)] : []));
+  const [last] = failures.slice(-1);
+  if (answers.length === 0 && last !== undefined) {
+    context.setFailureCode(UNKNOWN);
+    reportFailures(context, failures.slice(0, -1));
+    throw last;
+  }
   const report = (): void => {
     reportFailures(context, failures);
     if (failures.length > 0) context.setExitCode(UNKNOWN);
   };
-  return { answers, report, isComplete: failures.length === 0 };
+  return { answers, silent, report, isComplete: failures.length === 0 };
+}
+
+/** What the API says of a node, with what to do about it; any other error as it is. */
+function withNextStep(error: unknown): unknown {
+  if (!(error instanceof KubeError) || error.type.code !== 'status') return error;
+  const { status, details } = error.type;
+  if (details?.kind !== 'nodes') return error;
+  const next =
+    status === 404
+      ? '"calicoctl get nodes" lists those there are'
+      : `on ${details.name}: does calico-node run there, and what does its log say?`;
+  return new CliError({ code: 'failed' }, error.message, { next, cause: error });
 }
 
 async function nodeNames(context: ProgramContext, client: KubeClient): Promise<string[]> {

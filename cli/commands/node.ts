@@ -103,7 +103,7 @@ async function status(
   context.out(
     output === 'json'
       ? `${JSON.stringify(statuses, null, 2)}\n`
-      : renderNodeStatuses(statuses, context.now()),
+      : renderNodeStatuses(statuses, context.now(), asked.silent),
   );
   asked.report();
   if (asked.isComplete && !statuses.every(isHealthy)) context.setExitCode(UNHEALTHY);

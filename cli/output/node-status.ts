@@ -9,12 +9,18 @@ export function isHealthy(status: NodeStatus): boolean {
   return status.ready && complaintsOf(status).length === 0;
 }
 
-export function renderNodeStatuses(statuses: readonly NodeStatus[], now: Date): string {
-  if (statuses.length === 0) return 'No nodes.\n';
-  const nodes = renderTable(
-    ['NODE', 'READY', 'UPTIME', 'ENDPOINTS', 'PEERS', 'ROUTES', 'REVISION', 'BLOCKS'],
-    statuses.map((status) => nodeRow(status)),
-  );
+const HEADINGS = ['NODE', 'READY', 'UPTIME', 'ENDPOINTS', 'PEERS', 'ROUTES', 'REVISION', 'BLOCKS'] as const;
+
+/** `silent`: nodes that cannot be asked. */
+export function renderNodeStatuses(
+  statuses: readonly NodeStatus[],
+  now: Date,
+  silent: readonly string[] = [],
+): string {
+  if (statuses.length + silent.length === 0) return 'No nodes.\n';
+  const unknown = HEADINGS.slice(2).map(() => '?');
+  const rows = [...statuses.map(nodeRow), ...silent.map((node) => [node, 'unknown', ...unknown])];
+  const nodes = renderTable(HEADINGS, rows);
   const tables = [4, 6].flatMap((family) => peerTable(family, statuses, now));
   const complaints = statuses.flatMap((status) =>
     complaintsOf(status).map((complaint) => `${status.node}: ${complaint}\n`),

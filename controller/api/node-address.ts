@@ -9,5 +9,7 @@ export function internalAddress(node: Resource): string {
   const addresses = (at(node, 'status.addresses') ?? []) as { type?: string; address?: string }[];
   const host = addresses.find(({ type }) => type === 'InternalIP')?.address;
   if (host !== undefined) return host;
-  throw new ApiError('ServiceUnavailable', `node ${node.metadata.name} has not said its address yet`);
+  const { name } = node.metadata;
+  const message = `node ${name} has not said its address yet`;
+  throw new ApiError('ServiceUnavailable', message, { name, kind: 'nodes' });
 }

@@ -34,10 +34,9 @@ export class AgentClient {
     const status = answer.statusCode ?? 0;
     if (status === 200) return answer;
     const words = errorOf(await text(answer));
-    throw new ApiError(
-      'ServiceUnavailable',
-      `agent of ${node.metadata.name}: ${words ?? `status ${status}`}`,
-    );
+    const { name } = node.metadata;
+    const message = `agent of ${name}: ${words ?? `status ${status}`}`;
+    throw new ApiError('ServiceUnavailable', message, { name, kind: 'nodes' });
   }
 
   #open(name: string, host: string, path: string, signal: AbortSignal): Promise<IncomingMessage> {
@@ -47,7 +46,7 @@ export class AgentClient {
         clearTimeout(connecting);
         clearTimeout(limit);
         const message = `the agent of ${name} at ${host}:${port} does not answer: ${why}`;
-        reject(new ApiError('ServiceUnavailable', message, undefined, { cause }));
+        reject(new ApiError('ServiceUnavailable', message, { name, kind: 'nodes' }, { cause }));
       };
       const outgoing = httpsRequest({ ...tls, host, port, path, servername: 'agent', agent: false, signal });
       const giveUp = (why: string, milliseconds: number): void => {

@@ -48,11 +48,23 @@ export const CLUSTER_NETWORK_POLICIES: KindPath = {
 export const LEASES: KindPath = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' };
 
 export type KubeErrorType =
-  /** The server answered with a Status. */
-  | { readonly code: 'status'; readonly status: number; readonly reason: string }
+  /** The server answered with a Status; `details` where it says which object it is about. */
+  | {
+      readonly code: 'status';
+      readonly status: number;
+      readonly reason: string;
+      readonly details?: StatusObject;
+    }
   | { readonly code: 'unavailable' }
   | { readonly code: 'timeout' }
   | { readonly code: 'aborted' };
+
+/** Of `Status.details`. */
+export interface StatusObject {
+  /** The plural, in lower case. */
+  readonly kind?: string;
+  readonly name?: string;
+}
 
 export class KubeError extends Error {
   readonly type: KubeErrorType;
@@ -323,12 +335,15 @@ function parseJson(text: string): unknown {
 }
 
 function statusError(status: number, text: string): KubeError {
-  let body: { reason?: string; message?: string } = {};
+  let body: { reason?: string; message?: string; details?: StatusObject } = {};
   try {
     body = JSON.parse(text) as typeof body;
   } catch {
     // Something on the way answered in its own words.
   }
-  const reason = body.reason ?? 'Unknown';
-  return new KubeError({ code: 'status', status, reason }, body.message ?? `the API answered ${status}`);
+  const { reason = 'Unknown', message = `the API answered ${status}`, details } = body;
+  return new KubeError(
+    { code: 'status', status, reason, ...(details === undefined ? {} : { details }) },
+    message,
+  );
 }

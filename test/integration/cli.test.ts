@@ -411,11 +411,27 @@ describe('nodes through the controller', () => {
   it('shows the others while one cannot be asked, and says so', async () => {
     const { code, out, err } = await cluster.run('etcd', ['node', 'status']);
     expect(code).toBe(2);
-    expect(out).toMatch(/^node-1 /m);
+    expect(out).toMatch(/^node-1 +yes .*\nnode-2 +unknown +\? /m);
     expect(err).toMatch(/^the agent of node-2 at ::1:\d+ does not answer: nobody listens there$/m);
-    expect(await cluster.run('api', ['node', 'status', 'node-3'])).toMatchObject({
+  });
+
+  it('names a node that cannot be asked, says why and what to do, and shows nothing else', async () => {
+    const why =
+      'does not answer: nobody listens there\n  on node-2: does calico-node run there, and what does its log say?';
+    for (const argv of [
+      ['node', 'status', 'node-2'],
+      ['node', 'status', 'node-2', '-o', 'json'],
+      ['node', 'flows', 'node-2'],
+      ['bgp', 'routes', '10.65.0.7', '--node', 'node-2'],
+    ]) {
+      const { code, out, err } = await cluster.run('api', argv);
+      expect({ code, out }).toEqual({ code: 2, out: '' });
+      expect(err.replace(/::1:\d+/, 'ADDRESS')).toBe(`the agent of node-2 at ADDRESS ${why}\n`);
+    }
+    expect(await cluster.run('api', ['node', 'status', 'node-3'])).toEqual({
       code: 2,
-      err: expect.stringContaining('nodes "node-3" not found'),
+      out: '',
+      err: 'nodes "node-3" not found\n  "calicoctl get nodes" lists those there are\n',
     });
   });
 

@@ -192,6 +192,12 @@ describe('node status', () => {
     );
   });
 
+  it('has a line for a node that cannot be asked', () => {
+    const [, first, second] = renderNodeStatuses([status('Established')], now, ['node-2']).split('\n');
+    expect(first).toMatch(/^node-1 +yes /);
+    expect(second?.split(/ {2,}/)).toEqual(['node-2', 'unknown', '?', '?', '?', '?', '?', '?']);
+  });
+
   it('says so when bgpd cannot be asked', () => {
     const away: NodeStatus = { ...status('Established'), bgp: { error: 'bgpd does not answer' } };
     expect(isHealthy(away)).toBe(false);

@@ -177,7 +177,12 @@ describe('KubeClient', () => {
     const missing = await client.get(NAMESPACES, undefined, 'nowhere').catch((error: unknown) => error);
     expect([isStatus(missing, 404), missing instanceof KubeError && missing.type]).toEqual([
       true,
-      { code: 'status', status: 404, reason: 'NotFound' },
+      {
+        code: 'status',
+        status: 404,
+        reason: 'NotFound',
+        details: { kind: 'namespaces', name: 'nowhere' },
+      },
     ]);
     const aborted = client.list(NAMESPACES, undefined, { signal: AbortSignal.abort() });
     await expect(aborted).rejects.toMatchObject({ type: { code: 'aborted' } });
