@@ -10,6 +10,7 @@ import type { ResourceKey } from '../../lib/model/keys.ts';
 import { CALICO_API_VERSION, CALICO_GROUP, kindInfo } from '../../lib/model/kinds.ts';
 import type { EndpointSlice } from '../../lib/model/kubernetes-service-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
+import { CliError } from '../cli-error.ts';
 import { ApiIpam } from './api-ipam.ts';
 import { apiRuleSources } from './api-rule-sources.ts';
 import type { ApplyOutcome, Backend, BackendList, Previewer } from './backend.ts';
@@ -36,9 +37,14 @@ export class ApiBackend implements Backend {
   }
 
   async list(kind: string, namespace: string | undefined): Promise<BackendList> {
-    const list = await this.#client.list(pathOf(kind), namespace, { signal: this.#signal });
+    const unreadable: Error[] = [];
+    const list = await this.#client.list(pathOf(kind), namespace, {
+      signal: this.#signal,
+      // Of a list the server warns of nothing else.
+      onWarning: (text) => unreadable.push(new CliError({ code: 'failed' }, text)),
+    });
     const items = list.items.map((item) => fromApi(kind, item));
-    return { items, resourceVersion: list.metadata.resourceVersion };
+    return { items, unreadable, resourceVersion: list.metadata.resourceVersion };
   }
 
   async get(ref: ResourceKey): Promise<Resource> {
@@ -83,7 +89,8 @@ export class ApiBackend implements Backend {
         if (before === undefined) return { resource: await this.create(resource), outcome: 'created' };
         const after = await this.update(resource);
         // The API writes nothing, and gives out no new version, where nothing changes.
-        const isSame = after.metadata.resourceVersion === before.metadata.resourceVersion;
+        const isSame =
+          before !== 'unreadable' && after.metadata.resourceVersion === before.metadata.resourceVersion;
         return { resource: after, outcome: isSame ? 'unchanged' : 'configured' };
       } catch (error) {
         const code = error instanceof ResourceError ? error.type.code : undefined;
@@ -111,16 +118,13 @@ export class ApiBackend implements Backend {
   previewer(): Previewer {
     return async (action, resource) => {
       const ref = refOf(resource);
-      const before = action === 'create' ? undefined : await this.#find(ref);
-      if (before === undefined && action !== 'replace')
-        return { before, after: await this.create(resource, true), outcome: 'created' };
+      const found = action === 'create' ? undefined : await this.#find(ref);
+      if (found === undefined && action !== 'replace')
+        return { before: undefined, after: await this.create(resource, true), outcome: 'created' };
       const after = await this.update(resource, true);
-      const isSame = before !== undefined && isDeepStrictEqual(fromApi(ref.kind, before), after);
-      return {
-        before: before === undefined ? undefined : fromApi(ref.kind, before),
-        after,
-        outcome: isSame ? 'unchanged' : 'configured',
-      };
+      const before = found === undefined || found === 'unreadable' ? undefined : fromApi(ref.kind, found);
+      const isSame = before !== undefined && isDeepStrictEqual(before, after);
+      return { before, after, outcome: isSame ? 'unchanged' : 'configured' };
     };
   }
 
@@ -131,8 +135,18 @@ export class ApiBackend implements Backend {
     this.#client.close();
   }
 
-  async #find(ref: ResourceKey): Promise<Resource | undefined> {
-    return this.#client.find(pathOf(ref.kind), ref.namespace, ref.name, { signal: this.#signal });
+  /** Undefined: nothing is there. */
+  async #find(ref: ResourceKey): Promise<Resource | 'unreadable' | undefined> {
+    try {
+      return await this.#client.find(pathOf(ref.kind), ref.namespace, ref.name, { signal: this.#signal });
+    } catch (error) {
+      const isUnreadable =
+        error instanceof KubeError &&
+        error.type.code === 'status' &&
+        error.type.reason === 'StorageReadError';
+      if (isUnreadable) return 'unreadable';
+      throw error;
+    }
   }
 
   /** The server's answers as the outcomes that the commands tell apart. */

@@ -8,6 +8,8 @@ import type { Resource } from '../../lib/model/metadata.ts';
 
 export interface BackendList {
   readonly items: readonly Resource[];
+  /** An error for each object that is stored and cannot be read. */
+  readonly unreadable: readonly Error[];
   readonly resourceVersion: string;
 }
 

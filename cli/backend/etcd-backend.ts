@@ -9,7 +9,7 @@ import { isNothingReadable, isResourceError, ResourceError } from '../../lib/dat
 import { type RuleSources, storedRuleSources } from '../../lib/datastore/rule-sources.ts';
 import { beforeDeletion, goesWithOthers } from '../../lib/ipam/before-deletion.ts';
 import { type IpamInspection, inspectIpam } from '../../lib/ipam/inspection.ts';
-import type { ResourceKey } from '../../lib/model/keys.ts';
+import { keyForResource, type ResourceKey } from '../../lib/model/keys.ts';
 import { kindInfo } from '../../lib/model/kinds.ts';
 import type { EndpointSlice } from '../../lib/model/kubernetes-service-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
@@ -39,11 +39,21 @@ export class EtcdBackend implements Backend {
   }
 
   async list(kind: string, namespace: string | undefined): Promise<BackendList> {
-    const { items, revision } = await this.#client.list(kind, {
+    const { items, unreadable, revision } = await this.#client.list(kind, {
       signal: this.#signal,
       ...(namespace === undefined ? {} : { namespace }),
     });
-    return { items, resourceVersion: String(revision) };
+    const errors = unreadable.map(
+      ({ ref, revision: at, reason }) =>
+        new ResourceError({
+          code: 'unreadable',
+          ref,
+          key: keyForResource(ref.kind, ref.namespace, ref.name),
+          revision: at,
+          reason,
+        }),
+    );
+    return { items, unreadable: errors, resourceVersion: String(revision) };
   }
 
   async get(ref: ResourceKey): Promise<Resource> {

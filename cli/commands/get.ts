@@ -93,7 +93,9 @@ async function getByKind(
   const wanted = parseKindArguments(args, options);
   if (wanted.names.length === 0) {
     const { kind } = wanted.info;
-    return { type: 'list', kind, list: await backend.list(kind, wanted.namespace) };
+    const list = await backend.list(kind, wanted.namespace);
+    failures.push(...list.unreadable);
+    return { type: 'list', kind, list };
   }
   const objects = await getAll(backend, refsOf(wanted), failures);
   return { type: 'objects', objects: options.export === true ? objects.map(forExport) : objects };

@@ -41,6 +41,7 @@ const CODES = {
   Invalid: 422,
   TooManyRequests: 429,
   InternalError: 500,
+  StorageReadError: 500,
   NotImplemented: 501,
   ServiceUnavailable: 503,
   Timeout: 504,

@@ -22,6 +22,8 @@ export interface KindRules {
   /** Objects that exist without being stored, and cannot be written. */
   readonly builtIn: readonly Resource[];
   readonly beforeCreate: (datastore: Datastore, object: Resource) => Promise<void>;
+  /** Whether it may be deleted; of what cannot be read name and namespace alone are known. */
+  readonly mayDelete: (datastore: Datastore, object: Resource) => Promise<void>;
   /** Returns the version that is to be deleted: what goes before may change the object. */
   readonly beforeDelete: (datastore: Datastore, object: Resource) => Promise<Resource>;
 }

@@ -21,12 +21,14 @@ export function rulesOf(info: KindInfo): KindRules {
     builtIn: info.kind === 'Profile' ? [DEFAULT_ALLOW_PROFILE] : [],
     beforeCreate: (datastore, object) =>
       beforeCreate(new ResourceClient({ datastore }), { ...object, kind: info.kind }, undefined),
-    beforeDelete: async (datastore, object) => {
+    mayDelete: async (datastore, object) => {
       const { name, namespace } = object.metadata;
       const ref = { kind: info.kind, name, ...(namespace === undefined ? {} : { namespace }) };
       await beforeDelete(new ResourceClient({ datastore }), ref, undefined);
       const origin = originOf(object);
       if (origin !== undefined) await refuseWhileMirrored(datastore, info.plural, object, origin);
+    },
+    beforeDelete: async (datastore, object) => {
       const signal = AbortSignal.timeout(REMOVAL_MS);
       const last = await beforeDeletion(datastore, { ...object, kind: info.kind }, signal);
       return { ...last, apiVersion: object.apiVersion, kind: object.kind };

@@ -5,6 +5,7 @@ import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError, conflict } from './api-error.ts';
 import type { ApiKind } from './api-kind.ts';
 import { type ObjectStore, requireWritable } from './object-store.ts';
+import { UnreadableObject } from './stored-object.ts';
 
 export interface DeleteOptions {
   readonly gracePeriodSeconds: number | undefined;
@@ -47,10 +48,16 @@ export async function deleteObject(
 ): Promise<DeleteResult> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     requireWritable(kind, name);
-    const current = await store.get(kind, namespace, name);
+    const current = await store.getOrUnreadable(kind, namespace, name);
+    if (current instanceof UnreadableObject) {
+      const deleted = await deleteUnreadable(store, kind, current, options);
+      if (deleted !== undefined) return deleted;
+      continue;
+    }
     checkPreconditions(kind, current, options);
     const grace = graceOf(kind, current, options);
     if (options.dryRun) return { object: current, gone: grace === undefined };
+    await kind.rules?.mayDelete(store.datastore, current);
     const last = (await kind.rules?.beforeDelete(store.datastore, current)) ?? current;
     if (grace === undefined) {
       const removed = await store.remove(kind, last);
@@ -63,6 +70,20 @@ export async function deleteObject(
     return { object, gone: false };
   }
   throw conflict(kind.group, kind.plural, name);
+}
+
+/** What cannot be read can be deleted all the same: that is how one gets rid of it. Nothing goes with it. */
+async function deleteUnreadable(
+  store: ObjectStore,
+  kind: ApiKind,
+  { bare }: UnreadableObject,
+  options: DeleteOptions,
+): Promise<DeleteResult | undefined> {
+  checkPreconditions(kind, bare, options);
+  if (options.dryRun) return { object: bare, gone: true };
+  await kind.rules?.mayDelete(store.datastore, bare);
+  const removed = await store.remove(kind, bare);
+  return removed && { object: removed, gone: true };
 }
 
 function checkPreconditions(kind: ApiKind, current: Resource, options: DeleteOptions): void {

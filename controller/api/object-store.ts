@@ -13,6 +13,7 @@ import { clientMetadata, isFinalized, nextVersion, type WrittenPart } from './ne
 import { requireShape } from './object-shape.ts';
 import { apiVersionOf, storageKey } from './registry.ts';
 import { type FieldSelector, type LabelSelector, matchesFields, matchesLabels } from './selectors.ts';
+import { decodeObject, encodeObject, readObject, UnreadableObject, withVersion } from './stored-object.ts';
 
 export interface Selection {
   readonly labels: LabelSelector;
@@ -21,6 +22,8 @@ export interface Selection {
 
 export interface ListPage {
   readonly items: readonly Resource[];
+  /** What is stored and is no object, where its name is not asked to be another. */
+  readonly unreadable: readonly UnreadableObject[];
   readonly revision: number;
   readonly continueToken: string | undefined;
 }
@@ -65,16 +68,38 @@ export class ObjectStore {
   }
 
   async find(kind: ApiKind, namespace: string | undefined, name: string): Promise<Resource | undefined> {
-    const builtIn = kind.rules?.builtIn.find(({ metadata }) => metadata.name === name);
-    if (builtIn !== undefined) return structuredClone(builtIn);
-    const { kv } = await this.datastore.get(storageKey(kind, namespace, name));
-    return kv === undefined ? undefined : decodeObject(kind, kv);
+    const found = await this.#read(kind, namespace, name);
+    if (found instanceof UnreadableObject) throw found;
+    return found;
   }
 
+  /** Throws NotFound, UnreadableObject. */
   async get(kind: ApiKind, namespace: string | undefined, name: string): Promise<Resource> {
     const object = await this.find(kind, namespace, name);
     if (object === undefined) throw notFound(kind.group, kind.plural, name);
     return object;
+  }
+
+  /** Throws NotFound. */
+  async getOrUnreadable(
+    kind: ApiKind,
+    namespace: string | undefined,
+    name: string,
+  ): Promise<Resource | UnreadableObject> {
+    const found = await this.#read(kind, namespace, name);
+    if (found === undefined) throw notFound(kind.group, kind.plural, name);
+    return found;
+  }
+
+  async #read(
+    kind: ApiKind,
+    namespace: string | undefined,
+    name: string,
+  ): Promise<Resource | UnreadableObject | undefined> {
+    const builtIn = kind.rules?.builtIn.find(({ metadata }) => metadata.name === name);
+    if (builtIn !== undefined) return structuredClone(builtIn);
+    const { kv } = await this.datastore.get(storageKey(kind, namespace, name));
+    return kv === undefined ? undefined : readObject(kind, kv);
   }
 
   /** One page of at most `limit` matching objects (0: all), true at one revision. */
@@ -87,16 +112,19 @@ export class ObjectStore {
     const prefix = kind.namespaced && namespace !== undefined ? `${kind.prefix}${namespace}/` : kind.prefix;
     const { revision: pinned, after } = parseContinue(page.continueToken);
     const items: Resource[] = after === undefined ? selectedBuiltIns(kind, selection) : [];
+    const unreadable: UnreadableObject[] = [];
     let revision = pinned;
     for await (const { kv, revision: at, isLast } of this.#keys(prefix, pinned, after)) {
       revision = at;
       if (kv === undefined) continue;
       const object = readObject(kind, kv);
-      if (object !== undefined && isSelected(object, selection)) items.push(object);
+      if (object instanceof UnreadableObject) {
+        if (isNamed(object.bare, selection)) unreadable.push(object);
+      } else if (isSelected(object, selection)) items.push(object);
       if (page.limit > 0 && items.length === page.limit && !isLast)
-        return { items, revision: at, continueToken: formatContinue(at, kv.key) };
+        return { items, unreadable, revision: at, continueToken: formatContinue(at, kv.key) };
     }
-    return { items, revision: revision ?? 0, continueToken: undefined };
+    return { items, unreadable, revision: revision ?? 0, continueToken: undefined };
   }
 
   /** Every key of a prefix at one revision, page by page; one entry without a key says the revision of an empty list. */
@@ -136,6 +164,43 @@ export class ObjectStore {
     const written = await this.#write(kind, key, encodeObject(kind, prepared), 0);
     if (written === undefined) throw alreadyExists(kind.group, kind.plural, name);
     this.#emitStored(kind, prepared, written, 'created');
+    return withVersion(prepared, written);
+  }
+
+  /** A whole object in the place of what is stored, as a new one where that cannot be read. */
+  async replace(
+    kind: ApiKind,
+    namespace: string | undefined,
+    object: Resource,
+    options: ModifyOptions = {},
+  ): Promise<Resource> {
+    try {
+      return await this.modify(kind, namespace, object.metadata.name, () => object, options);
+    } catch (error) {
+      if (!(error instanceof UnreadableObject) || options.part !== undefined) throw error;
+      return await this.#overwrite(kind, namespace, object, error.bare, options);
+    }
+  }
+
+  /** What cannot be read tells neither identity nor what may not change. */
+  async #overwrite(
+    kind: ApiKind,
+    namespace: string | undefined,
+    { metadata: { resourceVersion = '', ...metadata }, ...rest }: Resource,
+    bare: Resource,
+    { dryRun = false }: ModifyOptions,
+  ): Promise<Resource> {
+    const stored = bare.metadata.resourceVersion;
+    if (resourceVersion !== '' && resourceVersion !== stored)
+      throw conflict(kind.group, kind.plural, metadata.name);
+    const prepared = this.#prepareNew(kind, namespace, { ...rest, metadata });
+    check(kind, prepared, undefined);
+    await kind.rules?.beforeCreate(this.datastore, prepared);
+    if (dryRun) return prepared;
+    const key = storageKey(kind, namespace, metadata.name);
+    const written = await this.#write(kind, key, encodeObject(kind, prepared), Number(stored));
+    if (written === undefined) throw conflict(kind.group, kind.plural, metadata.name);
+    this.#emitStored(kind, prepared, written, 'updated');
     return withVersion(prepared, written);
   }
 
@@ -267,48 +332,12 @@ export class ObjectStore {
   }
 }
 
-/** Throws InternalError for a value that is no object. */
-function decodeObject(kind: ApiKind, kv: KeyValue): Resource {
-  let stored: unknown;
-  try {
-    stored = JSON.parse(kv.value);
-  } catch (error) {
-    throw new ApiError('InternalError', `the value of ${kv.key} is not JSON`, undefined, { cause: error });
-  }
-  if (!isStoredObject(stored))
-    throw new ApiError('InternalError', `the value of ${kv.key} is not an object with a name`);
-  const object = kind.fromStored(stored);
-  return withVersion({ ...object, apiVersion: apiVersionOf(kind), kind: kind.kind }, kv.modRevision);
-}
-
-function isStoredObject(value: unknown): value is Resource {
-  const metadata =
-    typeof value === 'object' && value !== null && 'metadata' in value ? value.metadata : undefined;
-  return (
-    typeof metadata === 'object' &&
-    metadata !== null &&
-    'name' in metadata &&
-    typeof metadata.name === 'string'
+/** Labels and fields of what cannot be read are not known; its name is. */
+function isNamed(bare: Resource, { fields }: Selection): boolean {
+  return matchesFields(
+    fields.filter(({ field }) => field.startsWith('metadata.')),
+    bare,
   );
-}
-
-/** Undefined for a value that is no object: one broken key must not end every list of its kind. */
-export function readObject(kind: ApiKind, kv: KeyValue): Resource | undefined {
-  try {
-    return decodeObject(kind, kv);
-  } catch (error) {
-    if (error instanceof ApiError) return undefined;
-    throw error;
-  }
-}
-
-function encodeObject(kind: ApiKind, object: Resource): string {
-  const { resourceVersion: _version, ...metadata } = object.metadata;
-  return JSON.stringify(kind.toStored({ ...object, metadata }));
-}
-
-function withVersion(object: Resource, revision: number): Resource {
-  return { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
 }
 
 export function isSelected(object: Resource, selection: Selection): boolean {

@@ -11,7 +11,7 @@ import { at } from './columns.ts';
 import { deleteObject, parseDeleteOptions } from './deletion.ts';
 import { listKindOf } from './discovery.ts';
 import { authorize, type User } from './identity.ts';
-import type { ObjectStore, Selection } from './object-store.ts';
+import type { ListPage, ObjectStore, Selection } from './object-store.ts';
 import { applyPatch, requirePatchType } from './patch.ts';
 import { findApiKind } from './registry.ts';
 import { contentType, isTrue, numberParameter, type ResourceRequest, readBody } from './request.ts';
@@ -36,6 +36,8 @@ export interface Call extends ResourceRequest {
   readonly query: URLSearchParams;
 }
 
+/** Clients take so many bytes of headers. */
+const MOST_WARNINGS = 10;
 const METADATA_FIELDS = ['metadata.name', 'metadata.namespace'];
 
 function selectionOf({ kind, query, name }: Call): Selection {
@@ -64,10 +66,18 @@ export async function handleGet(context: HandlerContext, call: Call): Promise<vo
     resourceVersion: String(page.revision),
     ...(page.continueToken === undefined ? {} : { continue: page.continueToken }),
   };
+  addWarnings(response, warningsOf(page));
   if (rendering.asTable) {
     const tableContext = { kind, include: rendering.include, now: context.now() };
     sendJson(response, 200, table(tableContext, page.items, metadata));
   } else sendJson(response, 200, { ...listKindOf(kind), metadata, items: page.items });
+}
+
+/** A list goes on without what cannot be read, and says so. */
+function warningsOf({ unreadable }: ListPage): readonly string[] {
+  const warnings = unreadable.slice(0, MOST_WARNINGS).map(({ message }) => message);
+  const more = unreadable.length - warnings.length;
+  return more === 0 ? warnings : [...warnings, `${more} more objects cannot be read`];
 }
 
 async function handleWatch(context: HandlerContext, call: Call): Promise<void> {
@@ -185,7 +195,7 @@ export async function handleUpdate(context: HandlerContext, call: Call): Promise
   const value = parseBody(await readBody(request), contentType(request), kind.schema);
   const object = toResource(kind, value, namespace, name);
   addWarnings(response, checkUnknownFields(kind, value, query.get('fieldValidation')));
-  const updated = await context.store.modify(kind, namespace, name, () => object, {
+  const updated = await context.store.replace(kind, namespace, object, {
     ...partOf(call),
     dryRun: query.get('dryRun') === 'All',
   });

@@ -150,9 +150,9 @@ export const SERVICE_RULES: KindRules = {
     if (wanted.length === 0) return;
     const { items } = await datastore.list(SERVICES_PREFIX);
     for (const { value } of items) {
-      const other = JSON.parse(value) as Service;
-      const taken = (other.spec?.clusterIPs ?? []).find((address) => wanted.includes(address));
-      if (taken === undefined) continue;
+      const other = serviceOf(value);
+      const taken = (other?.spec?.clusterIPs ?? []).find((address) => wanted.includes(address));
+      if (other === undefined || taken === undefined) continue;
       const { namespace, name } = other.metadata;
       throw new ApiError(
         'Conflict',
@@ -160,8 +160,20 @@ export const SERVICE_RULES: KindRules = {
       );
     }
   },
+  mayDelete: async () => undefined,
   beforeDelete: async (_datastore, object) => object,
 };
+
+/** Undefined for what is no Service: it has no address that could be taken. */
+function serviceOf(value: string): Service | undefined {
+  try {
+    const parsed = JSON.parse(value) as Partial<Service> | null;
+    const hasAddresses = Array.isArray(parsed?.spec?.clusterIPs) && parsed.metadata?.name !== undefined;
+    return hasAddresses ? (parsed as Service) : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 export function validateEndpointSlice(object: Resource, previous: Resource | undefined): StatusCause[] {
   const { addressType, endpoints = [] } = object as EndpointSlice;

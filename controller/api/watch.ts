@@ -1,12 +1,13 @@
 // A client's watch: list state first if asked, then events as lines of JSON, with the selector applied to what an object
 // was and is, so that leaving the selection is DELETED and entering it ADDED.
 
-import type { WatchEvent } from '../../lib/datastore/datastore.ts';
+import type { KeyValue, WatchEvent } from '../../lib/datastore/datastore.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiKind } from './api-kind.ts';
-import { isSelected, type ObjectStore, readObject, type Selection } from './object-store.ts';
+import { isSelected, type ObjectStore, type Selection } from './object-store.ts';
 import { apiVersionOf } from './registry.ts';
+import { readObject, UnreadableObject } from './stored-object.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 export interface WatchRequest {
@@ -85,14 +86,20 @@ function at(object: Resource, revision: number): Resource {
 }
 
 function toLine(kind: ApiKind, selection: Selection, event: WatchEvent): WatchLine | undefined {
-  const before = event.previous === undefined ? undefined : readObject(kind, event.previous);
+  const before = event.previous === undefined ? undefined : readableObject(kind, event.previous);
   const wasSelected = before !== undefined && isSelected(before, selection);
   if (event.type === 'put') {
-    const object = readObject(kind, event.kv);
+    const object = readableObject(kind, event.kv);
     if (object !== undefined && isSelected(object, selection))
       return { type: wasSelected ? 'MODIFIED' : 'ADDED', object };
     return wasSelected ? { type: 'DELETED', object: object ?? at(before, event.kv.modRevision) } : undefined;
   }
   // The object of a deletion carries the revision of the deletion.
   return wasSelected ? { type: 'DELETED', object: at(before, event.revision) } : undefined;
+}
+
+/** What turns unreadable leaves the watch as if it were deleted. */
+function readableObject(kind: ApiKind, kv: KeyValue): Resource | undefined {
+  const object = readObject(kind, kv);
+  return object instanceof UnreadableObject ? undefined : object;
 }

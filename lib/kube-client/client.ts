@@ -91,6 +91,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** Milliseconds for the head of the answer, and for its body; the client's when left out. */
   readonly timeoutMs?: number;
+  /** Called for each `Warning` of the answer. */
+  readonly onWarning?: (text: string) => void;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -209,6 +211,8 @@ export class KubeClient {
     contentType = 'application/json',
   ): Promise<unknown> {
     const response = await this.#open(method, path, body, options, contentType);
+    if (options.onWarning !== undefined)
+      for (const text of warningsOf(response.headers['warning'])) options.onWarning(text);
     return parseJson(await this.#answer(response, method, path, options));
   }
 
@@ -320,6 +324,12 @@ export class KubeClient {
       cause,
     });
   }
+}
+
+/** Of a header `299 - "text", 299 - "another"` (RFC 9110 5.6.4: a quoted character has a backslash). */
+function warningsOf(header: string | undefined): readonly string[] {
+  const quoted = header?.match(/"(?:[^"\\]|\\.)*"/g) ?? [];
+  return quoted.map((text) => text.slice(1, -1).replaceAll(/\\(.)/g, '$1'));
 }
 
 function lateError(method: string, path: string): KubeError {

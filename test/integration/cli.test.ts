@@ -68,6 +68,38 @@ describe.each<BackendName>(['etcd', 'api'])('resources through %s', (backend) =>
     expect(await run(['delete', 'globalnetworkset', name])).toMatchObject({ code: 0, err: '' });
   });
 
+  it('names what is no JSON and shows the others, writes over it, and deletes it', async () => {
+    const key = '/calico/resources/v3/projectcalico.org/globalnetworksets/broken';
+    const garble = async (): Promise<void> => {
+      await cluster.datastore.transact({ compare: [], success: [{ type: 'put', key, value: '{' }] });
+    };
+    await run(['apply', '-f', '-'], SET.replace('SETNAME', 'sound'));
+    await garble();
+    for (const argv of [
+      ['get', 'globalnetworkset', 'broken'],
+      ['get', 'globalnetworksets'],
+    ]) {
+      const { code, out, err } = await run(argv);
+      expect(code).toBe(1);
+      expect(out.includes('sound')).toBe(argv[1] === 'globalnetworksets');
+      expect(err).toMatch(/broken"? cannot be read: it is no JSON/);
+      expect(err).toContain(key);
+      expect(err).toMatch(/delete/);
+    }
+    for (const verb of ['apply', 'replace']) {
+      await garble();
+      expect(await run([verb, '-f', '-'], SET.replace('SETNAME', 'broken'))).toMatchObject({
+        code: 0,
+        err: '',
+      });
+      expect((await cluster.datastore.get(key)).kv?.value).toContain('["192.0.2.0/24"]');
+    }
+    await garble();
+    expect(await run(['delete', 'globalnetworkset', 'broken'])).toMatchObject({ code: 0, err: '' });
+    expect((await cluster.datastore.get(key)).kv).toBeUndefined();
+    expect(await run(['delete', 'globalnetworkset', 'sound'])).toMatchObject({ code: 0 });
+  });
+
   it('creates, leaves alone, configures and deletes what documents say', async () => {
     const key = '/calico/resources/v3/projectcalico.org/networkpolicies/default/web';
     const both = `${POOL}---\n${POLICY}`;

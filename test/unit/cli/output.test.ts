@@ -48,7 +48,11 @@ describe('resources', () => {
 
   it('prints one object for itself, several as an array, lists as list objects', () => {
     const one = { type: 'objects', objects: [policy('web')] } as const;
-    const list = { type: 'list', kind: 'Tier', list: { items: [], resourceVersion: '9' } } as const;
+    const list = {
+      type: 'list',
+      kind: 'Tier',
+      list: { items: [], unreadable: [], resourceVersion: '9' },
+    } as const;
     const json = (value: Parameters<typeof renderResources>[0]): unknown =>
       JSON.parse(
         renderResources(value, { format: { type: 'json' }, withNamespace: false, withHeadings: true }),

@@ -15,13 +15,13 @@ import { NodeStatusWriter } from '../../../agents/node/bgp/node-status-writer.ts
 import { Felix } from '../../../agents/node/felix.ts';
 import { SyncedResources } from '../../../agents/node/held-resources.ts';
 import { calicoKinds, calicoNodeKind } from '../../../controller/api/calico-kinds.ts';
-import { readObject } from '../../../controller/api/object-store.ts';
 import {
   matchesFields,
   matchesLabels,
   parseFieldSelector,
   parseLabelSelector,
 } from '../../../controller/api/selectors.ts';
+import { readObject, UnreadableObject } from '../../../controller/api/stored-object.ts';
 import { absentHosts, podOf } from '../../../controller/gc/plan.ts';
 import { automaticHostEndpoints } from '../../../controller/host-endpoints/automatic.ts';
 import { decodeStored } from '../../../lib/datastore/stored-form.ts';
@@ -210,7 +210,7 @@ describe(`values past every check (seed ${SEED})`, () => {
         if (decoded !== undefined) usable += 1;
         readBatch(decoded === undefined ? [] : [decoded]);
         const served = apiKind && update.kv && readObject(apiKind, update.kv);
-        if (served !== undefined) {
+        if (served !== undefined && !(served instanceof UnreadableObject)) {
           matchesLabels(parseLabelSelector('a=b,!c'), served.metadata.labels);
           matchesFields(parseFieldSelector('spec.tier=x', ['spec.tier']), served);
         }
