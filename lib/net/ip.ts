@@ -73,6 +73,13 @@ export function ipBytes({ family, value }: IpAddress): Uint8Array {
   return bytes;
 }
 
+/** Of 4 or 16 bytes in network byte order. */
+export function formatIpBytes(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join('.');
+  const groups = Array.from({ length: 8 }, (_, at) => ((bytes[2 * at] ?? 0) << 8) | (bytes[2 * at + 1] ?? 0));
+  return formatIpv6Groups(groups);
+}
+
 /** One pass without pieces of text: networks come by the ten thousand. */
 function parseIpv4(text: string): bigint | undefined {
   let value = 0;

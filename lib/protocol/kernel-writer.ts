@@ -78,6 +78,22 @@ export const interfaceAddressesSchema = z.array(
 );
 export type InterfaceAddresses = z.infer<typeof interfaceAddressesSchema>;
 
+const family = z.literal([4, 6]);
+const networkQuerySchema = z.discriminatedUnion('what', [
+  /** `kinds`: `vxlan` and the like; all if left out. */
+  z.strictObject({
+    what: z.literal('links'),
+    kinds: z.array(z.string()).optional(),
+    withAddresses: z.boolean(),
+  }),
+  /** Of the main table if none is named. */
+  z.strictObject({ what: z.literal('routes'), family, protocol: z.int(), table: z.int().optional() }),
+  /** Permanent ones, of both families. */
+  z.strictObject({ what: z.literal('neighbours') }),
+  z.strictObject({ what: z.literal('rules'), family }),
+]);
+export type NetworkQuery = z.infer<typeof networkQuerySchema>;
+
 export const foreignRulesSchema = z.strictObject({
   /** `unknown`: the kernel could not tell all of it. */
   table: z.enum(['untouched', 'touched', 'unknown']),
@@ -115,8 +131,9 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
   z.strictObject({ id, op: z.literal('ip6'), lines: z.array(z.string()) }),
   /** The same for `bridge`: forwarding entries of tunnels. */
   z.strictObject({ id, op: z.literal('bridge'), lines: z.array(z.string()) }),
-  /** One reading `ip` command; the answer's output is what it printed. */
-  z.strictObject({ id, op: z.literal('ipQuery'), args: z.array(z.string()) }),
+  /** What the kernel has of these; the output is JSON in the form of `ip -N -d -j`, with what of it is read here. */
+  z.strictObject({ id, op: z.literal('list'), query: networkQuerySchema }),
+  /** One reading `bridge` command; the answer's output is what it printed. */
   z.strictObject({ id, op: z.literal('bridgeQuery'), args: z.array(z.string()) }),
   /** The public key of the private one in the file, which is made where there is none; fails where there is no `wg`. */
   z.strictObject({ id, op: z.literal('wireguardKey'), keyFile: z.string() }),

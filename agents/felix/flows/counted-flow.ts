@@ -1,7 +1,7 @@
 // What an element of the kernel's counting sets says (docs/felix.md "Flow records"): the packet mark, that is verdict and rule id,
 // and the flow's 5-tuple as its beginner sent it. Pure.
 
-import { formatIp } from '../../../lib/net/ip.ts';
+import { formatIpBytes } from '../../../lib/net/ip.ts';
 import type { EndedFlow } from '../kernel/netlink/conntrack-messages.ts';
 import { Mark } from '../nftables/render/scratch.ts';
 
@@ -51,8 +51,8 @@ export function decodeFlowKey(set: CountingSet, epoch: number, key: Buffer): Flo
     isAllowed: set.startsWith('alog'),
     epoch,
     ruleId: mark & Mark.ruleBits,
-    source: addressText(key.subarray(4, 4 + addressBytes)),
-    destination: addressText(key.subarray(4 + addressBytes, 4 + 2 * addressBytes)),
+    source: formatIpBytes(key.subarray(4, 4 + addressBytes)),
+    destination: formatIpBytes(key.subarray(4 + addressBytes, 4 + 2 * addressBytes)),
     protocol,
     ...(hasPorts ? { sourcePort: key.readUInt16BE(fieldsAt), destinationPort: last } : {}),
     ...(!hasPorts && (protocol === ICMP || protocol === ICMPV6)
@@ -70,17 +70,12 @@ export function endedFlowKey(ended: EndedFlow): FlowKey | undefined {
     isAllowed: true,
     epoch: 0,
     ruleId: ended.mark & Mark.ruleBits,
-    source: addressText(ended.source),
-    destination: addressText(ended.destination),
+    source: formatIpBytes(ended.source),
+    destination: formatIpBytes(ended.destination),
     protocol: ended.protocol,
     ...(sourcePort === undefined ? {} : { sourcePort }),
     ...(destinationPort === undefined ? {} : { destinationPort }),
     ...(icmp === undefined ? {} : { icmp }),
     endedInGeneration: generation,
   };
-}
-
-function addressText(bytes: Buffer): string {
-  const value = BigInt(`0x${bytes.toString('hex')}`);
-  return formatIp({ family: bytes.length === 4 ? 4 : 6, value });
 }

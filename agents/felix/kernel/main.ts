@@ -18,6 +18,7 @@ import { interfacesWith } from './interface-addresses.ts';
 import { Libnftables } from './libnftables.ts';
 import { elementBatch, getElement } from './netlink/element-messages.ts';
 import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
+import { NetworkLists } from './network-lists.ts';
 import { RuleWatch } from './rule-watch.ts';
 import { RulesetGeneration } from './ruleset-generation.ts';
 import { Wireguard } from './wireguard.ts';
@@ -37,6 +38,7 @@ class KernelWriter {
   readonly #netfilter = new NetlinkSocket(NetlinkFamily.netfilter);
   readonly #rules = new RuleWatch(TABLE_NAME);
   readonly #links = new WorkloadLinks();
+  readonly #lists = new NetworkLists();
   readonly #wireguard = new Wireguard();
   /** Its lines bear being done twice. */
   readonly #ip = new IpBatch({ whenEnded: 'tryEach' });
@@ -83,8 +85,8 @@ class KernelWriter {
         return ipOutcome(await linesOf({ program: 'ip', family: 6 }, request.lines));
       case 'bridge':
         return ipOutcome(await linesOf({ program: 'bridge' }, request.lines));
-      case 'ipQuery':
-        return await command('ip', request.args);
+      case 'list':
+        return await attempted('list', () => JSON.stringify(this.#lists.list(request.query)));
       case 'bridgeQuery':
         return await command('bridge', request.args);
       case 'wireguardKey':
@@ -183,7 +185,7 @@ async function linesOf(
   }
 }
 
-async function attempted(command: string, work: () => Promise<string>): Promise<Outcome> {
+async function attempted(command: string, work: () => Promise<string> | string): Promise<Outcome> {
   try {
     return { output: await work() };
   } catch (error) {

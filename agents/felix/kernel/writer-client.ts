@@ -15,6 +15,7 @@ import {
   type KernelRequest,
   kernelAnswerSchema,
   kernelReadySchema,
+  type NetworkQuery,
   type Sysctl,
   sysctlListSchema,
   type WorkloadLinkState,
@@ -142,14 +143,9 @@ export class KernelWriterClient implements Startable {
     return await this.#json({ op: 'bridgeQuery', args: ['-j', ...args] });
   }
 
-  /** Parsed JSON of a reading `ip -j` command; undefined where it refuses to say. */
-  async ipJson(args: readonly string[]): Promise<unknown> {
-    return await this.#json({ op: 'ipQuery', args: ['-j', ...args] });
-  }
-
-  /** The output of one reading `ip` command. */
-  async ipQuery(args: readonly string[]): Promise<string> {
-    return (await this.request({ op: 'ipQuery', args: [...args] })).output;
+  /** What the kernel has of links, routes, neighbours or rules, as JSON of `ip` has it; undefined where it refuses to say. */
+  async list(query: NetworkQuery): Promise<unknown> {
+    return await this.#json({ op: 'list', query });
   }
 
   /** Our public key of WireGuard; its private one is in the file, and is made where there is none. */

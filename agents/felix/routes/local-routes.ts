@@ -4,7 +4,7 @@
 
 import { z } from 'zod';
 import type { Logger } from '../../../lib/logging/logger.ts';
-import { withLength, withoutLength } from '../../../lib/net/ip.ts';
+import { FAMILIES, withLength, withoutLength } from '../../../lib/net/ip.ts';
 import type { CompiledWorkloadEndpoint } from '../../../lib/policy/compiled.ts';
 import { DEFAULT_FELIX_SETTINGS, type FelixSettings, isWorkloadInterface } from '../calc/felix-settings.ts';
 import { KernelWriteError } from '../kernel/kernel-error.ts';
@@ -27,13 +27,16 @@ const neighboursSchema = z.array(
   z.object({ dst: z.string(), dev: z.string(), lladdr: z.string().optional() }),
 );
 const routesSchema = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
-const linksSchema = z.array(z.object({ ifname: z.string() }));
-const addressesSchema = z.array(
-  z.object({ ifname: z.string(), addr_info: z.array(z.object({ local: z.string().optional() })) }),
+const linksSchema = z.array(
+  z.object({
+    ifname: z.string(),
+    flags: z.array(z.string()),
+    addr_info: z.array(z.object({ local: z.string() })),
+  }),
 );
 
 /** What of the kernel writer is needed. */
-type RouteWriter = Pick<KernelWriterClient, 'ip' | 'ipJson' | 'linkState'>;
+type RouteWriter = Pick<KernelWriterClient, 'ip' | 'list' | 'linkState'>;
 
 interface ProgrammedRoutes {
   readonly interfaceName: string;
@@ -187,11 +190,7 @@ export class LocalRoutes {
     const routes = new Set(
       (await this.#list(this.#settings.routeProtocol)).map(({ dst, dev }) => `${dst} ${dev}`),
     );
-    const [neighbours, up, addresses] = await Promise.all([
-      this.#neighbours(),
-      this.#linksUp(),
-      this.#peeringAddresses(),
-    ]);
+    const [neighbours, { up, addresses }] = await Promise.all([this.#neighbours(), this.#links()]);
     const found = new Map<string, readonly string[]>();
     for (const [key, { interfaceName, mac, nets, peering }] of this.#programmed) {
       const wrong = (this.#settings.programsRoutes ? nets : []).flatMap((net) => {
@@ -300,32 +299,28 @@ export class LocalRoutes {
 
   async #list(protocol: number): Promise<z.infer<typeof routesSchema>> {
     const both = await Promise.all(
-      ['-4', '-6'].map((family) => this.#writer.ipJson([family, 'route', 'show', 'proto', String(protocol)])),
+      FAMILIES.map((family) => this.#writer.list({ what: 'routes', family, protocol })),
     );
     // A host without IPv6 has no answer for that family.
     return both.flatMap((routes) => routesSchema.safeParse(routes).data ?? []);
   }
 
-  async #linksUp(): Promise<ReadonlySet<string>> {
-    const links = linksSchema.safeParse(await this.#writer.ipJson(['link', 'show', 'up'])).data ?? [];
-    return new Set(links.map(({ ifname }) => ifname));
-  }
-
-  /** `address interface`, of all the host's interfaces; not read where no workload peers. */
-  async #peeringAddresses(): Promise<ReadonlySet<string>> {
-    if (![...this.#programmed.values()].some(({ peering }) => peering.length > 0)) return new Set();
-    const interfaces = addressesSchema.safeParse(await this.#writer.ipJson(['addr', 'show'])).data ?? [];
-    return new Set(
-      interfaces.flatMap(({ ifname, addr_info: infos }) => infos.map(({ local }) => `${local} ${ifname}`)),
-    );
+  /** Interfaces that are up, and all of them by `address interface`; addresses are not read where no workload peers. */
+  async #links(): Promise<{ readonly up: ReadonlySet<string>; readonly addresses: ReadonlySet<string> }> {
+    const withAddresses = [...this.#programmed.values()].some(({ peering }) => peering.length > 0);
+    const listed = await this.#writer.list({ what: 'links', withAddresses });
+    const links = linksSchema.safeParse(listed).data ?? [];
+    return {
+      up: new Set(links.flatMap(({ ifname, flags }) => (flags.includes('UP') ? [ifname] : []))),
+      addresses: new Set(
+        links.flatMap(({ ifname, addr_info: infos }) => infos.map(({ local }) => `${local} ${ifname}`)),
+      ),
+    };
   }
 
   /** Link-layer address by `address interface`, of permanent neighbours. */
   async #neighbours(): Promise<ReadonlyMap<string, string>> {
-    const both = await Promise.all(
-      ['-4', '-6'].map((family) => this.#writer.ipJson([family, 'neigh', 'show', 'nud', 'permanent'])),
-    );
-    const neighbours = both.flatMap((answer) => neighboursSchema.safeParse(answer).data ?? []);
+    const neighbours = neighboursSchema.safeParse(await this.#writer.list({ what: 'neighbours' })).data ?? [];
     return new Map(neighbours.map(({ dst, dev, lladdr }) => [`${dst} ${dev}`, lladdr ?? '']));
   }
 }

@@ -1,4 +1,4 @@
-// What the kernel has of tunnels, from the JSON of `ip` and `bridge` and from `wg`: devices by Calico's names, their neighbours,
+// What the kernel has of tunnels, from JSON in the form of `ip` and `bridge` and from `wg`: devices by Calico's names, their neighbours,
 // forwarding entries and peers, the routes of Felix's protocol number that lead to no workload, and WireGuard's rules. Pure; what cannot
 // be read counts as absent.
 
@@ -46,7 +46,7 @@ const linkSchema = z.object({
 });
 type ListedLink = z.infer<typeof linkSchema>;
 
-const neighbourSchema = z.object({ dst: z.string(), lladdr: z.string().optional() });
+const neighbourSchema = z.object({ dst: z.string(), dev: z.string(), lladdr: z.string().optional() });
 const forwardingSchema = z.object({
   mac: z.string(),
   dst: z.string().optional(),
@@ -120,10 +120,12 @@ function vxlanOf({ linkinfo }: ListedLink): ActualLink['vxlan'] {
     : { vni: id, port, local: own, parent: link };
 }
 
-/** Of `ip -j neigh show dev DEVICE nud permanent`, which does not name the device again. */
-export function tunnelNeighbours(device: string, json: unknown): readonly TunnelNeighbour[] {
-  return listOf(neighbourSchema, json).flatMap(({ dst, lladdr }) =>
-    lladdr === undefined ? [] : [{ device, address: dst, mac: lladdr.toLowerCase() }],
+/** Of `ip -j neigh show nud permanent`. */
+export function tunnelNeighbours(device: string, family: Family, json: unknown): readonly TunnelNeighbour[] {
+  return listOf(neighbourSchema, json).flatMap(({ dst, dev, lladdr }) =>
+    dev !== device || dst.includes(':') !== (family === 6) || lladdr === undefined
+      ? []
+      : [{ device, address: dst, mac: lladdr.toLowerCase() }],
   );
 }
 
@@ -193,9 +195,9 @@ function wireguardPeer(line: string): WireguardPeer | undefined {
   };
 }
 
-/** Of `ip -j addr show up`. `pattern` names the interfaces whose least MTU is the host's. */
+/** Of `ip -j addr show`, those that are up. `pattern` names the interfaces whose least MTU is the host's. */
 export function underlayOf(json: unknown, pattern: RegExp): Underlay {
-  const links = listOf(linkSchema, json);
+  const links = listOf(linkSchema, json).filter(({ flags }) => flags.includes('UP'));
   const outer = links.filter(({ ifname }) => pattern.test(ifname));
   const owners = new Map(
     links.flatMap(({ ifname, mtu, addr_info: addresses }) =>

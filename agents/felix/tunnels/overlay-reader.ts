@@ -1,5 +1,5 @@
-// Reads what the kernel has of tunnels, and of the host's own interfaces, through the kernel writer: `ip`, `bridge`, and `wg` for devices
-// that are WireGuard's.
+// Reads what the kernel has of tunnels, and of the host's own interfaces, through the kernel writer, with `bridge` for forwarding entries
+// and `wg` for devices that are WireGuard's.
 
 import { FAMILIES, type Family } from '../../../lib/net/ip.ts';
 import { type FelixSettings, isWorkloadInterface } from '../calc/felix-settings.ts';
@@ -16,9 +16,9 @@ import {
 import type { ActualLink, ActualOverlay } from './overlay-commands.ts';
 import { type TunnelRoute, type TunnelRule, type Underlay, WIREGUARD_TABLES } from './overlay-model.ts';
 
-export type ReadingWriter = Pick<KernelWriterClient, 'ipJson' | 'bridgeJson' | 'showWireguard'>;
+export type ReadingWriter = Pick<KernelWriterClient, 'list' | 'bridgeJson' | 'showWireguard'>;
 
-/** `withWireguard`: what there is of it is asked for too, which takes as many commands again as all the rest. */
+/** `withWireguard`: what there is of it is asked for too, which takes commands. */
 export async function readOverlay(
   writer: ReadingWriter,
   felix: FelixSettings,
@@ -43,19 +43,16 @@ export async function readOverlay(
 }
 
 export async function readUnderlay(writer: ReadingWriter, felix: FelixSettings): Promise<Underlay> {
-  return underlayOf(await writer.ipJson(['addr', 'show', 'up']), felix.mtuInterfaces);
+  return underlayOf(await writer.list({ what: 'links', withAddresses: true }), felix.mtuInterfaces);
 }
 
 async function readLinks(
   writer: ReadingWriter,
   { wireguard }: FelixSettings,
-  types: readonly string[],
+  kinds: readonly string[],
 ): Promise<readonly ActualLink[]> {
   const names = { 4: wireguard[4].interfaceName, 6: wireguard[6].interfaceName };
-  const found = await Promise.all(
-    types.map(async (type) => tunnelLinks(await writer.ipJson(['-d', 'addr', 'show', 'type', type]), names)),
-  );
-  return found.flat();
+  return tunnelLinks(await writer.list({ what: 'links', kinds: [...kinds], withAddresses: true }), names);
 }
 
 /** A `tun` is WireGuard's if `wg` can read it (wireguard-go); others of that name are somebody else's, and stay. */
@@ -74,7 +71,7 @@ async function readWireguard(writer: ReadingWriter, felix: FelixSettings): Promi
 }
 
 async function readRules(writer: ReadingWriter, family: Family): Promise<readonly TunnelRule[]> {
-  return tunnelRules(family, await writer.ipJson([`-${family}`, 'rule', 'show']));
+  return tunnelRules(family, await writer.list({ what: 'rules', family }));
 }
 
 /** Of the main table and of WireGuard's. */
@@ -85,21 +82,20 @@ async function readRoutes(
   withWireguard: boolean,
 ): Promise<readonly TunnelRoute[]> {
   const isWorkload = (device: string): boolean => isWorkloadInterface(interfacePrefixes, device);
-  const show = async (...more: readonly string[]): Promise<unknown> =>
-    await writer.ipJson([`-${family}`, 'route', 'show', ...more, 'proto', String(routeProtocol)]);
-  const main = tunnelRoutes(await show(), isWorkload);
+  const show = (ofTable: { readonly table?: number }): Promise<unknown> =>
+    writer.list({ what: 'routes', family, protocol: routeProtocol, ...ofTable });
+  const main = tunnelRoutes(await show({}), isWorkload);
   if (!withWireguard) return main;
   const table = WIREGUARD_TABLES[family];
-  return [...main, ...tunnelRoutes(await show('table', String(table)), isWorkload, table)];
+  return [...main, ...tunnelRoutes(await show({ table }), isWorkload, table)];
 }
 
 async function readOnLink(
   writer: ReadingWriter,
   { name, family }: ActualLink,
 ): Promise<Pick<ActualOverlay, 'neighbours' | 'forwarding'>> {
-  const permanent = await writer.ipJson([`-${family}`, 'neigh', 'show', 'dev', name, 'nud', 'permanent']);
   return {
-    neighbours: tunnelNeighbours(name, permanent),
+    neighbours: tunnelNeighbours(name, family, await writer.list({ what: 'neighbours' })),
     forwarding: forwardingEntries(name, await writer.bridgeJson(['fdb', 'show', 'dev', name])),
   };
 }

@@ -147,7 +147,7 @@ describe('a writer that cannot be started at all', () => {
       await expect(writer.start()).rejects.toMatchObject({ type: { code: 'writerEnded' } });
       writeFileSync(wrapper, '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
       await until('a writer runs', async () => {
-        const ask = writer.ipQuery(['-V']);
+        const ask = writer.list({ what: 'neighbours' });
         return await ask.then(
           () => true,
           () => false,

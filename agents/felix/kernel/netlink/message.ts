@@ -11,6 +11,8 @@ export const NetlinkFlag = {
   create: 0x400,
   /** Everything there is, in as many messages as it takes. */
   dump: 0x300,
+  /** Of a dump's messages: something changed meanwhile, so it may not be all. */
+  interrupted: 0x10,
 } as const;
 
 /** Sent back: 0 is the acknowledgement, anything else a negative errno. */

@@ -31,6 +31,8 @@ const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_CAP_ACK = 10;
 /** … and the kernel's reason. */
 const NETLINK_EXT_ACK = 11;
+/** Dumps are of what their header asks for. */
+const NETLINK_GET_STRICT_CHK = 12;
 const WAIT_SECONDS = 5n;
 const ANSWER_BYTES = 64 * 1024;
 const MOST_DATAGRAMS = 64;
@@ -143,7 +145,7 @@ export class NetlinkSocket {
   #sequence = 0;
 
   /** In the network namespace that the calling thread is in now, for good. Throws if the kernel has no such family. */
-  constructor(family: number) {
+  constructor(family: number, { checksStrictly = false }: { readonly checksStrictly?: boolean } = {}) {
     this.#fd = this.#libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, family);
     if (this.#fd < 0) throw new Error(`no netlink socket of family ${family}: the kernel does not have it`);
     const limit = Buffer.alloc(16);
@@ -153,8 +155,8 @@ export class NetlinkSocket {
     for (const option of [SO_SNDBUF, SO_SNDBUFFORCE])
       this.#libc.setsockopt(this.#fd, SOL_SOCKET, option, size, size.length);
     const yes = uint32(1);
-    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK])
-      this.#libc.setsockopt(this.#fd, SOL_NETLINK, option, yes, yes.length);
+    const options = [NETLINK_CAP_ACK, NETLINK_EXT_ACK, ...(checksStrictly ? [NETLINK_GET_STRICT_CHK] : [])];
+    for (const option of options) this.#libc.setsockopt(this.#fd, SOL_NETLINK, option, yes, yes.length);
   }
 
   /** The message that answers; the acknowledgement itself gives undefined. Throws NetlinkError. */

@@ -5,6 +5,7 @@ import { DEFAULT_FELIX_SETTINGS } from '../../../../agents/felix/calc/felix-sett
 import { LocalRoutes } from '../../../../agents/felix/routes/local-routes.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
 import type { CompiledWorkloadEndpoint } from '../../../../lib/policy/compiled.ts';
+import type { NetworkQuery } from '../../../../lib/protocol/kernel-writer.ts';
 
 const KEY = 'host/k8s/ns.pod/eth0';
 const ENDPOINT: CompiledWorkloadEndpoint = {
@@ -26,23 +27,24 @@ const ENDPOINT: CompiledWorkloadEndpoint = {
 function routes(addresses: readonly string[]): {
   readonly local: LocalRoutes;
   readonly lines: string[];
-  readonly asked: string[];
+  readonly asked: NetworkQuery[];
 } {
   const lines: string[] = [];
-  const asked: string[] = [];
-  const answers: Readonly<Record<string, unknown>> = {
-    '-4 route show proto 80': [{ dst: '10.65.0.3', dev: 'cali1' }],
-    'link show up': [{ ifname: 'cali1' }],
-    'addr show': [{ ifname: 'cali1', addr_info: addresses.map((local) => ({ local })) }],
+  const asked: NetworkQuery[] = [];
+  const answers: Readonly<Record<NetworkQuery['what'], readonly unknown[]>> = {
+    routes: [{ dst: '10.65.0.3', dev: 'cali1' }],
+    links: [{ ifname: 'cali1', flags: ['UP'], addr_info: addresses.map((local) => ({ local })) }],
+    neighbours: [],
+    rules: [],
   };
   const writer = {
     ip: (written: readonly string[]) => {
       lines.push(...written);
       return Promise.resolve({ output: '', rulesetGeneration: undefined, durationMs: 0 });
     },
-    ipJson: (args: readonly string[]) => {
-      asked.push(args.join(' '));
-      return Promise.resolve(answers[args.join(' ')] ?? []);
+    list: (query: NetworkQuery) => {
+      asked.push(query);
+      return Promise.resolve(answers[query.what]);
     },
     linkState: () => Promise.reject(new Error('not asked for here')),
   };
@@ -76,5 +78,5 @@ it('does not read addresses where no workload peers', async () => {
   local.set(KEY, { ...ENDPOINT, peeringAddresses: [] });
   await local.sync();
   expect((await local.findWrong()).size).toBe(0);
-  expect(asked).not.toContain('addr show');
+  expect(asked).toContainEqual({ what: 'links', withAddresses: false });
 });

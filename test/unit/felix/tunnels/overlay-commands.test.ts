@@ -163,9 +163,12 @@ describe('of a kernel', () => {
   });
 
   it('neighbours, forwarding entries and routes are read as they are written', () => {
-    expect(tunnelNeighbours('vxlan.calico', [{ dst: '10.65.2.0', lladdr: '66:00:00:00:00:02' }])).toEqual(
-      WANTED.neighbours,
-    );
+    const listed = [
+      { dst: '10.65.2.0', dev: 'vxlan.calico', lladdr: '66:00:00:00:00:02' },
+      { dst: 'fd00::1', dev: 'vxlan.calico', lladdr: '66:00:00:00:00:02' },
+      { dst: '10.65.2.0', dev: 'cali1', lladdr: '66:00:00:00:00:02' },
+    ];
+    expect(tunnelNeighbours('vxlan.calico', 4, listed)).toEqual(WANTED.neighbours);
     const entry = { mac: '66:00:00:00:00:02', dst: '172.30.0.12', flags: ['self'], state: 'permanent' };
     expect(forwardingEntries('vxlan.calico', [entry, { ...entry, state: 'stale' }])).toEqual(
       WANTED.forwarding,
@@ -186,6 +189,7 @@ describe('of a kernel', () => {
       addr_info: [{ local }],
     });
     const links = [
+      { ...link('eth1', 1300, '192.0.2.2'), flags: [] },
       link('lo', 65536, '127.0.0.1'),
       link('eth0', 1500, '172.30.0.11'),
       link('ens3', 1400, '192.0.2.1'),
