@@ -116,9 +116,7 @@ class KernelWriter {
       case 'interfacesWith':
         return { output: JSON.stringify(interfacesWith(request.addresses)) };
       case 'conntrackMarks':
-        return await attempted('conntrack -L', async () =>
-          [...(await conntrackMarks(request.mask))].join('\n'),
-        );
+        return await attempted('conntrack -L', () => [...conntrackMarks(request.mask)].join('\n'));
       case 'clearConntrackMarks':
         return await attempted('conntrack -U', async () => {
           await clearConntrackMarks(request.mask, request.keep);

@@ -1,9 +1,12 @@
-// What conntrack tells of a flow that has ended (linux/netfilter/nfnetlink_conntrack.h): its tuple, its mark, and what it has counted.
+// What conntrack tells (linux/netfilter/nfnetlink_conntrack.h): of a flow that has ended, its tuple, its mark, and what it has counted;
+// of those that there are, their marks.
 
-import { findAttribute, type NetlinkMessage } from './message.ts';
+import { findAttribute, NetlinkFlag, type NetlinkMessage } from './message.ts';
 
 /** Multicast group of ends. */
 export const CONNTRACK_ENDS = 3;
+const IPCTNL_MSG_CT_NEW = (1 << 8) | 0;
+const IPCTNL_MSG_CT_GET = (1 << 8) | 1;
 const IPCTNL_MSG_CT_DELETE = (1 << 8) | 2;
 const HEADER_BYTES = 4;
 
@@ -37,6 +40,21 @@ export interface EndedFlow {
   readonly bytes: number;
   readonly replyPackets: number;
   readonly replyBytes: number;
+}
+
+/** Of all entries, of every family. */
+export function dumpFlows(): NetlinkMessage {
+  return {
+    type: IPCTNL_MSG_CT_GET,
+    flags: NetlinkFlag.request | NetlinkFlag.dump,
+    body: Buffer.alloc(HEADER_BYTES),
+  };
+}
+
+/** Of an entry in a dump; undefined if it carries none. */
+export function decodeMark({ type, body }: NetlinkMessage): number | undefined {
+  if (type !== IPCTNL_MSG_CT_NEW) return undefined;
+  return findAttribute(body.subarray(HEADER_BYTES), CTA_MARK)?.readUInt32BE(0);
 }
 
 /** Undefined for what is no end, or tells too little. */
