@@ -189,25 +189,26 @@ function jestArgs(suite: Suite, plan: TestPlan): readonly string[] {
   return [
     `--selectProjects=${suite.jestProject}`,
     `--maxWorkers=${workers}`,
-    `--cacheDirectory=${jestCacheDir()}`,
+    `--cacheDirectory=${cacheDir('jest')}`,
     ...(plan.jestArgs.length === 0 ? [] : ['--passWithNoTests', ...plan.jestArgs]),
   ];
 }
 
 /** Named after the real user: inside, everybody is root, and Jest's own choice would collide. */
-function jestCacheDir(): string {
+function cacheDir(name: 'jest' | 'compile'): string {
   try {
     accessSync(ROOT, constants.W_OK);
-    return join(ROOT, '.cache', 'jest');
+    return join(ROOT, '.cache', name);
   } catch {
-    return join(tmpdir(), `calico-ts-jest-${process.getuid?.() ?? 0}`);
+    return join(tmpdir(), `calico-ts-${name}-${process.getuid?.() ?? 0}`);
   }
 }
 
 function suiteEnvironment(plan: TestPlan): Readonly<Record<string, string>> {
   return {
-    // The lab's programs run as they ship.
+    // Programs run as they ship, and those that tests run from their sources keep what V8 has made of them.
     CALICO_TS_PROGRAMS: 'dist',
+    NODE_COMPILE_CACHE: cacheDir('compile'),
     // The reaper's image cannot be pulled everywhere; the tests clean up by label themselves.
     TESTCONTAINERS_RYUK_DISABLED: 'true',
     ...(plan.isLong ? { CALICO_TS_LONG: '1' } : {}),

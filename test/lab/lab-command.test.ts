@@ -8,7 +8,7 @@ import { type RunResult, run, runOk } from '../../lib/process/run.ts';
 import { spawnService } from '../../lib/process/service.ts';
 import { isRealRoot } from '../support/real-root.ts';
 import { until } from '../support/until.ts';
-import { PACKAGE_ROOT } from './support/test-lab.ts';
+import { PACKAGE_ROOT } from './support/programs.ts';
 
 const NOBODY = 65_534;
 

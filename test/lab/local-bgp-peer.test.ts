@@ -15,7 +15,8 @@ import {
   etcdctl,
   untilReady,
 } from './support/cni-containers.ts';
-import { PACKAGE_ROOT, startTestLab, type TestLab, waitUntil } from './support/test-lab.ts';
+import { program } from './support/programs.ts';
+import { startTestLab, type TestLab, waitUntil } from './support/test-lab.ts';
 
 const START_MS = 180_000;
 const RESOURCES = '/calico/resources/v3/projectcalico.org';
@@ -82,7 +83,7 @@ it(
       argv: [
         'ip',
         ...['netns', 'exec', inside.id],
-        ...[process.execPath, join(PACKAGE_ROOT, 'agents/bgp/main.ts')],
+        ...program('agents/bgp/main'),
         ...['--state-dir', folder, '--host', 'router'],
       ],
       readyWhen: { kind: 'line', matches: (line) => line.includes('"message":"ready"') },

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { LabHost } from '../../../lab/host.ts';
 import { NODE_PROCESSES } from '../../../lab/processes.ts';
-import { PACKAGE_ROOT, startTestLab, type TestLab, waitUntil } from '../support/test-lab.ts';
+import { program } from '../support/programs.ts';
+import { startTestLab, type TestLab, waitUntil } from '../support/test-lab.ts';
 
 /** Probes a second and their number: long enough for an agent to come back on a busy machine. */
 const PROBE_INTERVAL_SECONDS = 0.001;
@@ -27,7 +28,7 @@ async function readiness(): Promise<{ readonly code: number; readonly text: stri
 async function add(): Promise<{ readonly id: string; readonly address: string }> {
   const id = randomBytes(8).toString('hex');
   await host.execOk(['ip', 'netns', 'add', id]);
-  const { code, stdout } = await host.exec([process.execPath, join(PACKAGE_ROOT, 'agents/cni/main.ts')], {
+  const { code, stdout } = await host.exec(program('agents/cni/main'), {
     input: JSON.stringify({ cniVersion: '1.0.0', name: 'faults', type: 'calico' }),
     env: {
       CNI_COMMAND: 'ADD',

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { LabHost } from '../../../lab/host.ts';
 import type { RunResult } from '../../../lib/process/run.ts';
 import { bgpdAndAgent, etcdctl, untilReady } from '../support/cni-containers.ts';
-import { PACKAGE_ROOT, startTestLab, type TestLab, waitUntil } from '../support/test-lab.ts';
+import { program } from '../support/programs.ts';
+import { startTestLab, type TestLab, waitUntil } from '../support/test-lab.ts';
 
 interface Container {
   readonly id: string;
@@ -48,7 +49,7 @@ function cni(
   config: object = configuration(),
   env: Record<string, string> = {},
 ): Promise<RunResult> {
-  return container.host.exec([process.execPath, join(PACKAGE_ROOT, 'agents/cni/main.ts')], {
+  return container.host.exec(program('agents/cni/main'), {
     input: JSON.stringify(config),
     env: {
       CNI_COMMAND: command,

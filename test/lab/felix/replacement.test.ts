@@ -7,7 +7,7 @@ import { TableDriver } from '../../../agents/felix/nftables/table-driver.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import type { NetpolCase } from '../../support/netpol-case.ts';
-import { KERNEL_WRITER } from './support/kernel-writer.ts';
+import { programFile } from '../support/programs.ts';
 import { Namespace } from './support/namespaces.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
 import { until } from './support/test-host.ts';
@@ -101,7 +101,7 @@ describe('what earlier epochs left', () => {
     namespace = await Namespace.create('replacement');
     const { commandPrefix } = namespace;
     writer = new KernelWriterClient({
-      program: KERNEL_WRITER,
+      program: programFile('agents/felix/kernel/main'),
       logger: silentLogger(),
       events,
       commandPrefix,

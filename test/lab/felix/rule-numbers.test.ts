@@ -16,7 +16,7 @@ import {
   port,
   rule,
 } from '../../unit/felix/nftables/support.ts';
-import { KERNEL_WRITER } from './support/kernel-writer.ts';
+import { programFile } from '../support/programs.ts';
 import { Namespace } from './support/namespaces.ts';
 
 let host: Namespace;
@@ -28,7 +28,7 @@ const events = { emit: () => undefined };
 /** An agent's life: its own writer and dataplane, the kernel's state and the state directory of before. */
 async function begin(): Promise<Dataplane> {
   writer = new KernelWriterClient({
-    program: KERNEL_WRITER,
+    program: programFile('agents/felix/kernel/main'),
     logger: silentLogger(),
     events,
     commandPrefix: host.commandPrefix,

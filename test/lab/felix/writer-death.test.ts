@@ -9,7 +9,7 @@ import { KernelWriterClient } from '../../../agents/felix/kernel/writer-client.t
 import { Mark } from '../../../agents/felix/nftables/render/scratch.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
-import { KERNEL_WRITER } from './support/kernel-writer.ts';
+import { programFile } from '../support/programs.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
 import { Client, isAnswering } from './support/probes.ts';
 import { type TestHost, until } from './support/test-host.ts';
@@ -138,7 +138,7 @@ describe('a writer that cannot be started at all', () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'writer-missing-'));
     const wrapper = path.join(folder, 'wrapper');
     const writer = new KernelWriterClient({
-      program: KERNEL_WRITER,
+      program: programFile('agents/felix/kernel/main'),
       commandPrefix: [wrapper],
       logger: silentLogger(),
       events: { emit: () => undefined },

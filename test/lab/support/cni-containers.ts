@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import type { LabHost } from '../../../lab/host.ts';
 import type { Lab } from '../../../lab/lab.ts';
 import { NODE_PROCESSES, type ProcessRow } from '../../../lab/processes.ts';
-import { PACKAGE_ROOT, waitUntil } from './test-lab.ts';
+import { program } from './programs.ts';
+import { waitUntil } from './test-lab.ts';
 
 /** On a machine that is busy with something else the agent's ten may not do. */
 const WAIT_SECONDS = '60';
@@ -65,20 +66,17 @@ export async function untilReady(host: LabHost): Promise<void> {
 }
 
 async function cni(command: string, host: LabHost, id: string): Promise<string> {
-  const { code, stdout, stderr } = await host.exec(
-    [process.execPath, join(PACKAGE_ROOT, 'agents/cni/main.ts')],
-    {
-      input: JSON.stringify(CONFIGURATION),
-      env: {
-        CNI_COMMAND: command,
-        CNI_CONTAINERID: id,
-        CNI_NETNS: `/run/netns/${id}`,
-        CNI_IFNAME: 'eth0',
-        CALICO_CNI_SOCKET: join(host.stateDir, 'cni.sock'),
-      },
-      timeoutMs: 60_000,
+  const { code, stdout, stderr } = await host.exec(program('agents/cni/main'), {
+    input: JSON.stringify(CONFIGURATION),
+    env: {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: id,
+      CNI_NETNS: `/run/netns/${id}`,
+      CNI_IFNAME: 'eth0',
+      CALICO_CNI_SOCKET: join(host.stateDir, 'cni.sock'),
     },
-  );
+    timeoutMs: 60_000,
+  });
   if (code !== 0) throw new Error(`${command}: ${stdout}${stderr}`);
   return stdout;
 }

@@ -11,7 +11,8 @@ import { type KindPath, KubeClient, KubeError } from '../../../lib/kube-client/c
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { run, runOk } from '../../../lib/process/run.ts';
 import { parseNodeStatus } from '../../../lib/protocol/node-status.ts';
-import { PACKAGE_ROOT, waitUntil } from './test-lab.ts';
+import { program } from './programs.ts';
+import { waitUntil } from './test-lab.ts';
 
 const MINUTE_MS = 60_000;
 const NODES = ['node-1', 'node-2'] as const;
@@ -145,7 +146,7 @@ export async function cniAdd(host: LabHost): Promise<CniOutcome> {
   const id = randomBytes(8).toString('hex');
   await host.execOk(['ip', 'netns', 'add', id]);
   const call = (command: string) =>
-    host.exec([process.execPath, join(PACKAGE_ROOT, 'agents/cni/main.ts')], {
+    host.exec(program('agents/cni/main'), {
       input: JSON.stringify({ cniVersion: '1.0.0', name: 'faults', type: 'calico' }),
       env: {
         CNI_COMMAND: command,

@@ -5,9 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Lab, type LabOptions } from '../../../lab/lab.ts';
 import { until } from '../../support/until.ts';
-
-/** The repository's root folder. */
-export const PACKAGE_ROOT = join(import.meta.dirname, '../../..');
+import { PACKAGE_ROOT, PROGRAMS } from './programs.ts';
 
 /** `labsPerWorker` fabrics belong to each Jest worker; `index` picks one where a test needs labs side by side. */
 const FABRICS_PER_WORKER = 4;
@@ -40,7 +38,7 @@ export async function startTestLab(options: TestLabOptions): Promise<TestLab> {
       packageRoot: PACKAGE_ROOT,
       env: process.env,
       fabric: worker * FABRICS_PER_WORKER + index,
-      programs: process.env['CALICO_TS_PROGRAMS'] === 'dist' ? 'dist' : 'source',
+      programs: PROGRAMS,
       ...(isCluster ? {} : { nodeProcesses: [], fabricProcesses: [] }),
       nodes: Array.from({ length: hosts }, (_, each) => `node-${each + 1}`),
       ...rest,

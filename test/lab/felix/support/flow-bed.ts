@@ -8,11 +8,12 @@ import { silentLogger } from '../../../../lib/logging/logger.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
 import type { FlowRecord } from '../../../../lib/protocol/flow-record.ts';
+import { programFile } from '../../support/programs.ts';
 import { CalcFeed } from './calc-feed.ts';
 import { Client, type Probe, Servers } from './probes.ts';
 import { Fabric, TestHost, type TestPod, until } from './test-host.ts';
 
-const READER = join(import.meta.dirname, '../../../../agents/felix/flows/reader-thread.ts');
+const READER = programFile('agents/felix/flows/reader-thread');
 const HOST = 'n1';
 
 export const V3 = 'projectcalico.org/v3';

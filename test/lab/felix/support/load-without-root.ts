@@ -5,11 +5,15 @@ import { KernelWriterClient } from '../../../../agents/felix/kernel/writer-clien
 import { DataplaneState } from '../../../../agents/felix/nftables/render/dataplane-state.ts';
 import { TableDriver } from '../../../../agents/felix/nftables/table-driver.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
-import { KERNEL_WRITER } from './kernel-writer.ts';
+import { programFile } from '../../support/programs.ts';
 
 const count = Number(process.argv[2]);
 const events = { emit: () => undefined };
-const writer = new KernelWriterClient({ program: KERNEL_WRITER, logger: silentLogger(), events });
+const writer = new KernelWriterClient({
+  program: programFile('agents/felix/kernel/main'),
+  logger: silentLogger(),
+  events,
+});
 try {
   await writer.start();
   const state = new DataplaneState();

@@ -12,8 +12,8 @@ import { podInterfaceName } from '../../../../lib/conversion/pod.ts';
 import type { EventInput } from '../../../../lib/events/event.ts';
 import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
 import { until as untilTrue } from '../../../support/until.ts';
+import { programFile } from '../../support/programs.ts';
 import { denialRecords } from './kernel-records.ts';
-import { KERNEL_WRITER } from './kernel-writer.ts';
 import { Namespace } from './namespaces.ts';
 import type { DenialCount } from './probes.ts';
 
@@ -156,7 +156,7 @@ export class TestHost {
 
   #newWriter(): KernelWriterClient {
     return new KernelWriterClient({
-      program: KERNEL_WRITER,
+      program: programFile('agents/felix/kernel/main'),
       logger: this.#logger,
       events: { emit: (event) => void this.events.push(event) },
       commandPrefix: this.namespace.commandPrefix,
