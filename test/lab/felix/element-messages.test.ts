@@ -188,7 +188,7 @@ describe('elements by messages of our own', () => {
   let socket: NetlinkSocket;
   beforeAll(async () => {
     process.stdout.write(`TEST_SEED=${SEED}\n`);
-    host = await Namespace.create('host');
+    host = Namespace.create('host');
     library = host.inside(() => new Libnftables());
     socket = host.inside(() => new NetlinkSocket(NetlinkFamily.netfilter));
     nft(`add table inet ${TABLE}\nadd chain inet ${TABLE} first\nadd chain inet ${TABLE} second\n`);

@@ -136,7 +136,7 @@ describe('host endpoints', () => {
     await host.namespace.exec('nft', 'list', 'chain', 'inet', 'calico', 'input');
   /** A namespace behind `eth1`, reached by the stranger by way of the host. */
   const connectInside = async (addresses: readonly string[] = [`${INNER}/24`]): Promise<Namespace> => {
-    const inside = keep(await Namespace.create('inside'));
+    const inside = keep(Namespace.create('inside'));
     await host.namespace.ip(
       `link add eth1 type veth peer name eth0 netns ${inside.path}`,
       ...addresses.map((address) => `addr add ${address} dev eth1`),

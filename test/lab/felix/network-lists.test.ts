@@ -14,7 +14,7 @@ const VXLAN6 = 'link add vxlan-v6.calico type vxlan id 4097 local 2001:db8::1 de
 let namespace: Namespace;
 let lists: NetworkLists;
 beforeAll(async () => {
-  namespace = await Namespace.create('lists');
+  namespace = Namespace.create('lists');
   await namespace.ip(
     'link set lo up',
     'link add eth0 type veth peer name far',

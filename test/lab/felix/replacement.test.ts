@@ -98,7 +98,7 @@ describe('what earlier epochs left', () => {
   let nowMs = 0;
   const events = { emit: () => undefined };
   beforeAll(async () => {
-    namespace = await Namespace.create('replacement');
+    namespace = Namespace.create('replacement');
     const { commandPrefix } = namespace;
     writer = new KernelWriterClient({
       program: programFile('agents/felix/kernel/main'),

@@ -57,7 +57,7 @@ const idOfRule = (agent: Dataplane): number | undefined =>
   agent.describe()?.rules.find(({ meaning }) => meaning.includes('ingress rule 0'))?.id;
 
 beforeEach(async () => {
-  host = await Namespace.create('host');
+  host = Namespace.create('host');
   folder = mkdtempSync(join(tmpdir(), 'ct-numbers-'));
 });
 afterEach(async () => {

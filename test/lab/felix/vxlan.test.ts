@@ -112,7 +112,7 @@ describe('VXLAN', () => {
     beforeAll(async () => {
       outside = await Fabric.create();
       await outside.connect(bed.member('n1').host.namespace, '198.18.0.1', { interfaceName: 'eth1' });
-      stranger = await Namespace.create('stranger');
+      stranger = Namespace.create('stranger');
       await outside.connect(stranger, '198.18.0.66');
       // As one who claims to be another node.
       await stranger.ip(`addr add ${place('n2').address}/32 dev lo`);

@@ -47,8 +47,8 @@ function pairWith(changes: Partial<WorkloadPair> = {}): WorkloadPair {
 }
 
 beforeEach(async () => {
-  host = await Namespace.create('host');
-  pod = await Namespace.create('pod');
+  host = Namespace.create('host');
+  pod = Namespace.create('pod');
   links = onHost(() => new WorkloadLinks());
 });
 afterEach(() => {

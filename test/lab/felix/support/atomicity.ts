@@ -14,7 +14,7 @@ import { PRIORITY_SCRATCH } from './calc-feed.ts';
 import type { ProbedFlow } from './flow-probe.ts';
 import { FlowProber, type ProbeReport } from './flow-prober.ts';
 
-import { FuzzBed, setSysctl } from './fuzz-bed.ts';
+import { FuzzBed } from './fuzz-bed.ts';
 import type { Namespace } from './namespaces.ts';
 import { PacketEnd } from './packet-end.ts';
 import { type TestDataplaneOptions, type TestHost, until } from './test-host.ts';
@@ -37,7 +37,7 @@ export async function createProbeBed(flowTimeoutSeconds: number): Promise<FuzzBe
   bed.ends.clear();
   const { namespace } = bed.host(HOST);
   for (const name of ['nf_conntrack_udp_timeout', 'nf_conntrack_udp_timeout_stream'])
-    await setSysctl(namespace, `net/netfilter/${name}`, String(flowTimeoutSeconds));
+    namespace.setSysctl(`net/netfilter/${name}`, String(flowTimeoutSeconds));
   return bed;
 }
 

@@ -72,7 +72,7 @@ export class FlowBed {
 
   async addPod(name: string, addresses: readonly string[]): Promise<TestPod> {
     const pod = await this.host.addPod('red', name, addresses);
-    await pod.namespace.exec('sh', '-c', 'echo 0 0 >/proc/sys/net/ipv4/ping_group_range');
+    pod.namespace.setSysctl('net/ipv4/ping_group_range', '0 0');
     return pod;
   }
 

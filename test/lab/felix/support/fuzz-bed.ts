@@ -39,7 +39,7 @@ export class FuzzBed {
   }
 
   static async create(): Promise<FuzzBed> {
-    const bed = new FuzzBed(await Fabric.create(), await Namespace.create('outside'));
+    const bed = new FuzzBed(await Fabric.create(), Namespace.create('outside'));
     try {
       await bed.#build();
     } catch (error) {
@@ -136,7 +136,7 @@ export class FuzzBed {
     for (const [name, host] of this.hosts) {
       await host.dataplane.start();
       for (const name of FIRST_PACKET_TIMEOUTS)
-        await setSysctl(host.namespace, `net/netfilter/nf_conntrack_${name}`, '120');
+        host.namespace.setSysctl(`net/netfilter/nf_conntrack_${name}`, '120');
       this.#feeds.set(name, new CalcFeed(host));
     }
   }
@@ -151,14 +151,9 @@ function hostNet(address: string): string {
   return `${address}/${address.includes(':') ? 128 : 32}`;
 }
 
-export async function setSysctl(namespace: Namespace, path: string, value: string): Promise<void> {
-  await namespace.exec('sh', '-c', `echo ${value} >/proc/sys/${path}`);
-}
-
 /** Without duplicate address detection, which takes a second. */
 async function addAddresses(namespace: Namespace, addresses: readonly string[]): Promise<void> {
-  for (const which of ['all', 'default'])
-    await setSysctl(namespace, `net/ipv6/conf/${which}/disable_ipv6`, '0');
+  for (const which of ['all', 'default']) namespace.setSysctl(`net/ipv6/conf/${which}/disable_ipv6`, '0');
   await namespace.ip(
     ...addresses.map((address) =>
       address.includes(':')

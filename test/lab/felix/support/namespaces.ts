@@ -1,9 +1,7 @@
-// Network namespaces for kernel tests. Each is held by a `cat` that ends when its input closes, so that all are gone when the
-// test process ends, however it ends. Nothing is left under /run/netns.
+// Network namespaces for kernel tests. Each is held by an open file alone, so that all are gone when the test process ends, however
+// it ends. Nothing is left under /run/netns.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readlinkSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { runOk } from '../../../../lib/process/run.ts';
 import { sys } from './syscalls.ts';
 
@@ -12,33 +10,28 @@ const OWN_NAMESPACE = '/proc/self/ns/net';
 export class Namespace {
   readonly name: string;
   readonly path: string;
-  /** Undefined: another process holds it. */
-  readonly #holder: ChildProcess | undefined;
   readonly #fd: number;
   #isClosed = false;
 
-  private constructor(name: string, path: string, holder: ChildProcess | undefined) {
+  private constructor(name: string, fd: number) {
     this.name = name;
-    this.path = path;
-    this.#holder = holder;
-    this.#fd = openSync(path, 'r');
+    this.path = `/proc/${process.pid}/fd/${fd}`;
+    this.#fd = fd;
   }
 
-  static async create(name: string): Promise<Namespace> {
-    const holder = spawn('unshare', ['-n', 'cat'], { stdio: ['pipe', 'ignore', 'inherit'] });
-    const path = `/proc/${holder.pid}/ns/net`;
-    const ours = readlinkSync(OWN_NAMESPACE);
-    const deadline = Date.now() + 5_000;
-    while (linkOf(path) === ours) {
-      if (Date.now() > deadline) throw new Error(`no namespace for ${name}`);
-      await delay(1);
-    }
-    return new Namespace(name, path, holder);
+  static create(name: string): Namespace {
+    return new Namespace(
+      name,
+      backAfterwards(() => {
+        sys.unshareNetwork();
+        return openSync(OWN_NAMESPACE, 'r');
+      }),
+    );
   }
 
   /** One that another process holds. */
   static attach(name: string, path: string): Namespace {
-    return new Namespace(name, path, undefined);
+    return new Namespace(name, openSync(path, 'r'));
   }
 
   /** What goes before a command to run it in here. */
@@ -55,31 +48,33 @@ export class Namespace {
     await this.inside(() => runOk('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` }));
   }
 
+  /** `path` below /proc/sys: net/… */
+  setSysctl(path: string, value: string): void {
+    this.inside(() => writeFileSync(`/proc/sys/${path}`, value));
+  }
+
   /** Runs synchronous code with this thread in the namespace: sockets made there stay there. */
   inside<T>(action: () => T): T {
-    const own = openSync(OWN_NAMESPACE, 'r');
-    try {
+    return backAfterwards(() => {
       sys.setns(this.#fd);
       return action();
-    } finally {
-      sys.setns(own);
-      closeSync(own);
-    }
+    });
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     closeSync(this.#fd);
-    this.#holder?.stdin?.end();
   }
 }
 
-/** Until `unshare` has run, the child is in our namespace; very early, there is no such process. */
-function linkOf(path: string): string {
+/** Whatever namespace the action brings this thread to. */
+function backAfterwards<T>(action: () => T): T {
+  const own = openSync(OWN_NAMESPACE, 'r');
   try {
-    return readlinkSync(path);
-  } catch {
-    return readlinkSync(OWN_NAMESPACE);
+    return action();
+  } finally {
+    sys.setns(own);
+    closeSync(own);
   }
 }

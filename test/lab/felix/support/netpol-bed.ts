@@ -31,6 +31,8 @@ export class NetpolBed {
   settings: FelixConfigurationSpec = {};
   readonly #feeds = new Map<string, CalcFeed>();
   #hasNewPods = false;
+  /** Lines for `ip` that are still to be run, of each namespace: one `ip` runs them all. */
+  readonly #lines = new Map<Namespace, string[]>();
   servers = new Servers();
 
   /** Throws where the bed has none of that name. */
@@ -67,6 +69,7 @@ export class NetpolBed {
     for (const name of this.hosts.keys()) this.renewFeed(name);
     const world = new NetpolWorld(netpolCase);
     await this.#addPods(cluster.pods ?? []);
+    await this.#runLines();
     return world;
   }
 
@@ -83,6 +86,7 @@ export class NetpolBed {
       if (address === undefined || this.#pods.has(`${metadata.namespace}/${spec.pod}`)) continue;
       await this.#addPod(metadata.namespace ?? '', spec.pod, spec.node, address, spec.ports ?? []);
     }
+    await this.#runLines();
     await Promise.all([...this.#feeds.values()].map((feed) => feed.store(resources, this.settings)));
     if (this.#hasNewPods) await this.#linksUp();
     this.#hasNewPods = false;
@@ -161,19 +165,29 @@ export class NetpolBed {
     this.#pods.set(`${namespace}/${name}`, { host, pod });
     this.#listen(pod.namespace, { ip, ports });
     const others = [...this.hosts.values()].filter((other) => other !== host);
-    const elsewhere = [...others.map((other) => other.namespace), ...this.#externals.values()];
-    await Promise.all(elsewhere.map((each) => each.ip(`route replace ${ip}/32 via ${host.address}`)));
+    for (const elsewhere of [...others.map((other) => other.namespace), ...this.#externals.values()])
+      this.#add(elsewhere, `route replace ${ip}/32 via ${host.address}`);
   }
 
   async #addExternal(external: NetpolHost): Promise<void> {
-    const namespace = await Namespace.create(external.name);
+    const namespace = Namespace.create(external.name);
     await this.fabric.connect(namespace, external.ip);
-    await namespace.ip('route replace 172.30.0.0/24 dev eth0');
-    await namespace.exec('sh', '-c', 'echo 0 0 >/proc/sys/net/ipv4/ping_group_range');
+    this.#add(namespace, 'route replace 172.30.0.0/24 dev eth0');
+    namespace.setSysctl('net/ipv4/ping_group_range', '0 0');
     for (const host of this.hosts.values())
-      await host.namespace.ip(`route replace ${external.ip}/32 dev eth0`);
+      this.#add(host.namespace, `route replace ${external.ip}/32 dev eth0`);
     this.#externals.set(external.name, namespace);
     this.#listen(namespace, external);
+  }
+
+  #add(namespace: Namespace, line: string): void {
+    this.#lines.set(namespace, [...(this.#lines.get(namespace) ?? []), line]);
+  }
+
+  async #runLines(): Promise<void> {
+    const all = [...this.#lines];
+    this.#lines.clear();
+    await Promise.all(all.map(([namespace, lines]) => namespace.ip(...lines)));
   }
 
   #listen(

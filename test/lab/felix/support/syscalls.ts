@@ -17,6 +17,7 @@ const EINPROGRESS = 115;
 
 const libc = koffi.load('libc.so.6');
 const setns = libc.func('int setns(int fd, int type)');
+const unshare = libc.func('int unshare(int flags)');
 const socket = libc.func('int socket(int domain, int type, int protocol)');
 const bind = libc.func('int bind(int fd, const void *address, uint32_t length)');
 const listen = libc.func('int listen(int fd, int backlog)');
@@ -61,6 +62,11 @@ function socketAddress(address: string, port: number): Buffer {
 }
 
 export const sys = {
+  /** This thread goes into a network namespace of its own. */
+  unshareNetwork(): void {
+    checked(unshare(CLONE_NEWNET), 'unshare');
+  },
+
   setns(fd: number): void {
     checked(setns(fd, CLONE_NEWNET), 'setns');
   },

@@ -29,7 +29,7 @@ export class Fabric {
   }
 
   static async create(): Promise<Fabric> {
-    const namespace = await Namespace.create('fabric');
+    const namespace = Namespace.create('fabric');
     await namespace.ip('link add br0 type bridge', 'link set br0 up', 'link set lo up');
     return new Fabric(namespace);
   }
@@ -101,7 +101,7 @@ export class TestHost {
     address: string,
     { logger = silentLogger(), address6 }: { readonly logger?: Logger; readonly address6?: string } = {},
   ): Promise<TestHost> {
-    const namespace = await Namespace.create(name);
+    const namespace = Namespace.create(name);
     await fabric.connect(namespace, address, address6 === undefined ? {} : { address6 });
     const host = new TestHost(name, address, namespace, logger);
     await host.writer.start();
@@ -123,7 +123,7 @@ export class TestHost {
 
   /** A pod's namespace and veth, host side down. */
   async addPod(namespace: string, name: string, addresses: readonly string[]): Promise<TestPod> {
-    const podNamespace = await Namespace.create(`${namespace}/${name}`);
+    const podNamespace = Namespace.create(`${namespace}/${name}`);
     const interfaceName = podInterfaceName(namespace, name);
     const made = await createWorkloadInterface(this.writer, {
       hostName: interfaceName,

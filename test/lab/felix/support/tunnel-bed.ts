@@ -71,9 +71,8 @@ export class TunnelBed {
 
   static async create(nodes: readonly TunnelNode[]): Promise<TunnelBed> {
     const fabrics = [await Fabric.create(), await Fabric.create()];
-    const router = await Namespace.create('router');
-    const sysctls = 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding';
-    await router.exec('sh', '-c', sysctls);
+    const router = Namespace.create('router');
+    for (const path of ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding']) router.setSysctl(path, '1');
     for (const [index, fabric] of fabrics.entries())
       await fabric.connect(router, `172.30.${index + 1}.1`, {
         interfaceName: `eth${index}`,
