@@ -14,6 +14,8 @@ const STREAM_LENGTH = 100_000;
 const BATCH = 256;
 const RETRY_MS = 1000;
 const COMMAND_TIMEOUT_MS = 2000;
+/** The client waits that long for the end of a connection, even of one that has ended: a process that stops would live on for it. */
+const DISCONNECT_MS = 100;
 
 export interface RedisAddress {
   /** `redis://`, `rediss://` or `unix:///path`. */
@@ -31,6 +33,7 @@ export function openRedis(address: RedisAddress, logger: Logger): Redis {
   const options = {
     commandTimeout: COMMAND_TIMEOUT_MS,
     connectTimeout: COMMAND_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_MS,
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
