@@ -146,6 +146,10 @@ describe('an external session with bird2', () => {
   });
 
   it('answers with both AS numbers when the peer is another than configured', async () => {
+    // bird is not to call again before we have.
+    const waits = `${birdOptions([]).bgp} error wait time 60, 60;`;
+    await bird.configure({ ...birdOptions(['10.2.0.0/26']), bgp: waits });
+    await bgpd.established('bird');
     await bgpd.configure(configuration(local, remote, { ...external, asn: 65077, password: 's3cret' }));
     const reason = await waitFor('the reason', async () => {
       const text = (await bgpd.peer('bird')).lastError?.reason ?? '';

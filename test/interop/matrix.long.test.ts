@@ -150,8 +150,12 @@ describe.each(MATRIX_DAEMONS)('$name', (daemon: MatrixDaemon) => {
     expect((await round.bgpd.peer('peer')).flaps).toBe(1);
   });
 
-  proves('route refresh asked by bgpd (RFC 2918)', {}, async (round) => {
+  const graceful = { options: { gracefulRestart: true }, ours: { gracefulRestartSeconds: 20 } };
+
+  // Before its End-of-RIB, which it says under graceful restart only, frr refuses a request.
+  proves('route refresh asked by bgpd (RFC 2918)', graceful, async (round) => {
     await round.exchanged();
+    await waitFor('End-of-RIB', async () => (await round.bgpd.peer('peer')).session?.endOfRib);
     const before = (await round.bgpd.peer('peer')).messages.updatesReceived;
     await round.bgpd.client.actOnPeer('refresh', 'peer');
     await waitFor(
@@ -169,8 +173,6 @@ describe.each(MATRIX_DAEMONS)('$name', (daemon: MatrixDaemon) => {
     await waitFor('ours again', async () => (await round.bgpd.peer('peer')).messages.updatesSent > before);
     expect(await round.peer.hasRoute(OURS)).toBe(true);
   });
-
-  const graceful = { options: { gracefulRestart: true }, ours: { gracefulRestartSeconds: 20 } };
 
   proves('graceful restart of the peer under traffic (RFC 4724)', graceful, async (round) => {
     await ipIn(round.remote.netns, ['addr add 10.2.0.1/32 dev lo']);
