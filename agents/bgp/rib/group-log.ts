@@ -8,7 +8,7 @@ import { encodeMessage } from '../packet/message.ts';
 import { encodeEndOfRib } from '../packet/update.ts';
 import type { FamilyTable } from './family-table.ts';
 import type { OutSet } from './out-set.ts';
-import type { Chain, NlriOf, UpdateWriter } from './update-writer.ts';
+import type { Chain, Chunk, NlriOf, UpdateWriter } from './update-writer.ts';
 
 /** A prefix that somebody wants to hear of by name. */
 export interface Mention {
@@ -17,7 +17,7 @@ export interface Mention {
 }
 
 export interface Stretch {
-  readonly octets: Uint8Array;
+  readonly chunk: Chunk;
   readonly start: number;
   end: number;
   messages: number;
@@ -36,6 +36,8 @@ export interface LogParts {
   readonly nlri: NlriOf;
   readonly writer: UpdateWriter;
   readonly chain: Chain;
+  /** Announcements end when so many octets are written. */
+  readonly maxOctets: number;
 }
 
 /** End-of-RIB (RFC 4724 §2), and the marks around a refresh (RFC 7313 §3.2). */
@@ -65,15 +67,17 @@ export class GroupLog {
     }
   }
 
-  /** What is chained to the set. */
-  announce(parts: LogParts, out: OutSet, only: readonly number[] | undefined): void {
-    const { writer, table, chain, nlri } = parts;
-    for (let unit = out.announce; unit !== 0; ) {
+  /** What is chained to the set, until the log is full; returns the first that is not told, 0 if all is. */
+  announce(parts: LogParts, out: OutSet, only: readonly number[] | undefined): number {
+    const { writer, table, chain, nlri, maxOctets } = parts;
+    let unit = out.announce;
+    while (unit !== 0 && this.octets <= maxOctets) {
       const start = unit;
       unit = writer.announce(out, table.prefixes, unit, chain, nlri);
       const mentions = mentionsOf(parts, start, unit, true);
       this.#add(writer, { announced: writer.count, mentions }, out.excluded, only);
     }
+    return unit;
   }
 
   /** To these peers alone. */
@@ -84,7 +88,7 @@ export class GroupLog {
 
   /** The message just written; one for the same peers as the last becomes one stretch with it. */
   #add(
-    { lastMessage: { octets, start, end } }: UpdateWriter,
+    { lastMessage: { chunk, start, end } }: UpdateWriter,
     { announced = 0, withdrawn = 0, endOfRib, mentions = [] }: Content,
     except: readonly number[],
     only: readonly number[] | undefined,
@@ -92,10 +96,10 @@ export class GroupLog {
     this.octets += end - start;
     const last = this.stretches.at(-1);
     const continues =
-      last?.octets === octets && last.end === start && last.only === only && isSame(last.except, except);
+      last?.chunk === chunk && last.end === start && last.only === only && isSame(last.except, except);
     if (last === undefined || !continues || endOfRib !== undefined) {
       this.stretches.push({
-        ...{ octets, start, end, messages: 1, announced, withdrawn, mentions },
+        ...{ chunk, start, end, messages: 1, announced, withdrawn, mentions },
         ...{ endOfRib, except, only },
       });
       return;
@@ -157,7 +161,7 @@ export class PeerUpdatesBuilder implements PeerUpdates {
   withdrawn = 0;
   readonly mentions: Mention[] = [];
   readonly endOfRib: AddressFamily[] = [];
-  #octets: Uint8Array | undefined;
+  #chunk: Chunk | undefined;
   #start = 0;
   #end = 0;
 
@@ -168,13 +172,13 @@ export class PeerUpdatesBuilder implements PeerUpdates {
     this.withdrawn += stretch.withdrawn;
     for (const mention of stretch.mentions) this.mentions.push(mention);
     if (stretch.endOfRib !== undefined) this.endOfRib.push(stretch.endOfRib);
-    if (this.#octets === stretch.octets && this.#end === stretch.start) {
+    if (this.#chunk === stretch.chunk && this.#end === stretch.start) {
       this.buffers.pop();
     } else {
-      this.#octets = stretch.octets;
+      this.#chunk = stretch.chunk;
       this.#start = stretch.start;
     }
     this.#end = stretch.end;
-    this.buffers.push(stretch.octets.subarray(this.#start, this.#end));
+    this.buffers.push(stretch.chunk.octets.subarray(this.#start, this.#end));
   }
 }

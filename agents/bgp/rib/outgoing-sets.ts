@@ -13,7 +13,7 @@ export interface GroupParts {
   readonly index: number;
   readonly table: FamilyTable;
   readonly audience: Audience;
-  /** Written in one flush, give or take one attribute set: a peer that takes nothing must not get much more at once. */
+  /** Written in one flush, give or take withdrawals and a message: a peer that takes nothing must not get much more at once. */
   readonly maxOctets: number;
   /** The peer with this address. */
   readonly peerAt: (address: IpAddress) => number | undefined;

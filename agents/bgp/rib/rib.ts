@@ -27,7 +27,7 @@ export interface RibOptions extends ImportContext {
   readonly maxPaths: number;
   /** Whether flush() is to tell how packets leave; true if left out. */
   readonly forwards?: boolean;
-  /** Octets that one flush writes for the peers of a group, give or take one attribute set; 2 MB if left out. */
+  /** Octets that one flush writes for the peers of a group, give or take withdrawals and a message; 1 MiB if left out. */
   readonly maxFlushOctets?: number;
 }
 
@@ -65,7 +65,7 @@ interface PeerState {
   up: { readonly peer: RibPeer; readonly sets: SourceSets; readonly receiver: UpdateReceiver } | undefined;
 }
 
-const MAX_FLUSH_OCTETS = 2 * 1024 * 1024;
+const MAX_FLUSH_OCTETS = 1024 * 1024;
 /** Prefixes of a family decided in one flush. */
 const MAX_DECISIONS = 65_536;
 

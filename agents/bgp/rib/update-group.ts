@@ -173,21 +173,18 @@ export class UpdateGroup implements NumberHolder {
     this.#log = new GroupLog();
     this.#inStep.clear();
     for (const { peer, pending } of this.#members.all()) if (pending === undefined) this.#inStep.add(peer);
-    const parts = { table: this.#table, nlri: this.#nlri, writer, chain: this.#next };
+    const parts = { table: this.#table, nlri: this.#nlri, writer, chain: this.#next, maxOctets: this.#maxOctets };
     this.#touched.sort((a, b) => (a.excluded[0] ?? 0) - (b.excluded[0] ?? 0));
     for (const out of this.#touched) {
       this.#log.withdraw(parts, out.withdraw, out.excluded, undefined);
       out.withdraw = 0;
     }
-    for (const out of this.#touched) {
-      if (this.#log.octets > this.#maxOctets) break;
-      this.#log.announce(parts, out, undefined);
-      out.announce = 0;
-    }
+    for (const out of this.#touched) out.announce = this.#log.announce(parts, out, undefined);
     this.#postpone();
     this.#flushExceptions(parts);
     const isDone = this.#flushPending(parts);
     if (isSettled) this.#flushEnds(parts);
+    writer.finishChunk();
     this.#forgetChains();
     return !isDone;
   }
@@ -389,8 +386,8 @@ export class UpdateGroup implements NumberHolder {
     this.#log.withdraw(parts, gone, [], peers);
     const rest: number[] = [];
     for (const out of outs) {
-      if (this.#log.octets <= this.#maxOctets) this.#log.announce(parts, out, peers);
-      else for (let unit = out.announce; unit !== 0; unit = this.#next(unit)) rest.push(unit);
+      for (let unit = this.#log.announce(parts, out, peers); unit !== 0; unit = this.#next(unit))
+        rest.push(unit);
       out.announce = 0;
     }
     return rest;

@@ -1,28 +1,45 @@
-// Writes UPDATE messages straight into large buffers, one after the other, for many peers at once (RFC 4271 §4.3,
-// RFC 4760 §3, §4). Octets once written are never changed: sockets may still hold them.
+// Writes UPDATE messages one after the other, for many peers at once (RFC 4271 §4.3, RFC 4760 §3, §4). They are put together
+// in a draft and copied once into chunks of exactly their size: a socket that still holds one holds nothing else with it.
 
 import { HEADER_LENGTH } from '../packet/header.ts';
 import { type AddressFamily, AttributeCode, AttributeFlag, FAMILIES, MessageType } from '../packet/iana.ts';
 import type { OutSet } from './out-set.ts';
 import type { PrefixTable } from './prefix-table.ts';
 
-const BUFFER_OCTETS = 65_536;
+/** Room for any message behind one of any length. */
+const DRAFT_OCTETS = 131_072;
 const WITHDRAWAL_LIMIT = 4096;
 const PATH_ID_OCTETS = 4;
+const NOTHING = new Uint8Array();
 
 /** The next number of a chain, 0 at its end. */
 export type Chain = (unit: number) => number;
 
+/** Whole messages, never changed once they are there. */
+export interface Chunk {
+  /** Empty until `finishChunk()`. */
+  octets: Uint8Array;
+}
+
 export class UpdateWriter {
-  #octets = new Uint8Array(0);
+  readonly #octets = new Uint8Array(DRAFT_OCTETS);
+  #chunk: Chunk = { octets: NOTHING };
   #at = 0;
   #message = 0;
 
   /** How many prefixes the last message has. */
   count = 0;
 
-  get lastMessage(): { readonly octets: Uint8Array; readonly start: number; readonly end: number } {
-    return { octets: this.#octets, start: this.#message, end: this.#at };
+  get lastMessage(): { readonly chunk: Chunk; readonly start: number; readonly end: number } {
+    return { chunk: this.#chunk, start: this.#message, end: this.#at };
+  }
+
+  /** What has been written so far has its octets now; more goes into another chunk. */
+  finishChunk(): void {
+    if (this.#at === 0) return;
+    this.#chunk.octets = this.#octets.slice(0, this.#at);
+    this.#chunk = { octets: NOTHING };
+    this.#at = 0;
   }
 
   /**
@@ -114,9 +131,7 @@ export class UpdateWriter {
   }
 
   #room(count: number): void {
-    if (this.#at + count <= this.#octets.length) return;
-    this.#octets = new Uint8Array(Math.max(BUFFER_OCTETS, count));
-    this.#at = 0;
+    if (this.#at + count > this.#octets.length) this.finishChunk();
   }
 
   #finish(): void {
@@ -124,8 +139,7 @@ export class UpdateWriter {
   }
 
   #zeros(count: number): void {
-    // A fresh buffer is zeroed, and nothing is written twice.
-    this.#at += count;
+    for (let left = count; left > 0; left--) this.#u8(0);
   }
 
   #u8(value: number): void {

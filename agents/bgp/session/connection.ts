@@ -138,15 +138,28 @@ export class Connection {
   /** Sends `count` whole messages, of them `updates` UPDATEs; silently nothing if the session is gone. */
   send(buffers: readonly Uint8Array[], count: number, updates: number): void {
     const socket = this.#socket;
-    if (socket === undefined || buffers.length === 0) return;
+    const last = buffers.at(-1);
+    if (socket === undefined || last === undefined) return;
+    const queue = this.#sendQueue;
+    queue.add(buffers);
+    const { mark } = queue;
     socket.cork();
-    for (const buffer of buffers) socket.write(buffer);
+    for (const buffer of buffers.slice(0, -1)) socket.write(buffer);
+    socket.write(last, (error) => {
+      if (!(error instanceof Error)) this.#taken(socket, mark);
+    });
     socket.uncork();
     this.counters.sent += count;
     this.counters.updatesSent += updates;
-    const verdict = this.#sendQueue.sent(socket.writableLength);
+    if (socket.writableLength === 0) this.#taken(socket, mark);
+    const verdict = queue.verdict();
     if (verdict === 'becomesBehind') this.#options.handlers.behind(this, true);
     else if (verdict === 'tooMuch') this.dispatch({ type: 'SendHoldTimerExpires' });
+  }
+
+  /** The kernel has all up to the mark. */
+  #taken(socket: Socket, mark: number): void {
+    if (socket === this.#socket && this.#sendQueue.taken(mark)) this.#options.handlers.behind(this, false);
   }
 
   #step(event: Event, message: Delivery | undefined): void {
@@ -262,9 +275,6 @@ export class Connection {
       failure = { reason: error.message, code: errorCode(error) };
     });
     socket.on('data', (chunk: Buffer) => this.#receive(socket, chunk));
-    socket.on('drain', () => {
-      if (socket === this.#socket && this.#sendQueue.drained()) this.#options.handlers.behind(this, false);
-    });
     socket.on('close', () => {
       if (socket !== this.#socket) return;
       this.#socket = undefined;

@@ -2,16 +2,22 @@
 // session is over (RFC 9687). Pure, the clock comes in.
 
 /** From here on what is for the peer waits as a set of prefixes, until all octets have been taken. */
-const BEHIND_OCTETS = 4 * 1024 * 1024;
-/** What may come on top while the peer is behind: a flush that was under way, and messages about the session. */
-const MAX_GROWTH = 12 * 1024 * 1024;
+const BEHIND_OCTETS = 3 * 1024 * 1024;
+/**
+ * Beyond this the session is over. A flush adds 1 MiB for each family, give or take withdrawals and a message (rib.ts): only
+ * what is said about the session itself can come to this.
+ */
+const MAX_OCTETS = 7 * 1024 * 1024;
+/** What a buffer costs beside its octets: a view, its place in the socket's queue, the allocator's own. */
+const BUFFER_COST = 512;
 /** RFC 9687 §4: at least eight minutes. */
 const MIN_SEND_HOLD_MS = 480_000;
 
 export class SendQueue {
   #isBehind = false;
-  /** Octets that may wait while the peer is behind. */
-  #limit = 0;
+  /** Memory held by all that was ever sent, and by what of it was taken. */
+  #sent = 0;
+  #done = 0;
   #taken = 0;
   #takenAt: number;
 
@@ -20,23 +26,39 @@ export class SendQueue {
     this.#takenAt = now;
   }
 
-  /**
-   * After a send that leaves so many octets unsent. One flush may be of any size, and says nothing of a peer that has kept
-   * up until then: it has the send hold time.
-   */
-  sent(unsent: number): 'ok' | 'becomesBehind' | 'tooMuch' {
-    if (this.#isBehind) return unsent > this.#limit ? 'tooMuch' : 'ok';
-    if (unsent <= BEHIND_OCTETS) return 'ok';
+  /** Octets of memory that wait. */
+  get held(): number {
+    return this.#sent - this.#done;
+  }
+
+  /** What stands for all that has been sent so far, for `taken()`. */
+  get mark(): number {
+    return this.#sent;
+  }
+
+  /** Before buffers are handed to the socket. A view holds all that it is a view of, its neighbours in a row once. */
+  add(buffers: readonly Uint8Array[]): void {
+    let last: ArrayBufferLike | undefined;
+    for (const { buffer } of buffers) {
+      this.#sent += BUFFER_COST + (buffer === last ? 0 : buffer.byteLength);
+      last = buffer;
+    }
+  }
+
+  /** After they have been. */
+  verdict(): 'ok' | 'becomesBehind' | 'tooMuch' {
+    if (this.#isBehind) return this.held > MAX_OCTETS ? 'tooMuch' : 'ok';
+    if (this.held <= BEHIND_OCTETS) return 'ok';
     this.#isBehind = true;
-    this.#limit = unsent + MAX_GROWTH;
     return 'becomesBehind';
   }
 
-  /** All has been taken; true if the peer was behind. */
-  drained(): boolean {
-    const wasBehind = this.#isBehind;
-    this.#isBehind = false;
-    return wasBehind;
+  /** All up to the mark has been taken; true if nothing waits any more for a peer that was behind. */
+  taken(mark: number): boolean {
+    this.#done = Math.max(this.#done, mark);
+    const isOver = this.#isBehind && this.held === 0;
+    if (isOver) this.#isBehind = false;
+    return isOver;
   }
 
   /** Whether the send hold time is over without an octet taken: looked at now and then, not on time. */

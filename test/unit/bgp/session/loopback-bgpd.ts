@@ -37,12 +37,18 @@ export class LoopbackBgpd {
     this.log = log;
   }
 
-  static async start(env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Promise<LoopbackBgpd> {
+  /** `args` are bgpd's, `nodeArgs` those of the Node that runs it. */
+  static async start(
+    env: NodeJS.ProcessEnv = {},
+    args: readonly string[] = [],
+    nodeArgs: readonly string[] = [],
+  ): Promise<LoopbackBgpd> {
     const dir = mkdtempSync(join(tmpdir(), 'bgpd-loopback-'));
     const log: string[] = [];
     const service = await spawnService({
       argv: [
         join(ROOT, 'node_modules/.bin/node'),
+        ...nodeArgs,
         join(ROOT, 'agents/bgp/main.ts'),
         '--state-dir',
         dir,

@@ -6,20 +6,44 @@ import { SendQueue, sendHoldMs } from '../../../../agents/bgp/session/send-queue
 const MEBIBYTE = 1024 * 1024;
 
 describe('SendQueue', () => {
-  it('is behind from 4 MiB until all has been taken, whatever one flush has added', () => {
+  const message = (octets: number): Uint8Array => new Uint8Array(octets);
+
+  it('is behind from 3 MiB until all has been taken', () => {
     const queue = new SendQueue(0);
-    expect(queue.sent(4 * MEBIBYTE)).toBe('ok');
-    expect(queue.drained()).toBe(false);
-    expect(queue.sent(40 * MEBIBYTE)).toBe('becomesBehind');
-    expect(queue.sent(40 * MEBIBYTE + 19)).toBe('ok');
-    expect([queue.drained(), queue.drained()]).toEqual([true, false]);
-    expect(queue.sent(5 * MEBIBYTE)).toBe('becomesBehind');
+    queue.add([message(2 * MEBIBYTE)]);
+    expect(queue.verdict()).toBe('ok');
+    const first = queue.mark;
+    queue.add([message(2 * MEBIBYTE)]);
+    expect([queue.verdict(), queue.verdict()]).toEqual(['becomesBehind', 'ok']);
+    const second = queue.mark;
+    queue.add([message(19)]);
+    expect([first, second, queue.mark].map((mark) => queue.taken(mark))).toEqual([false, false, true]);
+    expect(queue.held).toBe(0);
+    queue.add([message(4 * MEBIBYTE)]);
+    expect(queue.verdict()).toBe('becomesBehind');
+    expect(queue.taken(second)).toBe(false);
+    expect(queue.taken(queue.mark)).toBe(true);
+    expect(queue.taken(queue.mark)).toBe(false);
   });
 
-  it('holds 12 MiB more while it is behind', () => {
+  it('counts what views hold beside what they show, and what small buffers cost', () => {
     const queue = new SendQueue(0);
-    queue.sent(5 * MEBIBYTE);
-    expect([queue.sent(17 * MEBIBYTE), queue.sent(17 * MEBIBYTE + 1)]).toEqual(['ok', 'tooMuch']);
+    const shared = message(MEBIBYTE);
+    queue.add([shared.subarray(0, 10), shared.subarray(20, 30)]);
+    expect(queue.held).toBe(MEBIBYTE + 2 * 512);
+    const small = Array.from({ length: 5000 }, () => message(60));
+    queue.add(small);
+    expect(queue.verdict()).toBe('becomesBehind');
+  });
+
+  it('holds 7 MiB while it is behind', () => {
+    const queue = new SendQueue(0);
+    queue.add([message(5 * MEBIBYTE)]);
+    expect(queue.verdict()).toBe('becomesBehind');
+    queue.add([message(2 * MEBIBYTE - 1024)]);
+    expect(queue.verdict()).toBe('ok');
+    queue.add([message(1)]);
+    expect(queue.verdict()).toBe('tooMuch');
   });
 
   it('is stuck when nothing is taken for the send hold time', () => {
