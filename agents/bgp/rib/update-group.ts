@@ -173,7 +173,13 @@ export class UpdateGroup implements NumberHolder {
     this.#log = new GroupLog();
     this.#inStep.clear();
     for (const { peer, pending } of this.#members.all()) if (pending === undefined) this.#inStep.add(peer);
-    const parts = { table: this.#table, nlri: this.#nlri, writer, chain: this.#next, maxOctets: this.#maxOctets };
+    const parts = {
+      table: this.#table,
+      nlri: this.#nlri,
+      writer,
+      chain: this.#next,
+      maxOctets: this.#maxOctets,
+    };
     this.#touched.sort((a, b) => (a.excluded[0] ?? 0) - (b.excluded[0] ?? 0));
     for (const out of this.#touched) {
       this.#log.withdraw(parts, out.withdraw, out.excluded, undefined);
