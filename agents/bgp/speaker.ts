@@ -7,13 +7,15 @@
 import type { Socket } from 'node:net';
 import type { EventSink } from '../../lib/events/event.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
-import { hostCidr, type IpAddress, parseCidr, parseScopedIp } from '../../lib/net/ip.ts';
+import { hostCidr, parseCidr } from '../../lib/net/ip.ts';
 import { localAddresses, type PeerConfig, type SpeakerConfig } from './config.ts';
 import { peerChange } from './config-change.ts';
 import { FlushLoop } from './flush-loop.ts';
 import type { NegotiatedSession } from './fsm/negotiate.ts';
+import { GraceTimers } from './grace-timers.ts';
 import { KernelRoutes } from './kernel/kernel-routes.ts';
-import { type AddressFamily, CeaseSubcode, FAMILIES } from './packet/iana.ts';
+import { nextHopsTowards } from './next-hops.ts';
+import { type AddressFamily, CeaseSubcode } from './packet/iana.ts';
 import { Rib, type SessionEnd } from './rib/rib.ts';
 import type { Refusal } from './session/admission.ts';
 import { DynamicPeers } from './session/dynamic-peers.ts';
@@ -46,7 +48,7 @@ export class Speaker {
   readonly #peers = new Map<string, PeerSession>();
   readonly #peerByAddress = new Map<string, PeerSession>();
   readonly #dynamicPeers: DynamicPeers;
-  readonly #graceTimers = new Map<string, NodeJS.Timeout>();
+  readonly #graceTimers: GraceTimers;
   readonly #isRestart: boolean;
   readonly #intake: UpdateIntake;
   readonly #flushLoop: FlushLoop;
@@ -75,6 +77,11 @@ export class Speaker {
       maxPaths: config.kernel.maxPaths,
       localAddresses: localAddresses(config),
       forwards: config.kernel.enabled,
+    });
+    // Stale routes go when the peer does not come back, or does not finish, in time.
+    this.#graceTimers = new GraceTimers((name) => {
+      this.rib.sweepStale(name);
+      this.#flushLoop.schedule();
     });
     this.#intake = new UpdateIntake(this.rib, this.#events, options.log);
     this.#flushLoop = new FlushLoop({
@@ -167,7 +174,7 @@ export class Speaker {
   async #close(stop: PeerStop): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#deferralTimer);
-    for (const timer of this.#graceTimers.values()) clearTimeout(timer);
+    this.#graceTimers.clearAll();
     this.listener.stop();
     this.#intake.stop();
     this.#flushLoop.stop();
@@ -197,7 +204,7 @@ export class Speaker {
     this.rib.setLocalAddresses(localAddresses(this.#config));
     for (const { name, localAddress, session } of this.#peers.values()) {
       if (localAddress === undefined || session === undefined) continue;
-      this.rib.setNextHopSelf(name, this.#nextHops(parseScopedIp(localAddress)?.address, session));
+      this.rib.setNextHopSelf(name, nextHopsTowards(session, localAddress, this.#config.nextHops));
     }
   }
 
@@ -233,7 +240,7 @@ export class Speaker {
     peer.stop(
       peer.config.removal === 'graceful' ? {} : { cease: cease(CeaseSubcode.peerDeconfigured), hard: true },
     );
-    this.#clearGrace(peer.name);
+    this.#graceTimers.clear(peer.name);
     this.#dynamicPeers.removed(peer);
     this.#peers.delete(peer.name);
     this.#intake.forget(peer.name);
@@ -257,7 +264,7 @@ export class Speaker {
   /** Its session may be gone already, and its routes wait for it to come back: it shall not. */
   #sweepDisabled({ name, enabled }: PeerConfig): void {
     if (enabled) return;
-    this.#clearGrace(name);
+    this.#graceTimers.clear(name);
     this.rib.sweepStale(name);
   }
 
@@ -312,7 +319,7 @@ export class Speaker {
     const { name, config } = peer;
     this.#log.info('session established', { peer: name, address: config.addressText });
     this.#events.peerUp(config.addressText, name);
-    this.#clearGrace(name);
+    this.#graceTimers.clear(name);
     this.#intake.begin(name);
     this.rib.peerUp({
       name,
@@ -320,10 +327,10 @@ export class Speaker {
       zone: config.zone,
       localAsn: config.localAsn,
       session,
-      nextHopSelf: this.#nextHops(parseScopedIp(localAddress)?.address, session),
+      nextHopSelf: nextHopsTowards(session, localAddress, this.#config.nextHops),
       config: config.rib,
     });
-    if (this.rib.staleCount(name) > 0) this.#startGrace(name, STALE_MS);
+    if (this.rib.staleCount(name) > 0) this.#graceTimers.start(name, STALE_MS);
     this.#flushLoop.schedule();
   }
 
@@ -334,13 +341,14 @@ export class Speaker {
     this.#events.peerDown(config.addressText, reason);
     const restartSeconds = session.gracefulRestart?.restartTimeSeconds ?? 0;
     this.rib.peerDown(name, end);
-    if (graceful && this.rib.staleCount(name) > 0) this.#startGrace(name, 1000 * restartSeconds);
+    if (graceful && this.rib.staleCount(name) > 0) this.#graceTimers.start(name, 1000 * restartSeconds);
     this.#flushLoop.schedule();
   }
 
   #update(peer: PeerSession, octets: Uint8Array): void {
     this.#intake.take(peer, octets);
-    if (this.#graceTimers.has(peer.name) && this.rib.staleCount(peer.name) === 0) this.#clearGrace(peer.name);
+    if (this.#graceTimers.has(peer.name) && this.rib.staleCount(peer.name) === 0)
+      this.#graceTimers.clear(peer.name);
     this.#flushLoop.schedule();
   }
 
@@ -363,39 +371,6 @@ export class Speaker {
   #refreshEnds(peer: PeerSession, family: AddressFamily): void {
     this.rib.refreshEnds(peer.name, family);
     this.#flushLoop.schedule();
-  }
-
-  /** Stale routes go when the peer does not come back, or does not finish, in time. */
-  #startGrace(name: string, milliseconds: number): void {
-    this.#clearGrace(name);
-    const expire = (): void => {
-      this.#graceTimers.delete(name);
-      this.rib.sweepStale(name);
-      this.#flushLoop.schedule();
-    };
-    this.#graceTimers.set(name, setTimeout(expire, milliseconds));
-  }
-
-  #clearGrace(name: string): void {
-    clearTimeout(this.#graceTimers.get(name));
-    this.#graceTimers.delete(name);
-  }
-
-  /**
-   * Our address in the session for its own family, the configured one for the other; IPv4 without one by our IPv6 address
-   * where both sides can (RFC 8950).
-   */
-  #nextHops(
-    local: IpAddress | undefined,
-    { context }: NegotiatedSession,
-  ): ReadonlyMap<AddressFamily, IpAddress> {
-    const nextHops = new Map(this.#config.nextHops);
-    if (local === undefined) return nextHops;
-    for (const family of ['ipv4Unicast', 'ipv6Unicast'] as const) {
-      if (FAMILIES[family].ip === local.family) nextHops.set(family, local);
-    }
-    if (context.extendedNextHop && !nextHops.has('ipv4Unicast')) nextHops.set('ipv4Unicast', local);
-    return nextHops;
   }
 
   /** The tables are in and selected: what the kernel holds beyond them is stale. */

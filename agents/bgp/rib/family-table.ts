@@ -7,9 +7,10 @@ import { type AddressFamily, FAMILIES } from '../packet/iana.ts';
 import { FIRST_CAPACITY, grownColumn } from './column.ts';
 import { type Candidate, type DecisionOptions, eliminate, multipathOf } from './decision.ts';
 import { Forwarding, type ForwardingChange } from './forwarding.ts';
+import { HeldPaths } from './held-paths.ts';
 import { IdQueue } from './id-queue.ts';
 import { IdStack } from './id-stack.ts';
-import type { PathCounts } from './path-counts.ts';
+import { type PathCounts, SourceCounts } from './path-counts.ts';
 import { PathIndex } from './path-index.ts';
 import { PrefixTable } from './prefix-table.ts';
 import type { RouteSet, RouteSetTable } from './route-set.ts';
@@ -53,9 +54,7 @@ export class FamilyTable {
   #pathId: Uint32Array | undefined;
   readonly #freePaths = new IdStack();
   #pathEnd = 1;
-  /** Gone paths whose numbers somebody holds, and how many each prefix has. */
-  #zombies: number[] = [];
-  readonly #zombiesByPrefix = new Map<number, number>();
+  readonly #heldPaths = new HeldPaths();
 
   readonly #dirty = new IdQueue();
   /** Decided, with paths that are gone or without any. */
@@ -63,8 +62,8 @@ export class FamilyTable {
   /** Prefixes without a path of which somebody holds something. */
   readonly #held = new Set<number>();
   #destinations = 0;
-  readonly #countsBySource: (PathCounts | undefined)[] = [];
-  readonly #index = new PathIndex();
+  readonly #counts = new SourceCounts();
+  readonly #index = new PathIndex(this);
   readonly #forwarding = new Forwarding();
 
   constructor(family: AddressFamily, sets: RouteSetTable, options: FamilyOptions) {
@@ -85,7 +84,7 @@ export class FamilyTable {
   }
 
   counts(source: number): Readonly<PathCounts> {
-    return this.#countsOf(source);
+    return this.#counts.of(source);
   }
 
   /** The path that was chosen at the last decision; 0 for none. */
@@ -141,8 +140,8 @@ export class FamilyTable {
    */
   announce(id: number, source: number, pathId: number, set: RouteSet): Readonly<PathCounts> {
     this.#ensurePrefixes();
-    const counts = this.#countsOf(source);
-    const known = this.#find(id, source, pathId);
+    const counts = this.#counts.of(source);
+    const known = this.#index.find(id, source, pathId);
     if (known === 0) {
       this.#add(id, source, pathId, set);
       counts.received++;
@@ -162,7 +161,7 @@ export class FamilyTable {
   }
 
   withdraw(id: number, source: number, pathId: number): void {
-    const path = this.#find(id, source, pathId);
+    const path = this.#index.find(id, source, pathId);
     if (path !== 0 && !this.isGone(path)) this.#withdrawPath(path);
   }
 
@@ -203,7 +202,7 @@ export class FamilyTable {
 
   /** The source will never be heard of again. */
   forgetSource(source: number): void {
-    this.#countsBySource[source] = undefined;
+    this.#counts.forget(source);
   }
 
   /** Judges every path of the source again. */
@@ -241,29 +240,13 @@ export class FamilyTable {
   tidy(holder: NumberHolder, mayBeFree: boolean): void {
     while (this.#untidy.size > 0) this.#tidy(this.#untidy.pop(), holder);
     if (!mayBeFree) return;
-    if (this.#zombies.length > 0) this.#freeZombies(holder);
+    if (!this.#heldPaths.isEmpty) this.#releasePaths(holder);
     for (const id of this.#held) this.#tidy(id, holder);
   }
 
   #forPaths(source: number, visit: (path: number) => void): void {
     for (let path = 1; path < this.#pathEnd; path++)
       if (this.#source[path] === source && !this.isGone(path)) visit(path);
-  }
-
-  #find(id: number, source: number, pathId: number): number {
-    let path = this.#head[id] ?? 0;
-    let passed = 0;
-    while (path !== 0 && (this.#source[path] !== source || this.pathIdOf(path) !== pathId)) {
-      if (++passed > LONG_CHAIN)
-        return this.#index.find(id, source, pathId, (note) => this.#forChain(id, note));
-      path = this.#next[path] ?? 0;
-    }
-    return path;
-  }
-
-  #forChain(id: number, note: (source: number, pathId: number, path: number) => void): void {
-    for (let path = this.#head[id] ?? 0; path !== 0; path = this.#next[path] ?? 0)
-      note(this.sourceOf(path), this.pathIdOf(path), path);
   }
 
   #add(id: number, source: number, pathId: number, set: RouteSet): void {
@@ -283,14 +266,14 @@ export class FamilyTable {
   }
 
   #withdrawPath(path: number): void {
-    this.#count(path, this.#countsOf(this.sourceOf(path)), -1);
+    this.#count(path, this.#counts.of(this.sourceOf(path)), -1);
     this.#flags[path] = GONE;
     this.#dirty.add(this.prefixOf(path));
   }
 
   /** Of a path that is not gone. */
   #mark(path: number, flags: number): void {
-    const counts = this.#countsOf(this.sourceOf(path));
+    const counts = this.#counts.of(this.sourceOf(path));
     this.#count(path, counts, -1);
     this.#flags[path] = flags;
     this.#count(path, counts, 1);
@@ -354,7 +337,7 @@ export class FamilyTable {
       path = next;
     }
     const isFree = this.#head[id] === 0 && this.prefixes.isUsed(id);
-    if (isFree && (this.#zombiesByPrefix.has(id) || holder.holdsPrefix(id))) {
+    if (isFree && (this.#heldPaths.hasPrefix(id) || holder.holdsPrefix(id))) {
       this.#held.add(id);
       return;
     }
@@ -375,37 +358,16 @@ export class FamilyTable {
   #free(id: number, path: number, holder: NumberHolder): void {
     this.sets.release(this.setOf(path));
     this.#source[path] = UNOWNED;
-    if (!holder.holdsPath(path)) {
-      this.#freePaths.push(path);
-      return;
-    }
-    this.#zombies.push(path);
-    this.#zombiesByPrefix.set(id, 1 + (this.#zombiesByPrefix.get(id) ?? 0));
+    if (holder.holdsPath(path)) this.#heldPaths.add(path, id);
+    else this.#freePaths.push(path);
   }
 
-  #freeZombies(holder: NumberHolder): void {
-    const still: number[] = [];
-    for (const path of this.#zombies) {
-      if (holder.holdsPath(path)) {
-        still.push(path);
-        continue;
-      }
-      const id = this.prefixOf(path);
-      const left = (this.#zombiesByPrefix.get(id) ?? 1) - 1;
-      if (left > 0) this.#zombiesByPrefix.set(id, left);
-      else this.#zombiesByPrefix.delete(id);
-      this.#freePaths.push(path);
-    }
-    this.#zombies = still;
-  }
-
-  #countsOf(source: number): PathCounts {
-    let counts = this.#countsBySource[source];
-    if (counts === undefined) {
-      counts = { received: 0, accepted: 0, stale: 0, awaited: 0 };
-      this.#countsBySource[source] = counts;
-    }
-    return counts;
+  #releasePaths(holder: NumberHolder): void {
+    this.#heldPaths.release(
+      (path) => holder.holdsPath(path),
+      (path) => this.prefixOf(path),
+      (path) => this.#freePaths.push(path),
+    );
   }
 
   #ensurePrefixes(): void {
@@ -431,9 +393,6 @@ export class FamilyTable {
 interface PathCandidate extends Candidate {
   readonly path: number;
 }
-
-/** Paths of a prefix that are walked over; beyond, they are looked up. */
-const LONG_CHAIN = 32;
 
 /** No source: the slot is empty, or kept for somebody who holds its number. */
 const UNOWNED = -1;

@@ -12,6 +12,24 @@ export interface PathCounts {
   awaited: number;
 }
 
+/** Of every source, in one family. */
+export class SourceCounts {
+  readonly #bySource: (PathCounts | undefined)[] = [];
+
+  of(source: number): PathCounts {
+    let counts = this.#bySource[source];
+    if (counts === undefined) {
+      counts = { received: 0, accepted: 0, stale: 0, awaited: 0 };
+      this.#bySource[source] = counts;
+    }
+    return counts;
+  }
+
+  forget(source: number): void {
+    this.#bySource[source] = undefined;
+  }
+}
+
 /**
  * Whether a source has more prefixes than it may. What it left at its restart counts only beyond as much again: restarts
  * may follow one another before anything is confirmed or swept.

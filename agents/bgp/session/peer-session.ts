@@ -26,6 +26,7 @@ import { protectAccepted } from './protect.ts';
 import type { Waiting } from './reason.ts';
 import { RefreshWindows, refreshRequests } from './refresh-windows.ts';
 import { endRivals, resolveCollisions } from './rivals.ts';
+import { ShownState } from './shown-state.ts';
 import { cease, type PeerStop, shutdown } from './stop.ts';
 
 /** What the speaker does with a session's life. */
@@ -45,8 +46,6 @@ export interface PeerHandlers {
   readonly listenProblem: (peer: PeerSession) => string | undefined;
   readonly stateChanged: (peer: PeerSession, state: StateName) => void;
 }
-
-const ORDER: readonly StateName[] = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established'];
 
 export class PeerSession {
   #config: PeerConfig;
@@ -68,8 +67,7 @@ export class PeerSession {
   #heldDown: { readonly subcode: number; readonly reason: string } | undefined;
   #hadSession: boolean;
   #keepsRoutes = false;
-  #shown: StateName = 'Idle';
-  #since = new Date();
+  readonly #shown = new ShownState();
   #lastError: { readonly time: Date; readonly reason: string } | undefined;
   /** The peer has refused the optional parameters of our last OPEN: the next one has none (RFC 5492 §3). */
   #refusedCapabilities = false;
@@ -156,8 +154,8 @@ export class PeerSession {
     messages.add(this.counts.messages);
     for (const connection of this.#connections()) messages.add(connection.counters);
     return {
-      state: this.#shown,
-      since: this.#since,
+      state: this.#shown.name,
+      since: this.#shown.since,
       flaps: this.record.flaps,
       lastError: this.#lastError,
       messages,
@@ -392,7 +390,7 @@ export class PeerSession {
     const ttlProblem = this.#config.ttlSecurity === undefined ? undefined : socketOptionsProblem();
     const problem = this.#handlers.listenProblem(this) ?? ttlProblem;
     if (problem !== undefined) return { kind: 'unprotected', problem };
-    if (this.#shown === 'OpenSent') return { kind: 'noOpen' };
+    if (this.#shown.name === 'OpenSent') return { kind: 'noOpen' };
     if (this.#outgoing !== undefined) return { kind: 'connecting' };
     return this.#config.passive ? { kind: 'passive' } : { kind: 'restartTime' };
   }
@@ -406,16 +404,13 @@ export class PeerSession {
     return all.filter((connection) => connection !== undefined);
   }
 
-  /** The state of the connection that is farthest; a passive peer without one is Active. */
+  /** A passive peer without a connection is Active. */
   #show(): void {
     const resting: StateName = this.#isRunning && this.#config.passive ? 'Active' : 'Idle';
-    const states = [resting, ...this.#connections().map((connection) => connection.state.name)];
-    const state = states.reduce((best, one) => (ORDER.indexOf(one) > ORDER.indexOf(best) ? one : best));
-    if (state === this.#shown) return;
-    const now = new Date();
-    this.history.stateChanged(this.#shown, state, now);
-    this.#shown = state;
-    this.#since = now;
-    this.#handlers.stateChanged(this, state);
+    const before = this.#shown.update(resting, this.#connections());
+    if (before === undefined) return;
+    const { name, since } = this.#shown;
+    this.history.stateChanged(before, name, since);
+    this.#handlers.stateChanged(this, name);
   }
 }
