@@ -9,18 +9,18 @@ import { ADDRESS_FAMILIES, type AddressFamily, unicastFamily } from '../packet/i
 import type { RouteAttributes, RouteChanges } from '../packet/validate.ts';
 import { FamilyTable } from './family-table.ts';
 import type { ForwardingChange } from './forwarding.ts';
-import { type PeerUpdates, PeerUpdatesBuilder } from './group-log.ts';
+import type { PeerUpdates } from './group-log.ts';
 import { type ImportContext, importerFor } from './import.ts';
 import { LOCAL_SOURCE, type OriginatedRoute, OriginatedRoutes } from './originated-routes.ts';
 import type { PathSource } from './path.ts';
 import { isOverLimit, type PathCounts } from './path-counts.ts';
+import { RibFlush } from './rib-flush.ts';
 import type { RibPeer, RibPeerConfig } from './rib-peer.ts';
 import { type Destination, destinationOf, RibView } from './rib-view.ts';
 import { RouteSetTable, SourceSets } from './route-set.ts';
 import { SelectionDeferral } from './selection-deferral.ts';
 import { UpdateGroups } from './update-groups.ts';
 import { type Excess, type ReceivedUpdate, UpdateReceiver } from './update-receiver.ts';
-import { UpdateWriter } from './update-writer.ts';
 
 export interface RibOptions extends ImportContext {
   readonly localAsn: number;
@@ -48,13 +48,6 @@ export interface SessionEnd {
   readonly sameRestart: boolean;
 }
 
-interface FamilyFlush {
-  readonly forwarding: ForwardingChange[];
-  readonly tooLarge: Cidr[];
-  readonly builders: Map<number, PeerUpdatesBuilder>;
-  isPartial: boolean;
-}
-
 interface PeerState {
   readonly name: string;
   /** Never given to another peer. */
@@ -66,8 +59,6 @@ interface PeerState {
 }
 
 const MAX_FLUSH_OCTETS = 1024 * 1024;
-/** Prefixes of a family decided in one flush. */
-const MAX_DECISIONS = 65_536;
 
 export class Rib {
   /** The tables for those who look. */
@@ -79,9 +70,7 @@ export class Rib {
   readonly #groups: UpdateGroups;
   readonly #peers = new Map<string, PeerState>();
   readonly #originated: OriginatedRoutes;
-  readonly #writer = new UpdateWriter();
-  /** Version of the groups at the last flush. */
-  readonly #tidied: Record<AddressFamily, string> = { ipv4Unicast: '', ipv6Unicast: '' };
+  readonly #flush: RibFlush;
   #nextIndex = LOCAL_SOURCE + 1;
   #deferral = new SelectionDeferral([]);
 
@@ -96,13 +85,15 @@ export class Rib {
       (family) => this.#tables[family],
       options.maxFlushOctets ?? MAX_FLUSH_OCTETS,
     );
+    const isDeferred = (family: AddressFamily): boolean => this.#deferral.isDeferred(family);
+    this.#flush = new RibFlush({ tables: this.#tables, groups: this.#groups, isDeferred });
     this.#originated = new OriginatedRoutes(this.#sets, localAsn, (prefix) => this.#tableOf(prefix));
     this.view = new RibView({
       tables: this.#tables,
       groups: this.#groups,
       peers: this.#peers,
       options: { localAsn, maxPaths },
-      isDeferred: (family) => this.#deferral.isDeferred(family),
+      isDeferred,
     });
   }
 
@@ -271,9 +262,8 @@ export class Rib {
 
   /** Decides what is dirty and gathers what has to be said; nothing of it is said twice. */
   flush(): Flush {
-    const output: FamilyFlush = { forwarding: [], tooLarge: [], builders: new Map(), isPartial: false };
-    for (const family of ADDRESS_FAMILIES) this.#flushFamily(family, output);
-    const { builders, forwarding, tooLarge, isPartial } = output;
+    const { builders, forwarding, tooLarge, isPartial } = this.#flush.flush();
+    for (const { refreshing } of this.#peers.values()) refreshing.clear();
     const updatesByPeer = new Map<string, PeerUpdates>();
     for (const { name, index } of builders.size === 0 ? [] : this.#peers.values()) {
       const updates = builders.get(index);
@@ -323,35 +313,6 @@ export class Rib {
     return id < 0 ? undefined : destinationOf(table, id, this.#options);
   }
 
-  #flushFamily(family: AddressFamily, output: FamilyFlush): void {
-    const table = this.#tables[family];
-    const groups = this.#groups.of(family);
-    const isDeferred = this.#deferral.isDeferred(family);
-    for (const group of groups) group.admit();
-    if (!isDeferred) {
-      const tell = (id: number): void => {
-        for (const group of groups) group.decided(id);
-      };
-      for (const change of table.decideDirty(MAX_DECISIONS, tell)) output.forwarding.push(change);
-    }
-    const isSettled = !isDeferred && !table.isDirty;
-    if (!isDeferred && table.isDirty) output.isPartial = true;
-    for (const group of groups) {
-      if (group.flush(this.#writer, isSettled)) output.isPartial = true;
-      group.deliver((peer) => builderOf(output.builders, peer));
-      for (const prefix of group.takeTooLarge()) output.tooLarge.push(prefix);
-    }
-    const holder = {
-      holdsPrefix: (id: number) =>
-        groups.some((group) => group.holdsPrefix(id)) || (table.watched.size > 0 && table.watched.has(id)),
-      holdsPath: (path: number) => groups.some((group) => group.holdsPath(path)),
-    };
-    const version = this.#groups.version(family);
-    table.tidy(holder, version !== this.#tidied[family]);
-    this.#tidied[family] = version;
-    for (const state of this.#peers.values()) state.refreshing.delete(family);
-  }
-
   #noted(name: string, received: ReceivedUpdate): ReceivedUpdate {
     for (const family of received.endOfRib) this.#deferral.endOfRib(name, family);
     return received;
@@ -398,15 +359,6 @@ function sourceOf({ name, address, zone, session, config }: RibPeer): PathSource
   const { peerIdentifier: identifier, context } = session;
   const { peerType } = context;
   return { kind: 'peer', name, peerType, identifier, address, zone, isClient: config.isClient };
-}
-
-function builderOf(builders: Map<number, PeerUpdatesBuilder>, peer: number): PeerUpdatesBuilder {
-  let builder = builders.get(peer);
-  if (builder === undefined) {
-    builder = new PeerUpdatesBuilder();
-    builders.set(peer, builder);
-  }
-  return builder;
 }
 
 function isSameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {

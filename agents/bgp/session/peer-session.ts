@@ -12,7 +12,6 @@ import { TYPE_OFFSET } from '../packet/header.ts';
 import { type AddressFamily, MessageType } from '../packet/iana.ts';
 import type { SessionEnd } from '../rib/rib.ts';
 import type { Refusal } from './admission.ts';
-import { Backoff } from './backoff.ts';
 import { describeCause, isError, isGraceful, refusesParameters } from './close-cause.ts';
 import { Connection, type ConnectionHandlers } from './connection.ts';
 import { Diagnosis } from './diagnosis.ts';
@@ -21,9 +20,10 @@ import type { PeerHistory } from './history.ts';
 import { socketOptionsProblem } from './libc.ts';
 import { localSessionOf, type SpeakerIdentity } from './local-session.ts';
 import { MessageCounts, type PeerCounts } from './peer-counts.ts';
-import { PeerRecord } from './peer-record.ts';
+import { PeerRecord, type PeerStatus } from './peer-record.ts';
 import { protectAccepted } from './protect.ts';
 import type { Waiting } from './reason.ts';
+import { Reconnect } from './reconnect.ts';
 import { RefreshWindows, refreshRequests } from './refresh-windows.ts';
 import { endRivals, resolveCollisions } from './rivals.ts';
 import { ShownState } from './shown-state.ts';
@@ -51,24 +51,21 @@ export class PeerSession {
   #config: PeerConfig;
   readonly #identity: SpeakerIdentity;
   readonly #handlers: PeerHandlers;
-  readonly #random: () => number;
   /** Ours and the peer's, until one of them is Established. */
   #outgoing: Connection | undefined;
   #incoming: Connection | undefined;
   #established:
     | { readonly connection: Connection; readonly session: NegotiatedSession; readonly at: number }
     | undefined;
-  #restart: NodeJS.Timeout | undefined;
-  readonly #backoff = new Backoff();
-  /** Until the next attempt, which waits for the backoff. */
-  #delaySeconds = 0;
+  readonly #random: () => number;
+  readonly #reconnect: Reconnect;
   #isRunning = false;
   /** Down for what the peer did, until a time is over. */
   #heldDown: { readonly subcode: number; readonly reason: string } | undefined;
   #hadSession: boolean;
   #keepsRoutes = false;
   readonly #shown = new ShownState();
-  #lastError: { readonly time: Date; readonly reason: string } | undefined;
+  #lastError: PeerStatus['lastError'];
   /** The peer has refused the optional parameters of our last OPEN: the next one has none (RFC 5492 §3). */
   #refusedCapabilities = false;
   readonly #refreshes = new RefreshWindows({
@@ -97,6 +94,7 @@ export class PeerSession {
     this.#diagnosis = new Diagnosis(record.history);
     this.#identity = identity;
     this.#handlers = handlers;
+    this.#reconnect = new Reconnect(random);
     this.#random = random;
   }
 
@@ -134,7 +132,7 @@ export class PeerSession {
 
   /** Waits for the end of a delay that its own doing has earned: nothing of it is to be forgotten. */
   get isHeldBack(): boolean {
-    return this.#heldDown !== undefined || this.#backoff.isDamped;
+    return this.#heldDown !== undefined || this.#reconnect.backoff.isDamped;
   }
 
   /** Why there is no session; undefined while there is one. */
@@ -143,13 +141,7 @@ export class PeerSession {
     return this.#diagnosis.why(this.#waiting(), this.#config, this.#outgoing);
   }
 
-  get status(): {
-    readonly state: StateName;
-    readonly since: Date;
-    readonly flaps: number;
-    readonly lastError: { readonly time: Date; readonly reason: string } | undefined;
-    readonly messages: MessageCounts;
-  } {
+  get status(): PeerStatus {
     const messages = new MessageCounts();
     messages.add(this.counts.messages);
     for (const connection of this.#connections()) messages.add(connection.counters);
@@ -182,7 +174,7 @@ export class PeerSession {
   /** A new session, asked for by the operator or by a change that needs one; no delay. */
   reset(subcode: number): void {
     this.stop({ cease: cease(subcode), keepRoutes: true });
-    this.#backoff.reset();
+    this.#reconnect.backoff.reset();
     this.start();
   }
 
@@ -190,7 +182,7 @@ export class PeerSession {
   holdDown(cease: Notification, reason: string, seconds: number): void {
     this.#end({ type: 'AutomaticStop', cease, reason }, false);
     this.#heldDown = { subcode: cease.subcode, reason };
-    this.#restart = setTimeout(() => this.start(), 1000 * seconds);
+    this.#reconnect.after(seconds, () => this.start());
   }
 
   /** Takes a changed configuration; the session goes on, timers count from the next OPEN. */
@@ -206,7 +198,7 @@ export class PeerSession {
 
   /** An accepted connection from the peer's address. */
   accept(socket: Socket): 'taken' | Refusal {
-    if (!this.#isRunning || this.#backoff.isDamped) return 'notNow';
+    if (!this.#isRunning || this.#reconnect.backoff.isDamped) return 'notNow';
     if (this.#incoming?.state.name === 'OpenConfirm') return 'notNow';
     // Without graceful restart a second connection cannot replace the session (RFC 4271 §6.8).
     if (this.#established !== undefined && !this.#restartsGracefully()) return 'notNow';
@@ -257,7 +249,7 @@ export class PeerSession {
       return;
     }
     this.stop({ cease: shutdown(this.#config), hard: true });
-    this.#backoff.reset();
+    this.#reconnect.backoff.reset();
     this.#show();
   }
 
@@ -265,12 +257,12 @@ export class PeerSession {
     this.#isRunning = false;
     this.#heldDown = undefined;
     this.#keepsRoutes = keepsRoutes;
-    clearTimeout(this.#restart);
+    this.#reconnect.cancel();
     for (const connection of this.#connections()) connection.dispatch(event);
   }
 
   #beginConnecting(): void {
-    clearTimeout(this.#restart);
+    this.#reconnect.cancel();
     if (this.#config.passive || this.#outgoing !== undefined) {
       this.#show();
       return;
@@ -328,7 +320,7 @@ export class PeerSession {
     this.#established = { connection, session, at: performance.now() };
     this.#hadSession = true;
     this.#diagnosis.established();
-    clearTimeout(this.#restart);
+    this.#reconnect.cancel();
     if (connection === this.#outgoing) this.#outgoing = undefined;
     if (connection === this.#incoming) this.#incoming = undefined;
     endRivals(connection, this.#connections(), this.#sides(session));
@@ -338,7 +330,8 @@ export class PeerSession {
   #down(connection: Connection, session: NegotiatedSession, cause: CloseCause): void {
     if (this.#established?.connection !== connection) return;
     // What we end ourselves says nothing of the peer.
-    if (cause.kind !== 'stopped') this.#backoff.sessionEnded(performance.now() - this.#established.at);
+    if (cause.kind !== 'stopped')
+      this.#reconnect.backoff.sessionEnded(performance.now() - this.#established.at);
     this.#established = undefined;
     this.#refreshes.clear();
     this.record.flaps++;
@@ -367,26 +360,20 @@ export class PeerSession {
   }
 
   #scheduleRestart(cause: CloseCause): void {
-    clearTimeout(this.#restart);
     // RFC 5492 §3: without capabilities it may well do.
-    const seconds = this.#backoff.next(isError(cause) && !this.#refusedCapabilities);
-    this.#delaySeconds = seconds;
-    const jitter = 0.75 + 0.25 * this.#random();
-    this.#restart = setTimeout(
-      () => {
-        if (!this.#isRunning || this.#established !== undefined) return;
-        this.#backoff.endDamping();
-        this.#beginConnecting();
-      },
-      seconds * 1000 * jitter,
-    );
+    this.#reconnect.afterBackoff(isError(cause) && !this.#refusedCapabilities, () => {
+      if (!this.#isRunning || this.#established !== undefined) return;
+      this.#reconnect.backoff.endDamping();
+      this.#beginConnecting();
+    });
   }
 
   #waiting(): Waiting {
-    const seconds = this.#delaySeconds;
+    const seconds = this.#reconnect.seconds;
     if (!this.#config.enabled) return { kind: 'disabled' };
     if (this.#heldDown !== undefined) return { kind: 'heldDown', ...this.#heldDown };
-    if (this.#backoff.isDamped) return { kind: 'flapping', sessions: this.#backoff.shortLives, seconds };
+    if (this.#reconnect.backoff.isDamped)
+      return { kind: 'flapping', sessions: this.#reconnect.backoff.shortLives, seconds };
     const ttlProblem = this.#config.ttlSecurity === undefined ? undefined : socketOptionsProblem();
     const problem = this.#handlers.listenProblem(this) ?? ttlProblem;
     if (problem !== undefined) return { kind: 'unprotected', problem };
