@@ -68,7 +68,9 @@ export async function askNodes<T>(
   const settled = await Promise.allSettled(names.map(ask));
   const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const silent = names.filter((_, index) => settled[index]?.status === 'rejected');
-  const failures = settled.flatMap((one) => (one.status === 'rejected' ? [withNextStep(one.reason)] : []));
+  const failures = settled.flatMap((one) =>
+    one.status === 'rejected' ? [withNextStep(one.reason as Error)] : [],
+  );
   const [last] = failures.slice(-1);
   if (answers.length === 0 && last !== undefined) {
     context.setFailureCode(UNKNOWN);
@@ -83,7 +85,7 @@ export async function askNodes<T>(
 }
 
 /** What the API says of a node, with what to do about it; any other error as it is. */
-function withNextStep(error: unknown): unknown {
+function withNextStep(error: Error): Error {
   if (!(error instanceof KubeError) || error.type.code !== 'status') return error;
   const { status, details } = error.type;
   if (details?.kind !== 'nodes') return error;

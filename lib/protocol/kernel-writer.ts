@@ -99,8 +99,10 @@ export const foreignRulesSchema = z.strictObject({
   table: z.enum(['untouched', 'touched', 'unknown']),
   /** Those of the table whose rules others have changed. */
   chains: z.array(z.string()),
+  /** Chains or rules of other tables may be others than they were. */
+  hasOthers: z.boolean(),
 });
-/** What others have changed of our table. */
+/** What others have changed of our table, and of theirs. */
 export type ForeignRules = z.infer<typeof foreignRulesSchema>;
 
 const id = z.int().positive();
@@ -172,6 +174,8 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
   z.strictObject({ id, op: z.literal('rulesetGeneration') }),
   /** The same; the output is `ForeignRules` as JSON, of what others have done since this was asked last. */
   z.strictObject({ id, op: z.literal('foreignRules') }),
+  /** Chains of every table but an `inet` one, and what of their rules counts; the output is JSON as nft's. Rules with this comment count. */
+  z.strictObject({ id, op: z.literal('othersRuleset'), except: z.string(), comment: z.string() }),
   /** The distinct values that conntrack entries carry in these bits of their marks, as decimal numbers, one a line. */
   z.strictObject({ id, op: z.literal('conntrackMarks'), mask: z.int() }),
   /** Clears these bits of every conntrack mark, and sees a dump in which no entry carries any of them but `keep`. */

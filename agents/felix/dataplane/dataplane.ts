@@ -307,7 +307,7 @@ export class Dataplane implements Startable {
       this.#mustRetry = true;
       this.#isTableLost = true;
     }
-    await this.#host.look(this.#table.foreignWrites, this.#state.isInSync ? this.#state.felix : undefined);
+    await this.#host.look(this.#table.rulesetWrites, this.#state.isInSync ? this.#state.felix : undefined);
     this.#foreignChecks++;
   }
 

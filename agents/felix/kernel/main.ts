@@ -17,6 +17,7 @@ import { clearConntrackMarks, conntrackMarks, forgetFlows } from './conntrack.ts
 import { interfacesWith } from './interface-addresses.ts';
 import { Libnftables } from './libnftables.ts';
 import { elementBatch, getElement } from './netlink/element-messages.ts';
+import { dumpRuleset } from './netlink/ruleset-messages.ts';
 import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
 import { NetworkLists } from './network-lists.ts';
 import { RuleWatch } from './rule-watch.ts';
@@ -79,6 +80,8 @@ class KernelWriter {
         return this.#withGeneration('');
       case 'foreignRules':
         return this.#withGeneration(JSON.stringify(this.#rules.take()));
+      case 'othersRuleset':
+        return { output: JSON.stringify(dumpRuleset(this.#netfilter, request)) };
       case 'ip':
         return ipOutcome(await this.#ip.run(request.lines));
       case 'ip6':

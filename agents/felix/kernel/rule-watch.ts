@@ -22,6 +22,16 @@ const BUFFER_BYTES = 1024 * 1024;
 /** Datagrams taken at once: more than the buffer holds. */
 const MOST_DRAINED = 10_000;
 
+/** Elements of sets, of which others change many, decide nothing for all packets. */
+const OF_RULESET: ReadonlySet<number> = new Set([
+  NftMessage.newTable,
+  NftMessage.deleteTable,
+  NftMessage.newChain,
+  NftMessage.deleteChain,
+  NftMessage.newRule,
+  NftMessage.deleteRule,
+]);
+
 /** What of our table a commit has changed. */
 interface WatchedCommit {
   isOfTable: boolean;
@@ -33,6 +43,7 @@ export class RuleWatch {
   readonly #table: string;
   readonly #foreign = new Set<string>();
   /** Of what came before, nobody knows. */
+  #hasOthers = true;
   #state: ForeignRules['table'] = 'unknown';
   /** The commit of which the end has not come. */
   #open: WatchedCommit = { isOfTable: false, chains: new Set() };
@@ -56,9 +67,10 @@ export class RuleWatch {
     const commits = this.#drain();
     if (commits.length > 0) this.#state = 'touched';
     this.#note(commits);
-    const taken: ForeignRules = { table: this.#state, chains: [...this.#foreign] };
+    const taken = { table: this.#state, chains: [...this.#foreign], hasOthers: this.#hasOthers };
     this.#foreign.clear();
     this.#state = 'untouched';
+    this.#hasOthers = false;
     return taken;
   }
 
@@ -77,7 +89,10 @@ export class RuleWatch {
         return;
       }
       const attributes = this.#attributesOf(message);
-      if (attributes === undefined) return;
+      if (attributes === undefined) {
+        if (OF_RULESET.has(message.type)) this.#hasOthers = true;
+        return;
+      }
       this.#open.isOfTable = true;
       const isRule = message.type === NftMessage.newRule || message.type === NftMessage.deleteRule;
       const chain = isRule ? textOf(findAttribute(attributes, RULE.chain)) : undefined;
@@ -86,6 +101,7 @@ export class RuleWatch {
     if (!isLost) return commits;
     // Whose commit the rest belongs to is not known any more.
     this.#open = { isOfTable: false, chains: new Set() };
+    this.#hasOthers = true;
     if (this.#state === 'untouched') this.#state = 'unknown';
     return [];
   }

@@ -221,6 +221,11 @@ export class KernelWriterClient implements Startable {
     return { ...foreignRulesSchema.parse(JSON.parse(output)), generation: rulesetGeneration };
   }
 
+  /** As JSON of nft's: chains of every table but the `inet` one named, and what of their rules counts for every packet, or sets marks. */
+  async othersRuleset(except: string, comment: string): Promise<unknown> {
+    return JSON.parse((await this.request({ op: 'othersRuleset', except, comment })).output);
+  }
+
   /** Distinct values in these bits of all conntrack marks. */
   async conntrackMarks(mask: number): Promise<readonly number[]> {
     const { output } = await this.request({ op: 'conntrackMarks', mask });

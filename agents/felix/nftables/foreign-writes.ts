@@ -26,6 +26,7 @@ export class ForeignWrites {
   /** Our table was touched, or nobody knows. */
   #mayHaveChanged = true;
   #writes = 0;
+  #rulesetWrites = 0;
   /** What of our table somebody else has changed, until it has been put right. */
   #drift: readonly string[] = [];
   #repairs = 0;
@@ -37,6 +38,11 @@ export class ForeignWrites {
   /** How often a change by others, of any table, has been seen. */
   get writes(): number {
     return this.#writes;
+  }
+
+  /** How often chains or rules of other tables may have changed since the look before. */
+  get rulesetWrites(): number {
+    return this.#rulesetWrites;
   }
 
   /** How often what others had changed of our table was put right. */
@@ -61,7 +67,8 @@ export class ForeignWrites {
    * there is a table counts.
    */
   async check(programmed: NftTable | undefined, epoch: number): Promise<readonly string[]> {
-    const { generation: now, chains, table } = await this.#options.writer.foreignRules();
+    const { generation: now, chains, table, hasOthers } = await this.#options.writer.foreignRules();
+    if (hasOthers) this.#rulesetWrites++;
     if (table !== 'untouched') this.#mayHaveChanged = true;
     // The kernel counts a commit a moment before it tells of it.
     const hasWrites = now !== this.#rulesetGeneration || this.#hasUncounted || table === 'touched';

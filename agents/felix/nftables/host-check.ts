@@ -8,17 +8,24 @@ import { type FelixSettings, OWN_PREFIX } from '../calc/felix-settings.ts';
 import { DataplaneError } from '../dataplane/dataplane-error.ts';
 import { KernelWriteError } from '../kernel/kernel-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
-import { type ForeignRules, foreignRules, NO_FOREIGN_RULES, nftVersion } from './render/foreign-rules.ts';
+import {
+  type ForeignRules,
+  foreignRules,
+  NO_FOREIGN_RULES,
+  nftVersion,
+  OWN_COMMENT,
+} from './render/foreign-rules.ts';
 import {
   type AcceptChange,
   type AcceptSettings,
   acceptChanges,
   droppingProblems,
 } from './render/forward-accepts.ts';
+import { TABLE_NAME } from './render/layout.ts';
 import { versionProblems } from './render/supported-versions.ts';
 
 export interface HostCheckOptions {
-  readonly writer: Pick<KernelWriterClient, 'nft' | 'nftQuery'>;
+  readonly writer: Pick<KernelWriterClient, 'nft' | 'nftQuery' | 'othersRuleset'>;
   readonly logger: Logger;
   readonly events: EventSink;
   /** Milliseconds of a monotonic clock. */
@@ -28,6 +35,8 @@ export interface HostCheckOptions {
 /** What of the settings counts here. */
 export type HostCheckSettings = AcceptSettings & Pick<FelixSettings, 'interfacePrefixes' | 'scratch'>;
 
+/** Of its time at most one part in so many goes into looking: somebody may change large rulesets all the time. */
+const LOOK_SHARE = 20;
 /** How long a rule that the kernel refuses is left alone. */
 const RETRY_MS = 10_000;
 
@@ -35,8 +44,10 @@ export class HostCheck {
   readonly #options: HostCheckOptions;
   #foreign: ForeignRules = NO_FOREIGN_RULES;
   /** What was looked at last: how many changes of others, under which settings. */
-  #looked: { readonly foreignWrites: number; readonly settings: string } | undefined;
+  #looked: { readonly rulesetWrites: number; readonly settings: string } | undefined;
   #retryAtMs = Number.POSITIVE_INFINITY;
+  /** Others' changes wait until then. */
+  #nextLookAtMs = 0;
   /** Chains that have had accepts of ours: what is missing there was taken away. */
   readonly #acceptedIn = new Set<string>();
   /** What has been warned of. */
@@ -66,14 +77,16 @@ export class HostCheck {
   }
 
   /**
-   * `foreignWrites`: how many changes by others have been seen; the ruleset is listed when there are more. `settings` undefined: they
+   * `rulesetWrites`: how many changes of others' chains and rules have been seen; they are read when there are more. `settings` undefined: they
    * are not known yet, and nothing is written.
    */
-  async look(foreignWrites: number, settings: HostCheckSettings | undefined): Promise<void> {
-    const now = { foreignWrites, settings: JSON.stringify(settings) };
+  async look(rulesetWrites: number, settings: HostCheckSettings | undefined): Promise<void> {
+    const now = { rulesetWrites, settings: JSON.stringify(settings) };
     const isSame =
-      now.foreignWrites === this.#looked?.foreignWrites && now.settings === this.#looked.settings;
-    if (isSame && this.#options.nowMs() < this.#retryAtMs) return;
+      now.rulesetWrites === this.#looked?.rulesetWrites && now.settings === this.#looked.settings;
+    const startedAtMs = this.#options.nowMs();
+    if (isSame && startedAtMs < this.#retryAtMs) return;
+    if (now.settings === this.#looked?.settings && startedAtMs < this.#nextLookAtMs) return;
     this.#retryAtMs = Number.POSITIVE_INFINITY;
     const prefixes = settings?.interfacePrefixes ?? [OWN_PREFIX];
     let rules = await this.#list(prefixes);
@@ -83,13 +96,15 @@ export class HostCheck {
       if (changes.length > 0) rules = await this.#list(prefixes);
     }
     this.#looked = now;
+    const endedAtMs = this.#options.nowMs();
+    this.#nextLookAtMs = endedAtMs + (endedAtMs - startedAtMs) * LOOK_SHARE;
     for (const { table, name } of rules.ownAccepts) this.#acceptedIn.add(`${table} ${name}`);
     this.#tell(rules, settings);
     this.#foreign = rules;
   }
 
   async #list(prefixes: readonly string[]): Promise<ForeignRules> {
-    return foreignRules(await this.#options.writer.nftQuery('list ruleset', 'terseJson'), prefixes);
+    return foreignRules(await this.#options.writer.othersRuleset(TABLE_NAME, OWN_COMMENT), prefixes);
   }
 
   /** One by one: what one chain refuses is no matter of another's. */

@@ -122,6 +122,11 @@ export class TableDriver {
     return this.#foreign.writes;
   }
 
+  /** How often chains or rules of other tables may have changed since the look before. */
+  get rulesetWrites(): number {
+    return this.#foreign.rulesetWrites;
+  }
+
   /** How often what others had changed of our table was put right. */
   get repairs(): number {
     return this.#foreign.repairs;

@@ -5,6 +5,11 @@ export const NFNL_SUBSYS_NFTABLES = 10;
 const message = (number: number): number => (NFNL_SUBSYS_NFTABLES << 8) | number;
 /** Types of messages. */
 export const NftMessage = {
+  newTable: message(0),
+  deleteTable: message(2),
+  newChain: message(3),
+  getChain: message(4),
+  deleteChain: message(5),
   newRule: message(6),
   getRule: message(7),
   deleteRule: message(8),
@@ -18,7 +23,9 @@ export const NftMessage = {
 /** The table's name, in messages on tables and on all that is in them. */
 export const TABLE_ATTRIBUTE = 1;
 /** Attributes of a rule. */
-export const RULE = { table: TABLE_ATTRIBUTE, chain: 2, expressions: 4 } as const;
+export const RULE = { table: TABLE_ATTRIBUTE, chain: 2, handle: 3, expressions: 4, userData: 7 } as const;
+/** Of a chain. */
+export const CHAIN = { name: 3, hook: 4, policy: 5 } as const;
 /** Of a list of elements. */
 export const ELEMENT_LIST = { table: 1, set: 2, elements: 3 } as const;
 /** Of an element. */
