@@ -1,6 +1,8 @@
 // What of a host is looked at besides our table (docs/dataplane.md "Other tables").
 
 import { describe, expect, it } from '@jest/globals';
+import { DEFAULT_FELIX_SETTINGS } from '../../../../agents/felix/calc/felix-settings.ts';
+import { HostCheck } from '../../../../agents/felix/nftables/host-check.ts';
 import {
   foreignRules,
   NO_FOREIGN_RULES,
@@ -14,6 +16,7 @@ import {
   droppingProblems,
 } from '../../../../agents/felix/nftables/render/forward-accepts.ts';
 import { versionProblems } from '../../../../agents/felix/nftables/render/supported-versions.ts';
+import { silentLogger } from '../../../../lib/logging/logger.ts';
 
 const chain = (family: string, table: string, name: string, more: object = {}): object => ({
   chain: { family, table, name, handle: 1, ...more },
@@ -250,5 +253,32 @@ describe('versions', () => {
     const problems = versionProblems(kernel, nft);
     expect(problems.error).toEqual(error && expect.stringContaining(error));
     expect(problems.warning).toEqual(warning && expect.stringContaining(warning));
+  });
+});
+
+describe('looks at others', () => {
+  it('take a twentieth of the time at most, but for a change of the settings', async () => {
+    let now = 1_000;
+    let looks = 0;
+    const writer = {
+      othersRuleset: async (): Promise<unknown> => {
+        looks++;
+        now += 100;
+        return { nftables: [] };
+      },
+    } as unknown as ConstructorParameters<typeof HostCheck>[0]['writer'];
+    const events = { emit: () => undefined };
+    const host = new HostCheck({ writer, events, logger: silentLogger(), nowMs: () => now });
+    await host.look(1, DEFAULT_FELIX_SETTINGS);
+    await host.look(1, DEFAULT_FELIX_SETTINGS);
+    expect(looks).toBe(1);
+    now += 1_900;
+    await host.look(2, DEFAULT_FELIX_SETTINGS);
+    expect(looks).toBe(1);
+    now += 100;
+    await host.look(2, DEFAULT_FELIX_SETTINGS);
+    expect(looks).toBe(2);
+    await host.look(2, { ...DEFAULT_FELIX_SETTINGS, foreignAccepts: 'none' });
+    expect(looks).toBe(3);
   });
 });
