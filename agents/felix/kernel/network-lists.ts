@@ -3,7 +3,7 @@
 
 import { constants } from 'node:os';
 import type { NetworkQuery } from '../../../lib/protocol/kernel-writer.ts';
-import { NetlinkFlag, type NetlinkMessage } from './netlink/message.ts';
+import type { NetlinkMessage } from './netlink/message.ts';
 import {
   decodeListedAddress,
   decodeListedLink,
@@ -88,18 +88,16 @@ export class NetworkLists {
     let entries: Entry[] = [];
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
       entries = [];
-      let isInterrupted = false;
       try {
-        this.#socket.dump(dump, (message) => {
-          if ((message.flags & NetlinkFlag.interrupted) !== 0) isInterrupted = true;
+        const isWhole = this.#socket.dump(dump, (message) => {
           const entry = decode(message);
           if (entry !== undefined) entries.push(entry);
         });
+        if (isWhole) break;
       } catch (error) {
         if (error instanceof NetlinkError && NOTHING.includes(error.type.errno)) return [];
         throw error;
       }
-      if (!isInterrupted) break;
     }
     return entries;
   }

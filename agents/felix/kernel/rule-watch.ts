@@ -4,7 +4,7 @@
 
 import type { ForeignRules } from '../../../lib/protocol/kernel-writer.ts';
 
-import { findAttribute, type NetlinkMessage } from './netlink/message.ts';
+import { findAttribute, type NetlinkMessage, textOf } from './netlink/message.ts';
 import {
   NFGENMSG_BYTES,
   NFNL_SUBSYS_NFTABLES,
@@ -95,7 +95,7 @@ export class RuleWatch {
       }
       this.#open.isOfTable = true;
       const isRule = message.type === NftMessage.newRule || message.type === NftMessage.deleteRule;
-      const chain = isRule ? textOf(findAttribute(attributes, RULE.chain)) : undefined;
+      const chain = isRule ? textIn(attributes, RULE.chain) : undefined;
       if (chain !== undefined) this.#open.chains.add(chain);
     });
     if (!isLost) return commits;
@@ -111,10 +111,11 @@ export class RuleWatch {
     if (type >> 8 !== NFNL_SUBSYS_NFTABLES) return undefined;
     if (body.length < NFGENMSG_BYTES || body.readUInt8(0) !== NFPROTO_INET) return undefined;
     const attributes = body.subarray(NFGENMSG_BYTES);
-    return textOf(findAttribute(attributes, TABLE_ATTRIBUTE)) === this.#table ? attributes : undefined;
+    return textIn(attributes, TABLE_ATTRIBUTE) === this.#table ? attributes : undefined;
   }
 }
 
-function textOf(value: Buffer | undefined): string | undefined {
-  return value?.toString('utf8').replace(/\0.*$/s, '');
+function textIn(attributes: Buffer, wanted: number): string | undefined {
+  const value = findAttribute(attributes, wanted);
+  return value === undefined ? undefined : textOf(value);
 }

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import type { LabHost } from '../../../lab/host.ts';
 import type { Lab } from '../../../lab/lab.ts';
 import { NODE_PROCESSES, type ProcessRow } from '../../../lab/processes.ts';
+import type { RunResult } from '../../../lib/process/run.ts';
 import { program } from './programs.ts';
 import { waitUntil } from './test-lab.ts';
 
 /** On a machine that is busy with something else the agent's ten may not do. */
 const WAIT_SECONDS = '60';
-const CONFIGURATION = { cniVersion: '1.0.0', name: 'lab-net', type: 'calico' };
 
 export interface Container {
   /** Also the name of its network namespace. */
@@ -66,8 +66,15 @@ export async function untilReady(host: LabHost): Promise<void> {
 }
 
 async function cni(command: string, host: LabHost, id: string): Promise<string> {
-  const { code, stdout, stderr } = await host.exec(program('agents/cni/main'), {
-    input: JSON.stringify(CONFIGURATION),
+  const { code, stdout, stderr } = await callCni(command, host, id, 'lab-net');
+  if (code !== 0) throw new Error(`${command}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+/** Our CNI plugin on the host, for the network namespace of the id, as of the network configuration of that name. */
+export function callCni(command: string, host: LabHost, id: string, network: string): Promise<RunResult> {
+  return host.exec(program('agents/cni/main'), {
+    input: JSON.stringify({ cniVersion: '1.0.0', name: network, type: 'calico' }),
     env: {
       CNI_COMMAND: command,
       CNI_CONTAINERID: id,
@@ -77,6 +84,4 @@ async function cni(command: string, host: LabHost, id: string): Promise<string> 
     },
     timeoutMs: 60_000,
   });
-  if (code !== 0) throw new Error(`${command}: ${stdout}${stderr}`);
-  return stdout;
 }

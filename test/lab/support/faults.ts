@@ -11,7 +11,7 @@ import { type KindPath, KubeClient, KubeError } from '../../../lib/kube-client/c
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { run, runOk } from '../../../lib/process/run.ts';
 import { parseNodeStatus } from '../../../lib/protocol/node-status.ts';
-import { program } from './programs.ts';
+import { callCni } from './cni-containers.ts';
 import { waitUntil } from './test-lab.ts';
 
 const MINUTE_MS = 60_000;
@@ -145,17 +145,7 @@ export interface CniOutcome {
 export async function cniAdd(host: LabHost): Promise<CniOutcome> {
   const id = randomBytes(8).toString('hex');
   await host.execOk(['ip', 'netns', 'add', id]);
-  const call = (command: string) =>
-    host.exec(program('agents/cni/main'), {
-      input: JSON.stringify({ cniVersion: '1.0.0', name: 'faults', type: 'calico' }),
-      env: {
-        CNI_COMMAND: command,
-        CNI_CONTAINERID: id,
-        CNI_NETNS: `/run/netns/${id}`,
-        CNI_IFNAME: 'eth0',
-        CALICO_CNI_SOCKET: join(host.stateDir, 'cni.sock'),
-      },
-    });
+  const call = (command: string) => callCni(command, host, id, 'faults');
   try {
     const { code, stdout } = await call('ADD');
     if (code === 0) {

@@ -4,7 +4,7 @@
 
 import { cidrFirst, cidrLast, ipBytes, parseCidr, parseIp } from '../../../../lib/net/ip.ts';
 import type { ElementChange, ElementField, ElementQuery } from '../../../../lib/protocol/kernel-writer.ts';
-import { type Attribute, encodeAttributes, NetlinkFlag, type NetlinkMessage } from './message.ts';
+import { type Attribute, encodeAttributes, NetlinkFlag, type NetlinkMessage, uint32 } from './message.ts';
 import {
   DATA,
   ELEMENT,
@@ -12,12 +12,12 @@ import {
   INET_HEADER,
   NFNL_SUBSYS_NFTABLES,
   NftMessage,
+  VERDICT,
 } from './nftables-protocol.ts';
 
 const NFNL_MSG_BATCH_BEGIN = 0x10;
 const NFNL_MSG_BATCH_END = 0x11;
 const NFTA_LIST_ELEM = 1;
-const VERDICT = { code: 1, chain: 2 } as const;
 const VERDICT_CODES: Readonly<Record<string, number>> = { goto: -4, jump: -3 };
 const INTERVAL_END = 1;
 const UDATA_COMMENT = 0;
@@ -127,7 +127,7 @@ function contentOf(element: ElementChange['elements'][number], isOpen: boolean):
   const { value = '', comment } = element;
   const userData = [
     ...(comment === undefined ? [] : [typeLengthValue(UDATA_COMMENT, text(comment))]),
-    ...(isOpen ? [typeLengthValue(UDATA_FLAGS, uint32le(INTERVAL_OPEN))] : []),
+    ...(isOpen ? [typeLengthValue(UDATA_FLAGS, uint32(INTERVAL_OPEN))] : []),
   ];
   return [
     ...(value === '' ? [] : [{ type: ELEMENT.data, value: [dataOf(value)] }]),
@@ -138,7 +138,7 @@ function contentOf(element: ElementChange['elements'][number], isOpen: boolean):
 /** A mark, or `goto CHAIN`. */
 function dataOf(value: string): Attribute {
   const [verb = '', chain] = value.split(' ');
-  if (chain === undefined) return { type: DATA.value, value: uint32le(numberOf(value)) };
+  if (chain === undefined) return { type: DATA.value, value: uint32(numberOf(value)) };
   const code = VERDICT_CODES[verb];
   if (code === undefined) throw new Error(`${value} is no verdict`);
   const attributes = [
@@ -191,7 +191,7 @@ function fieldNumber(
 ): Buffer {
   const number = numberOf(value);
   // A mark or classid is in the host's order, a port in the network's; what is compared with ranges always is, and nft turns it in the rule.
-  if ((field === 'mark' || field === 'classid') && !isInterval) return uint32le(number);
+  if ((field === 'mark' || field === 'classid') && !isInterval) return uint32(number);
   const bytes = Buffer.alloc(FIELD_BYTES[field]);
   bytes.writeUIntBE(number, 0, bytes.length);
   return bytes;
@@ -230,11 +230,5 @@ function text(value: string): Buffer {
 function uint32be(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value, 0);
-  return bytes;
-}
-
-function uint32le(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value, 0);
   return bytes;
 }

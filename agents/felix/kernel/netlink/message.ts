@@ -113,7 +113,19 @@ export function decodeError({ flags, body }: NetlinkMessage): {
   const errno = body.length < 4 ? 0 : -body.readInt32LE(0);
   const text =
     (flags & HAS_REASON) === 0 ? undefined : findAttribute(body.subarray(4 + HEADER_BYTES), REASON_TEXT);
-  return { errno, reason: text === undefined ? undefined : text.toString('utf8').replace(/\0.*$/s, '') };
+  return { errno, reason: text === undefined ? undefined : textOf(text) };
+}
+
+/** Text of an attribute, up to its zero if it has one. */
+export function textOf(value: Buffer): string {
+  const end = value.indexOf(0);
+  return value.toString('utf8', 0, end < 0 ? value.length : end);
+}
+
+export function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value, 0);
+  return bytes;
 }
 
 function align(length: number): number {

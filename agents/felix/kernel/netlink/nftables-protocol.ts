@@ -40,6 +40,8 @@ export const ELEMENT = {
 } as const;
 /** Of a key, or of what it leads to. */
 export const DATA = { value: 1, verdict: 2 } as const;
+/** Of a verdict. */
+export const VERDICT = { code: 1, chain: 2 } as const;
 
 export const NFPROTO_INET = 1;
 /** struct nfgenmsg, ahead of the attributes: family, version, resource. */

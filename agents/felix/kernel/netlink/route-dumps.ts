@@ -3,44 +3,58 @@
 // table itself where the socket checks strictly: a host may have a million of others'.
 
 import { type Family, familyBits, formatIpBytes } from '../../../../lib/net/ip.ts';
-import { encodeAttributes, findAttribute, NetlinkFlag, type NetlinkMessage } from './message.ts';
+import {
+  encodeAttributes,
+  findAttribute,
+  NetlinkFlag,
+  type NetlinkMessage,
+  textOf,
+  uint32,
+} from './message.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  IFA_ADDRESS,
+  IFA_LOCAL,
+  IFF_UP,
+  IFLA_ADDRESS,
+  IFLA_IFNAME,
+  IFLA_INFO_DATA,
+  IFLA_INFO_KIND,
+  IFLA_LINKINFO,
+  IFLA_MTU,
+  NDA_DST,
+  NDA_LLADDR,
+  NUD_PERMANENT,
+  RTA_DST,
+  RTA_GATEWAY,
+  RTA_OIF,
+  RTM_GETLINK,
+  RTM_GETROUTE,
+  RTM_NEWADDR,
+  RTM_NEWLINK,
+  RTM_NEWNEIGH,
+  RTM_NEWROUTE,
+} from './route-protocol.ts';
 
-const RTM_NEWLINK = 16;
-const RTM_GETLINK = 18;
-const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
-const RTM_NEWROUTE = 24;
-const RTM_GETROUTE = 26;
-const RTM_NEWNEIGH = 28;
 const RTM_GETNEIGH = 30;
 const RTM_NEWRULE = 32;
 const RTM_GETRULE = 34;
 
 const LINK_HEADER_BYTES = 16;
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_LINKINFO = 18;
 const IFLA_EXT_MASK = 29;
 const SKIP_STATISTICS = 8;
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
 const IFLA_VXLAN_ID = 1;
 const IFLA_VXLAN_LINK = 3;
 const IFLA_VXLAN_LOCAL = 4;
 const IFLA_VXLAN_PORT = 15;
 const IFLA_VXLAN_LOCAL6 = 17;
-const IFF_UP = 1;
 const MAC_BYTES = 6;
 
 const ADDRESS_HEADER_BYTES = 8;
-const IFA_ADDRESS = 1;
-const IFA_LOCAL = 2;
 
 const ROUTE_HEADER_BYTES = 12;
-const RTA_DST = 1;
-const RTA_OIF = 4;
-const RTA_GATEWAY = 5;
 const RTA_TABLE = 15;
 const LAST_SHORT_TABLE = 255;
 /** `ip` does not name the first. */
@@ -52,9 +66,6 @@ const ROUTE_TYPES = ['unspec', 'unicast', 'local', 'broadcast', 'anycast', 'mult
 );
 
 const NEIGHBOUR_HEADER_BYTES = 12;
-const NDA_DST = 1;
-const NDA_LLADDR = 2;
-const NUD_PERMANENT = 0x80;
 
 const RULE_HEADER_BYTES = 12;
 const FRA_PRIORITY = 6;
@@ -62,8 +73,6 @@ const FRA_FWMARK = 10;
 const FRA_TABLE = 15;
 const FIB_RULE_INVERT = 2;
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const SCOPES: Readonly<Record<number, string>> = { 0: 'global', 200: 'site', 253: 'link', 254: 'host' };
 
 export const MAIN_TABLE = 254;
@@ -271,14 +280,4 @@ function addressIn(attributes: Buffer, type: number): string | undefined {
 
 function macOf(bytes: Buffer): string {
   return bytes.toString('hex').replace(/(..)(?=.)/g, '$1:');
-}
-
-function textOf(value: Buffer): string {
-  return value.toString('utf8').replace(/\0.*$/s, '');
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value, 0);
-  return bytes;
 }

@@ -7,40 +7,44 @@ import {
   findAttribute,
   NetlinkFlag,
   type NetlinkMessage,
+  uint32,
 } from './message.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  IFA_ADDRESS,
+  IFA_LOCAL,
+  IFF_UP,
+  IFLA_ADDRESS,
+  IFLA_IFNAME,
+  IFLA_INFO_DATA,
+  IFLA_INFO_KIND,
+  IFLA_LINKINFO,
+  IFLA_MTU,
+  NDA_DST,
+  NDA_LLADDR,
+  NUD_PERMANENT,
+  RTA_DST,
+  RTA_GATEWAY,
+  RTA_OIF,
+  RTM_GETLINK,
+  RTM_GETROUTE,
+  RTM_NEWADDR,
+  RTM_NEWLINK,
+  RTM_NEWNEIGH,
+  RTM_NEWROUTE,
+} from './route-protocol.ts';
 
-const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
-const RTM_GETLINK = 18;
-const RTM_NEWADDR = 20;
-const RTM_NEWROUTE = 24;
-const RTM_GETROUTE = 26;
-const RTM_NEWNEIGH = 28;
 
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_LINKINFO = 18;
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
 const IFLA_NET_NS_FD = 28;
 const VETH_INFO_PEER = 1;
-const IFF_UP = 1;
 /** With `up`: there is a carrier and the queue is open. Before that the kernel drops what is sent, though the link is up. */
 const IFF_RUNNING = 0x40;
 
-const IFA_ADDRESS = 1;
-const IFA_LOCAL = 2;
 /** No duplicate address detection. */
 const IFA_F_NODAD = 2;
 
-const NDA_DST = 1;
-const NDA_LLADDR = 2;
-const NUD_PERMANENT = 0x80;
-
-const RTA_DST = 1;
-const RTA_OIF = 4;
-const RTA_GATEWAY = 5;
 const RT_TABLE_MAIN = 254;
 const RTPROT_BOOT = 3;
 const RT_SCOPE_UNIVERSE = 0;
@@ -49,8 +53,6 @@ const RTN_UNICAST = 1;
 /** The entry that a lookup finds, and not what becomes of it. */
 const RTM_F_FIB_MATCH = 0x2000;
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const { request, ack, create, exclusive, replace } = NetlinkFlag;
 
 /** In network byte order: 4 or 16 bytes. */
@@ -222,12 +224,6 @@ function familyOf(address: AddressBytes): number {
 
 function text(value: string): Buffer {
   return Buffer.from(`${value}\0`);
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value, 0);
-  return bytes;
 }
 
 function macBytes(mac: string): Buffer {

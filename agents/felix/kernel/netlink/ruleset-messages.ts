@@ -1,8 +1,16 @@
 // What others' chains and rules do to traffic of workloads, read by messages of our own (linux/netfilter/nf_tables.h), in the form of
 // nft's JSON. libnftables would read every element of every set, ours too, and put every rule into words.
 
-import { eachAttribute, findAttribute, type NetlinkMessage } from './message.ts';
-import { CHAIN, DATA, NFGENMSG_BYTES, NftMessage, RULE, TABLE_ATTRIBUTE } from './nftables-protocol.ts';
+import { eachAttribute, findAttribute, type NetlinkMessage, textOf } from './message.ts';
+import {
+  CHAIN,
+  DATA,
+  NFGENMSG_BYTES,
+  NftMessage,
+  RULE,
+  TABLE_ATTRIBUTE,
+  VERDICT,
+} from './nftables-protocol.ts';
 import type { NetlinkSocket } from './socket.ts';
 
 const FAMILIES: Readonly<Record<number, string>> = {
@@ -27,14 +35,11 @@ const META_KEY: Readonly<Record<number, 'iifname' | 'oifname' | 'mark'>> = {
 const COMPARE = { source: 1, operation: 2, data: 3 } as const;
 const EQUAL = 0;
 const IMMEDIATE = { data: 2 } as const;
-const VERDICT = { code: 1, chain: 2 } as const;
 const CT = { key: 2, source: 4 } as const;
 const CT_MARK = 3;
 const XT_NAME = 1;
 /** In a rule's user data: type, length, text. */
 const COMMENT = 0;
-/** Something changed while it was dumped. */
-const DUMP_INTERRUPTED = 0x10;
 const MOST_ATTEMPTS = 3;
 
 type Json = Readonly<Record<string, unknown>>;
@@ -59,12 +64,10 @@ export function dumpRuleset(
 ): { readonly nftables: readonly Json[] } {
   for (let attempt = 1; ; attempt++) {
     const entries: Json[] = [];
-    let isInterrupted = false;
-    const dump = (type: number, take: (message: NetlinkMessage) => void): void =>
-      socket.dump({ type, flags: 0, body: Buffer.alloc(NFGENMSG_BYTES) }, (message) => {
-        if ((message.flags & DUMP_INTERRUPTED) !== 0) isInterrupted = true;
-        take(message);
-      });
+    let isWhole = true;
+    const dump = (type: number, take: (message: NetlinkMessage) => void): void => {
+      if (!socket.dump({ type, flags: 0, body: Buffer.alloc(NFGENMSG_BYTES) }, take)) isWhole = false;
+    };
     dump(NftMessage.getChain, (message) => {
       const chain = decodeChain(message, query);
       if (chain !== undefined) entries.push({ chain });
@@ -73,7 +76,7 @@ export function dumpRuleset(
     dump(NftMessage.getRule, (message) => rules.take(message));
     entries.push(...rules.end());
     // Where it never stands still, the next look finds what this one has mistaken.
-    if (!isInterrupted || attempt === MOST_ATTEMPTS) return { nftables: entries };
+    if (isWhole || attempt === MOST_ATTEMPTS) return { nftables: entries };
   }
 }
 
@@ -87,7 +90,7 @@ function decodeChain({ type, body }: NetlinkMessage, query: RulesetQuery): Json 
   const isDrop = number32(findAttribute(attributes, CHAIN.policy)) === DROP_POLICY;
   return {
     ...place,
-    name: textOf(findAttribute(attributes, CHAIN.name)),
+    name: textIn(attributes, CHAIN.name),
     ...(number === FORWARD_HOOK ? { hook: 'forward', policy: isDrop ? 'drop' : 'accept' } : {}),
   };
 }
@@ -107,7 +110,7 @@ class RuleFilter {
     const attributes = body.subarray(NFGENMSG_BYTES);
     const place = placeOf(body, attributes, this.#query);
     if (place === undefined) return;
-    const chain = textOf(findAttribute(attributes, RULE.chain));
+    const chain = textIn(attributes, RULE.chain);
     const expr = decodeExpressions(findAttribute(attributes, RULE.expressions));
     const comment = commentOf(findAttribute(attributes, RULE.userData));
     const isOurs = comment === this.#query.comment;
@@ -143,7 +146,7 @@ function decodeExpressions(list: Buffer | undefined): readonly Json[] {
   const found: Json[] = [];
   let loaded: 'iifname' | 'oifname' | undefined;
   eachAttribute(list ?? Buffer.alloc(0), (_type, expression) => {
-    const name = textOf(findAttribute(expression, EXPRESSION.name));
+    const name = textIn(expression, EXPRESSION.name);
     const data = findAttribute(expression, EXPRESSION.data) ?? Buffer.alloc(0);
     const before = loaded;
     loaded = undefined;
@@ -184,7 +187,7 @@ function decodeStatement(name: string, data: Buffer): Json | undefined {
     }
     case 'match':
     case 'target':
-      return { xt: { type: name, name: textOf(findAttribute(data, XT_NAME)) } };
+      return { xt: { type: name, name: textIn(data, XT_NAME) } };
     default:
       return { other: name };
   }
@@ -194,7 +197,7 @@ function decodeStatement(name: string, data: Buffer): Json | undefined {
 function decodeImmediate(data: Buffer): Json | undefined {
   const verdict = findAttribute(findAttribute(data, IMMEDIATE.data) ?? Buffer.alloc(0), DATA.verdict);
   if (verdict === undefined) return undefined;
-  const target = textOf(findAttribute(verdict, VERDICT.chain));
+  const target = textIn(verdict, VERDICT.chain);
   switch (findAttribute(verdict, VERDICT.code)?.readInt32BE(0)) {
     case 0:
       return { drop: null };
@@ -223,7 +226,7 @@ function commentOf(userData: Buffer | undefined): string | undefined {
 /** Undefined for what is of the table that is left out. */
 function placeOf(body: Buffer, attributes: Buffer, { except }: RulesetQuery): Place | undefined {
   const family = FAMILIES[body.readUInt8(0)] ?? String(body.readUInt8(0));
-  const table = textOf(findAttribute(attributes, TABLE_ATTRIBUTE));
+  const table = textIn(attributes, TABLE_ATTRIBUTE);
   return family === 'inet' && table === except ? undefined : { family, table };
 }
 
@@ -231,8 +234,7 @@ function number32(value: Buffer | undefined): number | undefined {
   return value === undefined || value.length < 4 ? undefined : value.readUInt32BE(0);
 }
 
-function textOf(value: Buffer | undefined): string {
-  if (value === undefined) return '';
-  const end = value.indexOf(0);
-  return value.toString('utf8', 0, end < 0 ? value.length : end);
+function textIn(attributes: Buffer, wanted: number): string {
+  const value = findAttribute(attributes, wanted);
+  return value === undefined ? '' : textOf(value);
 }

@@ -12,6 +12,7 @@ import {
   type NetlinkMessage,
   NLMSG_DONE,
   NLMSG_ERROR,
+  uint32,
 } from './message.ts';
 
 const AF_NETLINK = 16;
@@ -132,12 +133,6 @@ export class NetlinkListener {
   }
 }
 
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
-
 export class NetlinkSocket {
   readonly #libc = libc();
   readonly #fd: number;
@@ -169,12 +164,17 @@ export class NetlinkSocket {
     return undefined;
   }
 
-  /** Hands over each message of a dump. Throws NetlinkError, also in the middle. */
-  dump(message: NetlinkMessage, take: (message: NetlinkMessage) => void): void {
+  /**
+   * Hands over each message of a dump. False if something changed in its course, so that it may not be all, nor all of one time.
+   * Throws NetlinkError, also in the middle.
+   */
+  dump(message: NetlinkMessage, take: (message: NetlinkMessage) => void): boolean {
+    let isWhole = true;
     this.#send(this.#numbered({ ...message, flags: NetlinkFlag.request | NetlinkFlag.dump }));
     for (let datagrams = 0; datagrams < MOST_DUMPED_DATAGRAMS; datagrams++) {
       for (const answer of this.#awaited()) {
         if (answer.sequence !== this.#sequence) continue;
+        if ((answer.flags & NetlinkFlag.interrupted) !== 0) isWhole = false;
         if (answer.type !== NLMSG_ERROR && answer.type !== NLMSG_DONE) {
           take(answer);
           continue;
@@ -182,7 +182,7 @@ export class NetlinkSocket {
         // Both begin with an errno.
         const { errno, reason } = decodeError(answer);
         if (errno !== 0) throw new NetlinkError(errno, reason);
-        return;
+        return isWhole;
       }
     }
     throw new NetlinkError(constants.errno.EPROTO, 'a dump without an end');
