@@ -16,6 +16,7 @@ import {
   startControllerCluster,
   until,
 } from '../support/controller-cluster.ts';
+import { freeze } from '../support/freeze.ts';
 
 const PODS_OF_TEST = { group: '', version: 'v1', plural: 'pods' };
 let cluster: ControllerCluster;
@@ -239,7 +240,7 @@ describe('the kubernetes plugin', () => {
   });
 
   it('that is frozen publishes nothing new while others go on, and catches up afterwards', async () => {
-    plugin.kill('SIGSTOP');
+    await freeze(plugin.pid);
     const created = await cluster.client.create(NETWORK_POLICIES, 'default', policy('deny'));
     await createPod('guarded');
     // Another controller goes on: the pod is bound.

@@ -5,6 +5,7 @@ import { silentNarrator } from '../../lab/story/narrator.ts';
 import { learnedRoutes, nodeStatus, untilProgrammed } from '../../lab/story/node-view.ts';
 import { namespaceObject, podObject, reaches, runPods } from '../../lab/story/pods.ts';
 import { type PodRef, Stage } from '../../lab/story/stage.ts';
+import { freeze } from '../support/freeze.ts';
 import {
   answersIn,
   cniAdd,
@@ -146,7 +147,7 @@ describe('Redis away', () => {
         (await stage.kubectl(['get', '--raw', '/apis/calico-ts.dev/v1/events?last=1'])).split('\n')[0] ?? '';
       await stage.eventually('events come from Redis', source, (line) => line.includes('"redis"'), MINUTE_MS);
       const redis = test.lab.fabricProcess('redis');
-      redis?.kill('SIGSTOP');
+      await freeze(redis?.pid);
       try {
         await runPods(stage, [{ namespace: NS, name: 'quiet', node: 'node-1' }]);
         expect(await reaches(stage, stage.pod(NS, 'quiet'), far)).toBe(true);

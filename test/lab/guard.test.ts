@@ -5,6 +5,7 @@ import { FABRIC_PROCESSES_WITH_PLUGIN_APART } from '../../lab/processes.ts';
 import { silentNarrator } from '../../lab/story/narrator.ts';
 import { namespaceObject, podObject, reaches, runPods } from '../../lab/story/pods.ts';
 import { Stage } from '../../lab/story/stage.ts';
+import { freeze } from '../support/freeze.ts';
 import { onlyFrom, podNetns } from './support/faults.ts';
 import { labCluster } from './support/lab-cluster.ts';
 import { startProber } from './support/prober.ts';
@@ -48,7 +49,7 @@ describe('a frozen kubernetes plugin', () => {
       };
       const plugin = test.lab.fabricProcess('plugin');
       const prober = await startProber(host, await podNetns(host, near), ADDRESS, PROBE_EVERY_SECONDS);
-      plugin?.kill('SIGSTOP');
+      await freeze(plugin?.pid);
       try {
         await stage.apply([onlyFrom(NS, 'guarded', 'nobody'), podObject(guarded)]);
         const events = await stage.eventually(

@@ -10,6 +10,7 @@ import { Syncer } from '../../../lib/datastore/syncer.ts';
 import { silentLogger } from '../../../lib/logging/logger.ts';
 import { codeOf, collect, put, remove } from '../../support/datastore-compliance.ts';
 import { type EtcdServer, freePort, startEtcd } from '../../support/etcd.ts';
+import { freeze } from '../../support/freeze.ts';
 import { RecordingConsumer } from '../../support/recording-consumer.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
 
@@ -178,7 +179,7 @@ describe('a server that fails', () => {
     await put(store, '/a', '1');
     const { consumer } = await startSyncer(store, '/');
     const frozenAtMs = performance.now();
-    etcd.process.kill('SIGSTOP');
+    await freeze(etcd.process.pid);
     const pending = codeOf(put(store, '/b', 'in flight'));
     await new Promise<void>((resolve, reject) => {
       const deadline = setTimeout(() => reject(new Error('not noticed within 15 s')), 15_000);
@@ -217,7 +218,7 @@ describe('a server that fails', () => {
     });
     const { consumer, syncer } = await startSyncer(store, '/');
     const frozenAtMs = performance.now();
-    etcd.process.kill('SIGSTOP');
+    await freeze(etcd.process.pid);
     await consumer.until(() => consumer.statuses.at(-1) === 'waitForDatastore', 25_000);
     const leftInSyncMs = Math.round(performance.now() - frozenAtMs);
     process.stderr.write(

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { CalcMessage } from '../../../agents/felix/calc/messages.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { type PolicyId, workloadEndpointKey } from '../../../lib/policy/compiled.ts';
+import { freeze } from '../../support/freeze.ts';
 import type { NetpolCase, NetpolWorld } from '../../support/netpol-case.ts';
 import { endpointUpdate, hostPolicyUpdate, rule, tierOf } from '../../unit/felix/nftables/support.ts';
 import { NetpolBed } from './support/netpol-bed.ts';
@@ -153,7 +154,7 @@ describe('the dataplane', () => {
   /** The writer dies with a look at the tables under way, and another has taken its place. */
   const loseWriter = async (): Promise<void> => {
     const pid = host.writer.pid ?? 0;
-    process.kill(pid, 'SIGSTOP');
+    await freeze(pid);
     await until('a look hangs', () => host.dataplane.roundMs > 20);
     process.kill(pid, 'SIGKILL');
     await until('a round has failed', () => host.dataplane.stats.failures > 0, PATIENCE_MS);
@@ -647,7 +648,7 @@ describe('the dataplane', () => {
   it('closes the host before the first in-sync when the adopted table goes, even if that fails once', async () => {
     await host.restartAgent();
     await host.dataplane.start();
-    process.kill(host.writer.pid ?? 0, 'SIGSTOP');
+    await freeze(host.writer.pid);
     await until('a look hangs', () => host.dataplane.roundMs > 20);
     await host.namespace.exec('nft', 'flush', 'ruleset');
     process.kill(host.writer.pid ?? 0, 'SIGKILL');

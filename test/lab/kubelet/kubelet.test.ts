@@ -7,6 +7,7 @@ import type { LabHost } from '../../../lab/host.ts';
 import { FABRIC_PROCESSES, NODE_PROCESSES } from '../../../lab/processes.ts';
 import type { Pod } from '../../../lib/model/kubernetes-pod-types.ts';
 import { type RunOptions, type RunResult, run } from '../../../lib/process/run.ts';
+import { until } from '../../support/until.ts';
 import { startTestLab, type TestLab, waitUntil } from '../support/test-lab.ts';
 
 let test: TestLab;
@@ -66,11 +67,9 @@ beforeAll(async () => {
     fabricProcesses: FABRIC_PROCESSES.filter(({ name }) => programs.includes(name)),
   });
   host = test.lab.host('node-1');
-  await waitUntil(
-    'node-1 is there',
-    async () => (await kubectl(['get', 'node', 'node-1'])).code === 0,
-    60_000,
-  );
+  // Each kubectl is a process that takes a tenth of a second of a processor, which the cluster needs to start.
+  const isThere = async (): Promise<boolean> => (await kubectl(['get', 'node', 'node-1'])).code === 0;
+  await until('node-1 is there', isThere, 60_000, 500);
   await kubectlOk('wait', '--for=condition=Ready', 'node/node-1', '--timeout=60s');
 }, 150_000);
 
