@@ -7,18 +7,27 @@ import { type RulePlace, ruleSource, type SourceRecord } from '../../lib/policy/
 import { withStagedEnacted } from '../../lib/policy/staged.ts';
 import { sourceName } from '../../lib/protocol/rule-sources.ts';
 import type { Backend } from '../backend/backend.ts';
+import { explainError } from '../cli-error.ts';
 
 /** Whether a change of such an object can change what the policies of others mean. */
 export function isKindOfOthers(kind: string): boolean {
   return VERDICT_KINDS.includes(kind);
 }
 
-/** All objects of these kinds, and the endpoints of services, of all namespaces. */
-export async function readResources(backend: Backend): Promise<readonly Resource[]> {
+/**
+ * All objects of these kinds, and the endpoints of services, of all namespaces. What is stored and cannot be read is left
+ * out, as the hosts do too; `warn` gets a line of each.
+ */
+export async function readResources(
+  backend: Backend,
+  warn: (line: string) => void,
+): Promise<readonly Resource[]> {
   const [slices, ...lists] = await Promise.all([
     backend.endpointSlices(),
     ...[...POLICY_KINDS, ...VERDICT_KINDS].map((kind) => backend.list(kind, undefined)),
   ]);
+  for (const error of lists.flatMap(({ unreadable }) => unreadable))
+    warn(`left out: ${explainError(error)?.message ?? error.message}\n`);
   return [...lists.flatMap(({ items }) => items), ...slices];
 }
 

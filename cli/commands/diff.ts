@@ -126,7 +126,7 @@ async function compare(
   changes: readonly Change[],
   { staged = false }: DiffOptions,
 ): Promise<Comparison> {
-  const stored = await readResources(backend);
+  const stored = await readResources(backend, context.err);
   const keyOf = ({ kind, metadata }: Resource): string => sourceName({ kind, ...metadata });
   const byKey = new Map(stored.map((resource) => [keyOf(resource), resource]));
   const relevant = changes.filter(({ outcome }) => outcome !== 'unchanged');

@@ -114,7 +114,10 @@ async function askBy(
   { traffic, ...rest }: { readonly traffic: Traffic; readonly sourcePort?: number },
   { namespace, staged = false }: ExplainOptions,
 ): Promise<Told> {
-  const [resources, records] = await Promise.all([readResources(backend), backend.ruleSources.list()]);
+  const [resources, records] = await Promise.all([
+    readResources(backend, context.err),
+    backend.ruleSources.list(),
+  ]);
   const cluster = clusterOf(resources, staged);
   for (const warning of clusterWarnings(cluster)) context.err(`${warning}\n`);
   const question: Question = {

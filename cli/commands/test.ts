@@ -46,7 +46,9 @@ async function test(context: ProgramContext, names: readonly string[], options: 
   if (!FORMATS.includes(options.format))
     throw usageError(`unknown format ${JSON.stringify(options.format)}`, `use ${FORMATS.join(', ')}`);
   const live =
-    options.live === true ? await context.connections().withBackend((backend) => readResources(backend)) : [];
+    options.live === true
+      ? await context.connections().withBackend((backend) => readResources(backend, context.err))
+      : [];
   const tests = await readPolicyTests(names, context.readStdin);
   const files = tests.map((each) => runFile(context, each, live));
   context.out(renderReport(options.format as ReportFormat, files));

@@ -120,6 +120,36 @@ describe.each<BackendName>(['etcd', 'api'])('policy through %s', (backend) => {
     expect((await run(ASKED)).out).toContain(`· ingress rule 1: allow udp  ${file}:10\n`);
   });
 
+  it('names what is stored and cannot be read wherever it judges without it', async () => {
+    const key = '/calico/resources/v3/projectcalico.org/networksets/shop/broken';
+    const store = (type: 'put' | 'delete'): Promise<unknown> =>
+      cluster.datastore.transact({
+        compare: [],
+        success: [type === 'put' ? { type, key, value: '{' } : { type, key }],
+      });
+    const asked = join(folder, 'asked.test.yaml');
+    const [from, to] = ['shop/web', 'shop/db'];
+    await writeFile(
+      asked,
+      stringify({
+        apiVersion: 'calico-ts.dev/v1',
+        kind: 'PolicyTest',
+        cases: [{ from, to, port: '5432/tcp', expect: 'allow' }],
+      }),
+    );
+    await store('put');
+    try {
+      for (const argv of [ASKED, ['diff', '-f', file], ['test', asked, '--live']]) {
+        const { code, err } = await run(argv);
+        expect(code).toBe(0);
+        expect(err).toMatch(/^left out: .*broken.* cannot be read: it is no JSON.*\n$/);
+        expect(err).toContain(key);
+      }
+    } finally {
+      await store('delete');
+    }
+  });
+
   it('removes the record with the policy', async () => {
     const records = async (): Promise<string[]> =>
       (await cluster.datastore.list('/calico-ts/rule-sources/')).items.map(({ key }) => key);
