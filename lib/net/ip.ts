@@ -29,8 +29,8 @@ export function parseIp(text: string): IpAddress | undefined {
     const value = parseIpv6(text);
     return value === undefined ? undefined : { family: 6, value };
   }
-  const value = parseIpv4(text);
-  return value === undefined ? undefined : { family: 4, value };
+  const value = parseIpv4(text, text.length);
+  return value === undefined ? undefined : { family: 4, value: BigInt(value) };
 }
 
 /** An address, and for a link-local one the interface that it belongs to (RFC 4007 §11). */
@@ -80,14 +80,14 @@ export function formatIpBytes(bytes: Uint8Array): string {
   return formatIpv6Groups(groups);
 }
 
-/** One pass without pieces of text: networks come by the ten thousand. */
-function parseIpv4(text: string): bigint | undefined {
+/** Up to `end`, in one pass without pieces of text and without big integers: networks come by the ten thousand. */
+function parseIpv4(text: string, end: number): number | undefined {
   let value = 0;
   let octets = 0;
   /** -1: no digit of it yet. */
   let octet = -1;
-  for (let index = 0; index <= text.length; index++) {
-    const code = index < text.length ? text.charCodeAt(index) : DOT;
+  for (let index = 0; index <= end; index++) {
+    const code = index < end ? text.charCodeAt(index) : DOT;
     if (code === DOT) {
       if (octet < 0 || octets === 4) return undefined;
       value = value * 256 + octet;
@@ -101,16 +101,16 @@ function parseIpv4(text: string): bigint | undefined {
     octet = octet < 0 ? digit : octet * 10 + digit;
     if (octet > 255) return undefined;
   }
-  return octets === 4 ? BigInt(value) : undefined;
+  return octets === 4 ? value : undefined;
 }
 
 function parseIpv6(text: string): bigint | undefined {
   let groupsText = text;
   const dotted = /^(.*:)([0-9.]+)$/.exec(text);
   if (dotted?.[2]?.includes('.')) {
-    const embedded = parseIpv4(dotted[2]);
+    const embedded = parseIpv4(dotted[2], dotted[2].length);
     if (embedded === undefined) return undefined;
-    groupsText = `${dotted[1] ?? ''}${(embedded >> 16n).toString(16)}:${(embedded & 0xffffn).toString(16)}`;
+    groupsText = `${dotted[1] ?? ''}${(embedded >>> 16).toString(16)}:${(embedded & 0xffff).toString(16)}`;
   }
   const halves = groupsText.split('::');
   if (halves.length > 2) return undefined;
@@ -176,11 +176,15 @@ export function parseCidr(text: string): Cidr | undefined {
   if (address === undefined) return undefined;
   const bits = familyBits(address.family);
   if (slash < 0) return { family: address.family, base: address.value, length: bits };
-  const lengthText = text.slice(slash + 1);
-  if (!/^(0|[1-9][0-9]{0,2})$/.test(lengthText)) return undefined;
-  const length = Number(lengthText);
-  if (length > bits) return undefined;
+  const length = parseLength(text.slice(slash + 1), bits);
+  if (length === undefined) return undefined;
   return { family: address.family, base: address.value & netmask(address.family, length), length };
+}
+
+function parseLength(text: string, bits: number): number | undefined {
+  if (!/^(0|[1-9][0-9]{0,2})$/.test(text)) return undefined;
+  const length = Number(text);
+  return length > bits ? undefined : length;
 }
 
 /** The address of a network's text, as it stands: `10.0.0.1/24` → `10.0.0.1`. */
@@ -199,17 +203,27 @@ export function formatCidr(cidr: Cidr): string {
 
 /** The canonical text of a network, or undefined if the text is none: `10.0.0.1/24` → `10.0.0.0/24`, `::1` → `::1/128`. */
 export function canonicalCidr(text: string): string | undefined {
+  // An IPv4 address has one form alone.
+  if (isMaskedIpv4(text)) return withLength(text);
   const cidr = parseCidr(text);
   return cidr === undefined ? undefined : formatCidr(cidr);
 }
 
 /** Whether the text is a network written without bits behind its length. */
 export function isMasked(text: string): boolean {
+  if (isMaskedIpv4(text)) return true;
   const slash = text.indexOf('/');
   // An address alone has all bits in its length.
   if (slash < 0) return parseIp(text) !== undefined;
   const cidr = parseCidr(text);
   return cidr !== undefined && parseIp(text.slice(0, slash))?.value === cidr.base;
+}
+
+function isMaskedIpv4(text: string): boolean {
+  const slash = text.indexOf('/');
+  const value = parseIpv4(text, slash < 0 ? text.length : slash);
+  const length = slash < 0 ? 32 : parseLength(text.slice(slash + 1), 32);
+  return value !== undefined && length !== undefined && value % 2 ** (32 - length) === 0;
 }
 
 /** The network of one address. */

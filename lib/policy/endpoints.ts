@@ -4,6 +4,7 @@ import type { CalicoNode, HostEndpoint, WorkloadEndpoint } from '../model/endpoi
 import { parseWorkloadEndpointName, WorkloadEndpointNameError } from '../model/workload-endpoint-name.ts';
 import {
   type Cidr,
+  canonicalCidr,
   compareCidr,
   formatCidr,
   hostCidr,
@@ -46,8 +47,7 @@ export function canonicalNets(texts: readonly string[]): string[] {
 
 /** The same without order: a set may have thousands, and is read whole at each change. */
 export function distinctNets(texts: readonly string[]): string[] {
-  const nets = texts.map(parseCidr).filter((net) => net !== undefined);
-  return [...new Set(nets.map(formatCidr))];
+  return [...new Set(texts.map(canonicalCidr).filter((net) => net !== undefined))];
 }
 
 /** The addresses of a host endpoint as networks of one. */

@@ -54,6 +54,18 @@ describe('parse and format', () => {
       }),
     ));
 
+  it('of an address and a length give its network, masked if no bit is lost by that', () =>
+    check(
+      fc.property(anyIp, fc.nat(129), (ip, length) => {
+        const text = `${formatIp(ip)}/${length}`;
+        const isNetwork = length <= familyBits(ip.family);
+        const base = isNetwork ? ip.value & netmask(ip.family, length) : 0n;
+        const canonical = isNetwork ? formatCidr({ family: ip.family, base, length }) : undefined;
+        expect(canonicalCidr(text)).toBe(canonical);
+        expect(isMasked(text)).toBe(isNetwork && base === ip.value);
+      }),
+    ));
+
   it('agree with the system on what an address is, zones and leading zeros apart', () =>
     check(
       fc.property(fc.stringMatching(/^[0-9a-f:.]{1,20}$/), (text) => {
