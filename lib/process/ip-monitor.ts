@@ -17,6 +17,11 @@ export interface IpMonitorOptions {
   readonly onChange: (line: string | undefined) => void;
 }
 
+/** The interface that a line about a link or an address is of; undefined where it names none. */
+export function interfaceOf(line: string): string | undefined {
+  return /^(?:Deleted )?\d+: ([^\s@:]+)/.exec(line)?.[1];
+}
+
 export class IpMonitor {
   readonly #options: IpMonitorOptions;
   #child: ChildProcess | undefined;

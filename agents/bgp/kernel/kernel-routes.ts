@@ -4,7 +4,7 @@
 import type { Logger } from '../../../lib/logging/logger.ts';
 import { type Cidr, cidrCovers, formatCidr } from '../../../lib/net/ip.ts';
 import { IpBatch } from '../../../lib/process/ip-batch.ts';
-import { IpMonitor } from '../../../lib/process/ip-monitor.ts';
+import { IpMonitor, interfaceOf } from '../../../lib/process/ip-monitor.ts';
 import { runOk } from '../../../lib/process/run.ts';
 import type { KernelConfig } from '../config.ts';
 import type { ForwardingChange } from '../rib/forwarding.ts';
@@ -54,6 +54,8 @@ export class KernelRoutes {
   /** What is there, as far as we know. */
   #actual = new Map<string, KernelRoute>();
   readonly #failures = new Map<string, string>();
+  /** That our routes go through, as they were read; undefined where some have been written since. */
+  #devices: ReadonlySet<string> | undefined;
   #maySweep = false;
   /** An interface that goes down takes its routes with it, without a word; one that comes up may carry them again. */
   readonly #links: IpMonitor;
@@ -67,11 +69,12 @@ export class KernelRoutes {
     this.#config = config;
     this.#log = log;
     this.#told = told;
-    // Which change it was does not matter: the kernel is looked at as a whole.
     this.#links = new IpMonitor({
       objects: ['link', 'address'],
       logger: log,
-      onChange: () => this.#retry.within(LINK_MS),
+      onChange: (line) => {
+        if (this.#isConcerned(line)) this.#retry.within(LINK_MS);
+      },
     });
   }
 
@@ -147,6 +150,16 @@ export class KernelRoutes {
     await this.#queue;
     this.#isStopped = true;
     await this.#batch.stop();
+  }
+
+  /**
+   * Whether a change of links or addresses may be one of our routes'. Then all of the kernel is looked at; but interfaces of
+   * workloads come and go all the time, and a look is two processes.
+   */
+  #isConcerned(line: string | undefined): boolean {
+    const name = line === undefined ? undefined : interfaceOf(line);
+    // What is refused may be taken now, through whatever interface.
+    return name === undefined || this.#failures.size > 0 || (this.#devices?.has(name) ?? true);
   }
 
   #desired(key: string): KernelRoute | undefined {
@@ -240,6 +253,7 @@ export class KernelRoutes {
   }
 
   #tell(result: Omit<KernelResult, 'durationMs'>, started: number): void {
+    this.#devices = undefined;
     if (result.installed.length + result.withdrawn.length > 0)
       this.#told({ ...result, durationMs: performance.now() - started });
   }
@@ -306,15 +320,20 @@ export class KernelRoutes {
 
   async #read(): Promise<void> {
     const found = new Map<string, KernelRoute>();
+    const devices = new Set<string>();
     for (const family of [4, 6] as const) {
       const { stdout } = await runOk(
         'ip',
         [`-${family}`, '-j', 'route', 'show', 'table', 'main', 'proto', String(this.#config.protocol)],
         { timeoutMs: LIST_TIMEOUT_MS, maxOutputBytes: LIST_MAX_BYTES },
       );
-      for (const route of parseRoutes(stdout, family)) found.set(formatCidr(route.prefix), route);
+      for (const route of parseRoutes(stdout, family)) {
+        found.set(formatCidr(route.prefix), route);
+        for (const device of route.devices) devices.add(device);
+      }
     }
     this.#actual = found;
+    this.#devices = devices;
   }
 
   /** The kernel walks its whole table for each, but nobody writes and reads it as text. */

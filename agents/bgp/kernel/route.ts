@@ -19,6 +19,12 @@ export interface KernelRoute {
   readonly nextHops: readonly NextHop[];
 }
 
+/** As the kernel has it. */
+export interface ListedKernelRoute extends KernelRoute {
+  /** Names of the interfaces that it goes through. */
+  readonly devices: readonly string[];
+}
+
 /**
  * The route with next hops that a static route leads to replaced by its gateway: the kernel takes gateways of a connected
  * subnet alone (RFC 4271 §9.1.2.1 leaves their resolution to the speaker).
@@ -82,16 +88,18 @@ interface ListedRoute extends ListedHop {
 }
 
 /** Output of `ip -4 -j route show`, or of `-6`; what cannot be read is left out. */
-export function parseRoutes(json: string, family: Family): KernelRoute[] {
+export function parseRoutes(json: string, family: Family): ListedKernelRoute[] {
   const listed = JSON.parse(json === '' ? '[]' : json) as readonly ListedRoute[];
-  const routes: KernelRoute[] = [];
+  const routes: ListedKernelRoute[] = [];
   for (const route of listed) {
     const { dst, nexthops, type } = route;
     const prefix = dst === 'default' ? { family, base: 0n, length: 0 } : parseCidr(dst ?? '');
     if (prefix === undefined) continue;
-    const nextHops = (nexthops ?? [route]).flatMap((hop) => nextHopOf(hop) ?? []);
+    const hops = nexthops ?? [route];
+    const nextHops = hops.flatMap((hop) => nextHopOf(hop) ?? []);
+    const devices = hops.flatMap(({ dev }) => dev ?? []);
     // A route of ours without a gateway is a blackhole, or one that we cannot have made; either way it gets replaced.
-    if (nextHops.length > 0 || type === 'blackhole') routes.push({ prefix, nextHops });
+    if (nextHops.length > 0 || type === 'blackhole') routes.push({ prefix, nextHops, devices });
   }
   return routes;
 }

@@ -72,7 +72,7 @@ describe('listings', () => {
         flags: [],
         nexthops: [
           { gateway: '10.9.0.2', dev: 'eth0' },
-          { gateway: '10.9.0.3', dev: 'eth0' },
+          { gateway: '10.9.0.3', dev: 'eth1' },
         ],
       },
       { dst: '10.5.0.0/26', via: { family: 'inet6', host: 'fe80::1' }, dev: 'eth0' },
@@ -91,11 +91,15 @@ describe('listings', () => {
       '10.4.0.0/26 10.9.0.2 10.9.0.3',
       '10.5.0.0/26 fe80::1%eth0',
     ]);
+    expect(parseRoutes(json, 4).map(({ devices }) => devices.join(' '))).toEqual([
+      ...['', 'eth0', 'eth0', 'eth0'],
+      ...['eth0 eth1', 'eth0'],
+    ]);
     expect(parseRoutes('', 4)).toEqual([]);
   });
 
   it.each([4, 6] as const)('IPv%d: a default route is of the family that was asked for', (family) => {
     const json = JSON.stringify([{ type: 'blackhole', dst: 'default', flags: [] }]);
-    expect(parseRoutes(json, family)).toEqual([route(family === 4 ? '0.0.0.0/0' : '::/0')]);
+    expect(parseRoutes(json, family)).toMatchObject([route(family === 4 ? '0.0.0.0/0' : '::/0')]);
   });
 });
