@@ -75,7 +75,10 @@ export interface FsmPeer {
   readonly local: LocalSession;
   /** Never connects by itself. */
   readonly passive: boolean;
+  /** How long an attempt may take. */
   readonly connectRetrySeconds: number;
+  /** Until the next attempt when one has failed sooner. */
+  readonly retryAfterFailureSeconds: number;
 }
 
 /** RFC 4271 §8.2.2: the hold timer before anything is negotiated. */
@@ -127,7 +130,7 @@ function connect(state: State, event: Event, peer: FsmPeer): Transition {
     case 'TcpConnectionConfirmed':
       return confirmed(peer);
     case 'TcpConnectionFails':
-      return { next: { name: 'Active' }, actions: [{ do: 'drop' }, retry(peer), failed(event)] };
+      return { next: { name: 'Active' }, actions: [{ do: 'drop' }, retryAfterFailure(peer), failed(event)] };
     case 'TimerExpires':
       if (event.timer === 'connectRetry') {
         return {
@@ -150,7 +153,7 @@ function active(state: State, event: Event, peer: FsmPeer): Transition {
     case 'TcpConnectionFails':
       return {
         next: state,
-        actions: [{ do: 'drop' }, ...(peer.passive ? [] : [retry(peer)]), failed(event)],
+        actions: [{ do: 'drop' }, ...(peer.passive ? [] : [retryAfterFailure(peer)]), failed(event)],
       };
     case 'TimerExpires':
       if (event.timer !== 'connectRetry') return toIdle(state, { kind: 'stopped' });
@@ -168,7 +171,7 @@ function openSent(state: State, event: Event, peer: FsmPeer): Transition {
     case 'TcpConnectionFails':
       return {
         next: { name: 'Active' },
-        actions: [{ do: 'drop' }, ...(peer.passive ? [] : [retry(peer)]), failed(event)],
+        actions: [{ do: 'drop' }, ...(peer.passive ? [] : [retryAfterFailure(peer)]), failed(event)],
       };
     case 'TimerExpires':
       return event.timer === 'hold' ? holdExpired(state) : fsmError(state, FsmSubcode.inOpenSent, event);
@@ -323,6 +326,10 @@ function hasConnection(state: State): boolean {
 
 function retry(peer: FsmPeer): Action {
   return { do: 'startTimer', timer: 'connectRetry', seconds: peer.connectRetrySeconds };
+}
+
+function retryAfterFailure(peer: FsmPeer): Action {
+  return { do: 'startTimer', timer: 'connectRetry', seconds: peer.retryAfterFailureSeconds };
 }
 
 type TcpFailure = Pick<Extract<Event, { type: 'TcpConnectionFails' }>, 'reason' | 'code'>;

@@ -53,6 +53,8 @@ export interface ConnectionOptions {
 
 /** How long a socket lives after a NOTIFICATION for the peer to read it. */
 const LINGER_MS = 1000;
+/** Doubled with each attempt: nodes that start together find some of the others not listening yet, a moment before they do. */
+const FIRST_RETRY_SECONDS = 0.25;
 /** Octets of one peer handled in one turn of the event loop. */
 const MAX_TURN = 256 * 1024;
 
@@ -69,6 +71,7 @@ export class Connection {
   #isStepping = false;
   #notified = false;
   #turnOctets = 0;
+  #attempts = 0;
   #lastReceived = 0;
   #message: Uint8Array = new Uint8Array();
   #sendQueue = new SendQueue(performance.now());
@@ -172,7 +175,12 @@ export class Connection {
 
   #fsmPeer(): FsmPeer {
     const { passive, connectRetrySeconds } = this.#options;
-    return { local: this.#local, passive, connectRetrySeconds: connectRetrySeconds() };
+    const most = connectRetrySeconds();
+    const retryAfterFailureSeconds = Math.min(
+      most,
+      FIRST_RETRY_SECONDS * 2 ** Math.max(0, this.#attempts - 1),
+    );
+    return { local: this.#local, passive, connectRetrySeconds: most, retryAfterFailureSeconds };
   }
 
   #perform(action: Action, message: Delivery | undefined): void {
@@ -249,6 +257,7 @@ export class Connection {
   }
 
   #connect(): void {
+    this.#attempts++;
     try {
       const socket = this.#options.dial();
       this.#adopt(socket);

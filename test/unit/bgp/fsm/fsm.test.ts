@@ -29,7 +29,7 @@ const remote: LocalSession = {
   peerAsns: only(65000),
   holdTimeSeconds: 30,
 };
-const peer: FsmPeer = { local, passive: false, connectRetrySeconds: 5 };
+const peer: FsmPeer = { local, passive: false, connectRetrySeconds: 5, retryAfterFailureSeconds: 1 };
 const passivePeer: FsmPeer = { ...peer, passive: true };
 const goodOpen = localOpen(remote);
 const negotiation = negotiate(local, goodOpen);
@@ -144,9 +144,9 @@ const table: Readonly<Record<string, readonly string[]>> = {
   ],
   TcpConnectionFails: [
     stay('Idle'),
-    'Active drop +connectRetry:5 closed',
-    'Active drop +connectRetry:5 closed',
-    'Active drop +connectRetry:5 closed',
+    'Active drop +connectRetry:1 closed',
+    'Active drop +connectRetry:1 closed',
+    'Active drop +connectRetry:1 closed',
     end,
     'Idle drop down closed',
   ],

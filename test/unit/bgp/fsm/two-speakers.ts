@@ -123,6 +123,7 @@ export class TwoSpeakers {
       local: LOCAL[self],
       passive,
       connectRetrySeconds: 5,
+      retryAfterFailureSeconds: 1,
     });
     this.states[self][connection] = next;
     const out = this.#wires[other(self)][connection];

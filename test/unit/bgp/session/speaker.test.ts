@@ -428,4 +428,18 @@ describe('a speaker whose peer does not answer for a while', () => {
     raw.send({ type: 'keepalive' });
     await until('established', () => speaker.peer('raw')?.session?.holdTimeSeconds === 33);
   });
+
+  it('calls again soon where nobody listens yet, whatever the connect retry', async () => {
+    const port = await freePort();
+    speaker = new Speaker(config(port, { connectRetrySeconds: 3600 }), {
+      log: silentLogger(),
+      events: new EventLog({ host: 'test' }),
+      isRestart: false,
+      random: () => 0.5,
+    });
+    await speaker.start();
+    await until('it was refused', () => speaker.peer('raw')?.status.lastError !== undefined);
+    raw = await RawPeer.accept(port, '127.0.0.2');
+    expect((await raw.next('open')).holdTimeSeconds).toBe(90);
+  });
 });
