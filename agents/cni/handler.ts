@@ -18,6 +18,7 @@ import {
 import type {
   AddressAllocator,
   EndpointStore,
+  InterfaceRequest,
   PodSource,
   Programming,
   WorkloadInterfaces,
@@ -136,12 +137,13 @@ export class CniHandler {
     const undo: Undo[] = [];
     try {
       // A handle left by an ADD that was cut off belongs to the same container: given back before anything is assigned.
-      const [pod] = await bothDone(
+      const [pod, , mtu] = await allDone(
         this.#readPod(workload, signal),
         this.#options.addresses.releaseByHandle(workload.handle, signal),
+        config.mtu === undefined || config.mtu === 0 ? this.#options.defaultMtu() : config.mtu,
       );
       const addresses = await this.#assign(config, workload, pod, undo, signal);
-      const { mac, mtu } = await this.#wire(request, config, workload, pod, addresses, undo, signal);
+      const { mac } = await this.#wire(request, workload, pod, { addresses, mtu }, undo, signal);
       events.emit({ component: 'agent', kind: 'vethCreated', object, cause: workload.hostInterface });
       const endpoint = buildEndpoint({
         request,
@@ -196,7 +198,7 @@ export class CniHandler {
         CniErrorCode.pluginNotAvailable,
         'no Kubernetes API is configured for this node, so pods cannot be served',
       );
-    const [pod, namespace] = await bothDone(
+    const [pod, namespace] = await allDone(
       pods.readPod(workload.namespace, workload.name, signal),
       pods.readNamespace(workload.namespace, signal),
     );
@@ -244,14 +246,13 @@ export class CniHandler {
 
   async #wire(
     request: CniRequest,
-    config: NetworkConfiguration,
     workload: Workload,
     pod: PodContext | undefined,
-    addresses: readonly string[],
+    { addresses, mtu }: Pick<InterfaceRequest, 'addresses' | 'mtu'>,
     undo: Undo[],
     signal: AbortSignal,
   ) {
-    const { interfaces, defaultMtu } = this.#options;
+    const { interfaces } = this.#options;
     undo.push(() => interfaces.remove(workload.hostInterface, AbortSignal.timeout(UNDO_MS)));
     return interfaces.create(
       {
@@ -259,7 +260,7 @@ export class CniHandler {
         netns: request.netns,
         containerName: request.ifName,
         addresses,
-        mtu: config.mtu === undefined || config.mtu === 0 ? await defaultMtu() : config.mtu,
+        mtu,
         mac: podRequests(pod?.pod, pod?.namespace).mac,
       },
       signal,
@@ -340,11 +341,13 @@ export class CniHandler {
 }
 
 /** Side by side, but nothing is still under way when one of them has failed. */
-async function bothDone<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
-  const [a, b] = await Promise.allSettled([first, second]);
-  if (a.status === 'rejected') throw a.reason;
-  if (b.status === 'rejected') throw b.reason;
-  return [a.value, b.value];
+async function allDone<Work extends readonly unknown[]>(
+  ...work: Work
+): Promise<{ [Each in keyof Work]: Awaited<Work[Each]> }> {
+  const results = await Promise.allSettled(work);
+  const failed = results.find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
+  return await Promise.all(work);
 }
 
 function parseConfiguration(config: unknown): NetworkConfiguration {

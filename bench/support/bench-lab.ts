@@ -8,6 +8,7 @@ import { Lab } from '../../lab/lab.ts';
 import { FABRIC_PROCESSES, NODE_PROCESSES, type ProcessRow } from '../../lab/processes.ts';
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
 import { KubeClient } from '../../lib/kube-client/client.ts';
+import { untilReady } from './workload.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -45,6 +46,7 @@ export async function withBenchLab(
       nodes: Array.from({ length: options.hosts }, (_, index) => `node-${index + 1}`),
       ...(options.withoutKubelet === true ? withoutKubelet() : {}),
     });
+    await Promise.all(lab.hosts().map(untilReady));
     await useLab(lab, work);
   } finally {
     await lab?.stop();
