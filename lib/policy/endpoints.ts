@@ -47,7 +47,12 @@ export function canonicalNets(texts: readonly string[]): string[] {
 
 /** The same without order: a set may have thousands, and is read whole at each change. */
 export function distinctNets(texts: readonly string[]): string[] {
-  return [...new Set(texts.map(canonicalCidr).filter((net) => net !== undefined))];
+  const nets = new Set<string>();
+  for (const text of texts) {
+    const net = canonicalCidr(text);
+    if (net !== undefined) nets.add(net);
+  }
+  return [...nets];
 }
 
 /** The addresses of a host endpoint as networks of one. */

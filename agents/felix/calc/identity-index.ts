@@ -2,6 +2,7 @@
 // docs/felix.md): one identity for each distinct pair of effective labels and named ports, or of service and its ports; which
 // networks carry it; which selectors match it.
 
+import { netDifference } from '../../../lib/net/net-difference.ts';
 import type { Identity, IdentityId, IdentityPort, SelectorId } from '../../../lib/policy/compiled.ts';
 import { identityKey } from '../../../lib/policy/labels.ts';
 import { isServiceSelector, selectableLabels } from '../../../lib/policy/services.ts';
@@ -147,13 +148,13 @@ export class IdentityIndex {
   }
 
   private moveNets(oldHeld: HeldIdentity | undefined, oldNets: readonly string[], item: Item): void {
-    if (oldHeld === item.held && oldNets === item.heldNets) return;
-    // What stays is passed over: a set of thousands in which one network changed costs one.
-    const [before, after] = oldHeld === item.held ? [new Set(oldNets), new Set(item.heldNets)] : [];
-    for (const net of item.held === undefined ? [] : item.heldNets)
-      if (before?.has(net) !== true) this.countNet(net, item.held, 1);
-    for (const net of oldHeld === undefined ? [] : oldNets)
-      if (after?.has(net) !== true) this.countNet(net, oldHeld, -1);
+    // What stays is passed over, unless it stays as somebody else's.
+    const { removed, added } =
+      oldHeld === item.held
+        ? netDifference(oldNets, item.heldNets)
+        : { removed: oldNets, added: item.heldNets };
+    for (const net of added) this.countNet(net, item.held, 1);
+    for (const net of removed) this.countNet(net, oldHeld, -1);
   }
 
   private acquire(labels: Labels, { ports, service }: ItemAddresses): HeldIdentity {

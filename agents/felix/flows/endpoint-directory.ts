@@ -14,7 +14,8 @@ import {
   parseIp,
   withoutLength,
 } from '../../../lib/net/ip.ts';
-import { nodeAddresses, workloadEndpointIdOf } from '../../../lib/policy/endpoints.ts';
+import { netDifference } from '../../../lib/net/net-difference.ts';
+import { distinctNets, nodeAddresses, workloadEndpointIdOf } from '../../../lib/policy/endpoints.ts';
 import type { FlowEnd } from '../../../lib/protocol/flow-record.ts';
 
 type Holder = Omit<FlowEnd, 'address' | 'port'>;
@@ -23,17 +24,28 @@ type Holder = Omit<FlowEnd, 'address' | 'port'>;
 const REMEMBERED_MS = 60_000;
 const MOST_REMEMBERED = 1_000;
 
+interface Held {
+  readonly holder: Holder;
+  /** Addresses or canonical CIDRs. */
+  readonly texts: readonly string[];
+}
+
+/** By address or CIDR the keys of the resources that hold it: several may claim one. */
+type Index = Map<string, Set<string>>;
+
 export class EndpointDirectory {
   readonly #nowMs: () => number;
-  /** By address, then by key: several may claim one. */
-  readonly #workloads = new Map<string, Map<string, Holder>>();
-  readonly #hosts = new Map<string, Map<string, Holder>>();
-  /** By canonical CIDR. */
-  readonly #sets = new Map<string, Map<string, Holder>>();
+  readonly #held = new Map<string, Held>();
+  readonly #workloads: Index = new Map();
+  readonly #hosts: Index = new Map();
+  readonly #sets: Index = new Map();
   /** How many CIDRs there are of a family and length. */
   readonly #lengths = new Map<string, number>();
-  /** Addresses or CIDRs of each resource, to take them back. */
-  readonly #entries = new Map<string, readonly string[]>();
+  /** The newest of each; undefined: it is none any more. */
+  readonly #unreadSets = new Map<
+    string,
+    { readonly kind: string; readonly resource: Resource | undefined }
+  >();
   readonly #gone = new Map<string, { readonly holder: Holder; readonly atMs: number }>();
 
   constructor(nowMs: () => number) {
@@ -42,20 +54,21 @@ export class EndpointDirectory {
 
   /** `resource` undefined: there is none of that key any more, or it is none that can be read. */
   onResource(key: string, kind: string, resource: Resource | undefined): void {
-    const { index, holders } = this.#holdersOf(kind, resource);
+    const index = this.#indexOf(kind);
     if (index === undefined) return;
-    this.#remove(key, index);
-    if (resource === undefined || holders.length === 0) return;
-    for (const [text, holder] of holders) {
-      const there = index.get(text) ?? new Map<string, Holder>();
-      if (index === this.#sets && !index.has(text)) this.#countLength(text, 1);
-      index.set(text, there.set(key, holder));
-      this.#gone.delete(text);
-    }
-    this.#entries.set(
-      key,
-      holders.map(([text]) => text),
-    );
+    // A set of thousands is read when it is asked for: no update of policy waits for that.
+    if (index === this.#sets) this.#unreadSets.set(key, { kind, resource });
+    else this.#read(index, key, kind, resource);
+  }
+
+  #read(index: Index, key: string, kind: string, resource: Resource | undefined): void {
+    const before = this.#held.get(key);
+    const after = resource === undefined ? undefined : heldBy(kind, resource);
+    if (after === undefined) this.#held.delete(key);
+    else this.#held.set(key, after);
+    const { removed, added } = netDifference(before?.texts ?? [], after?.texts ?? []);
+    for (const text of removed) this.#remove(index, text, key, before?.holder);
+    for (const text of added) this.#add(index, text, key);
   }
 
   /** The end at an address; without names if nobody holds it. */
@@ -63,50 +76,51 @@ export class EndpointDirectory {
     const address = parseIp(text);
     if (address === undefined) return { address: text };
     const holder =
-      first(this.#workloads.get(text)) ??
-      first(this.#hosts.get(text)) ??
+      this.#first(this.#workloads.get(text)) ??
+      this.#first(this.#hosts.get(text)) ??
       this.#goneFrom(text) ??
       this.#setOf(address);
     return { address: text, ...holder };
   }
 
-  #holdersOf(
-    kind: string,
-    resource: Resource | undefined,
-  ): {
-    readonly index: Map<string, Map<string, Holder>> | undefined;
-    readonly holders: readonly (readonly [string, Holder])[];
-  } {
+  #indexOf(kind: string): Index | undefined {
     switch (kind) {
       case 'WorkloadEndpoint':
-        return { index: this.#workloads, holders: workloadHolders(resource as WorkloadEndpoint | undefined) };
+        return this.#workloads;
       case 'HostEndpoint':
-        return { index: this.#hosts, holders: hostEndpointHolders(resource as HostEndpoint | undefined) };
       case 'Node':
-        return { index: this.#hosts, holders: nodeHolders(resource as CalicoNode | undefined) };
+        return this.#hosts;
       case 'NetworkSet':
       case 'GlobalNetworkSet':
-        return {
-          index: this.#sets,
-          holders: setHolders(resource as NetworkSet | GlobalNetworkSet | undefined),
-        };
+        return this.#sets;
       default:
-        return { index: undefined, holders: [] };
+        return undefined;
     }
   }
 
-  #remove(key: string, index: Map<string, Map<string, Holder>>): void {
-    const texts = this.#entries.get(key) ?? [];
-    this.#entries.delete(key);
-    for (const text of texts) {
-      const there = index.get(text);
-      const holder = there?.get(key);
-      there?.delete(key);
-      if (there?.size !== 0) continue;
-      index.delete(text);
-      if (index === this.#sets) this.#countLength(text, -1);
-      else if (holder !== undefined) this.#remember(text, holder);
+  #add(index: Index, text: string, key: string): void {
+    const keys = index.get(text) ?? new Set();
+    if (keys.size === 0) {
+      index.set(text, keys);
+      if (index === this.#sets) this.#countLength(text, 1);
     }
+    keys.add(key);
+    this.#gone.delete(text);
+  }
+
+  #remove(index: Index, text: string, key: string, holder: Holder | undefined): void {
+    const keys = index.get(text);
+    keys?.delete(key);
+    if (keys?.size !== 0) return;
+    index.delete(text);
+    if (index === this.#sets) this.#countLength(text, -1);
+    else if (holder !== undefined) this.#remember(text, holder);
+  }
+
+  /** The one whose key sorts first, as the evaluator takes it. */
+  #first(keys: Iterable<string> = []): Holder | undefined {
+    const [key] = [...keys].sort();
+    return key === undefined ? undefined : this.#held.get(key)?.holder;
   }
 
   #remember(text: string, holder: Holder): void {
@@ -123,11 +137,13 @@ export class EndpointDirectory {
 
   /** The narrowest network set around the address. */
   #setOf(address: IpAddress): Holder | undefined {
+    for (const [key, { kind, resource }] of this.#unreadSets) this.#read(this.#sets, key, kind, resource);
+    this.#unreadSets.clear();
     const { family, value } = address;
     for (let length: number = familyBits(family); length >= 0; length--) {
       if (!this.#lengths.has(`${family}/${length}`)) continue;
       const base = value & netmask(family, length);
-      const found = first(this.#sets.get(formatCidr({ family, base, length })));
+      const found = this.#first(this.#sets.get(formatCidr({ family, base, length })));
       if (found !== undefined) return found;
     }
     return undefined;
@@ -143,58 +159,59 @@ export class EndpointDirectory {
   }
 }
 
-/** The one whose key sorts first, as the evaluator takes it. */
-function first(holders: ReadonlyMap<string, Holder> | undefined): Holder | undefined {
-  if (holders === undefined) return undefined;
-  const [key] = [...holders.keys()].sort();
-  return key === undefined ? undefined : holders.get(key);
+/** Undefined if it holds nothing. */
+function heldBy(kind: string, resource: Resource): Held | undefined {
+  const held = heldByKind(kind, resource);
+  return held === undefined || held.texts.length === 0 ? undefined : held;
 }
 
-function workloadHolders(resource: WorkloadEndpoint | undefined): readonly (readonly [string, Holder])[] {
-  const id = resource === undefined ? undefined : workloadEndpointIdOf(resource);
-  if (resource === undefined || id === undefined) return [];
+function heldByKind(kind: string, resource: Resource): Held | undefined {
+  switch (kind) {
+    case 'WorkloadEndpoint':
+      return heldByWorkload(resource as WorkloadEndpoint);
+    case 'HostEndpoint':
+      return heldByHostEndpoint(resource as HostEndpoint);
+    case 'Node':
+      return heldByNode(resource as CalicoNode);
+    default:
+      return heldBySet(resource as NetworkSet | GlobalNetworkSet);
+  }
+}
+
+function heldByWorkload(resource: WorkloadEndpoint): Held | undefined {
+  const id = workloadEndpointIdOf(resource);
+  if (id === undefined) return undefined;
   const [namespace = '', ...name] = id.workload.split('/');
-  const holder: Holder = {
-    kind: 'WorkloadEndpoint',
-    namespace,
-    name: name.join('/'),
-    node: id.host,
-    labels: resource.metadata.labels ?? {},
+  const { labels = {} } = resource.metadata;
+  return {
+    holder: { kind: 'WorkloadEndpoint', namespace, name: name.join('/'), node: id.host, labels },
+    texts: addressesOf(resource.spec?.ipNetworks ?? []),
   };
-  return addressesOf(resource.spec?.ipNetworks ?? []).map((text) => [text, holder]);
 }
 
-function hostEndpointHolders(resource: HostEndpoint | undefined): readonly (readonly [string, Holder])[] {
-  if (resource?.spec === undefined) return [];
-  const holder: Holder = {
-    kind: 'HostEndpoint',
-    name: resource.metadata.name,
-    node: resource.spec.node,
-    labels: resource.metadata.labels ?? {},
+function heldByHostEndpoint({ metadata, spec }: HostEndpoint): Held | undefined {
+  if (spec === undefined) return undefined;
+  const { name, labels = {} } = metadata;
+  return {
+    holder: { kind: 'HostEndpoint', name, node: spec.node, labels },
+    texts: addressesOf(spec.expectedIPs ?? []),
   };
-  return addressesOf(resource.spec.expectedIPs ?? []).map((text) => [text, holder]);
 }
 
-function nodeHolders(resource: CalicoNode | undefined): readonly (readonly [string, Holder])[] {
-  if (resource === undefined) return [];
+function heldByNode(resource: CalicoNode): Held {
   const { name, labels = {} } = resource.metadata;
-  const holder: Holder = { kind: 'Node', name, node: name, labels };
-  return [...new Set(nodeAddresses(resource).map(formatIp))].map((text) => [text, holder]);
+  return {
+    holder: { kind: 'Node', name, node: name, labels },
+    texts: [...new Set(nodeAddresses(resource).map(formatIp))],
+  };
 }
 
-function setHolders(
-  resource: NetworkSet | GlobalNetworkSet | undefined,
-): readonly (readonly [string, Holder])[] {
-  if (resource === undefined) return [];
-  const { name, namespace, labels = {} } = resource.metadata;
-  const holder: Holder = {
-    kind: resource.kind,
-    ...(resource.kind === 'NetworkSet' ? { namespace: namespace ?? 'default' } : {}),
-    name,
-    labels,
+function heldBySet({ kind, metadata, spec }: NetworkSet | GlobalNetworkSet): Held {
+  const { name, namespace, labels = {} } = metadata;
+  return {
+    holder: { kind, ...(kind === 'NetworkSet' ? { namespace: namespace ?? 'default' } : {}), name, labels },
+    texts: distinctNets(spec?.nets ?? []),
   };
-  const nets = (resource.spec?.nets ?? []).map(parseCidr).filter((net) => net !== undefined);
-  return [...new Set(nets.map(formatCidr))].map((text) => [text, holder]);
 }
 
 /** Canonical, each once; the length of a subnet is left out. */
