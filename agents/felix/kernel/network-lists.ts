@@ -15,9 +15,9 @@ import {
   dumpNeighbours,
   dumpRoutes,
   dumpRules,
-  type ListedLink,
   MAIN_TABLE,
 } from './netlink/route-dumps.ts';
+import { getLinkAt } from './netlink/route-messages.ts';
 import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
 
 /** Of a dump in whose course something changed: what was passed over is in the next. */
@@ -52,9 +52,7 @@ export class NetworkLists {
   }
 
   #links({ kinds, withAddresses }: Extract<NetworkQuery, { what: 'links' }>): readonly object[] {
-    const all = this.#all(dumpLinks(), decodeListedLink);
-    const names = namesOf(all);
-    const links = all.filter(
+    const links = this.#all(dumpLinks(), decodeListedLink).filter(
       ({ linkinfo }) => kinds === undefined || kinds.includes(linkinfo?.info_kind ?? ''),
     );
     const addresses =
@@ -62,10 +60,10 @@ export class NetworkLists {
     const byLink = Map.groupBy(addresses, ({ index }) => index);
     return links.map(({ index, linkinfo, ...link }) => {
       const { link: below, ...data } = linkinfo?.info_data ?? {};
-      const named = below === undefined ? data : { ...data, link: names.get(below) };
+      const infoData = below === undefined ? data : { ...data, link: this.#nameOf(below) };
       return {
         ...link,
-        ...(linkinfo === undefined ? {} : { linkinfo: { ...linkinfo, info_data: named } }),
+        ...(linkinfo === undefined ? {} : { linkinfo: { ...linkinfo, info_data: infoData } }),
         addr_info: (byLink.get(index) ?? []).map(({ index: _index, ...address }) => address),
       };
     });
@@ -73,11 +71,24 @@ export class NetworkLists {
 
   /** With the interface's name in place of its index. */
   #named(entries: readonly { readonly dev?: number }[]): readonly object[] {
-    if (entries.length === 0) return [];
-    const names = namesOf(this.#all(dumpLinks(), decodeListedLink));
-    return entries.map((entry) =>
-      entry.dev === undefined ? entry : { ...entry, dev: names.get(entry.dev) },
-    );
+    const names = new Map<number, string | undefined>();
+    return entries.map((entry) => {
+      const { dev } = entry;
+      if (dev === undefined) return entry;
+      if (!names.has(dev)) names.set(dev, this.#nameOf(dev));
+      return { ...entry, dev: names.get(dev) };
+    });
+  }
+
+  /** Asked one by one: a host has thousands of links, few of which routes of one kind go through. */
+  #nameOf(index: number): string | undefined {
+    try {
+      const answer = this.#socket.request(getLinkAt(index));
+      return answer === undefined ? undefined : decodeListedLink(answer)?.ifname;
+    } catch (error) {
+      if (error instanceof NetlinkError && error.type.errno === constants.errno.ENODEV) return undefined;
+      throw error;
+    }
   }
 
   /** What is dumped is decoded at once: messages share the socket's buffer. */
@@ -101,8 +112,4 @@ export class NetworkLists {
     }
     return entries;
   }
-}
-
-function namesOf(links: readonly ListedLink[]): ReadonlyMap<number, string> {
-  return new Map(links.map(({ index, ifname }) => [index, ifname]));
 }

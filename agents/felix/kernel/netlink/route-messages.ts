@@ -97,6 +97,11 @@ export function getLink(name: string): NetlinkMessage {
   return { type: RTM_GETLINK, flags: request, body: Buffer.concat([linkHeader(0, 0), nameOf(name)]) };
 }
 
+/** The same by its index. */
+export function getLinkAt(index: number): NetlinkMessage {
+  return { type: RTM_GETLINK, flags: request, body: linkHeader(index, 0) };
+}
+
 export interface LinkView {
   readonly index: number;
   /** Up and working. */
