@@ -137,12 +137,14 @@ export class CniHandler {
     const undo: Undo[] = [];
     try {
       // A handle left by an ADD that was cut off belongs to the same container: given back before anything is assigned.
-      const [pod, , mtu] = await allDone(
+      const [pod] = await allDone(
         this.#readPod(workload, signal),
         this.#options.addresses.releaseByHandle(workload.handle, signal),
+      );
+      const [addresses, mtu] = await allDone(
+        this.#assign(config, workload, pod, undo, signal),
         config.mtu === undefined || config.mtu === 0 ? this.#options.defaultMtu() : config.mtu,
       );
-      const addresses = await this.#assign(config, workload, pod, undo, signal);
       const { mac } = await this.#wire(request, workload, pod, { addresses, mtu }, undo, signal);
       events.emit({ component: 'agent', kind: 'vethCreated', object, cause: workload.hostInterface });
       const endpoint = buildEndpoint({

@@ -16,7 +16,7 @@ export function isKindOfOthers(kind: string): boolean {
 
 /**
  * All objects of these kinds, and the endpoints of services, of all namespaces. What is stored and cannot be read is left
- * out, as the hosts do too; `warn` gets a line of each.
+ * out, as the hosts do too; `warn` gets a line of each, mirrored endpoints of services aside.
  */
 export async function readResources(
   backend: Backend,

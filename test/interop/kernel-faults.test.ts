@@ -3,6 +3,7 @@
 
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { runOk } from '../../lib/process/run.ts';
 import type { BgpdConfigurationInput } from '../../lib/protocol/bgpd.ts';
@@ -153,6 +154,28 @@ describe('a route that somebody else has put in the place of ours', () => {
     // Right before it that prefix alone is looked at.
     expect(calls()).toContain('-4 -j -batch -');
     expect(watch.lines.filter((line) => line.startsWith(`Deleted ${SHARED}`))).toEqual([]);
+  });
+});
+
+describe('interfaces that change', () => {
+  const looks = (): number => calls().filter((line) => line.startsWith('-4 -j route show table')).length;
+  const lookAfter = async (...argv: string[]): Promise<void> => {
+    const before = looks();
+    await onHost(...argv);
+    await waitFor('the kernel is looked at', () => looks() > before, 5000);
+  };
+
+  it('are a reason to look at the kernel if routes of ours go through them, and else none', async () => {
+    await lookAfter('ip', 'address', 'add', '10.78.0.1/32', 'dev', 'eth0');
+    const before = looks();
+    for (let index = 0; index < 5; index++) {
+      await onHost('ip', 'link', 'add', `w${index}`, 'type', 'veth', 'peer', 'name', `v${index}`);
+      // Longer than a look waits for more of the same.
+      await delay(150);
+    }
+    // One may be the regular one.
+    expect(looks() - before).toBeLessThanOrEqual(1);
+    await lookAfter('ip', 'address', 'del', '10.78.0.1/32', 'dev', 'eth0');
   });
 });
 

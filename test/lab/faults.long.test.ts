@@ -147,8 +147,8 @@ describe('Redis away', () => {
         (await stage.kubectl(['get', '--raw', '/apis/calico-ts.dev/v1/events?last=1'])).split('\n')[0] ?? '';
       await stage.eventually('events come from Redis', source, (line) => line.includes('"redis"'), MINUTE_MS);
       const redis = test.lab.fabricProcess('redis');
-      await freeze(redis?.pid);
       try {
+        await freeze(redis?.pid);
         await runPods(stage, [{ namespace: NS, name: 'quiet', node: 'node-1' }]);
         expect(await reaches(stage, stage.pod(NS, 'quiet'), far)).toBe(true);
         expect((await nodeStatus(stage, 'node-1')).ready).toBe(true);

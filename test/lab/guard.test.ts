@@ -49,8 +49,8 @@ describe('a frozen kubernetes plugin', () => {
       };
       const plugin = test.lab.fabricProcess('plugin');
       const prober = await startProber(host, await podNetns(host, near), ADDRESS, PROBE_EVERY_SECONDS);
-      await freeze(plugin?.pid);
       try {
+        await freeze(plugin?.pid);
         await stage.apply([onlyFrom(NS, 'guarded', 'nobody'), podObject(guarded)]);
         const events = await stage.eventually(
           'the pod says what it waits for',

@@ -11,6 +11,15 @@ function threadStates(pid: number): string[] {
   });
 }
 
+function isStopped(pid: number): boolean {
+  try {
+    return threadStates(pid).every((state) => state === 'T');
+  } catch {
+    // A thread has ended between the list and the look at it.
+    return false;
+  }
+}
+
 /**
  * Freezes a process. kill(2) returns when the signal is sent: on a busy machine the threads may run on for a while and
  * answer what was meant to be left unanswered.
@@ -19,5 +28,5 @@ export async function freeze(pid: number | undefined): Promise<void> {
   // To kill(2), 0 and less are groups of processes, this one's own among them.
   if (pid === undefined || pid <= 0) throw new Error('no such process to freeze');
   process.kill(pid, 'SIGSTOP');
-  await until(`process ${pid} to stop`, () => threadStates(pid).every((state) => state === 'T'));
+  await until(`process ${pid} to stop`, () => isStopped(pid));
 }

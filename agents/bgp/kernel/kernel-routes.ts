@@ -54,7 +54,7 @@ export class KernelRoutes {
   /** What is there, as far as we know. */
   #actual = new Map<string, KernelRoute>();
   readonly #failures = new Map<string, string>();
-  /** That our routes go through, as they were read; undefined where some have been written since. */
+  /** That our routes go through, as they were read; undefined where some may have been written since. */
   #devices: ReadonlySet<string> | undefined;
   #maySweep = false;
   /** An interface that goes down takes its routes with it, without a word; one that comes up may carry them again. */
@@ -239,6 +239,8 @@ export class KernelRoutes {
     const started = performance.now();
     const commands = work.map(({ action, route }) => routeCommand(action, route, this.#config.protocol));
     let failed: ReadonlyMap<number, string>;
+    // From now on: an interface may go down while the batch is under way.
+    this.#devices = undefined;
     try {
       failed = new Map((await this.#batch.run(commands)).map(({ line, message }) => [line, message]));
     } catch (error) {
@@ -253,7 +255,6 @@ export class KernelRoutes {
   }
 
   #tell(result: Omit<KernelResult, 'durationMs'>, started: number): void {
-    this.#devices = undefined;
     if (result.installed.length + result.withdrawn.length > 0)
       this.#told({ ...result, durationMs: performance.now() - started });
   }

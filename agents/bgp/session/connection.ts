@@ -53,7 +53,7 @@ export interface ConnectionOptions {
 
 /** How long a socket lives after a NOTIFICATION for the peer to read it. */
 const LINGER_MS = 1000;
-/** Doubled with each attempt: nodes that start together find some of the others not listening yet, a moment before they do. */
+/** Doubled with each attempt of a connection: nodes that start together find some of the others not listening yet, a moment before they do. */
 const FIRST_RETRY_SECONDS = 0.25;
 /** Octets of one peer handled in one turn of the event loop. */
 const MAX_TURN = 256 * 1024;
@@ -175,12 +175,14 @@ export class Connection {
 
   #fsmPeer(): FsmPeer {
     const { passive, connectRetrySeconds } = this.#options;
-    const most = connectRetrySeconds();
-    const retryAfterFailureSeconds = Math.min(
-      most,
-      FIRST_RETRY_SECONDS * 2 ** Math.max(0, this.#attempts - 1),
-    );
-    return { local: this.#local, passive, connectRetrySeconds: most, retryAfterFailureSeconds };
+    const seconds = connectRetrySeconds();
+    const soonSeconds = FIRST_RETRY_SECONDS * 2 ** Math.max(0, this.#attempts - 1);
+    return {
+      local: this.#local,
+      passive,
+      connectRetrySeconds: seconds,
+      retryAfterFailureSeconds: Math.min(seconds, soonSeconds),
+    };
   }
 
   #perform(action: Action, message: Delivery | undefined): void {

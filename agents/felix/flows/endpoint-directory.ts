@@ -56,9 +56,10 @@ export class EndpointDirectory {
   onResource(key: string, kind: string, resource: Resource | undefined): void {
     const index = this.#indexOf(kind);
     if (index === undefined) return;
-    // A set of thousands is read when it is asked for: no update of policy waits for that.
-    if (index === this.#sets) this.#unreadSets.set(key, { kind, resource });
-    else this.#read(index, key, kind, resource);
+    if (index !== this.#sets) this.#read(index, key, kind, resource);
+    // A set of thousands is read when a flow asks for one, not at each change.
+    else if (resource !== undefined || this.#held.has(key)) this.#unreadSets.set(key, { kind, resource });
+    else this.#unreadSets.delete(key);
   }
 
   #read(index: Index, key: string, kind: string, resource: Resource | undefined): void {
@@ -137,8 +138,10 @@ export class EndpointDirectory {
 
   /** The narrowest network set around the address. */
   #setOf(address: IpAddress): Holder | undefined {
-    for (const [key, { kind, resource }] of this.#unreadSets) this.#read(this.#sets, key, kind, resource);
-    this.#unreadSets.clear();
+    for (const [key, { kind, resource }] of this.#unreadSets) {
+      this.#unreadSets.delete(key);
+      this.#read(this.#sets, key, kind, resource);
+    }
     const { family, value } = address;
     for (let length: number = familyBits(family); length >= 0; length--) {
       if (!this.#lengths.has(`${family}/${length}`)) continue;

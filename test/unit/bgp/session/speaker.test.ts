@@ -1,5 +1,6 @@
 // A speaker on loopback against a scripted peer: what goes over the wire when the peer does not do as it should.
 
+import { createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { SpeakerConfig } from '../../../../agents/bgp/config.ts';
 import { type LocalSession, localOpen, PLAIN_SESSION } from '../../../../agents/bgp/fsm/negotiate.ts';
@@ -441,5 +442,30 @@ describe('a speaker whose peer does not answer for a while', () => {
     await until('it was refused', () => speaker.peer('raw')?.status.lastError !== undefined);
     raw = await RawPeer.accept(port, '127.0.0.2');
     expect((await raw.next('open')).holdTimeSeconds).toBe(90);
+  });
+
+  it('calls less and less often where it is refused', async () => {
+    const port = await freePort();
+    const calledAt: number[] = [];
+    const refusing = createServer((socket) => {
+      calledAt.push(performance.now());
+      socket.destroy();
+    });
+    refusing.listen(port, '127.0.0.2');
+    try {
+      speaker = new Speaker(config(port, { connectRetrySeconds: 3600 }), {
+        log: silentLogger(),
+        events: new EventLog({ host: 'test' }),
+        isRestart: false,
+        random: () => 0.5,
+      });
+      await speaker.start();
+      await until('the fourth call', () => calledAt.length === 4);
+      const [, , third = 0, fourth = 0] = calledAt;
+      // A second, less the jitter; the first ones come after a quarter and a half.
+      expect(fourth - third).toBeGreaterThan(700);
+    } finally {
+      refusing.close();
+    }
   });
 });

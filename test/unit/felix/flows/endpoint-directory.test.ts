@@ -33,6 +33,30 @@ function directory(...resources: readonly Resource[]) {
   return { find: (address: string) => made.find(address), put, remove, wait };
 }
 
+describe('network sets, which are read when one is asked for', () => {
+  it('are as the last change left them', () => {
+    const { find, put, remove } = directory(networks('a', '10.1.0.0/16'));
+    put(networks('a', '10.2.0.0/16'));
+    expect(find('10.1.0.1')).toEqual({ address: '10.1.0.1' });
+    expect(find('10.2.0.1').name).toBe('a');
+    put(networks('a', '10.3.0.0/16'));
+    remove(networks('a'));
+    expect(find('10.2.0.1')).toEqual({ address: '10.2.0.1' });
+    put(networks('b', '10.2.0.0/16'));
+    remove(networks('b'));
+    expect(find('10.2.0.1')).toEqual({ address: '10.2.0.1' });
+  });
+
+  it('that share a network leave it to the other', () => {
+    const { find, put, remove } = directory(networks('a', '10.1.0.0/16'), networks('b', '10.1.0.0/16'));
+    expect(find('10.1.0.1').name).toBe('a');
+    put(networks('a', '10.2.0.0/16'));
+    expect(find('10.1.0.1').name).toBe('b');
+    remove(networks('b'));
+    expect(find('10.1.0.1')).toEqual({ address: '10.1.0.1' });
+  });
+});
+
 describe('an address', () => {
   it('is a workload’s, with its labels and node', () => {
     expect(directory(workload('web', '10.0.0.1')).find('10.0.0.1')).toEqual({
