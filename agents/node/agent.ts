@@ -2,14 +2,11 @@
 // Order of start: kernel writer and empty table first (deny until programmed), then the datastore, then work is taken.
 
 import { mkdir, writeFile } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
 import { type HostPaths, hostPaths } from '../../lib/config/paths.ts';
 import { redisAddressOf } from '../../lib/config/shared-settings.ts';
 import { EtcdDatastore } from '../../lib/datastore/etcd/etcd-datastore.ts';
 import { etcdOptionsOf } from '../../lib/datastore/etcd/settings.ts';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
-import { Syncer } from '../../lib/datastore/syncer.ts';
-import type { SyncerUpdate, SyncStatus } from '../../lib/datastore/syncer-contract.ts';
 import { EventLog } from '../../lib/events/event-log.ts';
 import { EventSocketServer } from '../../lib/events/event-socket.ts';
 import { StreamPublisher } from '../../lib/events/redis-stream.ts';
@@ -17,11 +14,10 @@ import { EVENT_TARGET, FLOW_TARGET } from '../../lib/events/stream-target.ts';
 import { Ipam } from '../../lib/ipam/allocator.ts';
 import { createHeldCatalog } from '../../lib/ipam/catalog.ts';
 import { KubeClient } from '../../lib/kube-client/client.ts';
-import { waitFor } from '../../lib/lifecycle/backoff.ts';
 import { type Startable, StopStack } from '../../lib/lifecycle/startable.ts';
 import type { Logger, LogLevel } from '../../lib/logging/logger.ts';
 import { blockAffinityPrefix, IPAM_ROOT } from '../../lib/model/ipam-keys.ts';
-import { keyForResource, RESOURCE_ROOT } from '../../lib/model/keys.ts';
+import { RESOURCE_ROOT } from '../../lib/model/keys.ts';
 import { CniErrorCode } from '../../lib/protocol/cni.ts';
 import { ENDPOINT_SLICE_ROOT } from '../../lib/protocol/endpoint-slices.ts';
 import { PLUGIN_ROOT } from '../../lib/protocol/plugin-revision.ts';
@@ -34,7 +30,6 @@ import { ConfigBatcher } from '../felix/calc/config-batcher.ts';
 import { type FelixSettings, readFelixSettings } from '../felix/calc/felix-settings.ts';
 import { Dataplane } from '../felix/dataplane/dataplane.ts';
 import { KernelWriterClient } from '../felix/kernel/writer-client.ts';
-import { chooseAddress } from './address-detection.ts';
 import { NodeBgp } from './bgp/node-bgp.ts';
 import { BgpdLink } from './bgpd-link.ts';
 import { addressAllocator, endpointStore, podSource, programming, workloadInterfaces } from './cni-wiring.ts';
@@ -44,10 +39,11 @@ import { NodeFlows } from './flows.ts';
 import { SyncedResources } from './held-resources.ts';
 import { Listeners } from './listeners.ts';
 import { NodeApi, type NodeApiSources } from './node-api.ts';
+import { NodeRegistration } from './node-registration.ts';
 import { nodeApiSources } from './node-status.ts';
 import { PluginMirror } from './plugin-mirror.ts';
-import { initializeCluster, registerNode } from './startup.ts';
 import { StatusReports } from './status-reports.ts';
+import { Syncers, type SyncersOptions } from './syncers.ts';
 import { TunnelAddresses } from './tunnel-addresses.ts';
 
 export interface AgentOptions {
@@ -65,26 +61,28 @@ export interface AgentOptions {
   readonly flowReader: string;
 }
 
-const RETRY_MS = 500;
 const DEFAULT_MTU = 1500;
-const CALL_MS = 10_000;
-/** How often the node's own address is looked at again (calico-node's address monitor). */
-const ADDRESS_CHECK_MS = 2000;
+
+/** What hears of the datastore's changes. */
+interface DatastoreConsumers {
+  readonly felix: Felix;
+  readonly bgp: NodeBgp;
+  readonly flows: NodeFlows;
+  readonly tunnels: TunnelAddresses;
+  readonly registration: NodeRegistration;
+}
 
 export class Agent implements Startable {
   readonly #options: AgentOptions;
   readonly #paths: HostPaths;
   readonly #events: EventLog;
   readonly #stack = new StopStack();
-  readonly #stopping = new AbortController();
   readonly #mirror = new PluginMirror();
   readonly #held: SyncedResources;
-  readonly #statuses = new Map<string, SyncStatus>();
-  #resyncs = 0;
+  #syncers: Syncers | undefined;
   #listeners: Listeners | undefined;
   #reports: StatusReports | undefined;
-  /** The addresses with which this node stands in the datastore, as text; undefined while it does not. */
-  #registered: string | undefined;
+  #registration: NodeRegistration | undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -163,18 +161,20 @@ export class Agent implements Startable {
       feeder: bgp.feeder,
       mirror: this.#mirror,
       notReady: () => this.#notReady(dataplane),
-      sync: () => ({ status: this.#statuses.get('resources') ?? 'waitForDatastore', resyncs: this.#resyncs }),
+      sync: () => ({
+        status: this.#syncers?.status('resources') ?? 'waitForDatastore',
+        resyncs: this.#syncers?.resyncs('resources') ?? 0,
+      }),
     });
     await this.#startApis(sources);
-    await this.#startSyncers(datastore, felix, bgp, flows, tunnels);
+    const registration = this.#nodeRegistration(datastore);
+    await this.#startSyncers(datastore, { felix, bgp, flows, tunnels, registration });
     await this.#startCni(datastore, writer, dataplane, api);
-    const registering = this.#keepRegistered(datastore);
-    this.#stack.push('registration', () => registering);
+    await this.#begin('registration', registration);
   }
 
   async stop(): Promise<void> {
     this.#events.emit({ component: 'agent', kind: 'agentStopping' });
-    this.#stopping.abort();
     await this.#stack.stop();
   }
 
@@ -210,6 +210,19 @@ export class Agent implements Startable {
     });
     this.#stack.push('tunnel addresses', () => tunnels.stop());
     return tunnels;
+  }
+
+  #nodeRegistration(datastore: EtcdDatastore): NodeRegistration {
+    const { node, settings, logger } = this.#options;
+    this.#registration = new NodeRegistration({
+      node,
+      settings,
+      client: new ResourceClient({ datastore }),
+      isLocked: () => this.#held.isLocked,
+      events: this.#events,
+      logger,
+    });
+    return this.#registration;
   }
 
   #statusReports(datastore: EtcdDatastore, dataplane: Dataplane, felix: Felix): StatusReports {
@@ -248,23 +261,11 @@ export class Agent implements Startable {
 
   async #startSyncers(
     datastore: EtcdDatastore,
-    felix: Felix,
-    bgp: NodeBgp,
-    flows: NodeFlows,
-    tunnels: TunnelAddresses,
+    { felix, bgp, flows, tunnels, registration }: DatastoreConsumers,
   ): Promise<void> {
     const { node } = this.#options;
     const { feeder } = bgp;
-    const prefixes: Readonly<
-      Record<
-        string,
-        {
-          readonly prefix: string;
-          readonly onUpdates: (updates: readonly SyncerUpdate[]) => void;
-          readonly onRevision?: (revision: number) => void;
-        }
-      >
-    > = {
+    const parts: SyncersOptions['parts'] = {
       resources: {
         prefix: RESOURCE_ROOT,
         onRevision: (revision) => felix.onRevision(revision),
@@ -276,7 +277,7 @@ export class Agent implements Startable {
           felix.onUpdates(updates);
           bgp.onResources(updates);
           tunnels.onUpdates(updates);
-          this.#noticeRemoval(updates);
+          registration.onUpdates(updates);
         },
       },
       blocks: { prefix: `${IPAM_ROOT}assignment/`, onUpdates: (updates) => felix.onOtherUpdates(updates) },
@@ -285,37 +286,23 @@ export class Agent implements Startable {
       plugins: { prefix: PLUGIN_ROOT, onUpdates: (updates) => this.#mirror.onUpdates(updates) },
       'rule sources': { prefix: RULE_SOURCES_ROOT, onUpdates: (updates) => flows.onRuleSources(updates) },
     };
-    const isInSync = (names: readonly string[]): boolean =>
-      names.every((name) => this.#statuses.get(name) === 'inSync');
     felix.followLocalPeers((peers) => feeder.setLocalPeers(peers));
     let hasSaid = false;
-    const onStatus = (): void => {
-      if (isInSync(['resources', 'blocks', 'slices'])) felix.onInSync();
-      if (isInSync(['resources', 'affinities'])) feeder.onInSync();
-      if (isInSync(['resources'])) tunnels.onInSync();
-      if (!hasSaid && isInSync(Object.keys(prefixes))) {
+    const syncers = new Syncers({
+      datastore,
+      parts,
+      logger: this.#options.logger,
+      onStatus: () => {
+        if (syncers.isInSync('resources', 'blocks', 'slices')) felix.onInSync();
+        if (syncers.isInSync('resources', 'affinities')) feeder.onInSync();
+        if (syncers.isInSync('resources')) tunnels.onInSync();
+        if (hasSaid || syncers.waiting.length > 0) return;
         hasSaid = true;
         this.#events.emit({ component: 'agent', kind: 'inSync' });
-      }
-    };
-    for (const [name, { prefix, onUpdates, onRevision }] of Object.entries(prefixes)) {
-      this.#statuses.set(name, 'waitForDatastore');
-      const syncer = new Syncer({
-        datastore,
-        prefix,
-        logger: this.#options.logger.child({ part: `syncer ${name}` }),
-        callbacks: {
-          onUpdates,
-          ...(onRevision === undefined ? {} : { onRevision }),
-          onStatus: (status) => {
-            this.#statuses.set(name, status);
-            if (name === 'resources' && status === 'resyncInProgress') this.#resyncs++;
-            onStatus();
-          },
-        },
-      });
-      await this.#begin(`syncer of ${name}`, syncer);
-    }
+      },
+    });
+    this.#syncers = syncers;
+    await this.#begin('syncers', syncers);
   }
 
   async #startBgp(bgpd: BgpdLink, datastore: EtcdDatastore, api: KubeClient | undefined): Promise<NodeBgp> {
@@ -427,74 +414,17 @@ export class Agent implements Startable {
       this.#options.setLogLevel(settings.logSeverity ?? logLevel);
   }
 
-  /** Registers as soon as the datastore answers, and again whenever the node's address changes. */
-  async #keepRegistered(datastore: EtcdDatastore): Promise<void> {
-    const { node, settings, logger } = this.#options;
-    const client = new ResourceClient({ datastore });
-    const stopping = this.#stopping.signal;
-    let hasInitialized = false;
-    while (!stopping.aborted) {
-      try {
-        const addresses = this.#addresses();
-        const text = JSON.stringify(addresses);
-        if (text !== this.#registered) {
-          const signal = AbortSignal.any([stopping, AbortSignal.timeout(CALL_MS)]);
-          // A datastore that was emptied gets anew what every one has; an explicit lock is left alone.
-          if (!hasInitialized || this.#held.isLocked) await initializeCluster(client, settings, signal);
-          hasInitialized = true;
-          const { outcome, revision, previousAddress } = await registerNode(
-            client,
-            node,
-            addresses,
-            { asNumber: settings.asNumber, isKubernetesNode: settings.apiServer !== undefined },
-            signal,
-          );
-          const moved =
-            outcome === 'changed' && previousAddress !== undefined ? ` (was ${previousAddress})` : '';
-          this.#events.emit({
-            component: 'agent',
-            kind: 'nodeRegistered',
-            object: `Node/${node}`,
-            revision,
-            cause: `${outcome}${moved}`,
-          });
-          logger.info('node registered', { node, ...addresses, outcome, previousAddress });
-          this.#registered = text;
-        }
-      } catch (error) {
-        if (stopping.aborted) return;
-        logger.warn('registering the node failed, trying again', { error });
-      }
-      await waitFor(this.#registered === undefined ? RETRY_MS : ADDRESS_CHECK_MS, stopping);
-    }
-  }
-
-  /** A running node that was removed comes back by itself. */
-  #noticeRemoval(updates: readonly SyncerUpdate[]): void {
-    const key = keyForResource('Node', undefined, this.#options.node);
-    if (updates.some((update) => update.key === key && update.kv === undefined)) this.#registered = undefined;
-  }
-
-  #addresses(): { readonly ipv4: string | undefined; readonly ipv6: string | undefined } {
-    const { settings } = this.#options;
-    const interfaces = networkInterfaces();
-    const ipv4 = chooseAddress(settings.ip, interfaces, 4);
-    const ipv6 = chooseAddress(settings.ip6, interfaces, 6);
-    if (!ipv4.ok) throw new Error(`setting ip: ${ipv4.reason}`);
-    if (!ipv6.ok) throw new Error(`setting ip6: ${ipv6.reason}`);
-    return { ipv4: ipv4.address, ipv6: ipv6.address };
-  }
-
   #notReady(dataplane: Dataplane): readonly string[] {
     const reasons: string[] = [];
-    const waiting = [...this.#statuses].filter(([, status]) => status !== 'inSync').map(([name]) => name);
-    if (this.#statuses.size === 0 || waiting.length > 0)
-      reasons.push(`not in sync with the datastore (waiting for ${waiting.join(', ') || 'it'}); is etcd up?`);
+    const waiting = this.#syncers === undefined ? ['it'] : this.#syncers.waiting;
+    if (waiting.length > 0)
+      reasons.push(`not in sync with the datastore (waiting for ${waiting.join(', ')}); is etcd up?`);
     if (this.#held.isLocked)
       reasons.push(
         'the datastore is locked: ClusterInformation default has datastoreReady false, or is gone',
       );
-    if (this.#registered === undefined) reasons.push('the node is not registered in the datastore yet');
+    if (this.#registration?.isRegistered !== true)
+      reasons.push('the node is not registered in the datastore yet');
     if (dataplane.lastError !== undefined)
       reasons.push(`the kernel is behind: ${String(dataplane.lastError)}`);
     reasons.push(...dataplane.hostProblems);
