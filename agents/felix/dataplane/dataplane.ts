@@ -68,6 +68,8 @@ export class Dataplane implements Startable {
   readonly #changedEndpoints = new Map<string, CompiledWorkloadEndpoint | undefined>();
   readonly #waits: EndpointWaits;
   readonly #flushes: FlushQueue;
+  /** What has come since the state was last brought up to date, in order. */
+  #incoming: (() => void)[] = [];
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isStarted = false;
@@ -136,11 +138,13 @@ export class Dataplane implements Startable {
   async apply(flush: CalcFlush): Promise<FlushAck> {
     if (this.#isStopped) throw new DataplaneError({ code: 'stopped' });
     const acknowledged = this.#flushes.add(flush.revision);
-    this.#state.applyAll(flush.messages);
-    for (const message of flush.messages) {
-      this.#noteEndpoint(message);
-      this.#network.apply(message);
-    }
+    this.#incoming.push(() => {
+      this.#state.applyAll(flush.messages);
+      for (const message of flush.messages) {
+        this.#noteEndpoint(message);
+        this.#network.apply(message);
+      }
+    });
     this.#wake();
     return await acknowledged;
   }
@@ -202,9 +206,18 @@ export class Dataplane implements Startable {
 
   /** Keys of policies that staged ones would replace or delete: they decide what is counted for staged verdicts. */
   setReplacedByStaged(keys: ReadonlySet<string>): void {
-    this.#state.setReplacedByStaged(keys);
-    this.#isDirty = true;
+    this.#incoming.push(() => {
+      this.#state.setReplacedByStaged(keys);
+      this.#isDirty = true;
+    });
     this.#wake();
+  }
+
+  /** The state is one and the same while something is made of it: what comes meanwhile waits for this. */
+  #takeIncoming(): void {
+    const incoming = this.#incoming;
+    this.#incoming = [];
+    for (const take of incoming) take();
   }
 
   /** The table with every number resolved, for people; undefined before the first load. */
@@ -264,7 +277,8 @@ export class Dataplane implements Startable {
 
   #schedule(): void {
     if (this.#isStopped) return;
-    if (this.#flushes.isWaiting && this.#state.isInSync && !this.#mustRetry) {
+    const isDue = this.#incoming.length > 0 || (this.#flushes.isWaiting && this.#state.isInSync);
+    if (isDue && !this.#mustRetry) {
       this.#wake();
       return;
     }
@@ -312,6 +326,7 @@ export class Dataplane implements Startable {
   }
 
   async #updateTable(isCheckDue: boolean): Promise<void> {
+    this.#takeIncoming();
     if (!this.#state.isInSync) {
       // Nothing else is a reason: an earlier agent's table would give way to one without endpoints.
       if (this.#isTableLost) await this.#table.update();
@@ -342,6 +357,7 @@ export class Dataplane implements Startable {
   }
 
   async #update(): Promise<void> {
+    this.#takeIncoming();
     const flushes = this.#flushes.take();
     this.#isDirty = false;
     const changed = new Map(this.#changedEndpoints);

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   createProbeBed,
   probeGenerations,
+  probeHostEndpointByAddress,
   probeIdentities,
   probeRandomChanges,
 } from './support/atomicity.ts';
@@ -30,6 +31,14 @@ describe('under a continuous probe', () => {
     expect(report.countedByKernel).toBe(report.arrived);
     expect(Math.min(report.arrived, report.dropped, report.duringChanges)).toBeGreaterThan(500);
   }, 300_000);
+
+  it('a host endpoint that is known by an address comes together with what it stands for', async () => {
+    const report = await probeHostEndpointByAddress(bed, 20);
+    process.stdout.write(`${describeProbe(report)}\n`);
+    expect(report.violations).toEqual([]);
+    expect(report.arrived).toBe(0);
+    expect(report.duringChanges).toBeGreaterThan(100);
+  }, 120_000);
 
   it('generations come round, and no revoked flow comes back with them', async () => {
     const report = await probeGenerations(bed, { changes: 60, lastGeneration: 20 });

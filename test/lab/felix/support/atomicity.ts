@@ -15,6 +15,7 @@ import type { ProbedFlow } from './flow-probe.ts';
 import { FlowProber, type ProbeReport } from './flow-prober.ts';
 
 import { FuzzBed } from './fuzz-bed.ts';
+import { hostEndpoint, hostPolicy } from './host-policies.ts';
 import type { Namespace } from './namespaces.ts';
 import { PacketEnd } from './packet-end.ts';
 import { type TestDataplaneOptions, type TestHost, until } from './test-host.ts';
@@ -177,6 +178,37 @@ const allowUdp = (ports: readonly number[]): object => ({
 });
 const SERVER = { to: 'blue/c', destination: '10.80.0.4' } as const;
 const CLIENT = { from: 'red/a', source: '10.80.0.2' } as const;
+
+/**
+ * A workload's own policy gives way to that of a host endpoint for what is forwarded, which is known by an address alone: both deny,
+ * and the kernel is asked in between which interface has the address. With each change staged policies replace others, which the
+ * dataplane is told by itself.
+ */
+export async function probeHostEndpointByAddress(bed: FuzzBed, changes: number): Promise<ProbeReport> {
+  const denyUdp = { types: ['Ingress'], ingress: [{ action: 'Deny', protocol: 'UDP' }] };
+  const replaced = hostPolicy('replaced', { types: ['Ingress'], selector: "role == 'nobody'" });
+  const byWorkload = [...plainCluster(), serverPolicy([])];
+  const byHost = [
+    ...plainCluster(),
+    hostEndpoint(HOST, 'by-address', { expectedIPs: ['172.30.0.11'] }),
+    hostPolicy('forwarded', { ...denyUdp, applyOnForward: true }),
+    replaced,
+    { ...replaced, kind: 'StagedGlobalNetworkPolicy' },
+  ];
+  await bed.load(byWorkload, false);
+  const flows = bothKinds({ from: 'outside', source: OUTSIDE.v4[0], ...SERVER, destinationPort: 53 }, 0);
+  const prober = await FlowProber.start(namespacesOf(bed), flows, allowedOf(byWorkload, flows));
+  try {
+    for (let change = 0; change < changes; change++) {
+      const now = change % 2 === 0 ? byHost : byWorkload;
+      await prober.during(`change ${change}`, allowedOf(now, flows), () => bed.loadOn(HOST, now));
+      await delay(REST_MS);
+    }
+    return await prober.stop();
+  } finally {
+    prober.close();
+  }
+}
 
 export interface GenerationsReport extends ProbeReport {
   /** How often the number of the generation was lower than the one before. */
