@@ -228,8 +228,8 @@ export class TableDriver {
       throw error;
     }
     const { plan, generationMoved } = await this.#plan(renderer, replacing !== undefined);
-    if (plan.isTooLarge) {
-      this.#replaceBecause = 'change too large for one transaction';
+    if (replacing === undefined && plan.replaceBecause !== undefined) {
+      this.#replaceBecause = plan.replaceBecause;
       return await this.#updateOnce();
     }
     await this.#numbers.note(this.#epoch, renderer.generation, renderer.numbering.takeNewRules());
@@ -308,11 +308,12 @@ export class TableDriver {
   async #plan(renderer: Renderer, isReplacement: boolean): Promise<{ plan: Plan; generationMoved: boolean }> {
     this.#planner.note(renderer.table.takeTouched());
     const plan = this.#planner.plan(renderer.table, this.#options.nowMs());
-    if (isReplacement || plan.isTooLarge || !plan.needsGeneration)
+    if (isReplacement || plan.replaceBecause !== undefined || !plan.needsGeneration)
       return { plan, generationMoved: isReplacement };
     renderer.setGeneration(await this.#generations.next(this.#generation));
     this.#planner.note(renderer.table.takeTouched());
-    return { plan: this.#planner.plan(renderer.table, this.#options.nowMs()), generationMoved: true };
+    const moved = this.#planner.plan(renderer.table, this.#options.nowMs(), plan.changesSurroundings);
+    return { plan: moved, generationMoved: true };
   }
 
   async #perform(transactions: readonly PlannedTransaction[]): Promise<number> {

@@ -19,12 +19,12 @@ export type Commit =
 
 /**
  * In order. What nothing leads to is cut wherever its kind changes; a change stays one commit, but for the generation, which
- * may always follow it.
+ * may follow it if nothing but its number is new.
  */
-export function commitsOf({ phases, operations }: PlannedTransaction): readonly Commit[] {
+export function commitsOf({ phases, isIndivisible, operations }: PlannedTransaction): readonly Commit[] {
   const isUnreachable = phases.every((phase) => phase === 'prepare' || phase === 'cleanUp');
   if (isUnreachable) return stretches(operations);
-  if (onlyGenerationBesides(operations)) return stretches(elementsFirst(operations));
+  if (!isIndivisible && onlyGenerationBesides(operations)) return stretches(elementsFirst(operations));
   return [{ kind: 'text', operations }];
 }
 

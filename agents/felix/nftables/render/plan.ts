@@ -14,6 +14,8 @@ export type Phase = 'prepare' | 'change' | 'generation' | 'cleanUp';
 export interface PlannedTransaction {
   /** More than one where phases are merged. */
   readonly phases: readonly Phase[];
+  /** Not even its chains that stamp may follow the rest: they judge otherwise than before, too. */
+  readonly isIndivisible: boolean;
   readonly operations: readonly Operation[];
 }
 
@@ -21,8 +23,10 @@ export interface Plan {
   readonly transactions: readonly PlannedTransaction[];
   /** A live flow's verdict may turn to a denial: the caller moves the generation and plans again. */
   readonly needsGeneration: boolean;
-  /** `change` has more operations than one transaction holds: the caller makes everything anew under another epoch. */
-  readonly isTooLarge: boolean;
+  /** The chains that stamp, which have host endpoints and settings in them, change in more than their number. */
+  readonly changesSurroundings: boolean;
+  /** Why it cannot be one transaction: the caller makes everything anew under another epoch. Undefined: it can. */
+  readonly replaceBecause: string | undefined;
   /** Milliseconds until the next clean-up is due; undefined if there is none to come. */
   readonly cleanUpInMs: number | undefined;
 }
@@ -72,8 +76,11 @@ export class Planner {
     }
   }
 
-  /** `nowMs` is a monotonic clock's reading. */
-  plan(desired: NftTable, nowMs: number): Plan {
+  /**
+   * `nowMs` is a monotonic clock's reading. `changesSurroundings` is what the plan before said, if the generation has been moved since:
+   * all chains that know its number are others then.
+   */
+  plan(desired: NftTable, nowMs: number, changesSurroundings?: boolean): Plan {
     const draft: Draft = {
       prepare: [],
       change: [],
@@ -85,10 +92,12 @@ export class Planner {
     for (const name of this.#touchedObjects) this.#planObject(desired, name, draft);
     for (const [name, keys] of this.#touchedElements) this.#planElements(desired, name, keys, draft);
     const due = this.#dueCleanUp(draft, nowMs);
+    const isTogether = changesSurroundings ?? draft.generation.length > 0;
     return {
-      transactions: this.#transactions(draft, due.operations),
+      transactions: this.#transactions(draft, due.operations, isTogether),
       needsGeneration: draft.needsGeneration,
-      isTooLarge: draft.change.length > this.#limits.operationsPerTransaction,
+      changesSurroundings: isTogether,
+      replaceBecause: this.#replaceBecause(draft, isTogether),
       cleanUpInMs: due.nextInMs,
     };
   }
@@ -185,25 +194,37 @@ export class Planner {
     return { operations, nextInMs };
   }
 
-  #transactions(draft: Draft, cleanUp: readonly Operation[]): readonly PlannedTransaction[] {
+  #replaceBecause(draft: Draft, isTogether: boolean): string | undefined {
+    if (draft.change.length > this.#limits.operationsPerTransaction)
+      return 'change too large for one transaction';
+    return isTogether && draft.change.length > 0 && !this.#mayMerge(draft)
+      ? 'host endpoints or settings change together with networks'
+      : undefined;
+  }
+
+  #mayMerge({ change, generation, changesInterval }: Draft): boolean {
+    return !changesInterval && change.length + generation.length <= this.#limits.operationsPerTransaction;
+  }
+
+  #transactions(
+    draft: Draft,
+    cleanUp: readonly Operation[],
+    isTogether: boolean,
+  ): readonly PlannedTransaction[] {
     const limit = this.#limits.operationsPerTransaction;
-    const transactions: PlannedTransaction[] = splitPreparation(draft.prepare, limit).map((operations) => ({
-      phases: ['prepare'],
-      operations,
-    }));
-    const mayMerge = !draft.changesInterval && draft.change.length + draft.generation.length <= limit;
-    if (mayMerge && draft.change.length > 0 && draft.generation.length > 0) {
-      const operations = inOrder([...draft.change, ...draft.generation]);
-      transactions.push({ phases: ['change', 'generation'], operations });
+    const transactions: PlannedTransaction[] = [];
+    const add = (operations: readonly Operation[], isIndivisible: boolean, ...phases: Phase[]): void => {
+      if (operations.length > 0) transactions.push({ phases, isIndivisible, operations });
+    };
+    const { prepare, change, generation } = draft;
+    for (const operations of splitPreparation(prepare, limit)) add(operations, false, 'prepare');
+    if (this.#mayMerge(draft) && change.length > 0 && generation.length > 0) {
+      add(inOrder([...change, ...generation]), isTogether, 'change', 'generation');
     } else {
-      if (draft.change.length > 0)
-        transactions.push({ phases: ['change'], operations: inOrder(draft.change) });
-      if (draft.generation.length > 0) {
-        transactions.push({ phases: ['generation'], operations: inOrder(draft.generation) });
-      }
+      add(inOrder(change), false, 'change');
+      add(inOrder(generation), false, 'generation');
     }
-    for (const operations of splitCleanUp(cleanUp, limit))
-      transactions.push({ phases: ['cleanUp'], operations });
+    for (const operations of splitCleanUp(cleanUp, limit)) add(operations, false, 'cleanUp');
     return transactions;
   }
 }

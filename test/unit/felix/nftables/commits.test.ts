@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { commitsOf, elementChanges } from '../../../../agents/felix/nftables/render/commits.ts';
 import type { Operation } from '../../../../agents/felix/nftables/render/operations.ts';
-import type { Phase } from '../../../../agents/felix/nftables/render/plan.ts';
+import type { Phase, PlannedTransaction } from '../../../../agents/felix/nftables/render/plan.ts';
 import type { ChainRole, NftChain, SetDefinition } from '../../../../agents/felix/nftables/render/table.ts';
 
 const set = (name: string, declaration: string): SetDefinition => ({
@@ -28,10 +28,12 @@ const rules = (role: ChainRole): Operation => {
   const chain: NftChain = { name: role, role, declaration: '', rules: ['accept'] };
   return { type: 'setRules', chain, isNew: false };
 };
-const cut = (phases: readonly Phase[], ...operations: readonly Operation[]): readonly string[] =>
-  commitsOf({ phases, operations }).map(
+const commitTexts = (transaction: PlannedTransaction): readonly string[] =>
+  commitsOf(transaction).map(
     (commit) => `${commit.kind}: ${commit.operations.map(({ type }) => type).join(' ')}`,
   );
+const cut = (phases: readonly Phase[], ...operations: readonly Operation[]): readonly string[] =>
+  commitTexts({ phases, isIndivisible: false, operations });
 
 describe('commitsOf', () => {
   it('writes a change of elements alone without text', () => {
@@ -59,6 +61,13 @@ describe('commitsOf', () => {
     ]);
   });
 
+  it('does not let it where more than its number is new', () => {
+    const operations = [rules('generation'), add(IDS, '10.0.0.1')];
+    expect(commitTexts({ phases: ['change', 'generation'], isIndivisible: true, operations })).toEqual([
+      'text: setRules addElement',
+    ]);
+  });
+
   it('never cuts a change of rules and elements: half of it would be neither policy', () => {
     expect(cut(['change', 'generation'], rules('group'), add(IDS, '10.0.0.1'), rules('base'))).toEqual([
       'text: setRules addElement setRules',
@@ -76,6 +85,7 @@ describe('elementChanges', () => {
   it('joins neighbours of one set and kind, with the types of the key', () => {
     const [commit] = commitsOf({
       phases: ['change'],
+      isIndivisible: false,
       operations: [
         remove(RANGES, '5 . 6 . 80-90'),
         add(RANGES, '5 . 6 . 80-99'),

@@ -9,9 +9,12 @@ import {
   endpointRemove,
   endpointUpdate,
   entity,
+  hostEndpoint,
+  hostPolicyUpdate,
   identityUpdate,
   memberUpdate,
   phasesOf,
+  policyIdOf,
   policyUpdate,
   port,
   rule,
@@ -19,6 +22,7 @@ import {
   TableBench,
   tableText,
   textOf,
+  tierOf,
 } from './support.ts';
 
 const SOURCE = entity({ selectors: ['s:one'] });
@@ -164,12 +168,45 @@ describe('a plan', () => {
     const addresses = Array.from({ length: 1_500 }, (_, index) => `10.1.${index >> 8}.${index & 255}/32`);
     // New addresses alone are fewer operations than addresses that change hands: a deletion and an addition each.
     const added = bench.change(...addresses.map((net) => memberUpdate(net, 1)));
-    expect(added.isTooLarge).toBe(false);
+    expect(added.replaceBecause).toBeUndefined();
     expect(phasesOf(added)).toEqual(['change+generation']);
     const moved = bench.change(...addresses.map((net) => memberUpdate(net, 2)));
-    expect(moved.isTooLarge).toBe(true);
+    expect(moved.replaceBecause).toBe('change too large for one transaction');
     const changes = moved.transactions.filter(({ phases }) => phases.includes('change'));
     expect(changes.map(({ operations }) => operations.length)).toEqual([3_000]);
+  });
+
+  describe('of a host endpoint that comes with another policy', () => {
+    const forwarded = hostPolicyUpdate('forwarded', [ALLOW_80]);
+    const host: CalcMessage = {
+      type: 'hostEndpointUpdate',
+      endpoint: hostEndpoint('eth0', { forwardTiers: [tierOf([policyIdOf('forwarded')])] }),
+    };
+
+    it('is one transaction, as their chains judge otherwise than before', () => {
+      const plan = loaded(DENY).change(forwarded, host, memberUpdate('10.0.0.9/32', 1));
+      expect(phasesOf(plan)).toContain('change+generation');
+      expect(plan.transactions.find(({ phases }) => phases.includes('change'))?.isIndivisible).toBe(true);
+      expect(plan.replaceBecause).toBeUndefined();
+    });
+
+    it('is left to a replacement where networks change, whose sets show new elements before new rules', () => {
+      const network = identityUpdate(3);
+      const bench = loaded(DENY);
+      bench.change(network, memberUpdate('10.1.0.0/24', 3), selectorUpdate('s:one', 1, 3));
+      const plan = bench.change(forwarded, host, memberUpdate('10.2.0.0/24', 3));
+      expect(plan.replaceBecause).toBe('host endpoints or settings change together with networks');
+      expect(bench.change(memberUpdate('10.3.0.0/24', 3)).replaceBecause).toBeUndefined();
+    });
+
+    it('and a workload’s alone is not: its chains change in nothing but their number', () => {
+      const plan = loaded(ALLOW_80).change(
+        endpointUpdate('b', '10.0.0.4', 2),
+        memberUpdate('10.0.0.4/32', 2),
+      );
+      expect(plan.changesSurroundings).toBe(false);
+      expect(plan.transactions.every(({ isIndivisible }) => !isIndivisible)).toBe(true);
+    });
   });
 
   it.each<[string, CalcMessage, CalcMessage, CalcMessage]>([

@@ -168,7 +168,7 @@ export class TableBench {
     if (movedGeneration) {
       this.renderer.setGeneration(++this.generation);
       this.planner.note(this.renderer.table.takeTouched());
-      plan = this.planner.plan(this.renderer.table, this.nowMs);
+      plan = this.planner.plan(this.renderer.table, this.nowMs, plan.changesSurroundings);
     }
     for (const { operations } of plan.transactions) record(this.planner.programmed, operations);
     this.nowMs += this.commitMs;
