@@ -130,6 +130,8 @@ async function main(): Promise<void> {
     process.stdout.write(USAGE);
     return;
   }
+  // What is wrong with the prefix is said now, and not when it is to be announced.
+  configuration(options, true);
   const stopping = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
 
@@ -140,13 +142,23 @@ async function main(): Promise<void> {
     isRestart: false,
     random: Math.random,
   });
-  await speaker.start();
+  try {
+    await speaker.start();
+    await watch(options, speaker, log, stopping.signal);
+  } finally {
+    // A Cease: the router drops the route now, not when a timer runs out.
+    await speaker.leave();
+  }
+  log.info('left', { prefix: options.prefix });
+}
 
+/** Until `signal` says to stop. */
+async function watch(options: Options, speaker: Speaker, log: Logger, signal: AbortSignal): Promise<void> {
   const [service, session] = [new Complaints(log), new Complaints(log)];
   let isAnnounced = false;
   /** Checks in a row that say otherwise than what is announced. */
   let against = 0;
-  while (!stopping.signal.aborted) {
+  while (!signal.aborted) {
     const complaint = await complaintOf(options.check, options.intervalMs);
     service.tell(complaint, 'the service is not well', { check: options.check, reason: complaint });
     const isHealthy = complaint === undefined;
@@ -161,11 +173,8 @@ async function main(): Promise<void> {
     // Between two attempts, and in the middle of one, there is nothing to be said yet.
     if (why === undefined || !UNDER_WAY.has(why.name))
       session.tell(why?.name, 'no session with the router', { reason: why?.sentence, next: why?.next });
-    await sleep(options.intervalMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+    await sleep(options.intervalMs, undefined, { signal }).catch(() => undefined);
   }
-  // A Cease: the router drops the route now, not when a timer runs out.
-  await speaker.leave();
-  log.info('left', { prefix: options.prefix });
 }
 
 await main().catch((error: unknown) => {

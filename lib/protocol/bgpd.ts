@@ -31,7 +31,7 @@ const ipv6Address = z.string().refine((text) => parseIp(text)?.family === 6, 'no
 const prefix = z
   .string()
   .refine((text) => canonicalCidr(text) !== undefined, 'not a prefix')
-  .refine((text) => isMasked(text), 'has bits set behind its length');
+  .refine((text) => isMasked(text) || canonicalCidr(text) === undefined, 'has bits set behind its length');
 /** 23456 stands for numbers of four octets on the wire and belongs to nobody (RFC 6793 §9). */
 const asn = z
   .number()

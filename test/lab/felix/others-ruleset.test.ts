@@ -110,6 +110,9 @@ describe('others’ ruleset', () => {
     before = looked();
     await host.namespace.exec('nft', 'add rule inet marks kube counter');
     await until('the rule is seen', () => looked() > before, 15_000);
+    // The kernel counts a commit a moment before it tells of it: one write may be seen by two looks.
+    const { foreignChecks } = host.dataplane;
+    await until('two looks later', () => host.dataplane.foreignChecks >= foreignChecks + 2, 15_000);
     const writes = host.dataplane.table.foreignWrites;
     before = looked();
     await host.namespace.exec('nft', 'add element inet marks s { 192.0.2.1 }');

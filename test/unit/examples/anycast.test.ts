@@ -21,6 +21,8 @@ it.each([
   [{ prefix: '2001:db8::10/128' }, '--prefix 2001:db8::10/128 is not of the family of --peer 127.0.0.1'],
   [{ peer: 'fe80::1%lo' }, '--prefix 192.0.2.10/32 is not of the family of --peer fe80::1%lo'],
   [{ prefix: '192.0.2.10' }, '--prefix 192.0.2.10 has no length: /32 is one IPv4 address'],
+  [{ prefix: '192.0.2.10/99' }, 'originate[0]: not a prefix'],
+  [{ prefix: '192.0.2.10/24' }, 'originate[0]: has bits set behind its length'],
   [{ asn: 'x' }, 'asn: must be a number, not NaN'],
   [{ 'interval-ms': 'x' }, '--interval-ms x is no number of milliseconds'],
   [{ 'interval-ms': '0' }, '--interval-ms 0 is no number of milliseconds'],
