@@ -404,15 +404,15 @@ describe('a speaker whose peer does not answer for a while', () => {
   const config = (port: number, more: object): SpeakerConfig =>
     configOf({ listen: [], peers: [{ ...peer, port, ...more }], selectionDeferralSeconds: 1 });
 
+  const begin = async (configured: SpeakerConfig, isRestart: boolean): Promise<void> => {
+    const events = new EventLog({ host: 'test' });
+    speaker = new Speaker(configured, { log: silentLogger(), events, isRestart, random: () => 0.5 });
+    await speaker.start();
+  };
+
   it('offers in its OPEN what holds when it sends it, not when it began to try', async () => {
     const port = await freePort();
-    speaker = new Speaker(config(port, {}), {
-      log: silentLogger(),
-      events: new EventLog({ host: 'test' }),
-      isRestart: true,
-      random: () => 0.5,
-    });
-    await speaker.start();
+    await begin(config(port, {}), true);
     await until('it was refused', () => speaker.peer('raw')?.status.lastError !== undefined);
     expect(speaker.isRestarting).toBe(true);
     await until('the restart is over', () => !speaker.isRestarting);
@@ -432,13 +432,7 @@ describe('a speaker whose peer does not answer for a while', () => {
 
   it('calls again soon where nobody listens yet, whatever the connect retry', async () => {
     const port = await freePort();
-    speaker = new Speaker(config(port, { connectRetrySeconds: 3600 }), {
-      log: silentLogger(),
-      events: new EventLog({ host: 'test' }),
-      isRestart: false,
-      random: () => 0.5,
-    });
-    await speaker.start();
+    await begin(config(port, { connectRetrySeconds: 3600 }), false);
     await until('it was refused', () => speaker.peer('raw')?.status.lastError !== undefined);
     raw = await RawPeer.accept(port, '127.0.0.2');
     expect((await raw.next('open')).holdTimeSeconds).toBe(90);
@@ -453,13 +447,7 @@ describe('a speaker whose peer does not answer for a while', () => {
     });
     refusing.listen(port, '127.0.0.2');
     try {
-      speaker = new Speaker(config(port, { connectRetrySeconds: 3600 }), {
-        log: silentLogger(),
-        events: new EventLog({ host: 'test' }),
-        isRestart: false,
-        random: () => 0.5,
-      });
-      await speaker.start();
+      await begin(config(port, { connectRetrySeconds: 3600 }), false);
       await until('the fourth call', () => calledAt.length === 4);
       const [, , third = 0, fourth = 0] = calledAt;
       // A second, less the jitter; the first ones come after a quarter and a half.
