@@ -19,6 +19,7 @@ import {
 } from './netlink/route-dumps.ts';
 import { getLinkAt } from './netlink/route-messages.ts';
 import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
+import { ask, NO_LINK } from './workload-links.ts';
 
 /** Of a dump in whose course something changed: what was passed over is in the next. */
 const MOST_ATTEMPTS = 5;
@@ -82,13 +83,8 @@ export class NetworkLists {
 
   /** Asked one by one: a host has thousands of links, few of which routes of one kind go through. */
   #nameOf(index: number): string | undefined {
-    try {
-      const answer = this.#socket.request(getLinkAt(index));
-      return answer === undefined ? undefined : decodeListedLink(answer)?.ifname;
-    } catch (error) {
-      if (error instanceof NetlinkError && error.type.errno === constants.errno.ENODEV) return undefined;
-      throw error;
-    }
+    const answer = ask(this.#socket, getLinkAt(index), NO_LINK);
+    return answer === undefined || answer === 'notThere' ? undefined : decodeListedLink(answer)?.ifname;
   }
 
   /** What is dumped is decoded at once: messages share the socket's buffer. */

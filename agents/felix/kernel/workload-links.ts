@@ -24,7 +24,7 @@ import {
 } from './netlink/route-messages.ts';
 import { NetlinkError, NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
 
-const NO_LINK: readonly number[] = [constants.errno.ENODEV];
+export const NO_LINK: readonly number[] = [constants.errno.ENODEV];
 /** The last two: the longest match is a blackhole, as of the host's own blocks, or a prohibition. */
 const NO_ROUTE: readonly number[] = [
   constants.errno.ENETUNREACH,
@@ -125,7 +125,7 @@ function indexOf(socket: NetlinkSocket, name: string): number {
 }
 
 /** `absent`: refusals that mean that there is none. */
-function ask(
+export function ask(
   socket: NetlinkSocket,
   message: NetlinkMessage,
   absent: readonly number[],
