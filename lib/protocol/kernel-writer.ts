@@ -180,8 +180,8 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
   z.strictObject({ id, op: z.literal('conntrackMarks'), mask: z.int() }),
   /** Clears these bits of every conntrack mark, and sees a dump in which no entry carries any of them but `keep`. */
   z.strictObject({ id, op: z.literal('clearConntrackMarks'), mask: z.int(), keep: z.int() }),
-  /** Takes away every conntrack entry that has this address as an end: what is there next is somebody else. */
-  z.strictObject({ id, op: z.literal('forgetFlows'), address: z.string() }),
+  /** Takes away every conntrack entry that has one of these addresses as an end: who has it next is somebody else. */
+  z.strictObject({ id, op: z.literal('forgetFlows'), addresses: z.array(z.string()) }),
 ]);
 export type KernelRequest = z.infer<typeof kernelRequestSchema>;
 

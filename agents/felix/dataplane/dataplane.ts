@@ -403,13 +403,10 @@ export class Dataplane implements Startable {
   /** Where flows are never judged again, one of an address that leaves must not pass as its next owner's. */
   async #forgetFlows(changed: ReadonlyMap<string, CompiledWorkloadEndpoint | undefined>): Promise<void> {
     if (!this.#state.keepsEstablishedFlows) return;
-    for (const [key, endpoint] of changed) {
-      for (const address of this.#network.routes.leavingAddresses(key, endpoint)) {
-        // It walks through all that the kernel tracks: of many addresses in one request none would be done within its time.
-        await this.#options.writer.forgetFlows(address);
-        this.#roundStartedAtMs = this.#nowMs();
-      }
-    }
+    const leaving = [...changed].flatMap(([key, endpoint]) =>
+      this.#network.routes.leavingAddresses(key, endpoint),
+    );
+    if (leaving.length > 0) await this.#options.writer.forgetFlows(leaving);
   }
 
   /** Where host endpoints are known by their addresses alone: which interfaces have those; true if others than before. */

@@ -1,49 +1,107 @@
-// Conntrack entries: which marks there are, by a dump of our own, and taking bits of all of them away or ending flows by conntrack(8). A
-// dump is read as it comes, however many flows there are: a mark that went unseen would be a generation given out anew.
+// Conntrack entries, by dumps and requests of our own: which marks there are, taking bits of all of them away, ending flows. A dump is read
+// as it comes and acted on in its course, however many flows there are: a mark that went unseen would be a generation given out anew.
+//
+// Not by conntrack(8), whose -U asks for each entry of a dump again on one socket: beyond some thousand flows its buffer is full (ENOBUFS)
+// and the rest keeps its marks.
 
-import { run } from '../../../lib/process/run.ts';
-import { decodeMark, dumpFlows } from './netlink/conntrack-messages.ts';
+import { constants } from 'node:os';
+import { formatIp, formatIpBytes, parseIp } from '../../../lib/net/ip.ts';
+import {
+  clearMark,
+  decodeAddresses,
+  decodeMark,
+  deleteFlow,
+  dumpFlows,
+} from './netlink/conntrack-messages.ts';
+import type { NetlinkMessage } from './netlink/message.ts';
 import { NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
 
-const TIMEOUT_MS = 30_000;
-const FAMILIES = ['ipv4', 'ipv6'] as const;
+/** Requests in one call: their refusals have room in a socket's buffer. */
+const TOGETHER = 100;
+/** An entry that is passed over, as others come and go in the course of a dump, is in the next one. */
+const MOST_DUMPS = 10;
 
 /** Values of the masked bits that entries carry. Throws NetlinkError. */
 export function conntrackMarks(mask: number): ReadonlySet<number> {
   const values = new Set<number>();
-  const socket = new NetlinkSocket(NetlinkFamily.netfilter);
-  try {
-    socket.dump(dumpFlows(), (message) => {
-      const mark = decodeMark(message);
+  withSocket((socket) => {
+    socket.dump(dumpFlows(), (entry) => {
+      const mark = decodeMark(entry);
       if (mark !== undefined) values.add((mark & mask) >>> 0);
     });
-  } finally {
-    socket.close();
-  }
+  });
   return values;
 }
 
 /**
- * `conntrack -U` has no filter by mark: all entries lose these bits, and are judged anew with their next packet. Its exit code
- * is 1 where there is none, so another dump says whether it worked. Throws an Error where an entry other than those with
- * `keep` still has some of them.
+ * Entries lose these bits of their marks, but for those with `keep`, and are judged anew with their next packet. Throws NetlinkError, and
+ * an Error where an entry still has some of them.
  */
-export async function clearConntrackMarks(mask: number, keep: number): Promise<void> {
-  for (const family of FAMILIES)
-    await run('conntrack', ['-U', '-f', family, '-m', `0x0/${hex(mask)}`], { timeoutMs: TIMEOUT_MS });
-  const left = conntrackMarks(mask);
-  const stale = [...left].find((value) => value !== 0 && value !== keep >>> 0);
-  if (stale !== undefined) throw new Error(`an entry still carries mark ${hex(stale)}`);
+export function clearConntrackMarks(mask: number, keep: number): void {
+  const isStale = (entry: NetlinkMessage): boolean => {
+    const value = ((decodeMark(entry) ?? 0) & mask) >>> 0;
+    return value !== 0 && value !== keep >>> 0;
+  };
+  for (let dumps = 0; dumps < MOST_DUMPS; dumps++) {
+    if (changeEntries(isStale, (entry) => clearMark(entry, mask)) === 0) return;
+  }
+  throw new Error(
+    `after ${MOST_DUMPS} dumps entries still carry marks other than 0x${(keep >>> 0).toString(16)}`,
+  );
 }
 
-/** Entries with the address as either end, of either direction. None is no error. */
-export async function forgetFlows(address: string): Promise<void> {
-  for (const end of ['-s', '-d', '-r'])
-    await run('conntrack', ['-D', '-f', address.includes(':') ? 'ipv6' : 'ipv4', end, address], {
-      timeoutMs: TIMEOUT_MS,
+/**
+ * Ends what has one of the addresses as either end, or as who answers. None is no error; what begins meanwhile is not meant.
+ * Throws NetlinkError.
+ */
+export function forgetFlows(addresses: readonly string[]): void {
+  const wanted = new Set(
+    addresses.flatMap((text) => {
+      const address = parseIp(text);
+      return address === undefined ? [] : [formatIp(address)];
+    }),
+  );
+  const isConcerned = (entry: NetlinkMessage): boolean =>
+    decodeAddresses(entry).some((octets) => wanted.has(formatIpBytes(octets)));
+  for (let dumps = 0; dumps < MOST_DUMPS; dumps++) {
+    if (changeEntries(isConcerned, deleteFlow) === 0) return;
+  }
+}
+
+/** Asks this of all entries that a dump shows to be concerned; answers how many. Throws NetlinkError. */
+function changeEntries(
+  isConcerned: (entry: NetlinkMessage) => boolean,
+  requestFor: (entry: NetlinkMessage) => NetlinkMessage,
+): number {
+  let concerned = 0;
+  withSocket((requests) => {
+    let waiting: NetlinkMessage[] = [];
+    const flush = (): void => {
+      if (waiting.length === 0) return;
+      const refusals = requests.series(waiting);
+      waiting = [];
+      // What has ended meanwhile carries nothing.
+      const refusal = refusals.find(({ type }) => type.errno !== constants.errno.ENOENT);
+      if (refusal !== undefined) throw refusal;
+    };
+    withSocket((dump) => {
+      dump.dump(dumpFlows(), (entry) => {
+        if (!isConcerned(entry)) return;
+        concerned++;
+        waiting.push(requestFor(entry));
+        if (waiting.length === TOGETHER) flush();
+      });
     });
+    flush();
+  });
+  return concerned;
 }
 
-function hex(value: number): string {
-  return `0x${(value >>> 0).toString(16)}`;
+function withSocket(work: (socket: NetlinkSocket) => void): void {
+  const socket = new NetlinkSocket(NetlinkFamily.netfilter);
+  try {
+    work(socket);
+  } finally {
+    socket.close();
+  }
 }

@@ -119,15 +119,15 @@ class KernelWriter {
       case 'interfacesWith':
         return { output: JSON.stringify(interfacesWith(request.addresses)) };
       case 'conntrackMarks':
-        return await attempted('conntrack -L', () => [...conntrackMarks(request.mask)].join('\n'));
+        return await attempted('conntrack dump', () => [...conntrackMarks(request.mask)].join('\n'));
       case 'clearConntrackMarks':
-        return await attempted('conntrack -U', async () => {
-          await clearConntrackMarks(request.mask, request.keep);
+        return await attempted('conntrack update', () => {
+          clearConntrackMarks(request.mask, request.keep);
           return '';
         });
       case 'forgetFlows':
-        return await attempted('conntrack -D', async () => {
-          await forgetFlows(request.address);
+        return await attempted('conntrack delete', () => {
+          forgetFlows(request.addresses);
           return '';
         });
     }

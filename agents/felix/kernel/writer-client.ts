@@ -178,9 +178,9 @@ export class KernelWriterClient implements Startable {
     return sysctlListSchema.parse(JSON.parse(output));
   }
 
-  /** Ends the flows of an address that is nobody's any more. */
-  async forgetFlows(address: string): Promise<void> {
-    await this.request({ op: 'forgetFlows', address });
+  /** Ends the flows of addresses that are nobody's any more. */
+  async forgetFlows(addresses: readonly string[]): Promise<void> {
+    await this.request({ op: 'forgetFlows', addresses: [...addresses] });
   }
 
   /** Program and arguments that bring a command into the writer's network namespace; empty where it is our own. */

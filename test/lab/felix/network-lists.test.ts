@@ -1,8 +1,7 @@
 // What our own dumps say of a namespace, against what `ip` says of it: links with their addresses and VXLAN's settings, routes of a
-// protocol and table, permanent neighbours, rules; and the marks of flows.
+// protocol and table, permanent neighbours, rules.
 
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { conntrackMarks } from '../../../agents/felix/kernel/conntrack.ts';
 import { NetworkLists } from '../../../agents/felix/kernel/network-lists.ts';
 import { FAMILIES } from '../../../lib/net/ip.ts';
 import type { NetworkQuery } from '../../../lib/protocol/kernel-writer.ts';
@@ -146,21 +145,4 @@ it('links of a kind', () => {
     new Set(['["vxlan.calico"]', '["vxlan-v6.calico"]']),
   );
   expect(lists.list({ what: 'links', kinds: ['ipip'], withAddresses: true })).toEqual([]);
-});
-
-it('marks of flows of both families, under a mask', async () => {
-  const marks = (): readonly number[] => namespace.inside(() => [...conntrackMarks(0xfff00000)]).sort();
-  expect(marks()).toEqual([]);
-  const flows = [
-    ['10.65.0.3', '10.65.2.9', '0x00100007'],
-    ['10.65.0.4', '10.65.2.9', '0x00100008'],
-    ['fd65::3', 'fd65::4', '0xfff00001'],
-    ['fd65::4', 'fd65::5', '0'],
-  ];
-  for (const [source = '', destination = '', mark = ''] of flows)
-    await namespace.exec(
-      ...(['conntrack', '-I', '-s', source, '-d', destination, '-m', mark] as const),
-      ...['-p', 'udp', '--sport', '1', '--dport', '2', '-t', '60'],
-    );
-  expect(marks()).toEqual([0, 0x00100000, 0xfff00000]);
 });

@@ -1,7 +1,14 @@
-// What conntrack tells (linux/netfilter/nfnetlink_conntrack.h): of a flow that has ended, its tuple, its mark, and what it has counted;
-// of those that there are, their marks.
+// What conntrack tells and is told (linux/netfilter/nfnetlink_conntrack.h): of a flow that has ended, its tuple, its mark, and what it
+// has counted; those that there are, to take bits of their marks away or to end them.
 
-import { findAttribute, NetlinkFlag, type NetlinkMessage } from './message.ts';
+import {
+  type Attribute,
+  encodeAttributes,
+  findAttribute,
+  NESTED,
+  NetlinkFlag,
+  type NetlinkMessage,
+} from './message.ts';
 
 /** Multicast group of ends. */
 export const CONNTRACK_ENDS = 3;
@@ -15,16 +22,22 @@ const CTA_TUPLE_REPLY = 2;
 const CTA_MARK = 8;
 const CTA_COUNTERS_ORIG = 9;
 const CTA_COUNTERS_REPLY = 10;
+const CTA_ID = 12;
+const CTA_ZONE = 18;
+const CTA_MARK_MASK = 21;
 const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
 const CTA_IP_V4_SRC = 1;
+const CTA_IP_V4_DST = 2;
 const CTA_IP_V6_SRC = 3;
+const CTA_IP_V6_DST = 4;
 const CTA_PROTO_NUM = 1;
 const CTA_PROTO_SRC_PORT = 2;
 const CTA_PROTO_ICMP_TYPE = 5;
 const CTA_PROTO_ICMPV6_TYPE = 8;
 const CTA_COUNTERS_PACKETS = 1;
 const CTA_COUNTERS_BYTES = 2;
+const NOTHING = Buffer.alloc(0);
 
 export interface EndedFlow {
   readonly mark: number;
@@ -55,6 +68,54 @@ export function dumpFlows(): NetlinkMessage {
 export function decodeMark({ type, body }: NetlinkMessage): number | undefined {
   if (type !== IPCTNL_MSG_CT_NEW) return undefined;
   return findAttribute(body.subarray(HEADER_BYTES), CTA_MARK)?.readUInt32BE(0);
+}
+
+/** Bytes of the addresses of an entry in a dump: both ends as it began, and who answers. They share the message's buffer. */
+export function decodeAddresses({ type, body }: NetlinkMessage): readonly Buffer[] {
+  if (type !== IPCTNL_MSG_CT_NEW) return [];
+  const attributes = body.subarray(HEADER_BYTES);
+  const address = (tuple: number, v4: number, v6: number): readonly Buffer[] => {
+    const addresses = findAttribute(findAttribute(attributes, tuple) ?? NOTHING, CTA_TUPLE_IP) ?? NOTHING;
+    const found = findAttribute(addresses, v4) ?? findAttribute(addresses, v6);
+    return found === undefined ? [] : [found];
+  };
+  return [
+    ...address(CTA_TUPLE_ORIG, CTA_IP_V4_SRC, CTA_IP_V6_SRC),
+    ...address(CTA_TUPLE_ORIG, CTA_IP_V4_DST, CTA_IP_V6_DST),
+    ...address(CTA_TUPLE_REPLY, CTA_IP_V4_SRC, CTA_IP_V6_SRC),
+  ];
+}
+
+/** Takes the masked bits from the mark of an entry in a dump. */
+export function clearMark(entry: NetlinkMessage, mask: number): NetlinkMessage {
+  const bits = Buffer.alloc(4);
+  bits.writeUInt32BE(mask >>> 0, 0);
+  return ofEntry(IPCTNL_MSG_CT_NEW, entry, [
+    { type: CTA_MARK, value: Buffer.alloc(4) },
+    { type: CTA_MARK_MASK, value: bits },
+  ]);
+}
+
+/** Ends an entry in a dump. */
+export function deleteFlow(entry: NetlinkMessage): NetlinkMessage {
+  // Not one that has come since with the same tuple.
+  const id = findAttribute(entry.body.subarray(HEADER_BYTES), CTA_ID);
+  return ofEntry(IPCTNL_MSG_CT_DELETE, entry, id === undefined ? [] : [{ type: CTA_ID, value: id }]);
+}
+
+/** An entry is known by its tuple, within its zone. */
+function ofEntry(type: number, { body }: NetlinkMessage, attributes: readonly Attribute[]): NetlinkMessage {
+  const known = [CTA_TUPLE_ORIG, CTA_ZONE].flatMap((wanted) => {
+    const value = findAttribute(body.subarray(HEADER_BYTES), wanted);
+    if (value === undefined) return [];
+    return { type: wanted === CTA_TUPLE_ORIG ? wanted | NESTED : wanted, value };
+  });
+  const header = body.subarray(0, HEADER_BYTES);
+  return {
+    type,
+    flags: NetlinkFlag.request,
+    body: Buffer.concat([header, encodeAttributes([...known, ...attributes])]),
+  };
 }
 
 /** Undefined for what is no end, or tells too little. */
@@ -91,8 +152,8 @@ interface Tuple {
 
 function tupleOf(attributes: Buffer | undefined): Tuple | undefined {
   if (attributes === undefined) return undefined;
-  const addresses = findAttribute(attributes, CTA_TUPLE_IP) ?? Buffer.alloc(0);
-  const protocol = findAttribute(attributes, CTA_TUPLE_PROTO) ?? Buffer.alloc(0);
+  const addresses = findAttribute(attributes, CTA_TUPLE_IP) ?? NOTHING;
+  const protocol = findAttribute(attributes, CTA_TUPLE_PROTO) ?? NOTHING;
   const source = findAttribute(addresses, CTA_IP_V4_SRC) ?? findAttribute(addresses, CTA_IP_V6_SRC);
   const number = findAttribute(protocol, CTA_PROTO_NUM)?.readUInt8(0);
   if (source === undefined || number === undefined) return undefined;

@@ -19,7 +19,8 @@ export const NetlinkFlag = {
 export const NLMSG_ERROR = 2;
 /** The end of a dump. */
 export const NLMSG_DONE = 3;
-const NESTED = 0x8000;
+/** Of an attribute's type: its value is attributes. */
+export const NESTED = 0x8000;
 const TYPE_MASK = 0x3fff;
 const HEADER_BYTES = 16;
 /** In an error's answer: attributes with the kernel's reason follow. */

@@ -194,7 +194,7 @@ export class NetlinkSocket {
       const answer = this.#awaited().find(({ sequence }) => sequence === this.#sequence);
       if (answer !== undefined) return answer;
     }
-    throw new NetlinkError(constants.errno.EPROTO, 'no answer among what the kernel sent');
+    throw noAnswer();
   }
 
   /**
@@ -202,12 +202,32 @@ export class NetlinkSocket {
    * refused: then nothing of it happened.
    */
   batch(messages: readonly NetlinkMessage[]): void {
+    const { refusals, isReached } = this.#sendTogether(messages, messages.length - 2);
+    const [refusal] = refusals;
+    if (refusal !== undefined) throw refusal;
+    if (!isReached) throw noAnswer();
+  }
+
+  /** Requests that stand each for itself. Answers the refusals; throws NetlinkError if it is not known of all what became of them. */
+  series(messages: readonly NetlinkMessage[]): readonly NetlinkError[] {
+    const last = messages.length - 1;
+    const acknowledged = messages.map((message, index) =>
+      index === last ? { ...message, flags: message.flags | NetlinkFlag.ack } : message,
+    );
+    const { refusals, isReached } = this.#sendTogether(acknowledged, last);
+    if (!isReached) throw noAnswer();
+    return refusals;
+  }
+
+  /** All answers are there when the call returns: one for each message that is refused, and one for that which asks for it. */
+  #sendTogether(
+    messages: readonly NetlinkMessage[],
+    acknowledged: number,
+  ): { readonly refusals: readonly NetlinkError[]; readonly isReached: boolean } {
     const first = this.#sequence + 1;
     this.#send(Buffer.concat(messages.map((message) => this.#numbered(message))));
-    const acknowledged = this.#sequence - 1;
-    let refusal: NetlinkError | undefined;
-    let isDone = false;
-    // All answers are there when the call returns: one for each message that is refused, then the acknowledgement.
+    const refusals: NetlinkError[] = [];
+    let isReached = false;
     for (let datagrams = 0; datagrams < MOST_DATAGRAMS + messages.length; datagrams++) {
       const answers = this.#datagram(MSG_DONTWAIT);
       if (answers === undefined) break;
@@ -215,12 +235,11 @@ export class NetlinkSocket {
         const { sequence = 0 } = answer;
         if (answer.type !== NLMSG_ERROR || sequence < first || sequence > this.#sequence) continue;
         const { errno, reason } = decodeError(answer);
-        if (errno !== 0) refusal ??= new NetlinkError(errno, reason);
-        else if (sequence === acknowledged) isDone = true;
+        if (errno !== 0) refusals.push(new NetlinkError(errno, reason));
+        if (sequence === first + acknowledged) isReached = true;
       }
     }
-    if (refusal !== undefined) throw refusal;
-    if (!isDone) throw new NetlinkError(constants.errno.EPROTO, 'no answer among what the kernel sent');
+    return { refusals, isReached };
   }
 
   /** Encoded under the next number. */
@@ -249,4 +268,8 @@ export class NetlinkSocket {
   close(): void {
     this.#libc.close(this.#fd);
   }
+}
+
+function noAnswer(): NetlinkError {
+  return new NetlinkError(constants.errno.EPROTO, 'no answer among what the kernel sent');
 }
