@@ -9,8 +9,6 @@ import { etcdOptionsOf } from '../../lib/datastore/etcd/settings.ts';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { EventLog } from '../../lib/events/event-log.ts';
 import { EventSocketServer } from '../../lib/events/event-socket.ts';
-import { StreamPublisher } from '../../lib/events/redis-stream.ts';
-import { EVENT_TARGET, FLOW_TARGET } from '../../lib/events/stream-target.ts';
 import { Ipam } from '../../lib/ipam/allocator.ts';
 import { createHeldCatalog } from '../../lib/ipam/catalog.ts';
 import { KubeClient } from '../../lib/kube-client/client.ts';
@@ -42,6 +40,7 @@ import { NodeApi, type NodeApiSources } from './node-api.ts';
 import { NodeRegistration } from './node-registration.ts';
 import { nodeApiSources } from './node-status.ts';
 import { PluginMirror } from './plugin-mirror.ts';
+import { RecordStreams } from './record-streams.ts';
 import { StatusReports } from './status-reports.ts';
 import { Syncers, type SyncersOptions } from './syncers.ts';
 import { TunnelAddresses } from './tunnel-addresses.ts';
@@ -125,14 +124,21 @@ export class Agent implements Startable {
       },
     });
     await this.#begin('dataplane', dataplane);
-    await this.#startEvents();
+    await this.#begin('event socket', new EventSocketServer(this.#paths.eventSocket, this.#events));
     flows = new NodeFlows({
       node,
       dataplane,
       program: this.#options.flowReader,
       logger: logger.child({ part: 'flows' }),
     });
-    await this.#startFlows(flows);
+    await this.#begin('flow records', flows);
+    const streams = new RecordStreams({
+      events: this.#events,
+      flows: flows.recorder,
+      redis: redisAddressOf(settings),
+      logger,
+    });
+    await this.#begin('record streams', streams);
     const { onResource } = flows;
     const datastore = this.#openDatastore();
     tunnels = this.#tunnelAddresses(datastore);
@@ -157,6 +163,7 @@ export class Agent implements Startable {
       dataplane,
       felix,
       flows: flows.recorder,
+      streams,
       bgpd,
       feeder: bgp.feeder,
       mirror: this.#mirror,
@@ -181,22 +188,6 @@ export class Agent implements Startable {
   async #begin(name: string, part: Startable): Promise<void> {
     await part.start();
     this.#stack.push(name, () => part.stop());
-  }
-
-  async #startEvents(): Promise<void> {
-    const { settings, logger } = this.#options;
-    await this.#begin('event socket', new EventSocketServer(this.#paths.eventSocket, this.#events));
-    const redis = redisAddressOf(settings);
-    if (redis !== undefined)
-      await this.#begin('event stream', new StreamPublisher(this.#events.ring, EVENT_TARGET, redis, logger));
-  }
-
-  async #startFlows(flows: NodeFlows): Promise<void> {
-    const { settings, logger } = this.#options;
-    await this.#begin('flow records', flows);
-    const redis = redisAddressOf(settings);
-    if (redis !== undefined)
-      await this.#begin('flow stream', new StreamPublisher(flows.recorder.ring, FLOW_TARGET, redis, logger));
   }
 
   #tunnelAddresses(datastore: EtcdDatastore): TunnelAddresses {

@@ -19,12 +19,15 @@ import {
   type RecordKind,
   type RecordLine,
 } from '../../lib/protocol/record-lines.ts';
+import type { StreamGaps } from '../../lib/protocol/stream-gaps.ts';
 
 export interface NodeApiSources {
   readonly events: EventLog;
   readonly flows: RecordRing<FlowRecord>;
   /** What of the host's traffic is in no record, and what staged policies would do. */
   readonly flowStatus: () => object;
+  /** What of events and flow records is not in the cluster's streams. */
+  readonly streamGaps: () => StreamGaps;
   readonly status: () => Promise<object>;
   /** The table with every number resolved, as text. */
   readonly rules: () => Promise<string>;
@@ -149,6 +152,8 @@ export class NodeApi extends HttpListener {
         return sendRecords(sources.flows, FLOW_RECORDS, url, response);
       case '/v1/flow-status':
         return sendJson(response, 200, sources.flowStatus());
+      case '/v1/gaps':
+        return sendJson(response, 200, sources.streamGaps());
       case '/v1/metrics':
         return sendText(response, 200, await sources.metrics());
       default:

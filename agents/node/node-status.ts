@@ -12,6 +12,7 @@ import { felixMetrics } from './felix-metrics.ts';
 import { addFlowMetrics, flowStatus } from './flow-status.ts';
 import type { NodeApiSources } from './node-api.ts';
 import type { PluginMirror } from './plugin-mirror.ts';
+import type { RecordStreams } from './record-streams.ts';
 import { formatRules } from './rules-text.ts';
 
 export interface NodeParts {
@@ -20,6 +21,7 @@ export interface NodeParts {
   readonly dataplane: Dataplane;
   readonly felix: Felix;
   readonly flows: FlowRecorder;
+  readonly streams: RecordStreams;
   readonly bgpd: BgpdLink;
   readonly feeder: BgpFeeder;
   readonly mirror: PluginMirror;
@@ -33,6 +35,7 @@ export function nodeApiSources(parts: NodeParts): NodeApiSources {
     events: parts.events,
     flows: parts.flows.ring,
     flowStatus: () => flowStatus(parts.flows),
+    streamGaps: () => parts.streams.gaps(),
     notReady: parts.notReady,
     notAlive: () => hangs(parts.dataplane),
     status: () => nodeStatus(parts),

@@ -10,10 +10,10 @@ import type {
 } from '../../lib/protocol/flow-record.ts';
 import { LiveTable } from './live-table.ts';
 
-const HEADINGS = ['TIME', 'NODE', 'VERDICT', 'SOURCE', 'DESTINATION', 'PROTOCOL', 'COUNT'];
-const WIDE_HEADINGS = ['PACKETS', 'BYTES', 'SOURCE-LABELS', 'DESTINATION-LABELS'];
-const WIDTHS = [24, 8, 7, 24, 24, 8, 5];
-const WIDE_WIDTHS = [7, 8, 24, 24];
+const HEADINGS = ['TIME', 'NODE', 'VERDICT', 'SOURCE', 'DESTINATION', 'PROTOCOL', 'PACKETS'];
+const WIDE_HEADINGS = ['CONNECTIONS', 'BYTES', 'SOURCE-LABELS', 'DESTINATION-LABELS'];
+const WIDTHS = [24, 8, 7, 24, 24, 8, 7];
+const WIDE_WIDTHS = [11, 8, 24, 24];
 
 export function flowTable(isWide: boolean, isLive: boolean): LiveTable {
   const headings = [...HEADINGS, ...(isWide ? WIDE_HEADINGS : []), 'WHY'];
@@ -21,10 +21,11 @@ export function flowTable(isWide: boolean, isLive: boolean): LiveTable {
 }
 
 export function flowRow(record: FlowRecord, isWide: boolean): string[] {
-  const { time, host, verdict, source, destination, protocol, icmp, connections } = record;
+  const { time, host, verdict, source, destination, protocol, icmp, packets } = record;
   const protocolText =
     icmp === undefined ? nameOf(protocol) : `${nameOf(protocol)} ${icmp.type}/${icmp.code}`;
-  const wide = [String(record.packets), String(record.bytes), labelText(source), labelText(destination)];
+  // None where these are more packets of flows that were told of before.
+  const wide = [String(record.connections), String(record.bytes), labelText(source), labelText(destination)];
   return [
     time,
     host,
@@ -32,7 +33,7 @@ export function flowRow(record: FlowRecord, isWide: boolean): string[] {
     endText(source, isWide),
     endText(destination, isWide),
     protocolText,
-    String(connections),
+    String(packets),
     ...(isWide ? wide : []),
     explainFlow(record),
   ];

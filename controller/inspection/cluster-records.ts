@@ -9,6 +9,7 @@ import { ApiError } from '../api/api-error.ts';
 import { HostRecords, type HostRecordsOptions } from './host-records.ts';
 import { OrderedRecords } from './ordered-records.ts';
 import { connectToStream, followStream, type RecordQuery, readStream } from './redis-records.ts';
+import { streamGaps } from './stream-gaps.ts';
 
 export interface ClusterRecordsOptions<T extends RingRecord> extends HostRecordsOptions<T> {
   readonly redis: RedisAddress | undefined;
@@ -49,11 +50,13 @@ export class ClusterRecords<T extends RingRecord> {
       if (redis === undefined) {
         const reason = address === undefined ? 'the controller knows no Redis' : 'Redis does not answer';
         write({ source: 'hosts', reason });
+        await this.#sendGaps('hosts', query, write, signal);
         await this.#sendFromHosts(query, write, signal);
         return;
       }
       try {
         write({ source: 'redis' });
+        await this.#sendGaps('redis', query, write, signal);
         const { lines, lastId } = await readStream(redis, kind, query);
         tellInOrder(lines, query, write);
         if (query.follow)
@@ -64,6 +67,20 @@ export class ClusterRecords<T extends RingRecord> {
     } finally {
       this.#readers -= 1;
     }
+  }
+
+  async #sendGaps(
+    source: 'redis' | 'hosts',
+    { hosts }: RecordQuery<T>,
+    write: (line: RecordLine<T>) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const gap of await streamGaps(this.#options, this.#options.kind.view, source, signal))
+      if (hosts === undefined || hosts.includes(gap.host)) write({ gap });
+    const nodes = hosts === undefined ? [] : await this.#options.listNodes();
+    for (const host of hosts ?? [])
+      if (!nodes.some(({ metadata }) => metadata.name === host))
+        write({ gap: { host, reason: 'there is no such node' } });
   }
 
   async #sendFromHosts(

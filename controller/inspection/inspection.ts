@@ -25,7 +25,6 @@ import {
   EVENT_RECORDS,
   encodeRecordLine,
   FLOW_RECORDS,
-  type RecordGap,
   type RecordKind,
 } from '../../lib/protocol/record-lines.ts';
 import { ApiError } from '../api/api-error.ts';
@@ -34,7 +33,6 @@ import { contentType, isTrue, numberParameter, readBody } from '../api/request.t
 import { sendJson } from '../api/responder.ts';
 import type { AgentClient } from './agent-client.ts';
 import { ClusterRecords } from './cluster-records.ts';
-import { flowGaps } from './flow-gaps.ts';
 import type { RecordQuery } from './redis-records.ts';
 import { RuleSourceRoutes } from './rule-sources.ts';
 
@@ -104,8 +102,15 @@ export class Inspection {
       const filter = filterOf(url.searchParams);
       // Without one the stream need not be read whole.
       const wanted = flowFilterParameters(filter).length === 0 ? {} : { isWanted: flowMatcher(filter) };
-      const gaps = await flowGaps(this.#options, ended.signal);
-      return this.#sendRecords(this.#flows, FLOW_RECORDS, { ...wanted, gaps }, url, response, ended.signal);
+      const hosts = filter.node.length === 0 ? {} : { hosts: filter.node };
+      return this.#sendRecords(
+        this.#flows,
+        FLOW_RECORDS,
+        { ...wanted, ...hosts },
+        url,
+        response,
+        ended.signal,
+      );
     }
     const [name, view, ...more] = parts;
     if (area !== 'nodes' || name === undefined || !NODE_VIEWS.has(view ?? '') || more.length > 0)
@@ -124,7 +129,7 @@ export class Inspection {
   async #sendRecords<T extends RingRecord>(
     records: ClusterRecords<T>,
     kind: RecordKind<T>,
-    { gaps = [], ...filter }: Pick<RecordQuery<T>, 'isWanted'> & { readonly gaps?: readonly RecordGap[] },
+    filter: Pick<RecordQuery<T>, 'isWanted' | 'hosts'>,
     url: URL,
     response: ServerResponse,
     signal: AbortSignal,
@@ -137,7 +142,6 @@ export class Inspection {
     records.claimReader();
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.flushHeaders();
-    for (const gap of gaps) response.write(`${JSON.stringify(encodeRecordLine(kind, { gap }))}\n`);
     const query = { ...filter, afterMs, last, follow: isTrue(url.searchParams.get('follow')) };
     try {
       await records.send(

@@ -15,6 +15,8 @@ export interface RecordQuery<T> {
   readonly follow: boolean;
   /** All if left out. */
   readonly isWanted?: (record: T) => boolean;
+  /** Whose records are wanted; of all hosts if left out. */
+  readonly hosts?: readonly string[];
 }
 
 const PAGE = 1000;

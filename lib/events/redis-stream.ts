@@ -64,6 +64,8 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
   readonly #stopping = new AbortController();
   #sentSeq = 0;
   #lost = 0;
+  /** Of the last attempt, while none has succeeded since. */
+  #failure: string | undefined;
   #wake: (() => void) | undefined;
   #running: Promise<void> = Promise.resolve();
   #unfollow: () => void = () => {};
@@ -77,6 +79,12 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
   /** Records that fell out of the ring before Redis took them. */
   get lost(): number {
     return this.#lost;
+  }
+
+  /** Why the stream has not what the ring has; undefined: it has, or will at once. */
+  get problem(): string | undefined {
+    if (this.#failure === undefined) return undefined;
+    return `${this.#ring.count - this.#sentSeq} records wait for Redis: ${this.#failure}`;
   }
 
   async start(): Promise<void> {
@@ -105,8 +113,10 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
       }
       try {
         await this.#send(records, lost);
-      } catch {
+        this.#failure = undefined;
+      } catch (error) {
         // The connection says by itself that it is away; the ring keeps the records meanwhile.
+        this.#failure = (error as Error).message;
         await waitFor(RETRY_MS, signal);
       }
     }

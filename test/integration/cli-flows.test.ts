@@ -9,6 +9,8 @@ import { CliCluster, until } from '../support/cli-cluster.ts';
 
 let cluster: CliCluster;
 let published: StreamPublisher<FlowRecord>;
+/** It has no agent in these tests. */
+const NODE_2_AWAY = '# node-2: its agent does not answer: what it has not sent to Redis is missing\n';
 const at = (seconds: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds)).toISOString();
 
 const end = (name: string): FlowEnd => ({
@@ -60,11 +62,11 @@ afterAll(async () => {
 describe('flow records of the cluster', () => {
   it('come from Redis in the order of their times, each with a sentence', async () => {
     const { code, out, err } = await cluster.run('api', ['flows']);
-    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect({ code, err }).toEqual({ code: 0, err: NODE_2_AWAY });
     const lines = out.trimEnd().split('\n');
-    expect(lines[0]).toMatch(/^TIME +NODE +VERDICT +SOURCE +DESTINATION +PROTOCOL +COUNT +WHY$/);
+    expect(lines[0]).toMatch(/^TIME +NODE +VERDICT +SOURCE +DESTINATION +PROTOCOL +PACKETS +WHY$/);
     expect(lines[1]).toMatch(
-      /^2026-01-01T00:00:01\.000Z +node-1 +deny +shop\/cart:40000 +shop\/db:5432 +TCP +1 +denied at the end of tier default: no ingress rule matched$/,
+      /^2026-01-01T00:00:01\.000Z +node-1 +deny +shop\/cart:40000 +shop\/db:5432 +TCP +2 +denied at the end of tier default: no ingress rule matched$/,
     );
     expect(lines[2]).toMatch(/shop\/web:40000 .* denied by ingress rule 1 of NetworkPolicy shop\/guard$/);
     expect(lines[3]).toMatch(/ allow .*; staged policies would have it denied$/);
@@ -132,13 +134,29 @@ describe('flow records of the cluster', () => {
     expect(JSON.parse(json.out)).toMatchObject([{ node: 'node-1', totals: { withoutRoute: 7 } }]);
   });
 
-  it('say which host records none now, and why', async () => {
+  it('say which host records none now, or has some that Redis has not, and why', async () => {
     cluster.flowStatus = { ...cluster.flowStatus, problem: 'no answer within 10000 ms' };
+    cluster.streamGaps = {
+      flows: { unrecorded: 'no answer within 10000 ms', unsent: '3 records wait for Redis: it is away' },
+    };
     const { err } = await cluster.run('api', ['flows']);
-    expect(err).toContain('# node-1: no flows are recorded: no answer within 10000 ms\n');
+    expect(err).toBe(
+      '# node-1: no flows are recorded: no answer within 10000 ms\n' +
+        `# node-1: 3 records wait for Redis: it is away\n${NODE_2_AWAY}`,
+    );
     const { out } = await cluster.run('api', ['node', 'flows', 'node-1']);
     expect(out).toContain('node-1 records no flows: no answer within 10000 ms\n');
+    expect((await cluster.run('api', ['flows', '--node', 'node-2'])).err).toBe(NODE_2_AWAY);
     cluster.flowStatus = {};
+    cluster.streamGaps = {};
+  });
+
+  it('say of a node that there is none', async () => {
+    expect(await cluster.run('api', ['flows', '--node', 'nobody'])).toEqual({
+      code: 0,
+      out: expect.any(String),
+      err: '# nobody: there is no such node\n',
+    });
   });
 
   it('are asked of every host without Redis, which is said', async () => {

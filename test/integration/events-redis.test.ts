@@ -127,9 +127,12 @@ describe('the event stream', () => {
     emit(log, 5);
     await eventually(async () => (await entries()).length === 5);
     await redis.stop();
+    expect(publisher.problem).toBeUndefined();
     emit(log, 20);
+    await eventually(async () => publisher.problem?.startsWith('20 records wait for Redis: ') === true);
     redis = await startRedis();
     await eventually(async () => (await entries()).length >= 20);
+    await eventually(async () => publisher.problem === undefined);
     expect(seqsOf(await entries())).toEqual(Array.from({ length: 20 }, (_, index) => index + 6));
     expect(publisher.lost).toBe(0);
   });

@@ -22,6 +22,7 @@ import { silentLogger } from '../../lib/logging/logger.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
 import { BgpdClient } from '../../lib/protocol/bgpd-client.ts';
 import type { FlowRecord } from '../../lib/protocol/flow-record.ts';
+import type { StreamGaps } from '../../lib/protocol/stream-gaps.ts';
 import { freePort, startEtcd } from './etcd.ts';
 import { until as untilTrue } from './until.ts';
 
@@ -47,6 +48,7 @@ export class CliCluster {
   nodeStatus: object = {};
   rules = '';
   flowStatus: object = {};
+  streamGaps: StreamGaps = {};
   readonly nodeFlows = new RecordRing<FlowRecord>('node-1', 1000);
   #bgp: BgpdClient | undefined;
 
@@ -233,6 +235,7 @@ export class CliCluster {
       events: this.#nodeEvents,
       flows: this.nodeFlows,
       flowStatus: () => this.flowStatus,
+      streamGaps: () => this.streamGaps,
       status: async () => this.nodeStatus,
       rules: async () => this.rules,
       rib: (page) => this.bgp.rib(page),

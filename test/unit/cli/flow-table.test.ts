@@ -102,7 +102,7 @@ describe('a row', () => {
       'shop/web:40000',
       '[fd00::7]:5432',
       'TCP',
-      '3',
+      '7',
       'denied by ingress rule 2 of NetworkPolicy shop/guard',
     ]);
   });
@@ -110,9 +110,9 @@ describe('a row', () => {
   it('has addresses, counts and labels where asked for', () => {
     const table = flowTable(true, true);
     const [headings = '', row = ''] = table.line(flowRow(RECORD, true)).split('\n');
-    expect(headings).toMatch(/PACKETS +BYTES +SOURCE-LABELS +DESTINATION-LABELS +WHY$/);
+    expect(headings).toMatch(/PACKETS +CONNECTIONS +BYTES +SOURCE-LABELS +DESTINATION-LABELS +WHY$/);
     expect(row).toContain('shop/web 10.0.0.1:40000');
-    expect(row).toMatch(/ 7 +420 +app=web +- +denied by/);
+    expect(row).toMatch(/ 7 +3 +420 +app=web +- +denied by/);
   });
 
   it('has type and code of ICMP', () => {
