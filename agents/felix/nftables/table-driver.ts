@@ -10,12 +10,12 @@ import { faultyEndpoints } from './faulty-endpoints.ts';
 import { ForeignWrites } from './foreign-writes.ts';
 import { Generations } from './generations.ts';
 import { type Commit, commitsOf, elementChanges } from './render/commits.ts';
-import type { Changes, DataplaneState } from './render/dataplane-state.ts';
+import { type Changes, type DataplaneState, isNothing } from './render/dataplane-state.ts';
 import { closedChains, TABLE, TABLE_NAME } from './render/layout.ts';
 import { type Listing, parseListing } from './render/listing.ts';
 import { NumbersExhausted } from './render/numbering.ts';
 import { type Operation, record, renderTransaction } from './render/operations.ts';
-import { type Plan, type PlannedTransaction, Planner } from './render/plan.ts';
+import { type Plan, type PlannedTransaction, Planner, UNREACHABLE_MS } from './render/plan.ts';
 import { Renderer } from './render/renderer.ts';
 import { NftTable } from './render/table.ts';
 import { RuleNumbers } from './rule-numbers.ts';
@@ -218,11 +218,13 @@ export class TableDriver {
     const renderer = replacing === undefined ? this.#renderer : await this.#newEpoch();
     if (renderer === undefined) throw new Error('an update without an epoch');
     const taken = this.#options.state.takeChanges();
+    const settles = replacing === undefined && renderer.isUnsettled && isNothing(taken);
     // One that was left out and has been written anew gets another chance.
     for (const key of [...taken.endpoints, ...taken.hostEndpoints]) this.#leftOut.delete(key);
     const changes = await this.#withReadmitted(taken);
     try {
-      renderer.update(replacing === undefined ? changes : this.#options.state.everything());
+      if (settles) renderer.settle();
+      else renderer.update(replacing === undefined ? changes : this.#options.state.everything());
     } catch (error) {
       this.#replaceBecause ??= 'rendering failed';
       throw error;
@@ -307,6 +309,7 @@ export class TableDriver {
 
   async #plan(renderer: Renderer, isReplacement: boolean): Promise<{ plan: Plan; generationMoved: boolean }> {
     this.#planner.note(renderer.table.takeTouched());
+    this.#planner.redivide(renderer.redivision);
     const plan = this.#planner.plan(renderer.table, this.#options.nowMs());
     if (isReplacement || plan.replaceBecause !== undefined || !plan.needsGeneration)
       return { plan, generationMoved: isReplacement };
@@ -341,7 +344,9 @@ export class TableDriver {
   #afterUpdate(plan: Plan, replaced: string | undefined, generationMoved: boolean): void {
     const { events } = this.#options;
     const now = this.#options.nowMs();
-    this.#cleanUpAtMs = plan.cleanUpInMs === undefined ? undefined : now + plan.cleanUpInMs;
+    const settlesInMs = this.#renderer?.isUnsettled === true ? UNREACHABLE_MS : Infinity;
+    const dueInMs = Math.min(plan.cleanUpInMs ?? Infinity, settlesInMs);
+    this.#cleanUpAtMs = dueInMs === Infinity ? undefined : now + dueInMs;
     if (replaced !== undefined) {
       this.#replaceBecause = undefined;
       this.#earlier.onSwitch(this.#epoch);

@@ -1,4 +1,4 @@
-// A policy change is atomic (docs/dataplane.md "One change, up to four transactions"): under a continuous probe of new and live flows
+// A policy change is atomic (docs/dataplane.md "One change, up to five transactions"): under a continuous probe of new and live flows
 // no packet meets a verdict that neither the old nor the new policy gives, and none of a revoked flow that was sent after the
 // acknowledgement passes, by the receiving kernel's count. atomicity.long.test.ts is the same for longer.
 
@@ -8,6 +8,7 @@ import {
   probeGenerations,
   probeHostEndpointByAddress,
   probeIdentities,
+  probeNamedNetworks,
   probeRandomChanges,
 } from './support/atomicity.ts';
 import { describeProbe } from './support/flow-prober.ts';
@@ -38,6 +39,15 @@ describe('under a continuous probe', () => {
     expect(report.violations).toEqual([]);
     expect(report.arrived).toBe(0);
     expect(report.duringChanges).toBeGreaterThan(100);
+  }, 120_000);
+
+  it('a rule that names other networks than before is in force with them', async () => {
+    const report = await probeNamedNetworks(bed, 120);
+    process.stdout.write(`${describeProbe(report)}\n`);
+    expect(report.violations).toEqual([]);
+    expect(report.countedByKernel).toBe(report.arrived);
+    expect(report.dropped).toBe(0);
+    expect(report.duringChanges).toBeGreaterThan(2_000);
   }, 120_000);
 
   it('generations come round, and no revoked flow comes back with them', async () => {

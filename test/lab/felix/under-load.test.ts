@@ -1,4 +1,4 @@
-// The order of changes (docs/dataplane.md "One change, up to four transactions") under new flows: while rules, identities, networks,
+// The order of changes (docs/dataplane.md "One change, up to five transactions") under new flows: while rules, identities, networks,
 // generations and whole epochs change, what must pass passes and what must not does not, packet for packet.
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';

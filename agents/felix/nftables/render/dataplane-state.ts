@@ -36,6 +36,10 @@ export interface Changes {
   readonly surroundings: boolean;
 }
 
+export function isNothing({ surroundings, ...changed }: Changes): boolean {
+  return !surroundings && Object.values(changed).every(({ size }) => size === 0);
+}
+
 /** Said by the graph, but not programmed by this dataplane. */
 export interface Unsupported {
   readonly object: string;

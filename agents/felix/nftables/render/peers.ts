@@ -27,14 +27,28 @@ export interface IntervalNeeds {
   readonly needsAll: boolean;
 }
 
+/**
+ * Interval maps that divide the space finer or coarser than before, while what holds for each address is the same: a step of its own, as
+ * interval maps show what is new in them later than everything else of their transaction.
+ */
+export interface Redivision {
+  readonly maps: ReadonlySet<string>;
+  /** Number of a class that is new → of the one that it is a part of: whatever knows that one has to know it, too. */
+  readonly partOf: ReadonlyMap<number, number>;
+}
+
 export interface PeerChanges {
   /** Exact-address classes that are new; their keys are missing wherever a selector matches them. */
   readonly newIdentityLists: readonly (readonly IdentityId[])[];
   readonly netChanged: boolean;
   readonly allChanged: boolean;
+  readonly redivision: Redivision;
 }
 
+/** Networks that no rule names any more: beyond, they go together with whatever changes. */
+const MOST_LINGERING = 1_000;
 const NO_NETS: ReadonlySet<string> = new Set();
+export const UNDIVIDED: Redivision = { maps: new Set(), partOf: new Map() };
 
 export class Peers {
   readonly #table: NftTable;
@@ -45,6 +59,11 @@ export class Peers {
   readonly #listsByIdentity = new Map<IdentityId, Set<string>>();
   #netClasses: readonly PeerClass[] = [];
   #allClasses: readonly PeerClass[] = [];
+  /** Of the division before, by table: a packet finds them for as long as the kernel takes to show the new one. */
+  readonly #retired: Record<'net' | 'all', readonly PeerClass[]> = { net: [], all: [] };
+  /** By which the space is divided: those that rules name, and some that rules have named until of late. */
+  #ruleNets: ReadonlySet<string> = NO_NETS;
+  #lingering = 0;
   readonly #heldIdentities = new Set<IdentityId>();
   /** Networks wider than one address, with their identities. */
   readonly #wideMembers = new Map<string, readonly IdentityId[]>();
@@ -59,14 +78,22 @@ export class Peers {
     return this.#numbering.name(`${peerTable}${family}`);
   }
 
+  /** Those that an interval leads to, or has led to until the last change. */
   classes(peerTable: 'net' | 'all'): readonly PeerClass[] {
-    return peerTable === 'net' ? this.#netClasses : this.#allClasses;
+    const now = peerTable === 'net' ? this.#netClasses : this.#allClasses;
+    const numbers = new Set(now.map(({ number }) => number));
+    return [...now, ...this.#retired[peerTable].filter(({ number }) => !numbers.has(number))];
+  }
+
+  /** Whether the space is divided by networks that no rule names any more. */
+  get isFinerThanNeeded(): boolean {
+    return this.#lingering > 0;
   }
 
   /** Every number that an address or interval leads to, or may lead to. */
   allKnown(): readonly PeerClass[] {
     const lists = [...this.#lists.values()].map(({ peerClass }) => peerClass);
-    return [...lists, ...this.#netClasses, ...this.#allClasses].sort((a, b) => a.number - b.number);
+    return [...lists, ...this.classes('net'), ...this.classes('all')].sort((a, b) => a.number - b.number);
   }
 
   /** Classes of exact addresses that carry this identity. */
@@ -80,28 +107,50 @@ export class Peers {
     const newIdentityLists: (readonly IdentityId[])[] = [];
     // An identity's own number is there before any address leads to it: its keys can be prepared.
     for (const id of changes.identities) this.#keepIdentity(state, id, newIdentityLists);
-    let wideChanged = false;
-    for (const net of changes.members) {
-      const cidr = parseCidr(net);
-      if (cidr === undefined) continue;
-      const identities = state.members.get(net);
-      if (cidr.length === familyBits(cidr.family)) {
-        this.#setAddress(
-          cidr.family,
-          formatIp({ family: cidr.family, value: cidr.base }),
-          identities,
-          newIdentityLists,
-        );
-      } else {
-        wideChanged = true;
-        if (identities === undefined) this.#wideMembers.delete(net);
-        else this.#wideMembers.set(net, identities);
+    const membersChanged = changes.members.size > 0;
+    const wideChanged = this.#setMembers(state, changes.members, newIdentityLists);
+    const before = this.#ruleNets;
+    if (needsChanged) this.#divideBy(needs.ruleNets);
+    const netChanged = (wideChanged || needsChanged) && this.#partitionNet();
+    const allChanged = (membersChanged || needsChanged) && this.#partitionAll(state, needs);
+    const redivided: ('net' | 'all')[] = [];
+    if (netChanged && !wideChanged) redivided.push('net');
+    if (allChanged && !membersChanged) redivided.push('all');
+    return { newIdentityLists, netChanged, allChanged, redivision: this.#redivision(redivided, before) };
+  }
+
+  /** Divides the space by what rules name and nothing else; nothing else may change with this. */
+  settle(state: DataplaneState, needs: IntervalNeeds): PeerChanges {
+    this.#ruleNets = needs.ruleNets;
+    this.#lingering = 0;
+    const netChanged = this.#partitionNet();
+    const allChanged = this.#partitionAll(state, needs);
+    const redivision = this.#redivision(['net', 'all'], this.#ruleNets);
+    return { newIdentityLists: [], netChanged, allChanged, redivision };
+  }
+
+  /** What is named no more goes in a change of its own: groups of this one know the classes that there are now. */
+  #divideBy(named: ReadonlySet<string>): void {
+    const lingering = [...this.#ruleNets].filter((net) => !named.has(net));
+    const kept = lingering.length > MOST_LINGERING ? [] : lingering;
+    this.#ruleNets = new Set([...named, ...kept]);
+    this.#lingering = kept.length;
+  }
+
+  #redivision(tables: readonly ('net' | 'all')[], before: ReadonlySet<string>): Redivision {
+    const partOf = new Map<number, number>();
+    for (const table of tables) {
+      const wholes = new Map(
+        this.#retired[table].map(({ number, identities, nets }) => [meaningOf(identities, nets), number]),
+      );
+      for (const { number, identities, nets } of table === 'net' ? this.#netClasses : this.#allClasses) {
+        const named = [...nets].filter((net) => before.has(net));
+        const whole = wholes.get(meaningOf(identities, named));
+        if (whole !== undefined && whole !== number) partOf.set(number, whole);
       }
     }
-    const netChanged = (wideChanged || needsChanged) && this.#partitionNet(needs);
-    const membersMoved = changes.members.size > 0 || needsChanged;
-    const allChanged = membersMoved && this.#partitionAll(state, needs);
-    return { newIdentityLists, netChanged, allChanged };
+    const maps = tables.flatMap((table) => FAMILIES.map((family) => this.setName(table, family)));
+    return { maps: new Set(maps), partOf };
   }
 
   #defineHash(family: Family): NftSet {
@@ -127,6 +176,25 @@ export class Peers {
       this.#heldIdentities.delete(id);
       this.#releaseList(String(id));
     }
+  }
+
+  /** Whether a network wider than one address is among them. */
+  #setMembers(state: DataplaneState, members: ReadonlySet<string>, made: (readonly IdentityId[])[]): boolean {
+    let wideChanged = false;
+    for (const net of members) {
+      const cidr = parseCidr(net);
+      if (cidr === undefined) continue;
+      const { family, length, base } = cidr;
+      const identities = state.members.get(net);
+      if (length === familyBits(family)) {
+        this.#setAddress(family, formatIp({ family, value: base }), identities, made);
+        continue;
+      }
+      wideChanged = true;
+      if (identities === undefined) this.#wideMembers.delete(net);
+      else this.#wideMembers.set(net, identities);
+    }
+    return wideChanged;
   }
 
   #setAddress(
@@ -179,20 +247,22 @@ export class Peers {
     this.#numbering.identities.forget(list);
   }
 
-  #partitionNet(needs: IntervalNeeds): boolean {
-    const isNeeded = needs.ruleNets.size > 0 || this.#wideMembers.size > 0;
-    const atoms = isNeeded ? [...memberAtoms(this.#wideMembers), ...ruleAtoms(needs.ruleNets)] : undefined;
+  #partitionNet(): boolean {
+    const isNeeded = this.#ruleNets.size > 0 || this.#wideMembers.size > 0;
+    const atoms = isNeeded ? [...memberAtoms(this.#wideMembers), ...ruleAtoms(this.#ruleNets)] : undefined;
     const classes = this.#program('net', atoms);
     const changed = !sameClasses(classes, this.#netClasses);
+    if (changed) this.#retired.net = this.#netClasses;
     this.#netClasses = classes;
     return changed;
   }
 
   #partitionAll(state: DataplaneState, needs: IntervalNeeds): boolean {
     if (!needs.needsAll && this.#allClasses.length === 0) return false;
-    const atoms = needs.needsAll ? [...memberAtoms(state.members), ...ruleAtoms(needs.ruleNets)] : undefined;
+    const atoms = needs.needsAll ? [...memberAtoms(state.members), ...ruleAtoms(this.#ruleNets)] : undefined;
     const classes = this.#program('all', atoms);
     const changed = !sameClasses(classes, this.#allClasses);
+    if (changed) this.#retired.all = this.#allClasses;
     this.#allClasses = classes;
     return changed;
   }
@@ -256,6 +326,10 @@ function* ruleAtoms(nets: ReadonlySet<string>): Generator<Atom> {
     const cidr = parseCidr(net);
     if (cidr !== undefined) yield { cidr, name: `n${net}` };
   }
+}
+
+function meaningOf(identities: readonly IdentityId[], nets: Iterable<string>): string {
+  return `${[...identities].sort((a, b) => a - b).join()} ${[...nets].sort().join()}`;
 }
 
 function sameClasses(a: readonly PeerClass[], b: readonly PeerClass[]): boolean {

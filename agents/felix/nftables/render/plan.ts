@@ -1,5 +1,6 @@
-// Desired against programmed: which transactions, in which order (docs/dataplane.md "One change, up to four transactions").
+// Desired against programmed: which transactions, in which order (docs/dataplane.md "One change, up to five transactions").
 //   prepare     objects and keys that nothing leads to yet
+//   redivide    the address space cut otherwise, while what holds for each address stays the same
 //   change      what moves verdicts
 //   generation  the chains that stamp, under a new number; with `change` unless that touches an interval element
 //   clean up    what nothing has led to for a second
@@ -7,9 +8,10 @@
 // transaction or none: half of it in the kernel would judge packets by neither the old nor the new policy.
 
 import { inOrder, type Operation, splitPreparation } from './operations.ts';
+import { type Redivision, UNDIVIDED } from './peers.ts';
 import { keyNumber, type NftChain, type NftSet, type NftTable, type Touched } from './table.ts';
 
-export type Phase = 'prepare' | 'change' | 'generation' | 'cleanUp';
+export type Phase = 'prepare' | 'redivide' | 'change' | 'generation' | 'cleanUp';
 
 export interface PlannedTransaction {
   /** More than one where phases are merged. */
@@ -44,6 +46,7 @@ const DEFAULT_LIMITS: PlanLimits = { operationsPerTransaction: OPERATIONS_PER_TR
 
 interface Draft {
   readonly prepare: Operation[];
+  readonly redivide: Operation[];
   readonly change: Operation[];
   readonly generation: Operation[];
   /** By an id that stays while the thing stays unreachable. */
@@ -59,6 +62,7 @@ export class Planner {
   readonly #touchedObjects = new Set<string>();
   readonly #touchedElements = new Map<string, Set<string>>();
   readonly #unreachableSince = new Map<string, number>();
+  #redivision: Redivision = UNDIVIDED;
   /** What the plan at hand makes unreachable: its second begins with the commit. */
   #newlyUnreachable: readonly string[] = [];
 
@@ -76,6 +80,11 @@ export class Planner {
     }
   }
 
+  /** How what is desired from now on divides the address space, compared with what is programmed. */
+  redivide(redivision: Redivision): void {
+    this.#redivision = redivision;
+  }
+
   /**
    * `nowMs` is a monotonic clock's reading. `changesSurroundings` is what the plan before said, if the generation has been moved since:
    * all chains that know its number are others then.
@@ -83,6 +92,7 @@ export class Planner {
   plan(desired: NftTable, nowMs: number, changesSurroundings?: boolean): Plan {
     const draft: Draft = {
       prepare: [],
+      redivide: [],
       change: [],
       generation: [],
       cleanUp: new Map(),
@@ -133,7 +143,22 @@ export class Planner {
     } else if (set !== undefined && programmedSet !== undefined) {
       this.#planOldElements(desired, set, programmedSet, draft);
     } else if (set === undefined && programmedSet !== undefined) {
+      this.#planPartsOf(programmedSet, draft);
       draft.cleanUp.set(name, [{ type: 'deleteObject', kind: programmedSet.kind, name }]);
+    }
+  }
+
+  /** What goes with this change is asked until then, of addresses that are redivided ahead of it. */
+  #planPartsOf(programmed: NftSet, draft: Draft): void {
+    if (!programmed.isKeyed || this.#unreachableSince.has(programmed.name)) return;
+    const parts = Map.groupBy(this.#redivision.partOf.keys(), (part) => this.#redivision.partOf.get(part));
+    for (const [key, element] of parts.size === 0 ? [] : programmed.elements) {
+      const number = keyNumber(key);
+      for (const part of parts.get(number) ?? []) {
+        const partKey = `${part}${key.slice(String(number).length)}`;
+        if (!programmed.elements.has(partKey))
+          draft.prepare.push({ type: 'addElement', set: programmed, key: partKey, element });
+      }
     }
   }
 
@@ -170,6 +195,10 @@ export class Planner {
   }
 
   #change(set: NftSet, key: string, operations: readonly Operation[], desired: NftTable, draft: Draft): void {
+    if (this.#redivision.maps.has(set.name)) {
+      draft.redivide.push(...operations);
+      return;
+    }
     draft.change.push(...operations);
     if (set.role === 'plain') return;
     if (set.isInterval) draft.changesInterval = true;
@@ -195,7 +224,7 @@ export class Planner {
   }
 
   #replaceBecause(draft: Draft, isTogether: boolean): string | undefined {
-    if (draft.change.length > this.#limits.operationsPerTransaction)
+    if (Math.max(draft.change.length, draft.redivide.length) > this.#limits.operationsPerTransaction)
       return 'change too large for one transaction';
     return isTogether && draft.change.length > 0 && !this.#mayMerge(draft)
       ? 'host endpoints or settings change together with networks'
@@ -216,8 +245,9 @@ export class Planner {
     const add = (operations: readonly Operation[], isIndivisible: boolean, ...phases: Phase[]): void => {
       if (operations.length > 0) transactions.push({ phases, isIndivisible, operations });
     };
-    const { prepare, change, generation } = draft;
+    const { prepare, redivide, change, generation } = draft;
     for (const operations of splitPreparation(prepare, limit)) add(operations, false, 'prepare');
+    add(inOrder(redivide), false, 'redivide');
     if (this.#mayMerge(draft) && change.length > 0 && generation.length > 0) {
       add(inOrder([...change, ...generation]), isTogether, 'change', 'generation');
     } else {

@@ -15,7 +15,7 @@ import { hostEndpointChains, hostLayoutOf } from './host-groups.ts';
 import { resolveHostEndpoints } from './host-interfaces.ts';
 import { type HostLayout, NO_HOST_ENDPOINTS } from './host-layout.ts';
 import { Numbering, type RuleMeaning } from './numbering.ts';
-import { Peers } from './peers.ts';
+import { Peers, type Redivision, UNDIVIDED } from './peers.ts';
 import { RuleUses } from './rule-uses.ts';
 import { Scratch } from './scratch.ts';
 import { Surroundings } from './surroundings.ts';
@@ -64,6 +64,7 @@ export class Renderer {
   readonly #hostGroups = new Map<string, readonly Group[]>();
   #hostLayout: HostLayout = NO_HOST_ENDPOINTS;
   #generation: number;
+  #redivision: Redivision = UNDIVIDED;
 
   constructor(state: DataplaneState, options: RendererOptions) {
     this.#state = state;
@@ -93,11 +94,30 @@ export class Renderer {
     this.#surroundings.setGeneration(generation);
   }
 
+  /** What of the last update divides the address space otherwise and no more. */
+  get redivision(): Redivision {
+    return this.#redivision;
+  }
+
+  /** Whether `settle` has something to do. */
+  get isUnsettled(): boolean {
+    return this.#peers.isFinerThanNeeded;
+  }
+
+  /** Forgets what only a packet under way may still have known; for a time when nothing else changes. Throws NumbersExhausted. */
+  settle(): void {
+    const { netChanged, allChanged, redivision } = this.#peers.settle(this.#state, this.#uses.needs);
+    this.#redivision = redivision;
+    if (netChanged || allChanged) for (const group of this.#groups.values()) this.#renderGroup(group);
+    this.#renderIds();
+  }
+
   /** Throws NumbersExhausted; the renderer is then of no further use. */
   update(changes: Changes): void {
     const dirty = new Set<Group>();
     const needsChanged = this.#updateUses(changes, dirty);
     const peers = this.#peers.update(this.#state, changes, this.#uses.needs, needsChanged);
+    this.#redivision = peers.redivision;
     const isEverythingDirty = peers.netChanged || peers.allChanged;
     for (const identities of peers.newIdentityLists) this.#markIdentities(identities, dirty);
     for (const selector of changes.selectors) {

@@ -26,6 +26,7 @@ const PROBED_ENDS = ['red/a', 'red/e', 'blue/c', 'outside'];
 const FIRST_LIVE_PORT = 61_000;
 /** Rest between two changes: what is sent in it is judged by one policy alone. */
 const REST_MS = 10;
+const SETTLING_MS = 1_200;
 
 export interface ChangesReport extends ProbeReport {
   readonly changes: Readonly<Record<string, number>>;
@@ -42,10 +43,12 @@ export async function createProbeBed(flowTimeoutSeconds: number): Promise<FuzzBe
   return bed;
 }
 
+/** `timesEach`, odd: a change of one object goes there and back so often, as what is wrong for microseconds only is seldom met. */
 export async function probeRandomChanges(
   bed: FuzzBed,
-  options: { readonly seed: number; readonly changes: number },
+  options: { readonly seed: number; readonly changes: number; readonly timesEach?: number },
 ): Promise<ChangesReport> {
+  const { timesEach = 1 } = options;
   const draw = new Draw(options.seed);
   let resources = tracked(drawCluster(draw));
   await bed.load(resources, false);
@@ -56,11 +59,15 @@ export async function probeRandomChanges(
     for (let index = 0; index < options.changes; index++) {
       const kind = CHANGES[index % CHANGES.length] ?? 'change';
       const changed = tracked(kind === 'newCluster' ? drawCluster(draw) : drawChange(draw, resources));
+      const before = resources;
       if (kind !== 'restart' && kind !== 'resync') resources = changed;
-      const now = resources;
       changes[kind] = (changes[kind] ?? 0) + 1;
-      await prober.during(`${index} ${kind}`, allowedOf(now, flows), () => perform(bed, kind, now));
-      await delay(REST_MS);
+      const times = kind === 'change' ? timesEach : 1;
+      for (let time = 0; time < times; time++) {
+        const now = time % 2 === 0 ? resources : before;
+        await prober.during(`${index}.${time} ${kind}`, allowedOf(now, flows), () => perform(bed, kind, now));
+        await delay(REST_MS);
+      }
     }
     return { ...(await prober.stop()), changes };
   } finally {
@@ -203,6 +210,34 @@ export async function probeHostEndpointByAddress(bed: FuzzBed, changes: number):
       const now = change % 2 === 0 ? byHost : byWorkload;
       await prober.during(`change ${change}`, allowedOf(now, flows), () => bed.loadOn(HOST, now));
       await delay(REST_MS);
+    }
+    return await prober.stop();
+  } finally {
+    prober.close();
+  }
+}
+
+/** A rule names now one network, now another; the server's client is in both. */
+export async function probeNamedNetworks(bed: FuzzBed, changes: number): Promise<ProbeReport> {
+  const ports = Array.from({ length: 16 }, (_, index) => 53 + index);
+  const naming = (net: string): Resource[] => [
+    ...plainCluster(),
+    serverPolicy([{ ...allowUdp(ports), source: { nets: [net] } }]),
+  ];
+  const wide = naming('10.80.0.0/16');
+  const narrow = naming('10.80.0.0/25');
+  await bed.load(wide, false);
+  const flows = ports.flatMap((destinationPort, index) =>
+    bothKinds({ ...CLIENT, ...SERVER, destinationPort }, index),
+  );
+  const allows = allowedOf(wide, flows);
+  const prober = await FlowProber.start(namespacesOf(bed), flows, allows);
+  try {
+    for (let change = 0; change < changes; change++) {
+      const now = change % 2 === 0 ? narrow : wide;
+      await prober.during(`change ${change}`, allows, () => bed.loadOn(HOST, now));
+      // What is named no more lingers for a second, unless something else comes.
+      if (change % 30 === 29) await delay(SETTLING_MS);
     }
     return await prober.stop();
   } finally {

@@ -1,4 +1,4 @@
-// Which transactions a change becomes (docs/dataplane.md "One change, up to four transactions"): each rule of the order has a
+// Which transactions a change becomes (docs/dataplane.md "One change, up to five transactions"): each rule of the order has a
 // test, as each broken one lets wrong verdicts through.
 
 import { describe, expect, it } from '@jest/globals';
@@ -106,9 +106,62 @@ describe('a plan', () => {
     const ranged = rule(0, { source: SOURCE, destination: entity({ ports: [port(8000, 8100)] }) });
     const bench = loaded(ranged);
     expect(phasesOf(bench.change(selectorUpdate('s:one')))).toEqual(['change', 'generation']);
-    const nets = loaded(rule(0, { source: entity({ nets: ['10.0.0.0/24'] }) }));
-    const plan = nets.change(policyUpdate([rule(0, { source: entity({ nets: ['10.0.0.0/25'] }) })]));
-    expect(phasesOf(plan)).toEqual(['prepare', 'change', 'generation']);
+    const wide = loaded(DENY);
+    wide.change(identityUpdate(3), memberUpdate('10.1.0.0/24', 3), selectorUpdate('s:one', 1, 3));
+    expect(phasesOf(wide.change(memberUpdate('10.2.0.0/24', 3)))).toEqual(['change', 'generation']);
+  });
+
+  describe('of a rule that names a network', () => {
+    const naming = (net: string): CalcMessage =>
+      policyUpdate([
+        rule(0, { source: entity({ nets: [net] }), destination: entity({ ports: [port(80)] }) }),
+      ]);
+    const numberOf = (bench: TableBench, net: string): string =>
+      bench.planner.programmed.sets.get('net4_v1')?.elements.get(net)?.value ?? 'none';
+
+    it('divides the address space ahead of the rule: maps show intervals later than all else', () => {
+      const bench = loaded(ALLOW_80);
+      bench.change(naming('10.0.0.0/24'));
+      const whole = numberOf(bench, '10.0.0.0/24');
+      const plan = bench.change(naming('10.0.0.0/25'));
+      expect(phasesOf(plan)).toEqual(['prepare', 'redivide', 'change+generation']);
+      const part = numberOf(bench, '10.0.0.0/25');
+      expect(textOf(plan, 'redivide')).toMatch(
+        /^add table inet calico\ndelete element .* net4_v1 .*\nadd element /,
+      );
+      // The rule that goes lets both halves pass until it has gone.
+      expect(textOf(plan, 'prepare')).toMatch(
+        new RegExp(`add element inet calico m2_v1 \\{ ${part} \\. 6 \\. 80 : 0x\\w+ \\}`),
+      );
+      expect([part, numberOf(bench, '10.0.0.128/25')]).toEqual([expect.not.stringMatching(whole), whole]);
+    });
+
+    it('gives up the division in a change of its own, which moves no generation', () => {
+      const bench = loaded(ALLOW_80);
+      bench.change(naming('10.0.0.0/24'));
+      const plan = bench.change(naming('10.0.0.0/25'));
+      expect(bench.renderer.isUnsettled).toBe(true);
+      expect(numberOf(bench, '10.0.0.128/25')).not.toBe('none');
+      bench.nowMs += plan.cleanUpInMs ?? 0;
+      const settling = bench.change();
+      expect(phasesOf(settling)).toEqual(['prepare', 'redivide', 'cleanUp']);
+      expect(settling.movedGeneration).toBe(false);
+      expect(numberOf(bench, '10.0.0.128/25')).toBe('none');
+      expect(bench.renderer.isUnsettled).toBe(false);
+    });
+
+    it('knows the numbers of the division before, as a packet may still find them', () => {
+      const bench = loaded(ALLOW_80);
+      bench.change(identityUpdate(3), naming('10.0.0.0/24'));
+      const before = numberOf(bench, '10.0.0.0/24');
+      const plan = bench.change(
+        memberUpdate('10.0.0.0/23', 3),
+        policyUpdate([rule(0, { source: entity({ nets: ['10.0.0.0/24'] }) })]),
+      );
+      expect(textOf(plan, 'prepare')).toMatch(
+        new RegExp(`add element inet calico m3_v1 .*${before} \\. 6 : `),
+      );
+    });
   });
 
   it('makes new maps for an edited policy and rewrites the chain: no map ever changes its meaning', () => {

@@ -1,7 +1,7 @@
 // Compiled values for renderer tests, with everything that a test does not speak of left at its neutral value.
 
 import type { CalcMessage } from '../../../../agents/felix/calc/messages.ts';
-import { DataplaneState } from '../../../../agents/felix/nftables/render/dataplane-state.ts';
+import { DataplaneState, isNothing } from '../../../../agents/felix/nftables/render/dataplane-state.ts';
 import {
   type Operation,
   record,
@@ -161,8 +161,11 @@ export class TableBench {
   /** Applies the messages, plans, and takes the plan as performed. */
   change(...messages: CalcMessage[]): Plan & { readonly movedGeneration: boolean } {
     this.state.applyAll(messages);
-    this.renderer.update(this.state.takeChanges());
+    const changes = this.state.takeChanges();
+    if (this.renderer.isUnsettled && isNothing(changes)) this.renderer.settle();
+    else this.renderer.update(changes);
     this.planner.note(this.renderer.table.takeTouched());
+    this.planner.redivide(this.renderer.redivision);
     let plan = this.planner.plan(this.renderer.table, this.nowMs);
     const movedGeneration = plan.needsGeneration;
     if (movedGeneration) {
