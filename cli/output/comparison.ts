@@ -17,7 +17,7 @@ export function renderComparison(comparison: Comparison): string {
       ? `only ${pairsLookedAt} of ${pairs} pairs of classes were looked at (${subjects} ends in ${classes} classes): there may be more\n`
       : '';
   if (rows.length === 0) return `${bound === '' ? 'connectivity does not change\n' : bound}`;
-  return `${renderTable(['FROM', 'TO', '', 'TRAFFIC'], rows)}${bound}`;
+  return `${renderTable(['FROM', 'TO', 'CHANGE', 'TRAFFIC'], rows)}${bound}`;
 }
 
 function row({ from, to, family }: ConnectivityChange, verb: string, traffic: string): string[] {

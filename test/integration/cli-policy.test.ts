@@ -303,9 +303,9 @@ describe.each<BackendName>(['etcd', 'api'])('diff through %s', (backend) => {
        source:
          selector: app == 'web'
 
-FROM           TO                    TRAFFIC
-shop/app=web   shop/app=db   loses   tcp/5432
-shop/app=web   shop/app=db   gains   tcp/5433
+FROM           TO            CHANGE   TRAFFIC
+shop/app=web   shop/app=db   loses    tcp/5432
+shop/app=web   shop/app=db   gains    tcp/5433
 `,
       err: '',
     });
@@ -326,9 +326,9 @@ shop/app=web   shop/app=db   gains   tcp/5433
     const { code, out } = await diff(['--no-objects'], closed);
     expect({ code, out }).toEqual({
       code: 1,
-      out: `FROM              TO                    TRAFFIC
-external, nodes   shop/app=db   loses   udp
-shop/app=web      shop/app=db   loses   tcp/5432, udp but 4789
+      out: `FROM              TO            CHANGE   TRAFFIC
+external, nodes   shop/app=db   loses    udp
+shop/app=web      shop/app=db   loses    tcp/5432, udp but 4789
 `,
     });
     const deleted = await diff(['--deleted', '-o', 'json'], POLICY);

@@ -43,7 +43,7 @@ describe('a comparison', () => {
       family: 6,
     } as const;
     expect(renderComparison({ ...NOTHING, changes: [change] })).toContain(
-      'a, b, c, d, e, f and 2 more   x    loses   tcp (over IPv6)\n',
+      'a, b, c, d, e, f and 2 more   x    loses    tcp (over IPv6)\n',
     );
   });
 });
