@@ -50,14 +50,16 @@ export class ClusterRecords<T extends RingRecord> {
       if (redis === undefined) {
         const reason = address === undefined ? 'the controller knows no Redis' : 'Redis does not answer';
         write({ source: 'hosts', reason });
-        await this.#sendGaps('hosts', query, write, signal);
         await this.#sendFromHosts(query, write, signal);
         return;
       }
       try {
         write({ source: 'redis' });
-        await this.#sendGaps('redis', query, write, signal);
-        const { lines, lastId } = await readStream(redis, kind, query);
+        const [gaps, { lines, lastId }] = await Promise.all([
+          streamGaps(this.#options, { view: kind.view, source: 'redis', hosts: query.hosts }, signal),
+          readStream(redis, kind, query),
+        ]);
+        for (const gap of gaps) write({ gap });
         tellInOrder(lines, query, write);
         if (query.follow)
           await ordered(query, write, (tell) => followStream(redis, kind, lastId, tell, signal));
@@ -69,20 +71,6 @@ export class ClusterRecords<T extends RingRecord> {
     }
   }
 
-  async #sendGaps(
-    source: 'redis' | 'hosts',
-    { hosts }: RecordQuery<T>,
-    write: (line: RecordLine<T>) => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    for (const gap of await streamGaps(this.#options, this.#options.kind.view, source, signal))
-      if (hosts === undefined || hosts.includes(gap.host)) write({ gap });
-    const nodes = hosts === undefined ? [] : await this.#options.listNodes();
-    for (const host of hosts ?? [])
-      if (!nodes.some(({ metadata }) => metadata.name === host))
-        write({ gap: { host, reason: 'there is no such node' } });
-  }
-
   async #sendFromHosts(
     query: RecordQuery<T>,
     write: (line: RecordLine<T>) => void,
@@ -90,7 +78,12 @@ export class ClusterRecords<T extends RingRecord> {
   ): Promise<void> {
     const hosts = new HostRecords(this.#options);
     const lines: RecordLine<T>[] = [];
-    await hosts.read((line) => lines.push(line), signal);
+    const { view } = this.#options.kind;
+    const [gaps] = await Promise.all([
+      streamGaps(this.#options, { view, source: 'hosts', hosts: query.hosts }, signal),
+      hosts.read((line) => lines.push(line), signal),
+    ]);
+    for (const gap of gaps) write({ gap });
     tellInOrder(lines, query, write);
     if (query.follow) await ordered(query, write, (tell) => hosts.follow(tell, signal));
   }

@@ -11,13 +11,21 @@ export interface StreamGapsOptions {
   readonly listNodes: () => Promise<readonly Resource[]>;
 }
 
+export interface GapQuery {
+  /** Of which kind of records (`RecordKind.view`). */
+  readonly view: string;
+  /** Where the records come from: hosts that are asked themselves are told of by whoever asks them. */
+  readonly source: 'redis' | 'hosts';
+  /** Of these hosts; of all if left out. */
+  readonly hosts?: readonly string[] | undefined;
+}
+
 const ANSWER_MS = 2000;
 
-/** Of records of a view. Where they come from the hosts themselves (`source`), whoever asks those says which do not answer. */
+/** Never rejects: what cannot be learnt is a gap, too. */
 export async function streamGaps(
   { agents, listNodes }: StreamGapsOptions,
-  view: string,
-  source: 'redis' | 'hosts',
+  { view, source, hosts }: GapQuery,
   signal: AbortSignal,
 ): Promise<readonly RecordGap[]> {
   const inTime = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
@@ -30,10 +38,31 @@ export async function streamGaps(
         ...(unrecorded === undefined ? [] : [{ host, reason: `no ${view} are recorded: ${unrecorded}` }]),
         ...(unsent === undefined || source === 'hosts' ? [] : [{ host, reason: unsent }]),
       ];
-    } catch {
-      const reason = 'its agent does not answer: what it has not sent to Redis is missing';
-      return source === 'hosts' ? [] : [{ host, reason }];
+    } catch (error) {
+      const why = inTime.aborted ? `its agent says nothing within ${ANSWER_MS / 1000} s` : wordsOf(error);
+      return source === 'hosts' ? [] : [{ host, reason: `${why}; what it has not sent to Redis is missing` }];
     }
   };
-  return (await Promise.all((await listNodes()).map(gapsOf))).flat();
+  try {
+    const nodes = await Promise.race([listNodes(), rejectionOf(inTime)]);
+    const isThere = (host: string): boolean => nodes.some(({ metadata }) => metadata.name === host);
+    const unknown = (hosts ?? []).filter((host) => !isThere(host));
+    const wanted = nodes.filter(({ metadata }) => hosts?.includes(metadata.name) !== false);
+    return [
+      ...(await Promise.all(wanted.map(gapsOf))).flat(),
+      ...unknown.map((host) => ({ host, reason: 'there is no such node' })),
+    ];
+  } catch (error) {
+    return [{ host: 'etcd', reason: `which nodes there are is not known: ${wordsOf(error)}` }];
+  }
+}
+
+function rejectionOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) =>
+    signal.addEventListener('abort', () => reject(new Error('no answer in time')), { once: true }),
+  );
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -84,7 +84,9 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
   /** Why the stream has not what the ring has; undefined: it has, or will at once. */
   get problem(): string | undefined {
     if (this.#failure === undefined) return undefined;
-    return `${this.#ring.count - this.#sentSeq} records wait for Redis: ${this.#failure}`;
+    const { records, lost } = this.#ring.read(this.#sentSeq);
+    const overwritten = lost === 0 ? '' : `, and ${lost} more were overwritten`;
+    return `${records.length} records wait for Redis${overwritten}: ${this.#failure}`;
   }
 
   async start(): Promise<void> {

@@ -10,7 +10,8 @@ import { CliCluster, until } from '../support/cli-cluster.ts';
 let cluster: CliCluster;
 let published: StreamPublisher<FlowRecord>;
 /** It has no agent in these tests. */
-const NODE_2_AWAY = '# node-2: its agent does not answer: what it has not sent to Redis is missing\n';
+const NODE_2_AWAY =
+  /# node-2: the agent of node-2 at .* does not answer: nobody listens there; what it has not sent to Redis is missing\n$/;
 const at = (seconds: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds)).toISOString();
 
 const end = (name: string): FlowEnd => ({
@@ -62,7 +63,7 @@ afterAll(async () => {
 describe('flow records of the cluster', () => {
   it('come from Redis in the order of their times, each with a sentence', async () => {
     const { code, out, err } = await cluster.run('api', ['flows']);
-    expect({ code, err }).toEqual({ code: 0, err: NODE_2_AWAY });
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringMatching(NODE_2_AWAY) });
     const lines = out.trimEnd().split('\n');
     expect(lines[0]).toMatch(/^TIME +NODE +VERDICT +SOURCE +DESTINATION +PROTOCOL +PACKETS +WHY$/);
     expect(lines[1]).toMatch(
@@ -140,13 +141,14 @@ describe('flow records of the cluster', () => {
       flows: { unrecorded: 'no answer within 10000 ms', unsent: '3 records wait for Redis: it is away' },
     };
     const { err } = await cluster.run('api', ['flows']);
-    expect(err).toBe(
+    expect(err).toContain(
       '# node-1: no flows are recorded: no answer within 10000 ms\n' +
-        `# node-1: 3 records wait for Redis: it is away\n${NODE_2_AWAY}`,
+        '# node-1: 3 records wait for Redis: it is away\n',
     );
+    expect(err).toMatch(NODE_2_AWAY);
     const { out } = await cluster.run('api', ['node', 'flows', 'node-1']);
     expect(out).toContain('node-1 records no flows: no answer within 10000 ms\n');
-    expect((await cluster.run('api', ['flows', '--node', 'node-2'])).err).toBe(NODE_2_AWAY);
+    expect((await cluster.run('api', ['flows', '--node', 'node-2'])).err).toMatch(NODE_2_AWAY);
     cluster.flowStatus = {};
     cluster.streamGaps = {};
   });

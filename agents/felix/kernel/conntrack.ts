@@ -20,6 +20,8 @@ import { NetlinkFamily, NetlinkSocket } from './netlink/socket.ts';
 const TOGETHER = 100;
 /** An entry that is passed over, as others come and go in the course of a dump, is in the next one. */
 const MOST_DUMPS = 10;
+/** … and so is what begins meanwhile, where flows are ended: that was let in under the policy of now. */
+const DUMPS_TO_FORGET = 2;
 
 /** Values of the masked bits that entries carry. Throws NetlinkError. */
 export function conntrackMarks(mask: number): ReadonlySet<number> {
@@ -63,7 +65,7 @@ export function forgetFlows(addresses: readonly string[]): void {
   );
   const isConcerned = (entry: NetlinkMessage): boolean =>
     decodeAddresses(entry).some((octets) => wanted.has(formatIpBytes(octets)));
-  for (let dumps = 0; dumps < MOST_DUMPS; dumps++) {
+  for (let dumps = 0; dumps < DUMPS_TO_FORGET; dumps++) {
     if (changeEntries(isConcerned, deleteFlow) === 0) return;
   }
 }

@@ -10,7 +10,7 @@ import { faultyEndpoints } from './faulty-endpoints.ts';
 import { ForeignWrites } from './foreign-writes.ts';
 import { Generations } from './generations.ts';
 import { type Commit, commitsOf, elementChanges } from './render/commits.ts';
-import { type Changes, type DataplaneState, isNothing } from './render/dataplane-state.ts';
+import type { Changes, DataplaneState } from './render/dataplane-state.ts';
 import { closedChains, TABLE, TABLE_NAME } from './render/layout.ts';
 import { type Listing, parseListing } from './render/listing.ts';
 import { NumbersExhausted } from './render/numbering.ts';
@@ -65,6 +65,7 @@ export class TableDriver {
   /** Chains with a hook that may be there, and their declarations: they outlive epochs, so what is not wanted is emptied. */
   readonly #baseChains = new Map<string, string>();
   #cleanUpAtMs: number | undefined;
+  #settleAtMs: number | undefined;
   /** Due with the last update, and not done yet. */
   #cleanUp: readonly PlannedTransaction[] = [];
   /** Why the next update makes everything anew; undefined: it need not. */
@@ -139,7 +140,9 @@ export class TableDriver {
 
   /** Monotonic milliseconds at which `update` should be called even if nothing changes. */
   get dueAtMs(): number | undefined {
-    const times = [this.#earlier.dueAtMs, this.#cleanUpAtMs].filter((time) => time !== undefined);
+    const times = [this.#earlier.dueAtMs, this.#cleanUpAtMs, this.#settleAtMs].filter(
+      (time) => time !== undefined,
+    );
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
@@ -218,17 +221,20 @@ export class TableDriver {
     const renderer = replacing === undefined ? this.#renderer : await this.#newEpoch();
     if (renderer === undefined) throw new Error('an update without an epoch');
     const taken = this.#options.state.takeChanges();
-    const settles = replacing === undefined && renderer.isUnsettled && isNothing(taken);
     // One that was left out and has been written anew gets another chance.
     for (const key of [...taken.endpoints, ...taken.hostEndpoints]) this.#leftOut.delete(key);
     const changes = await this.#withReadmitted(taken);
     try {
-      if (settles) renderer.settle();
-      else renderer.update(replacing === undefined ? changes : this.#options.state.everything());
+      renderer.update(replacing === undefined ? changes : this.#options.state.everything());
     } catch (error) {
       this.#replaceBecause ??= 'rendering failed';
       throw error;
     }
+    return await this.#bring(renderer, replacing);
+  }
+
+  /** The kernel to what has been rendered. */
+  async #bring(renderer: Renderer, replacing: string | undefined): Promise<TableUpdate> {
     const { plan, generationMoved } = await this.#plan(renderer, replacing !== undefined);
     if (replacing === undefined && plan.replaceBecause !== undefined) {
       this.#replaceBecause = plan.replaceBecause;
@@ -344,9 +350,9 @@ export class TableDriver {
   #afterUpdate(plan: Plan, replaced: string | undefined, generationMoved: boolean): void {
     const { events } = this.#options;
     const now = this.#options.nowMs();
-    const settlesInMs = this.#renderer?.isUnsettled === true ? UNREACHABLE_MS : Infinity;
-    const dueInMs = Math.min(plan.cleanUpInMs ?? Infinity, settlesInMs);
-    this.#cleanUpAtMs = dueInMs === Infinity ? undefined : now + dueInMs;
+    this.#cleanUpAtMs = plan.cleanUpInMs === undefined ? undefined : now + plan.cleanUpInMs;
+    if (this.#renderer?.isUnsettled === true) this.#settleAtMs ??= now + UNREACHABLE_MS;
+    else this.#settleAtMs = undefined;
     if (replaced !== undefined) {
       this.#replaceBecause = undefined;
       this.#earlier.onSwitch(this.#epoch);
@@ -367,20 +373,43 @@ export class TableDriver {
    * does not wait for this.
    */
   async sweep(): Promise<void> {
-    await this.#performCleanUp();
+    await this.#tidy();
     await this.#earlier.sweep();
   }
 
   /** What fails here is made anew with everything else. */
-  async #performCleanUp(): Promise<void> {
-    const transactions = this.#cleanUp;
-    this.#cleanUp = [];
+  async #tidy(): Promise<void> {
     try {
+      await this.#settle();
+      const transactions = this.#cleanUp;
+      this.#cleanUp = [];
       await this.#perform(transactions);
     } catch (error) {
       if (error instanceof KernelWriteError) await this.#onWriteError(error, 1);
       throw error;
     }
+  }
+
+  /** In a plan of its own, while nothing else waits to be rendered. */
+  async #settle(): Promise<void> {
+    const now = this.#options.nowMs();
+    const renderer = this.#renderer;
+    if (renderer === undefined || this.#settleAtMs === undefined || this.#settleAtMs > now) return;
+    this.#settleAtMs = undefined;
+    if (this.#replaceBecause !== undefined) return;
+    if (this.#options.state.hasChanges) {
+      this.#settleAtMs = now + UNREACHABLE_MS;
+      return;
+    }
+    try {
+      renderer.settle();
+    } catch (error) {
+      this.#replaceBecause = error instanceof NumbersExhausted ? 'numbers used up' : 'rendering failed';
+      this.#settleAtMs = now;
+      if (error instanceof NumbersExhausted) return;
+      throw error;
+    }
+    await this.#bring(renderer, undefined);
   }
 
   async #onWriteError(error: KernelWriteError, attempt: number): Promise<void> {

@@ -36,7 +36,7 @@ export interface Changes {
   readonly surroundings: boolean;
 }
 
-export function isNothing({ surroundings, ...changed }: Changes): boolean {
+function isNothing({ surroundings, ...changed }: Changes): boolean {
   return !surroundings && Object.values(changed).every(({ size }) => size === 0);
 }
 
@@ -163,6 +163,10 @@ export class DataplaneState {
   }
 
   /** What changed since the last call. */
+  get hasChanges(): boolean {
+    return !isNothing(this.#changes);
+  }
+
   takeChanges(): Changes {
     const changes = this.#changes;
     this.#changes = noChanges();

@@ -45,8 +45,10 @@ export interface PeerChanges {
   readonly redivision: Redivision;
 }
 
-/** Networks that no rule names any more: beyond, they go together with whatever changes. */
-const MOST_LINGERING = 1_000;
+/** Networks that no rule names any more: with more, all of them go together with whatever changes. */
+export const MOST_LINGERING = 1_000;
+/** As many of them go in one transaction: each ends up to four intervals in each of two tables. */
+const SETTLED_TOGETHER = 200;
 const NO_NETS: ReadonlySet<string> = new Set();
 export const UNDIVIDED: Redivision = { maps: new Set(), partOf: new Map() };
 
@@ -60,10 +62,10 @@ export class Peers {
   #netClasses: readonly PeerClass[] = [];
   #allClasses: readonly PeerClass[] = [];
   /** Of the division before, by table: a packet finds them for as long as the kernel takes to show the new one. */
-  readonly #retired: Record<'net' | 'all', readonly PeerClass[]> = { net: [], all: [] };
-  /** By which the space is divided: those that rules name, and some that rules have named until of late. */
-  #ruleNets: ReadonlySet<string> = NO_NETS;
-  #lingering = 0;
+  #retired: Readonly<Record<'net' | 'all', readonly PeerClass[]>> = { net: [], all: [] };
+  #namedNets: ReadonlySet<string> = NO_NETS;
+  /** Networks that rules have named until of late, oldest first: the space is divided by them, too. */
+  readonly #lingering = new Set<string>();
   readonly #heldIdentities = new Set<IdentityId>();
   /** Networks wider than one address, with their identities. */
   readonly #wideMembers = new Map<string, readonly IdentityId[]>();
@@ -78,22 +80,28 @@ export class Peers {
     return this.#numbering.name(`${peerTable}${family}`);
   }
 
-  /** Those that an interval leads to, or has led to until the last change. */
   classes(peerTable: 'net' | 'all'): readonly PeerClass[] {
-    const now = peerTable === 'net' ? this.#netClasses : this.#allClasses;
-    const numbers = new Set(now.map(({ number }) => number));
-    return [...now, ...this.#retired[peerTable].filter(({ number }) => !numbers.has(number))];
+    return peerTable === 'net' ? this.#netClasses : this.#allClasses;
   }
 
-  /** Whether the space is divided by networks that no rule names any more. */
-  get isFinerThanNeeded(): boolean {
-    return this.#lingering > 0;
+  /** Those that intervals have led to until the last change, and do not any more. */
+  retiredClasses(peerTable: 'net' | 'all'): readonly PeerClass[] {
+    return this.#retired[peerTable];
+  }
+
+  /** Whether `settle` has something to do. */
+  get isUnsettled(): boolean {
+    return this.#lingering.size + this.#retired.net.length + this.#retired.all.length > 0;
   }
 
   /** Every number that an address or interval leads to, or may lead to. */
   allKnown(): readonly PeerClass[] {
     const lists = [...this.#lists.values()].map(({ peerClass }) => peerClass);
-    return [...lists, ...this.classes('net'), ...this.classes('all')].sort((a, b) => a.number - b.number);
+    const intervals = (['net', 'all'] as const).flatMap((table) => [
+      ...this.classes(table),
+      ...this.#retired[table],
+    ]);
+    return [...lists, ...intervals].sort((a, b) => a.number - b.number);
   }
 
   /** Classes of exact addresses that carry this identity. */
@@ -110,47 +118,63 @@ export class Peers {
     const membersChanged = changes.members.size > 0;
     const wideChanged = this.#setMembers(state, changes.members, newIdentityLists);
     const before = this.#ruleNets;
-    if (needsChanged) this.#divideBy(needs.ruleNets);
+    const isFiner = !needsChanged || this.#divideBy(needs.ruleNets);
     const netChanged = (wideChanged || needsChanged) && this.#partitionNet();
     const allChanged = (membersChanged || needsChanged) && this.#partitionAll(state, needs);
     const redivided: ('net' | 'all')[] = [];
-    if (netChanged && !wideChanged) redivided.push('net');
-    if (allChanged && !membersChanged) redivided.push('all');
-    return { newIdentityLists, netChanged, allChanged, redivision: this.#redivision(redivided, before) };
+    if (isFiner && netChanged && !wideChanged) redivided.push('net');
+    if (isFiner && allChanged && !membersChanged) redivided.push('all');
+    const redivision = { maps: this.#mapsOf(redivided), partOf: this.#partOf(redivided, before) };
+    return { newIdentityLists, netChanged, allChanged, redivision };
   }
 
-  /** Divides the space by what rules name and nothing else; nothing else may change with this. */
-  settle(state: DataplaneState, needs: IntervalNeeds): PeerChanges {
-    this.#ruleNets = needs.ruleNets;
-    this.#lingering = 0;
-    const netChanged = this.#partitionNet();
-    const allChanged = this.#partitionAll(state, needs);
-    const redivision = this.#redivision(['net', 'all'], this.#ruleNets);
-    return { newIdentityLists: [], netChanged, allChanged, redivision };
+  /** Forgets some of what lingers, then what is retired. Nothing else may change with it. */
+  settle(state: DataplaneState, needs: IntervalNeeds): Redivision {
+    if (this.#lingering.size === 0) {
+      this.#retired = { net: [], all: [] };
+      return UNDIVIDED;
+    }
+    for (const net of [...this.#lingering].slice(0, SETTLED_TOGETHER)) this.#lingering.delete(net);
+    this.#partitionNet();
+    this.#partitionAll(state, needs);
+    return { maps: this.#mapsOf(['net', 'all']), partOf: new Map() };
   }
 
-  /** What is named no more goes in a change of its own: groups of this one know the classes that there are now. */
-  #divideBy(named: ReadonlySet<string>): void {
-    const lingering = [...this.#ruleNets].filter((net) => !named.has(net));
-    const kept = lingering.length > MOST_LINGERING ? [] : lingering;
-    this.#ruleNets = new Set([...named, ...kept]);
-    this.#lingering = kept.length;
+  get #ruleNets(): ReadonlySet<string> {
+    return new Set([...this.#namedNets, ...this.#lingering]);
   }
 
-  #redivision(tables: readonly ('net' | 'all')[], before: ReadonlySet<string>): Redivision {
+  /** What is named no more goes in a change of its own. False if it is too much, so that the space becomes coarser at once. */
+  #divideBy(named: ReadonlySet<string>): boolean {
+    for (const net of this.#namedNets) if (!named.has(net)) this.#lingering.add(net);
+    for (const net of this.#lingering) if (named.has(net)) this.#lingering.delete(net);
+    this.#namedNets = named;
+    if (this.#lingering.size <= MOST_LINGERING) return true;
+    this.#lingering.clear();
+    return false;
+  }
+
+  /** By number, of a division that is finer by what `before` does not have: identities carry the same labels for ever. */
+  #partOf(tables: readonly ('net' | 'all')[], before: ReadonlySet<string>): ReadonlyMap<number, number> {
     const partOf = new Map<number, number>();
     for (const table of tables) {
       const wholes = new Map(
-        this.#retired[table].map(({ number, identities, nets }) => [meaningOf(identities, nets), number]),
+        [...this.classes(table), ...this.#retired[table]].map(({ number, identities, nets }) => [
+          meaningOf(identities, nets),
+          number,
+        ]),
       );
-      for (const { number, identities, nets } of table === 'net' ? this.#netClasses : this.#allClasses) {
+      for (const { number, identities, nets } of this.classes(table)) {
         const named = [...nets].filter((net) => before.has(net));
         const whole = wholes.get(meaningOf(identities, named));
         if (whole !== undefined && whole !== number) partOf.set(number, whole);
       }
     }
-    const maps = tables.flatMap((table) => FAMILIES.map((family) => this.setName(table, family)));
-    return { maps: new Set(maps), partOf };
+    return partOf;
+  }
+
+  #mapsOf(tables: readonly ('net' | 'all')[]): ReadonlySet<string> {
+    return new Set(tables.flatMap((table) => FAMILIES.map((family) => this.setName(table, family))));
   }
 
   #defineHash(family: Family): NftSet {
@@ -248,23 +272,30 @@ export class Peers {
   }
 
   #partitionNet(): boolean {
-    const isNeeded = this.#ruleNets.size > 0 || this.#wideMembers.size > 0;
-    const atoms = isNeeded ? [...memberAtoms(this.#wideMembers), ...ruleAtoms(this.#ruleNets)] : undefined;
-    const classes = this.#program('net', atoms);
-    const changed = !sameClasses(classes, this.#netClasses);
-    if (changed) this.#retired.net = this.#netClasses;
-    this.#netClasses = classes;
-    return changed;
+    const ruleNets = this.#ruleNets;
+    const isNeeded = ruleNets.size > 0 || this.#wideMembers.size > 0;
+    const atoms = isNeeded ? [...memberAtoms(this.#wideMembers), ...ruleAtoms(ruleNets)] : undefined;
+    const before = this.#netClasses;
+    this.#netClasses = this.#program('net', atoms);
+    return this.#retire('net', before);
   }
 
   #partitionAll(state: DataplaneState, needs: IntervalNeeds): boolean {
     if (!needs.needsAll && this.#allClasses.length === 0) return false;
     const atoms = needs.needsAll ? [...memberAtoms(state.members), ...ruleAtoms(this.#ruleNets)] : undefined;
-    const classes = this.#program('all', atoms);
-    const changed = !sameClasses(classes, this.#allClasses);
-    if (changed) this.#retired.all = this.#allClasses;
-    this.#allClasses = classes;
-    return changed;
+    const before = this.#allClasses;
+    this.#allClasses = this.#program('all', atoms);
+    return this.#retire('all', before);
+  }
+
+  /** Whether there are other classes than before. Where the maps themselves go, no rule may look into them any more. */
+  #retire(table: 'net' | 'all', before: readonly PeerClass[]): boolean {
+    const now = this.classes(table);
+    if (sameClasses(now, before)) return false;
+    const numbers = new Set(now.map(({ number }) => number));
+    const retired = now.length === 0 ? [] : before.filter(({ number }) => !numbers.has(number));
+    this.#retired = { ...this.#retired, [table]: retired };
+    return true;
   }
 
   /** Brings both families' maps to these atoms; undefined takes the maps away. */

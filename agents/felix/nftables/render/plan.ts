@@ -62,7 +62,9 @@ export class Planner {
   readonly #touchedObjects = new Set<string>();
   readonly #touchedElements = new Map<string, Set<string>>();
   readonly #unreachableSince = new Map<string, number>();
-  #redivision: Redivision = UNDIVIDED;
+  #redivided: ReadonlySet<string> = UNDIVIDED.maps;
+  /** By the number of the class that they are parts of. */
+  #parts: ReadonlyMap<number, readonly number[]> = new Map();
   /** What the plan at hand makes unreachable: its second begins with the commit. */
   #newlyUnreachable: readonly string[] = [];
 
@@ -81,8 +83,9 @@ export class Planner {
   }
 
   /** How what is desired from now on divides the address space, compared with what is programmed. */
-  redivide(redivision: Redivision): void {
-    this.#redivision = redivision;
+  redivide({ maps, partOf }: Redivision): void {
+    this.#redivided = maps;
+    this.#parts = Map.groupBy(partOf.keys(), (part) => partOf.get(part) ?? 0);
   }
 
   /**
@@ -150,13 +153,13 @@ export class Planner {
 
   /** What goes with this change is asked until then, of addresses that are redivided ahead of it. */
   #planPartsOf(programmed: NftSet, draft: Draft): void {
-    if (!programmed.isKeyed || this.#unreachableSince.has(programmed.name)) return;
-    const parts = Map.groupBy(this.#redivision.partOf.keys(), (part) => this.#redivision.partOf.get(part));
-    for (const [key, element] of parts.size === 0 ? [] : programmed.elements) {
+    const { isKeyed, elements, name } = programmed;
+    if (!isKeyed || this.#parts.size === 0 || this.#unreachableSince.has(name)) return;
+    for (const [key, element] of elements) {
       const number = keyNumber(key);
-      for (const part of parts.get(number) ?? []) {
+      for (const part of this.#parts.get(number) ?? []) {
         const partKey = `${part}${key.slice(String(number).length)}`;
-        if (!programmed.elements.has(partKey))
+        if (!elements.has(partKey))
           draft.prepare.push({ type: 'addElement', set: programmed, key: partKey, element });
       }
     }
@@ -195,7 +198,7 @@ export class Planner {
   }
 
   #change(set: NftSet, key: string, operations: readonly Operation[], desired: NftTable, draft: Draft): void {
-    if (this.#redivision.maps.has(set.name)) {
+    if (this.#redivided.has(set.name)) {
       draft.redivide.push(...operations);
       return;
     }

@@ -101,14 +101,13 @@ export class Renderer {
 
   /** Whether `settle` has something to do. */
   get isUnsettled(): boolean {
-    return this.#peers.isFinerThanNeeded;
+    return this.#peers.isUnsettled;
   }
 
   /** Forgets what only a packet under way may still have known; for a time when nothing else changes. Throws NumbersExhausted. */
   settle(): void {
-    const { netChanged, allChanged, redivision } = this.#peers.settle(this.#state, this.#uses.needs);
-    this.#redivision = redivision;
-    if (netChanged || allChanged) for (const group of this.#groups.values()) this.#renderGroup(group);
+    this.#redivision = this.#peers.settle(this.#state, this.#uses.needs);
+    for (const group of this.#groups.values()) this.#renderGroup(group);
     this.#renderIds();
   }
 

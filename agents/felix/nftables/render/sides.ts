@@ -93,8 +93,14 @@ class Side {
   }
 
   inTable(table: 'net' | 'all'): SideAlternative {
-    const classes = this.#context.peers.classes(table).filter((peerClass) => this.#matches(peerClass));
-    return this.#alternative(table, classes, (peerClass) => this.#portsOf(peerClass));
+    const { peers } = this.#context;
+    const classes = peers.classes(table).filter((peerClass) => this.#matches(peerClass));
+    // No rule is written for what only the division before has.
+    const isWritten = classes.length > 0 || this.#isOpen(table);
+    const retired = isWritten
+      ? peers.retiredClasses(table).filter((peerClass) => this.#matches(peerClass))
+      : [];
+    return this.#alternative(table, [...classes, ...retired], (peerClass) => this.#portsOf(peerClass));
   }
 
   #alternative(
@@ -111,9 +117,13 @@ class Side {
       .map(([number, ports]) => ({ number, ports }))
       .sort((a, b) => a.number - b.number);
     const dependsOnClass = this.#entity.namedPorts.length + this.#entity.notNamedPorts.length > 0;
-    const isOpen = table !== 'net' || this.#entity.selectors.length === 0;
     const commonPorts = dependsOnClass ? undefined : this.#numeric;
+    const isOpen = this.#isOpen(table);
     return { table, classes, isOpen, hasPorts: this.#hasPortCriterion, commonPorts };
+  }
+
+  #isOpen(table: PeerTable): boolean {
+    return table !== 'net' || this.#entity.selectors.length === 0;
   }
 
   #matches(peerClass: PeerClass): boolean {

@@ -1,5 +1,5 @@
 // Judges a continuous probe of new and live flows against what each of a row of policies says (docs/dataplane.md "One change, up to
-// four transactions"): a packet must meet a verdict that the policy before or the policy after a change gives, and after the
+// five transactions"): a packet must meet a verdict that the policy before or the policy after a change gives, and after the
 // acknowledgement that of the policy after it alone.
 //
 // A packet that arrived was judged between its sending and its arrival, of which both are known. One that did not was judged soon after

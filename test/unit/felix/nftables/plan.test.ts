@@ -143,10 +143,11 @@ describe('a plan', () => {
       expect(bench.renderer.isUnsettled).toBe(true);
       expect(numberOf(bench, '10.0.0.128/25')).not.toBe('none');
       bench.nowMs += plan.cleanUpInMs ?? 0;
-      const settling = bench.change();
+      const settling = bench.settle();
       expect(phasesOf(settling)).toEqual(['prepare', 'redivide', 'cleanUp']);
       expect(settling.movedGeneration).toBe(false);
       expect(numberOf(bench, '10.0.0.128/25')).toBe('none');
+      expect(phasesOf(bench.settle())).toEqual([]);
       expect(bench.renderer.isUnsettled).toBe(false);
     });
 

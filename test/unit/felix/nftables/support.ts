@@ -1,7 +1,8 @@
 // Compiled values for renderer tests, with everything that a test does not speak of left at its neutral value.
 
 import type { CalcMessage } from '../../../../agents/felix/calc/messages.ts';
-import { DataplaneState, isNothing } from '../../../../agents/felix/nftables/render/dataplane-state.ts';
+import { commitsOf } from '../../../../agents/felix/nftables/render/commits.ts';
+import { DataplaneState } from '../../../../agents/felix/nftables/render/dataplane-state.ts';
 import {
   type Operation,
   record,
@@ -152,6 +153,9 @@ export class TableBench {
   generation = 1;
   /** How long the kernel takes for a plan. */
   commitMs = 0;
+  /** Takes the commit as performed. */
+  onCommit = (_phases: readonly string[], operations: readonly Operation[]): void =>
+    record(this.planner.programmed, operations);
 
   constructor(options: Partial<RendererOptions> = {}, state = new DataplaneState()) {
     this.state = state;
@@ -161,9 +165,17 @@ export class TableBench {
   /** Applies the messages, plans, and takes the plan as performed. */
   change(...messages: CalcMessage[]): Plan & { readonly movedGeneration: boolean } {
     this.state.applyAll(messages);
-    const changes = this.state.takeChanges();
-    if (this.renderer.isUnsettled && isNothing(changes)) this.renderer.settle();
-    else this.renderer.update(changes);
+    this.renderer.update(this.state.takeChanges());
+    return this.#bring();
+  }
+
+  /** What the driver does a second after a change. */
+  settle(): Plan & { readonly movedGeneration: boolean } {
+    this.renderer.settle();
+    return this.#bring();
+  }
+
+  #bring(): Plan & { readonly movedGeneration: boolean } {
     this.planner.note(this.renderer.table.takeTouched());
     this.planner.redivide(this.renderer.redivision);
     let plan = this.planner.plan(this.renderer.table, this.nowMs);
@@ -173,7 +185,8 @@ export class TableBench {
       this.planner.note(this.renderer.table.takeTouched());
       plan = this.planner.plan(this.renderer.table, this.nowMs, plan.changesSurroundings);
     }
-    for (const { operations } of plan.transactions) record(this.planner.programmed, operations);
+    for (const transaction of plan.transactions)
+      for (const { operations } of commitsOf(transaction)) this.onCommit(transaction.phases, operations);
     this.nowMs += this.commitMs;
     this.planner.performed(this.nowMs);
     return { ...plan, movedGeneration };
