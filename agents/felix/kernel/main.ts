@@ -63,7 +63,8 @@ class KernelWriter {
       'error' in outcome
         ? { id: request.id, ok: false, error: outcome.error, durationMs }
         : { id: request.id, ok: true, ...outcome, durationMs };
-    process.send?.(answer);
+    // Who asked may have gone meanwhile: `disconnect` ends this process then.
+    process.send?.(answer, undefined, undefined, () => undefined);
   }
 
   async #perform(request: KernelRequest): Promise<Outcome> {
