@@ -6,11 +6,11 @@ import type { Logger } from '../../../lib/logging/logger.ts';
 import { KernelWriteError } from '../kernel/kernel-error.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { type CountReader, EarlierEpochs } from './earlier-epochs.ts';
-import { faultyEndpoints } from './faulty-endpoints.ts';
 import { ForeignWrites } from './foreign-writes.ts';
 import { Generations } from './generations.ts';
+import { LeftOutEndpoints } from './left-out-endpoints.ts';
 import { type Commit, commitsOf, elementChanges } from './render/commits.ts';
-import type { Changes, DataplaneState } from './render/dataplane-state.ts';
+import type { DataplaneState } from './render/dataplane-state.ts';
 import { closedChains, TABLE, TABLE_NAME } from './render/layout.ts';
 import { type Listing, parseListing } from './render/listing.ts';
 import { NumbersExhausted } from './render/numbering.ts';
@@ -70,11 +70,12 @@ export class TableDriver {
   #cleanUp: readonly PlannedTransaction[] = [];
   /** Why the next update makes everything anew; undefined: it need not. */
   #replaceBecause: string | undefined = 'start';
-  #leftOut = new Set<string>();
+  readonly #leftOut: LeftOutEndpoints;
 
   constructor(options: TableDriverOptions) {
     this.#options = options;
     this.#writer = options.writer;
+    this.#leftOut = new LeftOutEndpoints(options);
     this.#generations = new Generations(options.writer, {
       keepsMarks: options.state.keepsEstablishedFlows,
       ...(options.lastGeneration === undefined ? {} : { last: options.lastGeneration }),
@@ -135,7 +136,7 @@ export class TableDriver {
 
   /** Keys of endpoints that the kernel refuses. */
   get leftOut(): ReadonlySet<string> {
-    return this.#leftOut;
+    return this.#leftOut.keys;
   }
 
   /** Monotonic milliseconds at which `update` should be called even if nothing changes. */
@@ -220,10 +221,7 @@ export class TableDriver {
     const replacing = this.#replaceBecause;
     const renderer = replacing === undefined ? this.#renderer : await this.#newEpoch();
     if (renderer === undefined) throw new Error('an update without an epoch');
-    const taken = this.#options.state.takeChanges();
-    // One that was left out and has been written anew gets another chance.
-    for (const key of [...taken.endpoints, ...taken.hostEndpoints]) this.#leftOut.delete(key);
-    const changes = await this.#withReadmitted(taken);
+    const changes = await this.#leftOut.readmit(this.#options.state.takeChanges(), this.#epoch + 1);
     try {
       renderer.update(replacing === undefined ? changes : this.#options.state.everything());
     } catch (error) {
@@ -258,31 +256,6 @@ export class TableDriver {
     if (form !== undefined && form !== wanted) this.replace(`scratch is the packet's ${wanted} now`);
   }
 
-  /** Endpoints that were left out for what has changed since: the kernel is asked first, as a refusal makes everything anew. */
-  async #withReadmitted(changes: Changes): Promise<Changes> {
-    const isConcerned = changes.policies.size + changes.profiles.size > 0 || changes.surroundings;
-    if (this.#leftOut.size === 0 || !isConcerned) return changes;
-    const { state, logger } = this.#options;
-    const candidates = [...this.#leftOut].filter(
-      (key) => state.endpoints.has(key) || state.hostEndpoints.has(key),
-    );
-    const faulty = await faultyEndpoints(this.#writer, state, candidates, this.#epoch + 1);
-    if (faulty === undefined) return changes;
-    const refused = new Set(faulty.map(({ key }) => key));
-    const readmitted = candidates.filter((key) => !refused.has(key));
-    for (const key of readmitted) {
-      this.#leftOut.delete(key);
-      logger.info('endpoint programmed again: the kernel takes it now', { endpoint: key });
-    }
-    const endpoints = readmitted.filter((key) => state.endpoints.has(key));
-    const hostEndpoints = readmitted.filter((key) => state.hostEndpoints.has(key));
-    return {
-      ...changes,
-      endpoints: new Set([...changes.endpoints, ...endpoints]),
-      hostEndpoints: new Set([...changes.hostEndpoints, ...hostEndpoints]),
-    };
-  }
-
   async #newEpoch(): Promise<Renderer> {
     this.#rememberBaseChains();
     this.#epoch++;
@@ -292,7 +265,7 @@ export class TableDriver {
     const renderer = new Renderer(state, {
       epoch: this.#epoch,
       generation,
-      leftOut: this.#leftOut,
+      leftOut: this.#leftOut.keys,
       ...(numberLimit === undefined ? {} : { numberLimit }),
     });
     this.#renderer = renderer;
@@ -422,24 +395,7 @@ export class TableDriver {
     });
     this.#replaceBecause = `kernel write failed: ${error.type.code}`;
     if (error.type.code !== 'refused') this.#isGenerationUnknown = true;
-    if (error.type.code === 'refused' && attempt >= 2) await this.#leaveOutFaulty();
-  }
-
-  async #leaveOutFaulty(): Promise<void> {
-    const { state, logger, events } = this.#options;
-    const known = [...state.endpoints.keys(), ...state.hostEndpoints.keys()];
-    const candidates = known.filter((key) => !this.#leftOut.has(key));
-    const faulty = await faultyEndpoints(this.#writer, state, candidates, this.#epoch + 1);
-    for (const { key, why } of faulty ?? []) {
-      this.#leftOut.add(key);
-      logger.error('endpoint left out: the kernel refuses it', { endpoint: key, why });
-      events.emit({
-        component: 'agent',
-        kind: 'kernelRefused',
-        object: `${state.hostEndpoints.has(key) ? 'HostEndpoint' : 'WorkloadEndpoint'}/${key}`,
-        cause: why.slice(0, 300),
-      });
-    }
+    if (error.type.code === 'refused' && attempt >= 2) await this.#leftOut.leaveOut(this.#epoch + 1);
   }
 
   /** The table that is there stamps flows with its own number: one that the agent takes for unused would let them pass unjudged. */
