@@ -116,7 +116,7 @@ function asText(resource: Resource | undefined): string {
   const { managedFields: _fields, ...shown } = metadata;
   return stringify(
     { apiVersion: resource.apiVersion, kind: resource.kind, metadata: shown, spec: resource.spec },
-    { lineWidth: 0, aliasDuplicateObjects: false, sortMapEntries: true },
+    { lineWidth: 0, aliasDuplicateObjects: false, sortMapEntries: true, version: '1.1' },
   );
 }
 

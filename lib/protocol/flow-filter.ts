@@ -20,6 +20,7 @@ export interface FlowFilter {
   readonly stagedDiffers: boolean;
 }
 
+const MAX_PORT = 65_535;
 const LISTS = ['node', 'namespace', 'pod', 'src', 'dst', 'policy', 'port'] as const;
 
 /** Throws an Error that says what is wrong. */
@@ -31,6 +32,9 @@ export function readFlowFilter(parameters: URLSearchParams): FlowFilter {
   const verdict = parameters.get('verdict') ?? undefined;
   if (verdict !== undefined && verdict !== 'allow' && verdict !== 'deny')
     throw new Error(`invalid verdict: ${JSON.stringify(verdict)} is neither allow nor deny`);
+  const port = lists.port.find((text) => !/^\d{1,5}$/.test(text) || Number(text) > MAX_PORT);
+  if (port !== undefined)
+    throw new Error(`invalid port: ${JSON.stringify(port)} is no number up to ${MAX_PORT}`);
   return { ...lists, verdict, stagedDiffers: parameters.get('staged') === 'differs' };
 }
 

@@ -98,6 +98,10 @@ describe('flow records of the cluster', () => {
       code: 1,
       err: expect.stringContaining('neither allow nor deny'),
     });
+    expect(await cluster.run('api', ['flows', '--port', 'http'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('"http" is no number up to 65535'),
+    });
   });
 
   it('are followed through their filters until one has seen enough', async () => {

@@ -54,7 +54,7 @@ async function program(agent: Dataplane, tcpPort: number): Promise<void> {
   await agent.apply({ messages, revision: 1, invalid: [] });
 }
 const idOfRule = (agent: Dataplane): number | undefined =>
-  agent.describe()?.rules.find(({ meaning }) => meaning.includes('ingress rule 0'))?.id;
+  agent.describe()?.rules.find(({ meaning }) => meaning.includes('ingress rule 1'))?.id;
 
 beforeEach(async () => {
   host = Namespace.create('host');
@@ -79,11 +79,11 @@ describe('rule ids of an earlier agent', () => {
     expect(second.table.epoch).toBe(epoch + 1);
     const earlier = second.describe()?.earlier.find((each) => each.epoch === epoch);
     expect(earlier?.generations).toContain(generation);
-    expect(earlier?.rules).toContainEqual({ id, meaning: 'allow by NetworkPolicy/red/p, ingress rule 0' });
+    expect(earlier?.rules).toContainEqual({ id, meaning: 'allow by NetworkPolicy/red/p, ingress rule 1' });
     const description = second.describe();
     const text = description === undefined ? '' : formatRules(description);
     expect(text).toMatch(new RegExp(`^rule ids of epoch ${epoch}, generation .*\\b${generation}$`, 'm'));
-    expect(text).toContain(`  0x${id?.toString(16)}  allow by NetworkPolicy/red/p, ingress rule 0`);
+    expect(text).toContain(`  0x${id?.toString(16)}  allow by NetworkPolicy/red/p, ingress rule 1`);
   });
 
   it('are given out under no epoch again, even if the table has gone meanwhile', async () => {

@@ -124,7 +124,7 @@ function describeRule(meaning: RuleMeaning): string {
     case 'rule': {
       const { ref } = meaning;
       const owner = ref.type === 'policy' ? policyKey(ref.policy) : `Profile/${ref.profile}`;
-      return `${meaning.action} by ${owner}, ${ref.direction} rule ${ref.index}`;
+      return `${meaning.action} by ${owner}, ${ref.direction} rule ${ref.index + 1}`;
     }
     case 'endOfTier':
       return `end of tier ${meaning.tier}, ${meaning.direction}${meaning.policy === undefined ? '' : `, of ${meaning.policy}`}`;

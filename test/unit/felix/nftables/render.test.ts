@@ -252,8 +252,8 @@ describe('a described table', () => {
     const ingress = description.groups.find(({ direction }) => direction === 'ingress');
     expect(ingress?.endpoints).toEqual(['n1/k8s/red/a/eth0']);
     expect(ingress?.lookups.flatMap(({ entries }) => entries)).toEqual([
-      '1 {app=web} . 6 . 80 → 16 allow by NetworkPolicy/red/p, ingress rule 0',
-      '1048577 10.0.0.0/8 . 6 → 17 allow by NetworkPolicy/red/p, ingress rule 1',
+      '1 {app=web} . 6 . 80 → 16 allow by NetworkPolicy/red/p, ingress rule 1',
+      '1048577 10.0.0.0/8 . 6 → 17 allow by NetworkPolicy/red/p, ingress rule 2',
     ]);
     expect(ingress?.chains[0]?.rules.at(-1)).toContain(
       '(18 end of tier default, ingress, of NetworkPolicy/red/p)',
