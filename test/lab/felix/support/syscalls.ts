@@ -10,6 +10,7 @@ const CLONE_NEWNET = 0x40000000;
 
 export const SocketType = { stream: 1, datagram: 2, raw: 3 } as const;
 const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
 const SO_MARK = 36;
 const TCP_NODELAY = 1;
 export const IpProtocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const;
@@ -76,7 +77,8 @@ export const sys = {
     const family = address.includes(':') ? AF_INET6 : AF_INET;
     const fd = checked(socket(family, type | SOCK_NONBLOCK_CLOEXEC, protocol), 'socket');
     const one = Buffer.from([1, 0, 0, 0]);
-    setsockopt(fd, 1, 2, one, 4);
+    // For listeners alone: with it the kernel gives a port that is free to choose to two datagram sockets, and one gets the other's answers.
+    if (type === SocketType.stream && port !== 0) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, one, one.length);
     // A connection that a listener takes has it from there.
     if (protocol === IpProtocol.tcp && type === SocketType.stream)
       setsockopt(fd, IpProtocol.tcp, TCP_NODELAY, one, one.length);
