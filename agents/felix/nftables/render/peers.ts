@@ -117,8 +117,9 @@ export class Peers {
     for (const id of changes.identities) this.#keepIdentity(state, id, newIdentityLists);
     const membersChanged = changes.members.size > 0;
     const wideChanged = this.#setMembers(state, changes.members, newIdentityLists);
-    const before = this.#ruleNets;
-    const isFiner = !needsChanged || this.#divideBy(needs.ruleNets);
+    // Most changes name no other networks: there may be thousands.
+    const before = needsChanged ? this.#ruleNets : NO_NETS;
+    const isFiner = needsChanged && this.#divideBy(needs.ruleNets);
     const netChanged = (wideChanged || needsChanged) && this.#partitionNet();
     const allChanged = (membersChanged || needsChanged) && this.#partitionAll(state, needs);
     const redivided: ('net' | 'all')[] = [];
