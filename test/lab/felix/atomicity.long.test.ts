@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   createProbeBed,
+  probeBothEnds,
   probeGenerations,
   probeIdentities,
   probeRandomChanges,
@@ -28,6 +29,14 @@ describe('under a continuous probe', () => {
     expect(report.countedByKernel).toBe(report.arrived);
     expect(Math.min(report.arrived, report.dropped, report.duringChanges)).toBeGreaterThan(10_000);
   }, 1_800_000);
+
+  it('3,000 times both ends of a packet get other groups at once', async () => {
+    bed = await createProbeBed(5);
+    const report = await probeBothEnds(bed, 3_000);
+    process.stdout.write(`${describeProbe(report)}\n`);
+    expect(report.violations).toEqual([]);
+    expect(report.arrived).toBe(0);
+  }, 900_000);
 
   it('5,000 generations are used up, and no revoked flow comes back with their numbers', async () => {
     bed = await createProbeBed(AN_HOUR);

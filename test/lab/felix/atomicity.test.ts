@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   createProbeBed,
+  probeBothEnds,
   probeGenerations,
   probeHostEndpointByAddress,
   probeIdentities,
@@ -48,6 +49,14 @@ describe('under a continuous probe', () => {
     expect(report.countedByKernel).toBe(report.arrived);
     expect(report.dropped).toBe(0);
     expect(report.duringChanges).toBeGreaterThan(2_000);
+  }, 120_000);
+
+  it('both ends of a packet get other groups at once', async () => {
+    const report = await probeBothEnds(bed, 100);
+    process.stdout.write(`${describeProbe(report)}\n`);
+    expect(report.violations).toEqual([]);
+    expect(report.arrived).toBe(0);
+    expect(report.duringChanges).toBeGreaterThan(1_000);
   }, 120_000);
 
   it('generations come round, and no revoked flow comes back with them', async () => {

@@ -1,9 +1,11 @@
 // The sets and maps that are not of rules: endpoints, groups, addresses, counts (docs/dataplane.md "Packet path").
 
 import { FAMILIES, type Family } from '../../../../lib/net/ip.ts';
+import type { Direction } from '../../../../lib/policy/compiled.ts';
+import { DISPATCH_COPIES } from './dispatch.ts';
 import type { Numbering } from './numbering.ts';
 import type { Scratch } from './scratch.ts';
-import { commentClause, type NftSet, type NftTable, type SetDefinition } from './table.ts';
+import { commentClause, type DispatchCopy, type NftSet, type NftTable, type SetDefinition } from './table.ts';
 
 const address = (family: Family): string => (family === 4 ? 'ipv4_addr' : 'ipv6_addr');
 
@@ -36,11 +38,19 @@ export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
     definition(numbering, name, declaration, more);
   const map = { kind: 'map' } as const;
   const { type, form } = numbering.scratch;
-  const endpoint = { ...map, role: 'endpoint' } as const;
   const group = { ...map, role: 'group' } as const;
+  const endpoints = DISPATCH_COPIES.flatMap((copy) =>
+    (['egress', 'ingress'] as const).map((direction) => {
+      const groups = numbering.name(direction === 'egress' ? 'grp_e' : 'grp_i');
+      return set(
+        endpointMapName(direction, copy),
+        `type ifname : ${type}; comment "interface to ${direction} group, copy ${copy}";`,
+        { ...map, role: 'endpoint', dispatch: { copy, groups } },
+      );
+    }),
+  );
   return [
-    set('ep_e', `type ifname : ${type}; comment "interface to egress group";`, endpoint),
-    set('ep_i', `type ifname : ${type}; comment "interface to ingress group";`, endpoint),
+    ...endpoints,
     set('bgp', 'type ifname; comment "workloads that peer with this host";'),
     ...(form === 'mark' ? [] : [set(IDS_MAP, IDS_DECLARATION, { ...map, role: 'ids' })]),
     set('grp_e', `type ${type} : verdict; comment "egress group to its chain";`, group),
@@ -55,6 +65,11 @@ export function fixedSets(numbering: Numbering): readonly SetDefinition[] {
       ),
     ]),
   ];
+}
+
+/** Without its epoch, as `fixedSet` takes it. */
+export function endpointMapName(direction: Direction, copy: DispatchCopy): string {
+  return `ep_${direction === 'egress' ? 'e' : 'i'}_${copy}`;
 }
 
 /** One of those, as it is in the table. Throws where it is missing: a bug. */

@@ -4,6 +4,7 @@
 import { FAMILIES, type Family } from '../../../../lib/net/ip.ts';
 import type { FelixSettings } from '../../calc/felix-settings.ts';
 import { countingChains } from './counting-chains.ts';
+import { type DispatchChain, dispatchChainName, dispatchChains } from './dispatch.ts';
 import { IDS_MAP } from './fixed-sets.ts';
 import {
   type HostChainContext,
@@ -17,11 +18,13 @@ import { natChain } from './nat-chain.ts';
 import { BuiltInReason, type BuiltInReasonName, type Numbering } from './numbering.ts';
 import { header } from './packet-keys.ts';
 import { Mark } from './scratch.ts';
-import { commentClause, type NftChain } from './table.ts';
+import { commentClause, type DispatchCopy, type NftChain } from './table.ts';
 
 /** What the fixed chains depend on. */
 export interface LayoutOptions {
   readonly generation: number;
+  /** What the chains of this generation ask. */
+  readonly dispatch: DispatchCopy;
   readonly felix: FelixSettings;
   readonly hasNatOutgoing: boolean;
   readonly hasSpoofedPrefixes: boolean;
@@ -55,7 +58,11 @@ export function fixedChains(numbering: Numbering, options: LayoutOptions): reado
     ...countingChains(numbering, 'denied', 'dlog', denyVerdict(numbering, options)),
     ...countingChains(numbering, 'dropped', 'dlog', 'drop'),
     ...(options.countsAllowed ? countingChains(numbering, 'begun', 'alog', 'return') : []),
-    ...dispatchChains(numbering, options),
+    ...dispatchChains(numbering, {
+      felix: options.felix,
+      denied: (reason) => denied(numbering, reason),
+      bgpDropped: dropped(numbering, 'bgpFromWorkload'),
+    }),
     ...generationChains(numbering, options, host),
     ...baseChains(numbering, options, host),
     ...hostChains(host),
@@ -107,45 +114,6 @@ function workloadNames({ felix }: Pick<LayoutOptions, 'felix'>): string {
   return names.length === 1 ? names.join() : `{ ${names.join(', ')} }`;
 }
 
-/** Interface → group → chain in two small steps: data maps can grow without the kernel walking every jump again. */
-function dispatchChains(numbering: Numbering, options: LayoutOptions): readonly NftChain[] {
-  const { scratch } = numbering;
-  const chain = (
-    base: string,
-    interfaceKey: 'iifname' | 'oifname',
-    map: 'e' | 'i',
-    before: readonly string[] = [],
-  ): NftChain => ({
-    name: numbering.name(base),
-    role: 'static',
-    declaration: commentClause(
-      `${map === 'e' ? 'egress' : 'ingress'} group of ${interfaceKey}, ${base.endsWith('_o') ? 'original' : 'reply'} direction`,
-    ),
-    rules: [
-      ...before,
-      `${scratch.lookUp(interfaceKey, numbering.name(`ep_${map}`))} ${scratch.key} vmap @${numbering.name(`grp_${map}`)}`,
-      denied(numbering, 'unknownInterface'),
-    ],
-  });
-  const { vxlanPort, allowsVxlanFromWorkloads, allowsIpipFromWorkloads } = options.felix;
-  const tunnel = denied(numbering, 'tunnelFromWorkload');
-  const tunnels = [
-    ...(allowsVxlanFromWorkloads ? [] : [`ct direction original udp dport ${vxlanPort} ${tunnel}`]),
-    ...(allowsIpipFromWorkloads ? [] : [`meta l4proto 4 ${tunnel}`]),
-  ];
-  // Also behind a DNAT: the raw hook has seen the address before it.
-  const bgp = FAMILIES.map(
-    (family) =>
-      `tcp dport 179 iifname != @${numbering.name('bgp')} ${header(family)} daddr @${numbering.name(`hosts${family}`)} ${dropped(numbering, 'bgpFromWorkload')}`,
-  );
-  return [
-    chain('from_o', 'iifname', 'e', [...tunnels, ...bgp]),
-    chain('to_o', 'oifname', 'i'),
-    chain('from_r', 'oifname', 'e'),
-    chain('to_r', 'iifname', 'i'),
-  ];
-}
-
 function generationChains(
   numbering: Numbering,
   options: LayoutOptions,
@@ -159,19 +127,21 @@ function generationChains(
     name: name(base),
     role: 'generation',
     declaration: commentClause(`generation ${generation}`),
+    dispatch: options.dispatch,
     rules,
   });
+  const asked = (base: DispatchChain): string => dispatchChainName(numbering, base, options.dispatch);
   const bothSides = (
-    from: string,
-    to: string,
+    from: DispatchChain,
+    to: DispatchChain,
     fromInterface: string,
     toInterface: string,
     { before, after }: ReturnType<typeof hostForwardStages>,
   ): readonly string[] => [
     ...before,
-    `${fromInterface} ${workload} jump ${numbering.name(from)}`,
+    `${fromInterface} ${workload} jump ${asked(from)}`,
     `${fromInterface} ${workload} ${denies}`,
-    `${toInterface} ${workload} jump ${numbering.name(to)}`,
+    `${toInterface} ${workload} jump ${asked(to)}`,
     `${toInterface} ${workload} ${denies}`,
     ...after,
     // A workload whose route is not there yet: this flow would be stamped as if it left the host, and then pass unpoliced.
@@ -210,7 +180,7 @@ function generationChains(
       'ct direction reply accept',
       'icmpv6 type nd-neighbor-solicit accept',
       'icmpv6 type nd-neighbor-advert accept',
-      `jump ${numbering.name('from_o')}`,
+      `jump ${asked('from_o')}`,
       denies,
       `tcp dport 179 iifname @${numbering.name('bgp')} goto ${name('stamp')}`,
       toHost,

@@ -141,8 +141,11 @@ export class Planner {
     const programmedSet = this.programmed.sets.get(name);
     if (set !== undefined && programmedSet === undefined) {
       draft.prepare.push({ type: 'defineSet', set });
-      for (const [key, element] of set.elements)
-        draft.prepare.push({ type: 'addElement', set, key, element });
+      for (const [key, element] of set.elements) {
+        const operation = { type: 'addElement', set, key, element } as const;
+        if (isOtherCopy(set, desired)) draft.cleanUp.set(`${name}\n${key}`, [operation]);
+        else draft.prepare.push(operation);
+      }
     } else if (set !== undefined && programmedSet !== undefined) {
       this.#planOldElements(desired, set, programmedSet, draft);
     } else if (set === undefined && programmedSet !== undefined) {
@@ -186,14 +189,12 @@ export class Planner {
     const wanted = set.elements.get(key);
     const there = programmed.elements.get(key);
     if (wanted?.value === there?.value) return;
-    const away: Operation[] = there === undefined ? [] : [{ type: 'deleteElement', set, key }];
-    if (wanted === undefined) {
-      if (isReachable(set, key, desired)) this.#change(set, key, away, desired, draft);
-      else draft.cleanUp.set(`${set.name}\n${key}`, away);
-      return;
-    }
-    const operations: Operation[] = [...away, { type: 'addElement', set, key, element: wanted }];
-    if (isReachable(set, key, this.programmed)) this.#change(set, key, operations, desired, draft);
+    const operations: Operation[] = [];
+    if (there !== undefined) operations.push({ type: 'deleteElement', set, key });
+    if (wanted !== undefined) operations.push({ type: 'addElement', set, key, element: wanted });
+    const isGoing = wanted === undefined && !isReachable(set, key, desired);
+    if (isGoing || isOtherCopy(set, desired)) draft.cleanUp.set(`${set.name}\n${key}`, operations);
+    else if (isReachable(set, key, this.programmed)) this.#change(set, key, operations, desired, draft);
     else draft.prepare.push(...operations);
   }
 
@@ -230,7 +231,7 @@ export class Planner {
     if (Math.max(draft.change.length, draft.redivide.length) > this.#limits.operationsPerTransaction)
       return 'change too large for one transaction';
     return isTogether && draft.change.length > 0 && !this.#mayMerge(draft)
-      ? 'host endpoints or settings change together with networks'
+      ? 'groups, host endpoints or settings change together with networks'
       : undefined;
   }
 
@@ -301,11 +302,17 @@ function planChainAway(chain: NftChain, draft: Draft): void {
   ]);
 }
 
+/** Packets under way may ask it for a second; then it follows. */
+function isOtherCopy(set: NftSet, desired: NftTable): boolean {
+  return set.dispatch !== undefined && !desired.isDispatching(set);
+}
+
 /** Whether a packet can come to this key with the table as it is. */
 function isReachable(set: NftSet, key: string, table: NftTable): boolean {
+  if (set.dispatch !== undefined) return table.isDispatching(set);
   // An id is there before any rule gives it.
   if (set.role === 'ids') return false;
-  if (set.role === 'group') return table.isGroupLive(set.name.replace('grp_', 'ep_'), key);
+  if (set.role === 'group') return table.isGroupLive(set.name, key);
   if (set.role === 'lookup' && set.isKeyed) return table.isNumberLive(keyNumber(key));
   return true;
 }
@@ -331,6 +338,7 @@ function splitCleanUp(operations: readonly Operation[], limit: number): readonly
 /** Elements first (they hold chains), then rules (they hold chains and sets), then chains, then sets. */
 function cleanUpRank(operation: Operation): number {
   if (operation.type === 'deleteElement') return 0;
+  if (operation.type === 'addElement') return 0.5;
   if (operation.type === 'emptyChain') return 1;
   return operation.type === 'deleteObject' && operation.kind === 'chain' ? 2 : 3;
 }

@@ -9,7 +9,8 @@ import {
 } from '../../../../lib/policy/compiled.ts';
 import type { Changes, DataplaneState } from './dataplane-state.ts';
 import { type Describable, describeTable, type TableDescription } from './describe.ts';
-import { fixedSet, fixedSets, IDS_MAP } from './fixed-sets.ts';
+import { DISPATCH_COPIES, FIRST_DISPATCH, otherDispatch } from './dispatch.ts';
+import { endpointMapName, fixedSet, fixedSets, IDS_MAP } from './fixed-sets.ts';
 import { type GroupList, GroupRenderer, groupChainName, groupListOf } from './group.ts';
 import { hostEndpointChains, hostLayoutOf } from './host-groups.ts';
 import { resolveHostEndpoints } from './host-interfaces.ts';
@@ -19,7 +20,7 @@ import { Peers, type Redivision, UNDIVIDED } from './peers.ts';
 import { RuleUses } from './rule-uses.ts';
 import { Scratch } from './scratch.ts';
 import { Surroundings } from './surroundings.ts';
-import { commentText, type NftSet, NftTable } from './table.ts';
+import { commentText, type DispatchCopy, type NftSet, NftTable } from './table.ts';
 
 export interface RendererOptions {
   readonly epoch: number;
@@ -64,6 +65,9 @@ export class Renderer {
   readonly #hostGroups = new Map<string, readonly Group[]>();
   #hostLayout: HostLayout = NO_HOST_ENDPOINTS;
   #generation: number;
+  #dispatch: DispatchCopy = FIRST_DISPATCH;
+  /** An interface that had a group has another since the chains led to this copy. */
+  #hasRegrouped = false;
   #redivision: Redivision = UNDIVIDED;
 
   constructor(state: DataplaneState, options: RendererOptions) {
@@ -123,6 +127,8 @@ export class Renderer {
       for (const owner of this.#uses.ownersOf(selector)) this.#markOwner(owner, dirty);
     }
     for (const key of changes.endpoints) this.#updateEndpoint(key, dirty);
+    if (this.#hasRegrouped) this.#dispatch = otherDispatch(this.#dispatch);
+    this.#hasRegrouped = false;
     const hostChanged = changes.hostEndpoints.size > 0 || changes.surroundings;
     if (hostChanged) this.#updateHostEndpoints(dirty);
     for (const group of isEverythingDirty ? this.#groups.values() : dirty) this.#renderGroup(group);
@@ -148,8 +154,13 @@ export class Renderer {
         key: withoutLength(net),
       })),
     ];
+    // The other copy follows when nobody waits.
+    const isAsked = ({ set }: { readonly set: string }): boolean => {
+      const definition = this.table.sets.get(set);
+      return definition?.dispatch === undefined || this.table.isDispatching(definition);
+    };
     return [
-      ...endpoint.elements,
+      ...endpoint.elements.filter(isAsked),
       ...identities.filter(({ set, key: k }) => this.table.sets.get(set)?.elements.has(k)),
     ];
   }
@@ -177,7 +188,8 @@ export class Renderer {
 
   #renderSurroundings(part: 'all' | 'ofEndpoints'): void {
     const endpoints = this.#endpoints.keys();
-    this.#surroundings.render(part, { generation: this.#generation, host: this.#hostLayout, endpoints });
+    const [generation, dispatch, host] = [this.#generation, this.#dispatch, this.#hostLayout];
+    this.#surroundings.render(part, { generation, dispatch, host, endpoints });
   }
 
   /** They stay until the epoch ends, as the numbers do. */
@@ -246,8 +258,12 @@ export class Renderer {
     const groups = DIRECTIONS.map((direction) => this.#groupFor(groupListOf(endpoint, direction), dirty));
     for (const group of groups) {
       group.endpoints.add(key);
-      const map = this.#fixedSet(group.list.direction === 'egress' ? 'ep_e' : 'ep_i');
-      add(map, interfaceKey, String(group.number), commentText(endpoint.id.workload));
+      for (const copy of DISPATCH_COPIES) {
+        const map = this.#fixedSet(endpointMapName(group.list.direction, copy));
+        const before = map.elements.get(interfaceKey)?.value;
+        if (before !== undefined && before !== String(group.number)) this.#hasRegrouped = true;
+        add(map, interfaceKey, String(group.number), commentText(endpoint.id.workload));
+      }
     }
     if (endpoint.localBgpPeer !== undefined) add(this.#fixedSet('bgp'), interfaceKey, '');
     for (const family of FAMILIES) {

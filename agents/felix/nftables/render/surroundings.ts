@@ -18,10 +18,11 @@ import { allowedSets, fixedSet, type OptionalSetName, optionalSet } from './fixe
 import type { HostLayout } from './host-layout.ts';
 import { fixedChains, hasExternal, type LayoutOptions } from './layout.ts';
 import type { Numbering } from './numbering.ts';
-import type { NftTable } from './table.ts';
+import type { DispatchCopy, NftTable } from './table.ts';
 
 export interface SurroundingsInputs {
   readonly generation: number;
+  readonly dispatch: DispatchCopy;
   readonly host: HostLayout;
   /** Keys of workload endpoints that are programmed. */
   readonly endpoints: Iterable<string>;
@@ -52,11 +53,12 @@ export class Surroundings {
   }
 
   /** `ofEndpoints`: only workloads have changed, and nodes, pools and tunnels are as they were. */
-  render(part: 'all' | 'ofEndpoints', { generation, host, endpoints }: SurroundingsInputs): void {
+  render(part: 'all' | 'ofEndpoints', { generation, dispatch, host, endpoints }: SurroundingsInputs): void {
     const natOutgoing = [...this.#state.pools.values()].some((pool) => pool.natOutgoing);
     const spoofed = this.#spoofedPrefixes(endpoints);
     const layout: LayoutOptions = {
       generation,
+      dispatch,
       felix: this.#state.felix,
       hasNatOutgoing: natOutgoing,
       hasSpoofedPrefixes: spoofed[4].size + spoofed[6].size > 0,

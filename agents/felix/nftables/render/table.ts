@@ -14,6 +14,9 @@ export interface ElementValue {
   readonly comment?: string;
 }
 
+/** Of the maps from interface to group and the chains that ask them there are two (dispatch.ts). */
+export type DispatchCopy = 'a' | 'b';
+
 export interface SetDefinition {
   readonly name: string;
   readonly kind: 'set' | 'map';
@@ -26,6 +29,8 @@ export interface SetDefinition {
   readonly isKeyed: boolean;
   /** A hit can only allow: adding to it takes nothing from a live flow. */
   readonly onlyAllows: boolean;
+  /** Of a map from interface to group: which copy, and the map from group to chain that its values are keys of. */
+  readonly dispatch?: { readonly copy: DispatchCopy; readonly groups: string };
 }
 
 export interface NftSet extends SetDefinition {
@@ -41,6 +46,8 @@ export interface NftChain {
   /** `type filter hook …;` and a comment, or empty. */
   readonly declaration: string;
   readonly rules: readonly string[];
+  /** Of a `generation` chain: the copy that it leads to. */
+  readonly dispatch?: DispatchCopy;
 }
 
 /** Deletions need the kind; everything else is known by name. */
@@ -53,8 +60,10 @@ export class NftTable {
   readonly #numberReferences = new Map<number, number>();
   /** How many keys that can do other than allow have a number as their first field. */
   readonly #restrictingKeys = new Map<number, number>();
-  /** How many interfaces lead to a group, by `map name + group`. */
+  /** How many interfaces lead to a group, in both copies, by the name of the map from group to chain and the group. */
   readonly #groupReferences = new Map<string, number>();
+  /** Of the chains that were made last: those of generations before lead to where they did. */
+  #dispatch: DispatchCopy | undefined;
   readonly #touchedElements = new Map<string, Set<string>>();
   readonly #touchedObjects = new Set<string>();
 
@@ -103,6 +112,7 @@ export class NftTable {
     const before = this.chains.get(chain.name);
     if (before !== undefined && sameRules(before.rules, chain.rules)) return;
     this.chains.set(chain.name, chain);
+    this.#dispatch = chain.dispatch ?? this.#dispatch;
     this.#touchedObjects.add(chain.name);
   }
 
@@ -115,9 +125,14 @@ export class NftTable {
     return (this.#numberReferences.get(number) ?? 0) > 0;
   }
 
-  /** Whether any interface leads to this group; `endpointMap` is the map that would. */
-  isGroupLive(endpointMap: string, group: string): boolean {
-    return (this.#groupReferences.get(`${endpointMap} ${group}`) ?? 0) > 0;
+  /** Whether any interface leads to this key of a map from group to chain. */
+  isGroupLive(groups: string, group: string): boolean {
+    return (this.#groupReferences.get(`${groups} ${group}`) ?? 0) > 0;
+  }
+
+  /** Whether the generation's chains lead to this map from interface to group, and not to the other copy. */
+  isDispatching({ dispatch }: SetDefinition): boolean {
+    return dispatch !== undefined && dispatch.copy === this.#dispatch;
   }
 
   /** Whether a rule that can deny or pass looks for this number. */
@@ -145,7 +160,7 @@ export class NftTable {
   #count(set: NftSet, key: string, value: string, by: number): void {
     if (set.isKeyed && !set.onlyAllows) add(this.#restrictingKeys, keyNumber(key), by);
     if (set.role === 'address') add(this.#numberReferences, Number(value), by);
-    if (set.role === 'endpoint') add(this.#groupReferences, `${set.name} ${value}`, by);
+    if (set.dispatch !== undefined) add(this.#groupReferences, `${set.dispatch.groups} ${value}`, by);
   }
 }
 

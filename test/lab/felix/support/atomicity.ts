@@ -245,6 +245,47 @@ export async function probeNamedNetworks(bed: FuzzBed, changes: number): Promise
   }
 }
 
+/**
+ * What opens is now the client's policy, now the server's; all else is shut. Both get other groups at once, and a packet that met
+ * the old group of one and the new group of the other would pass.
+ */
+export async function probeBothEnds(bed: FuzzBed, changes: number): Promise<ProbeReport> {
+  const policy = (name: string, action: string, order: number, namespaceSelector: string): Resource =>
+    hostPolicy(name, {
+      order,
+      selector: 'all()',
+      namespaceSelector,
+      types: ['Ingress', 'Egress'],
+      ingress: [{ action }],
+      egress: [{ action }],
+    });
+  const openIn = (namespace: string): Resource[] => [
+    ...plainCluster(),
+    policy('shut', 'Deny', 20, 'all()'),
+    policy('open', 'Allow', 10, `projectcalico.org/name == '${namespace}'`),
+  ];
+  const [atClient, atServer] = [openIn('red'), openIn('blue')];
+  await bed.load(atClient, false);
+  const flows = Array.from({ length: 16 }, (_, index) => index).flatMap((index) => {
+    const back = { from: SERVER.to, source: SERVER.destination, to: CLIENT.from, destination: CLIENT.source };
+    const ends = index % 2 === 0 ? { ...CLIENT, ...SERVER } : back;
+    return bothKinds({ ...ends, destinationPort: 53 + index }, index);
+  });
+  const allows = allowedOf(atClient, flows);
+  const prober = await FlowProber.start(namespacesOf(bed), flows, allows);
+  try {
+    for (let change = 0; change < changes; change++) {
+      const now = change % 2 === 0 ? atServer : atClient;
+      await prober.during(`change ${change}`, allowedOf(now, flows), () => bed.loadOn(HOST, now));
+      // The copy that was asked before follows after a second, unless it is asked again.
+      if (change % 50 === 49) await delay(SETTLING_MS);
+    }
+    return await prober.stop();
+  } finally {
+    prober.close();
+  }
+}
+
 export interface GenerationsReport extends ProbeReport {
   /** How often the number of the generation was lower than the one before. */
   readonly rounds: number;

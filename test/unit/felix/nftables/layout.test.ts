@@ -107,7 +107,7 @@ it('port 179 is closed at every address of a node, while IPIP comes from its BGP
   expect(keys('nodes4_v1')).toEqual(['172.30.0.12']);
   expect(keys('hosts4_v1')).toEqual(['10.65.12.0', '172.30.0.12', '203.0.113.12']);
   expect(keys('hosts6_v1')).toEqual(['fd00::12']);
-  for (const chain of ['prerouting', 'from_o_v1']) {
+  for (const chain of ['prerouting', 'from_o_a_v1']) {
     const rules = rulesOf(bench, chain).filter((rule) => rule.includes('dport 179'));
     expect(rules.filter((rule) => rule.includes('daddr @hosts4_v1'))).toHaveLength(1);
     expect(rules.join()).not.toContain('@nodes');

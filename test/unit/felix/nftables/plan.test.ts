@@ -49,6 +49,8 @@ function loaded(...rules: readonly (typeof ALLOW_80)[]): TableBench {
     endpointUpdate('a', '10.0.0.3', 2),
   );
   bench.nowMs += 2_000;
+  // The other copy of the maps from interface to group follows.
+  bench.change();
   return bench;
 }
 
@@ -249,7 +251,7 @@ describe('a plan', () => {
       const bench = loaded(DENY);
       bench.change(network, memberUpdate('10.1.0.0/24', 3), selectorUpdate('s:one', 1, 3));
       const plan = bench.change(forwarded, host, memberUpdate('10.2.0.0/24', 3));
-      expect(plan.replaceBecause).toBe('host endpoints or settings change together with networks');
+      expect(plan.replaceBecause).toBe('groups, host endpoints or settings change together with networks');
       expect(bench.change(memberUpdate('10.3.0.0/24', 3)).replaceBecause).toBeUndefined();
     });
 
@@ -260,6 +262,76 @@ describe('a plan', () => {
       );
       expect(plan.changesSurroundings).toBe(false);
       expect(plan.transactions.every(({ isIndivisible }) => !isIndivisible)).toBe(true);
+    });
+  });
+
+  describe('of endpoints that get other groups', () => {
+    const other = policyIdOf('other');
+    const regrouped = (name: string, address: string): CalcMessage =>
+      endpointUpdate(name, address, 2, [tierOf([other])]);
+    const groupsOf = (bench: TableBench, copy: string): Record<string, string> => {
+      const elements = bench.planner.programmed.sets.get(`ep_i_${copy}_v1`)?.elements ?? new Map();
+      return Object.fromEntries([...elements].map(([key, { value }]) => [key, value]));
+    };
+    const ledTo = (bench: TableBench): string | undefined =>
+      /jump to_o_(\w)_v1/.exec(
+        bench.planner.programmed.chains.get(`slow_o_${bench.generation}_v1`)?.rules.join('\n') ?? '',
+      )?.[1];
+    function two(): TableBench {
+      const bench = loaded(ALLOW_80);
+      bench.change(hostPolicyUpdate('other', [DENY]), endpointUpdate('b', '10.0.0.4', 2));
+      bench.nowMs += 2_000;
+      bench.change();
+      return bench;
+    }
+
+    it('fills the copy that nothing leads to, and leads to it in one transaction: a packet asks twice', () => {
+      const bench = two();
+      const before = groupsOf(bench, 'a');
+      expect([ledTo(bench), groupsOf(bench, 'b')]).toEqual(['a', before]);
+      const plan = bench.change(regrouped('a', '10.0.0.3'), regrouped('b', '10.0.0.4'));
+      expect(phasesOf(plan)).toEqual(['prepare', 'generation']);
+      expect(plan.movedGeneration).toBe(true);
+      expect(textOf(plan, 'prepare')).toContain('element inet calico ep_i_b_v1');
+      expect(plan.transactions.flatMap(({ operations }) => operations)).not.toContainEqual(
+        expect.objectContaining({ set: expect.objectContaining({ name: 'ep_i_a_v1' }) }),
+      );
+      expect([ledTo(bench), groupsOf(bench, 'a')]).toEqual(['b', before]);
+      expect(Object.keys(groupsOf(bench, 'b')).sort()).toEqual(Object.keys(before).sort());
+      expect(groupsOf(bench, 'b')).not.toEqual(before);
+    });
+
+    it('lets the other copy follow a second later, and back again', () => {
+      const bench = two();
+      const before = groupsOf(bench, 'a');
+      bench.change(regrouped('a', '10.0.0.3'), regrouped('b', '10.0.0.4'));
+      bench.nowMs += 1_001;
+      expect(textOf(bench.change(), 'cleanUp')).toContain('add element inet calico ep_i_a_v1');
+      expect(groupsOf(bench, 'a')).toEqual(groupsOf(bench, 'b'));
+      bench.change(endpointUpdate('a', '10.0.0.3', 2), endpointUpdate('b', '10.0.0.4', 2));
+      expect([ledTo(bench), Object.keys(groupsOf(bench, 'a')).sort()]).toEqual([
+        'a',
+        Object.keys(before).sort(),
+      ]);
+      expect(groupsOf(bench, 'b')).not.toEqual(groupsOf(bench, 'a'));
+    });
+
+    it('brings a copy up to date that is led to again before it has followed', () => {
+      const bench = two();
+      bench.change(regrouped('a', '10.0.0.3'));
+      bench.change(regrouped('b', '10.0.0.4'), endpointUpdate('c', '10.0.0.5', 2));
+      expect(ledTo(bench)).toBe('a');
+      const groups = groupsOf(bench, 'a');
+      expect([Object.keys(groups).sort(), groups['"calia"']]).toEqual([
+        ['"calia"', '"calib"', '"calic"'],
+        groups['"calib"'],
+      ]);
+    });
+
+    it('is one transaction with what else moves verdicts', () => {
+      const plan = two().change(regrouped('a', '10.0.0.3'), memberUpdate('10.0.0.9/32', 1));
+      expect(phasesOf(plan)).toEqual(['prepare', 'change+generation']);
+      expect(plan.transactions.at(-1)?.isIndivisible).toBe(true);
     });
   });
 

@@ -33,7 +33,7 @@ function rendered(rules: readonly CompiledRule[]): {
   const bench = new TableBench();
   bench.change(...WORLD, policyUpdate(rules), endpointUpdate('a', '10.0.0.3', 2));
   const { table } = bench.renderer;
-  const value = table.sets.get('ep_i_v1')?.elements.get('"calia"')?.value;
+  const value = table.sets.get('ep_i_a_v1')?.elements.get('"calia"')?.value;
   const chain = table.chains.get(`i${value}_v1`);
   const sets: Record<string, readonly string[]> = {};
   for (const [name, set] of table.sets) {
