@@ -150,6 +150,20 @@ describe.each<BackendName>(['etcd', 'api'])('policy through %s', (backend) => {
     }
   });
 
+  it('asks a test of the pod that is there, with the labels of the test', async () => {
+    const asked = join(folder, 'labels.test.yaml');
+    const question = { to: 'shop/db', port: 'tcp/sql' };
+    const ask = async (app: string, expected: string): ReturnType<CliCluster['run']> => {
+      const cases = ['shop/web', '10.0.0.1'].map((from) => ({ from, ...question, expect: expected }));
+      const workloads = { 'shop/web': { labels: { app } } };
+      const test = { apiVersion: 'calico-ts.dev/v1', kind: 'PolicyTest', cluster: { workloads }, cases };
+      await writeFile(asked, stringify(test));
+      return await run(['test', asked, '--live']);
+    };
+    expect(await ask('web', 'allow')).toMatchObject({ code: 0, err: '' });
+    expect(await ask('front', 'deny')).toMatchObject({ code: 0, err: '' });
+  });
+
   it('removes the record with the policy', async () => {
     const records = async (): Promise<string[]> =>
       (await cluster.datastore.list('/calico-ts/rule-sources/')).items.map(({ key }) => key);
