@@ -56,7 +56,7 @@ interface ObjectDifference {
 
 async function diff(context: ProgramContext, options: DiffOptions): Promise<void> {
   const format = parseFormat(options.output === 'text' ? 'table' : options.output);
-  const objects = await readObjects(options, context.readStdin);
+  const objects = await readObjects(options, context);
   const checked = resourcesOf(objects, options.deleted === true ? 'delete' : 'apply', options.namespace);
   await context.connections().withBackend(async (backend) => {
     const previews = await previewAll(backend, checked, options.deleted === true);

@@ -53,7 +53,10 @@ async function main(args: readonly string[]): Promise<void> {
     addHost: refuse,
     removeHost: refuse,
   });
-  const tests = await readPolicyTests(positionals, () => text(process.stdin));
+  const tests = await readPolicyTests(positionals, {
+    readStdin: () => text(process.stdin),
+    err: (line) => process.stderr.write(line),
+  });
   const files: FileResults[] = [];
   for (const test of tests) files.push(await runTest(new Stage(cluster, NARRATOR), test));
   process.stdout.write(renderReport(format as ReportFormat, files));
