@@ -7,7 +7,7 @@ import type { Resource } from '../../lib/model/metadata.ts';
 import type { PlaceOf } from '../../lib/policy/rule-source.ts';
 import { parseTestFile, TEST_KIND, type TestFile } from '../../lib/policy/test-file/schema.ts';
 import { CliError, usageError } from '../cli-error.ts';
-import { checkForTest } from './check-for-test.ts';
+import { checkAny } from './check-any.ts';
 import type { ManifestObject } from './manifest.ts';
 import { type ManifestInput, readObjects } from './read-files.ts';
 
@@ -76,7 +76,7 @@ async function readGiven(
   });
   const problems: string[] = [];
   const given = [...read.filter(({ value }) => value['kind'] !== TEST_KIND), ...own].flatMap(
-    (each) => checkForTest(each, problems) ?? [],
+    (each) => checkAny(each, undefined, problems) ?? [],
   );
   if (problems.length > 0) throw new CliError({ code: 'manifest', problems }, problems.join('\n'));
   return given;

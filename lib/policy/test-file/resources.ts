@@ -1,21 +1,18 @@
 // The cluster of a test as v3 resources: manifests of Calico's and Kubernetes' kinds as they are, and a short form for
 // namespaces, nodes and workloads. What a test does not care about (addresses, nodes) is filled in.
 
-import { convertClusterNetworkPolicy } from '../../conversion/cluster-network-policy.ts';
-import { convertToStoredNetworkPolicy } from '../../conversion/network-policy.ts';
+import { leftOut, mirroredPolicy } from '../../conversion/mirrored-policy.ts';
 import { convertPod, podInterfaceName } from '../../conversion/pod.ts';
-import type { ConversionProblem } from '../../conversion/policy-rules.ts';
 import {
   convertNamespace,
   convertServiceAccount,
   namespaceProfileName,
   serviceAccountProfileName,
 } from '../../conversion/profiles.ts';
-import type { ClusterNetworkPolicy } from '../../model/cluster-network-policy-types.ts';
 import type { WorkloadEndpoint } from '../../model/endpoint-types.ts';
 import { CALICO_API_VERSION } from '../../model/kinds.ts';
 import type { Pod } from '../../model/kubernetes-pod-types.ts';
-import type { KubernetesNetworkPolicy, Namespace, ServiceAccount } from '../../model/kubernetes-types.ts';
+import type { Namespace, ServiceAccount } from '../../model/kubernetes-types.ts';
 import type { Resource } from '../../model/metadata.ts';
 import { applyDefaults } from '../../model/validation/defaults.ts';
 import { BUILT_IN_TIERS } from '../../model/validation/policy-schemas.ts';
@@ -122,24 +119,15 @@ function toCalico(object: Resource, filler: Filler, notes: string[]): Resource[]
       return podEndpoint(object as Pod, filler, notes);
     case 'discovery.k8s.io/v1 EndpointSlice':
       return [object];
-    case 'networking.k8s.io/v1 NetworkPolicy': {
-      const { policy, problems } = convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy);
-      notes.push(...problems.map((problem) => leftOut(object, problem)));
-      return [policy];
-    }
-    case 'policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy': {
-      const { policy, problems } = convertClusterNetworkPolicy(object as ClusterNetworkPolicy);
-      notes.push(...problems.map((problem) => leftOut(object, problem)));
-      return policy === undefined ? [] : [policy];
-    }
+  }
+  const mirrored = mirroredPolicy(object);
+  if (mirrored !== undefined) {
+    notes.push(...mirrored.problems.map((problem) => leftOut(object, problem)));
+    return mirrored.policy === undefined ? [] : [mirrored.policy];
   }
   if (apiVersion === CALICO_API_VERSION) return [applyDefaults(object)];
   notes.push(`${kind} ${metadata.name} (${apiVersion}) has no part in policy and is passed over`);
   return [];
-}
-
-function leftOut({ kind, metadata }: Resource, { field, reason }: ConversionProblem): string {
-  return `${kind} ${metadata.name}: ${field} is left out: ${reason}`;
 }
 
 /** A pod of a manifest has no node, account and address yet. */
