@@ -1,5 +1,6 @@
 // Checks an object that may be of Kubernetes' kinds: v3 objects as `apply` would, Kubernetes' by their shape.
 
+import { mirroredPolicy } from '../../lib/conversion/mirrored-policy.ts';
 import { CALICO_API_VERSION } from '../../lib/model/kinds.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { formatProblem } from '../../lib/model/validation/problem.ts';
@@ -27,5 +28,17 @@ export function checkAny(
   const resource = withNamespace(value as unknown as Resource, info, namespace, (problem) => {
     problems.push(`${locate(problem.path)}: ${formatProblem(problem)}`);
   });
+  if (!hasPolicyShape(resource)) problems.push(`${locate('spec')}: this is no spec of a ${kind}`);
   return problems.length > count ? undefined : { resource, placeOf };
+}
+
+/** The API, which would refuse what has another shape, is not asked. */
+function hasPolicyShape(resource: Resource): boolean {
+  try {
+    mirroredPolicy(resource);
+    return true;
+  } catch (error) {
+    if (error instanceof TypeError) return false;
+    throw error;
+  }
 }

@@ -1,6 +1,6 @@
 // Kubernetes' policies of manifests as they would be stored for the hosts: for `diff`, as calicoctl does not write them.
 
-import { leftOut, type MirroredPolicy, mirroredPolicy } from '../../lib/conversion/mirrored-policy.ts';
+import { leftOut, mirroredPolicy } from '../../lib/conversion/mirrored-policy.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { applyDefaults } from '../../lib/model/validation/defaults.ts';
 import { checkAny } from './check-any.ts';
@@ -17,23 +17,11 @@ export function mirroredPolicies(
   const policies = objects.flatMap((object) => {
     const resource = checkAny(object, namespace, problems)?.resource;
     if (resource === undefined) return [];
-    const mirrored = convert(resource);
-    if (mirrored === undefined)
-      problems.push(`${object.locate('spec')}: this is no spec of a ${resource.kind}`);
+    const mirrored = mirroredPolicy(resource);
     for (const problem of mirrored?.problems ?? [])
       warn(`${object.locate(problem.field)}: ${leftOut(resource, problem)}\n`);
     return mirrored?.policy === undefined ? [] : [applyDefaults(mirrored.policy)];
   });
   if (problems.length > 0) throw manifestError(problems);
   return policies;
-}
-
-/** Undefined for what has another shape: the API, which would refuse it, is not asked. */
-function convert(resource: Resource): MirroredPolicy | undefined {
-  try {
-    return mirroredPolicy(resource);
-  } catch (error) {
-    if (error instanceof TypeError) return undefined;
-    throw error;
-  }
 }
