@@ -66,8 +66,10 @@ export class Renderer {
   #hostLayout: HostLayout = NO_HOST_ENDPOINTS;
   #generation: number;
   #dispatch: DispatchCopy = FIRST_DISPATCH;
-  /** An interface that had a group has another since the chains led to this copy. */
+  /** Of the update at hand: an interface that had a group has another. */
   #hasRegrouped = false;
+  /** Of the update at hand: groups of interfaces that an endpoint has left, perhaps to another, by set and key. */
+  readonly #leftGroups = new Map<string, string>();
   #redivision: Redivision = UNDIVIDED;
 
   constructor(state: DataplaneState, options: RendererOptions) {
@@ -129,6 +131,7 @@ export class Renderer {
     for (const key of changes.endpoints) this.#updateEndpoint(key, dirty);
     if (this.#hasRegrouped) this.#dispatch = otherDispatch(this.#dispatch);
     this.#hasRegrouped = false;
+    this.#leftGroups.clear();
     const hostChanged = changes.hostEndpoints.size > 0 || changes.surroundings;
     if (hostChanged) this.#updateHostEndpoints(dirty);
     for (const group of isEverythingDirty ? this.#groups.values() : dirty) this.#renderGroup(group);
@@ -243,7 +246,10 @@ export class Renderer {
       if (kept.has(element) || this.#ownerOfElement.get(element) !== key) continue;
       this.#ownerOfElement.delete(element);
       const nftSet = this.table.sets.get(set);
-      if (nftSet !== undefined) this.table.deleteElement(nftSet, elementKey);
+      if (nftSet === undefined) continue;
+      if (nftSet.dispatch !== undefined)
+        this.#leftGroups.set(element, nftSet.elements.get(elementKey)?.value ?? '');
+      this.table.deleteElement(nftSet, elementKey);
     }
   }
 
@@ -260,7 +266,8 @@ export class Renderer {
       group.endpoints.add(key);
       for (const copy of DISPATCH_COPIES) {
         const map = this.#fixedSet(endpointMapName(group.list.direction, copy));
-        const before = map.elements.get(interfaceKey)?.value;
+        const before =
+          map.elements.get(interfaceKey)?.value ?? this.#leftGroups.get(`${map.name} ${interfaceKey}`);
         if (before !== undefined && before !== String(group.number)) this.#hasRegrouped = true;
         add(map, interfaceKey, String(group.number), commentText(endpoint.id.workload));
       }

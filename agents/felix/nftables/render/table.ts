@@ -112,7 +112,8 @@ export class NftTable {
     const before = this.chains.get(chain.name);
     if (before !== undefined && sameRules(before.rules, chain.rules)) return;
     this.chains.set(chain.name, chain);
-    this.#dispatch = chain.dispatch ?? this.#dispatch;
+    // One that is emptied leads nowhere any more.
+    if (chain.rules.length > 0) this.#dispatch = chain.dispatch ?? this.#dispatch;
     this.#touchedObjects.add(chain.name);
   }
 
