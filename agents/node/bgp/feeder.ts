@@ -13,6 +13,7 @@ import { isSameJson } from '../../../lib/model/json-equality.ts';
 import { parseResourceKey } from '../../../lib/model/keys.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
 import { canonicalCidr, type Family } from '../../../lib/net/ip.ts';
+import { workloadEndpointId } from '../../felix/calc/endpoint-processor.ts';
 import { type HostInterfaces, hostNetworks } from '../address-detection.ts';
 import { type BgpdOutput, bgpdConfiguration } from './bgpd-configuration.ts';
 import { asksForInterface, type RouteInterfaces } from './bgpd-policy.ts';
@@ -104,11 +105,13 @@ export class BgpFeeder implements Startable {
     for (const { key, kv } of updates) {
       const ref = parseResourceKey(key);
       if (ref === undefined || !KINDS.has(ref.kind)) continue;
-      const resource = kv === undefined ? undefined : decodeStored(ref.kind, kv.value, kv.modRevision);
+      // By its name, as Felix has it: those of the whole cluster are not read for this.
       const isForeign =
         ref.kind === 'WorkloadEndpoint' &&
-        (resource as WorkloadEndpoint | undefined)?.spec?.node !== this.#options.node;
-      if (resource === undefined || isForeign) this.#resources.delete(key);
+        workloadEndpointId(ref.namespace ?? '', ref.name)?.host !== this.#options.node;
+      const resource =
+        kv === undefined || isForeign ? undefined : decodeStored(ref.kind, kv.value, kv.modRevision);
+      if (resource === undefined) this.#resources.delete(key);
       else this.#resources.set(key, resource);
       this.onChange();
     }

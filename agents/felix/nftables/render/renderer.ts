@@ -7,6 +7,7 @@ import {
   type Direction,
   hostEndpointKey,
 } from '../../../../lib/policy/compiled.ts';
+import { deepEqual } from '../../calc/deep-equal.ts';
 import type { Changes, DataplaneState } from './dataplane-state.ts';
 import { type Describable, describeTable, type TableDescription } from './describe.ts';
 import { DISPATCH_COPIES, FIRST_DISPATCH, otherDispatch } from './dispatch.ts';
@@ -40,6 +41,11 @@ interface Group {
   sets: readonly string[];
 }
 
+interface EndpointGroups {
+  readonly profiles: readonly string[];
+  readonly groups: readonly Group[];
+}
+
 interface ProgrammedEndpoint {
   readonly groups: readonly Group[];
   /** Set name and key of each element that is the endpoint's. */
@@ -58,6 +64,8 @@ export class Renderer {
   readonly #leftOut: ReadonlySet<string>;
   readonly #groups = new Map<string, Group>();
   readonly #groupsByOwner = new Map<string, Set<Group>>();
+  /** Those of the last endpoint with these tiers. */
+  readonly #groupsByTiers = new WeakMap<CompiledWorkloadEndpoint['tiers'], EndpointGroups>();
   readonly #endpoints = new Map<string, ProgrammedEndpoint>();
   /** Which endpoint an element belongs to: the last that claimed it. */
   readonly #ownerOfElement = new Map<string, string>();
@@ -261,7 +269,7 @@ export class Renderer {
       elements.push({ set: set.name, key: elementKey });
     };
     const interfaceKey = `"${endpoint.interfaceName}"`;
-    const groups = DIRECTIONS.map((direction) => this.#groupFor(groupListOf(endpoint, direction), dirty));
+    const groups = this.#endpointGroups(endpoint, dirty);
     for (const group of groups) {
       group.endpoints.add(key);
       for (const copy of DISPATCH_COPIES) {
@@ -281,6 +289,17 @@ export class Renderer {
       }
     }
     return { groups, elements };
+  }
+
+  /** One group for each direction. Endpoints that share their tiers mostly share their profiles: a list may be of a thousand policies. */
+  #endpointGroups(endpoint: CompiledWorkloadEndpoint, dirty: Set<Group>): readonly Group[] {
+    const { tiers, profiles } = endpoint;
+    const known = this.#groupsByTiers.get(tiers);
+    const isAlike = known !== undefined && deepEqual(known.profiles, profiles);
+    if (isAlike && known.groups.every((group) => this.#groups.get(group.key) === group)) return known.groups;
+    const groups = DIRECTIONS.map((direction) => this.#groupFor(groupListOf(endpoint, direction), dirty));
+    this.#groupsByTiers.set(tiers, { profiles, groups });
+    return groups;
   }
 
   /** All of them at each change: there are few, and one that goes may leave its interface to another. */
