@@ -12,7 +12,7 @@ import { parseIpamKey } from '../../../lib/model/ipam-keys.ts';
 import { isSameJson } from '../../../lib/model/json-equality.ts';
 import { parseResourceKey } from '../../../lib/model/keys.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
-import { canonicalCidr, type Family } from '../../../lib/net/ip.ts';
+import { canonicalCidr, cidrCovers, type Family, parseCidr } from '../../../lib/net/ip.ts';
 import { type HostInterfaces, hostNetworks } from '../address-detection.ts';
 import { type BgpdOutput, bgpdConfiguration } from './bgpd-configuration.ts';
 import { asksForInterface, type RouteInterfaces } from './bgpd-policy.ts';
@@ -58,6 +58,8 @@ interface Block {
 export class BgpFeeder implements Startable {
   readonly #options: FeederOptions;
   readonly #resources = new Map<string, Resource>();
+  /** Of this node. */
+  readonly #workloads = new Map<string, WorkloadEndpoint>();
   readonly #blocks = new Map<string, Block>();
   readonly #handover: Handover;
   #wanted: Omit<BgpdOutput, 'unsupported'> | undefined;
@@ -105,13 +107,28 @@ export class BgpFeeder implements Startable {
       const ref = parseResourceKey(key);
       if (ref === undefined || !KINDS.has(ref.kind)) continue;
       const resource = kv === undefined ? undefined : decodeStored(ref.kind, kv.value, kv.modRevision);
-      const isForeign =
-        ref.kind === 'WorkloadEndpoint' &&
-        (resource as WorkloadEndpoint | undefined)?.spec?.node !== this.#options.node;
-      if (resource === undefined || isForeign) this.#resources.delete(key);
+      if (ref.kind === 'WorkloadEndpoint') {
+        this.#noteWorkload(key, resource as WorkloadEndpoint | undefined);
+        continue;
+      }
+      if (resource === undefined) this.#resources.delete(key);
       else this.#resources.set(key, resource);
       this.onChange();
     }
+  }
+
+  /** Pods come and go: one of another node, or with addresses of this node's blocks alone, changes nothing that is announced. */
+  #noteWorkload(key: string, workload: WorkloadEndpoint | undefined): void {
+    const before = this.#workloads.get(key);
+    const held = workload?.spec?.node === this.#options.node ? workload : undefined;
+    if (held === undefined) this.#workloads.delete(key);
+    else this.#workloads.set(key, held);
+    const blocks = this.blocks.flatMap((block) => parseCidr(block) ?? []);
+    const isBorrowed = ({ cidr }: RouteInterfaces['workloads'][number]): boolean => {
+      const own = parseCidr(cidr);
+      return own !== undefined && !blocks.some((block) => cidrCovers(block, own));
+    };
+    if ([before, held].some((each) => addressesOf(each).some(isBorrowed))) this.onChange();
   }
 
   onAffinities(updates: readonly SyncerUpdate[]): void {
@@ -161,13 +178,8 @@ export class BgpFeeder implements Startable {
       intent,
       configuration: clusterSpec(resources),
       pools: resources.pools,
-      workloads: this.#workloads()
-        .flatMap(({ spec }) =>
-          (spec?.ipNetworks ?? []).flatMap((text) => {
-            const cidr = canonicalCidr(text);
-            return cidr === undefined ? [] : { interface: spec?.interfaceName ?? '', cidr };
-          }),
-        )
+      workloads: [...this.#workloads.values()]
+        .flatMap((workload) => addressesOf(workload))
         .sort((a, b) => (a.cidr < b.cidr ? -1 : 1)),
       networks: this.#networks(intent),
       passwordFile: (secret) => passwords.fileOf(secret),
@@ -233,15 +245,19 @@ export class BgpFeeder implements Startable {
     return [...this.#resources.values()].filter((resource): resource is R => resource.kind === kind);
   }
 
-  #workloads(): WorkloadEndpoint[] {
-    return this.#ofKind<WorkloadEndpoint>('WorkloadEndpoint');
-  }
-
   #say(unsupported: readonly string[]): void {
     for (const sentence of unsupported)
       if (!this.#said.has(sentence)) this.#options.logger.warn('not supported', { what: sentence });
     this.#said = new Set(unsupported);
   }
+}
+
+function addressesOf(workload: WorkloadEndpoint | undefined): RouteInterfaces['workloads'] {
+  const { interfaceName = '', ipNetworks = [] } = workload?.spec ?? {};
+  return ipNetworks.flatMap((text) => {
+    const cidr = canonicalCidr(text);
+    return cidr === undefined ? [] : [{ interface: interfaceName, cidr }];
+  });
 }
 
 /**
