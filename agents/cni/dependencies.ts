@@ -32,15 +32,13 @@ export interface InterfaceRequest {
   /** Without prefix length. */
   readonly addresses: readonly string[];
   readonly mtu: number;
-  readonly mac: string | undefined;
+  /** Of the container's end. */
+  readonly mac: string;
 }
 
 export interface WorkloadInterfaces {
   /** Makes the pair, host side down: the dataplane raises it once the policy is programmed. */
-  create(
-    request: InterfaceRequest,
-    signal: AbortSignal,
-  ): Promise<{ readonly mac: string; readonly mtu: number }>;
+  create(request: InterfaceRequest, signal: AbortSignal): Promise<void>;
   /** No error if it is not there. */
   remove(hostName: string, signal: AbortSignal): Promise<void>;
   /** What is wrong with it, in sentences; empty if nothing. */

@@ -7,6 +7,7 @@ import type { WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
 import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { withoutLength } from '../../lib/net/ip.ts';
+import { randomMac } from '../../lib/net/workload-link.ts';
 import {
   CNI_SPEC_VERSIONS,
   type CniAnswer,
@@ -137,16 +138,13 @@ export class CniHandler {
     const undo: Undo[] = [];
     try {
       // A handle left by an ADD that was cut off belongs to the same container: given back before anything is assigned.
-      const [pod] = await allDone(
+      const [pod, mtu] = await allDone(
         this.#readPod(workload, signal),
+        config.mtu === undefined || config.mtu === 0 ? this.#options.defaultMtu() : config.mtu,
         this.#options.addresses.releaseByHandle(workload.handle, signal),
       );
-      const [addresses, mtu] = await allDone(
-        this.#assign(config, workload, pod, undo, signal),
-        config.mtu === undefined || config.mtu === 0 ? this.#options.defaultMtu() : config.mtu,
-      );
-      const { mac } = await this.#wire(request, workload, pod, { addresses, mtu }, undo, signal);
-      events.emit({ component: 'agent', kind: 'vethCreated', object, cause: workload.hostInterface });
+      const addresses = await this.#assign(config, workload, pod, undo, signal);
+      const mac = podRequests(pod?.pod, pod?.namespace).mac ?? randomMac();
       const endpoint = buildEndpoint({
         request,
         workload,
@@ -156,10 +154,11 @@ export class CniHandler {
         addresses,
         mac,
       });
-      if (pod === undefined) await this.#options.endpoints.ensureProfile(networkProfile(config.name), signal);
-      undo.push(() => this.#options.endpoints.remove(endpoint, AbortSignal.timeout(UNDO_MS)));
-      const revision = await this.#options.endpoints.write(endpoint, signal);
-      events.emit({ component: 'agent', kind: 'endpointWritten', object, revision });
+      // Side by side: the kernel's part is asked for first, and what the dataplane asks for the endpoint's sake comes after it.
+      const [, revision] = await allDone(
+        this.#wire(request, workload, object, { addresses, mtu, mac }, undo, signal),
+        this.#write(endpoint, pod === undefined ? config.name : undefined, object, undo, signal),
+      );
       await this.#waitProgrammed(endpoint, revision, signal);
       events.emit({
         component: 'agent',
@@ -249,24 +248,35 @@ export class CniHandler {
   async #wire(
     request: CniRequest,
     workload: Workload,
-    pod: PodContext | undefined,
-    { addresses, mtu }: Pick<InterfaceRequest, 'addresses' | 'mtu'>,
+    object: string,
+    wanted: Pick<InterfaceRequest, 'addresses' | 'mtu' | 'mac'>,
     undo: Undo[],
     signal: AbortSignal,
-  ) {
-    const { interfaces } = this.#options;
-    undo.push(() => interfaces.remove(workload.hostInterface, AbortSignal.timeout(UNDO_MS)));
-    return interfaces.create(
-      {
-        hostName: workload.hostInterface,
-        netns: request.netns,
-        containerName: request.ifName,
-        addresses,
-        mtu,
-        mac: podRequests(pod?.pod, pod?.namespace).mac,
-      },
+  ): Promise<void> {
+    const { interfaces, events } = this.#options;
+    const { hostInterface } = workload;
+    undo.push(() => interfaces.remove(hostInterface, AbortSignal.timeout(UNDO_MS)));
+    await interfaces.create(
+      { hostName: hostInterface, netns: request.netns, containerName: request.ifName, ...wanted },
       signal,
     );
+    events.emit({ component: 'agent', kind: 'vethCreated', object, cause: hostInterface });
+  }
+
+  /** `profile`: the network's, which must be there first. The revision of the write. */
+  async #write(
+    endpoint: WorkloadEndpoint,
+    profile: string | undefined,
+    object: string,
+    undo: Undo[],
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { endpoints, events } = this.#options;
+    if (profile !== undefined) await endpoints.ensureProfile(networkProfile(profile), signal);
+    undo.push(() => endpoints.remove(endpoint, AbortSignal.timeout(UNDO_MS)));
+    const revision = await endpoints.write(endpoint, signal);
+    events.emit({ component: 'agent', kind: 'endpointWritten', object, revision });
+    return revision;
   }
 
   async #waitProgrammed(endpoint: WorkloadEndpoint, revision: number, signal: AbortSignal): Promise<void> {

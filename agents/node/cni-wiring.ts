@@ -183,12 +183,8 @@ export function workloadInterfaces(writer: KernelWriterClient): WorkloadInterfac
   });
   return {
     create: async (request) => {
-      const { mac } = await createWorkloadInterface(writer, {
-        ...wanted(request),
-        mtu: request.mtu,
-        ...(request.mac === undefined ? {} : { mac: request.mac }),
-      });
-      return { mac, mtu: request.mtu };
+      const { mtu, mac } = request;
+      await createWorkloadInterface(writer, { ...wanted(request), mtu, mac });
     },
     remove: (hostName) => writer.deleteLink(hostName),
     check: interfaceProblems,

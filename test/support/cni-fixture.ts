@@ -94,7 +94,6 @@ export class CniFixture {
         create: async (request, signal) => {
           await this.#step('create', signal);
           this.interfaces.set(request.hostName, request);
-          return { mac: request.mac ?? '02:00:00:00:00:01', mtu: request.mtu };
         },
         remove: async (hostName, signal) => {
           await this.#step('removeInterface', signal);

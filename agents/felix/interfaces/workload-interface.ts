@@ -2,8 +2,7 @@
 // /32 and /128 addresses, 169.254.1.1 and fe80::ecee:eeff:feee:eeee as next hops (docs/dataplane.md "Interfaces").
 // The host side stays down: the dataplane raises it when the policy is in the kernel.
 
-import { randomBytes } from 'node:crypto';
-import { GATEWAY_V4, GATEWAY_V6, HOST_SIDE_MAC } from '../../../lib/net/workload-link.ts';
+import { GATEWAY_V4, GATEWAY_V6, HOST_SIDE_MAC, randomMac } from '../../../lib/net/workload-link.ts';
 import type { Sysctl, WorkloadPair } from '../../../lib/protocol/kernel-writer.ts';
 import type { KernelWriterClient } from '../kernel/writer-client.ts';
 import { POD_SYSCTLS, workloadInterfaceSysctls } from './sysctls.ts';
@@ -74,11 +73,4 @@ function pairOf(wanted: WorkloadInterface, podMac: string): WorkloadPair {
 function podSysctls(wanted: WorkloadInterface): Sysctl[] {
   const forwarding = wanted.allowForwarding === true ? '1' : '0';
   return [...POD_SYSCTLS, { path: 'net/ipv4/ip_forward', value: forwarding }];
-}
-
-/** Locally administered, unicast. */
-function randomMac(): string {
-  const bytes = randomBytes(6);
-  bytes[0] = ((bytes[0] ?? 0) & 0xfe) | 0x02;
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }

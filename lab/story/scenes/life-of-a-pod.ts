@@ -206,7 +206,7 @@ function podChain({ pod, host }: Life): readonly Link[] {
     { kind: 'podBound', matches: own, meaning: '2 the scheduler bound it' },
     { kind: 'podAdmitted', ...mine, meaning: '3 the kubelet took it' },
     { kind: 'addressAssigned', ...mine, meaning: '4 address assigned' },
-    { kind: 'vethCreated', ...mine, meaning: '4 cable made' },
+    { kind: 'vethCreated', ...mine, isBeside: true, meaning: '4 cable made' },
     { kind: 'endpointWritten', ...mine, meaning: '5 endpoint written to etcd' },
     { kind: 'calcFlushed', ...onHost, meaning: '6 policy worked out' },
     { kind: 'kernelTransaction', ...onHost, meaning: '7 policy in the kernel' },

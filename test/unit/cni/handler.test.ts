@@ -88,6 +88,33 @@ describe('ADD', () => {
     },
   );
 
+  it.each([
+    ['create', 'write'],
+    ['write', 'create'],
+  ])('undoes both when "%s" fails beside "%s", once that has ended', async (failing, other) => {
+    const fixture = new CniFixture();
+    const gate = new Gate();
+    fixture.failures.set(failing, new Error('no'));
+    fixture.gates.set(other, gate);
+    const answer = fixture.handle(cniRequest({ args: POD_ARGS }));
+    while (!fixture.steps.includes(other)) await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(fixture.steps.slice(-2)).toEqual(['create', 'write']);
+    gate.open();
+    expect(errorOf(await answer).code).toBe(100);
+    expect(fixture.steps.slice(-3)).toEqual(['removeEndpoint', 'removeInterface', 'release']);
+    expectNothingLeft(fixture);
+  });
+
+  it('gives the endpoint and the interface one address of its own', async () => {
+    const fixture = new CniFixture();
+    await fixture.handle(cniRequest({ args: POD_ARGS }));
+    const [made] = [...fixture.interfaces.values()];
+    const [endpoint] = [...fixture.endpoints.values()];
+    expect(made?.mac).toMatch(/^[0-9a-f][26ae](:[0-9a-f]{2}){5}$/);
+    expect(endpoint?.spec?.mac).toBe(made?.mac);
+  });
+
   it.each(['readPod', 'readNamespace', 'mirrored 77'])('touches nothing when "%s" fails', async (step) => {
     const fixture = new CniFixture();
     fixture.failures.set(step, new Error('no'));

@@ -140,7 +140,8 @@ it('leaves things as they are until the workloads that a BGPPeer chooses are kno
 });
 
 it('announces workloads by themselves while no block of this node has them, and works nothing out for others', async () => {
-  const announced = (): unknown[] => (given.at(-1)?.originate ?? []).map(({ prefix }) => prefix);
+  const announced = (): unknown[] =>
+    (given.at(-1)?.originate ?? []).map((route) => (typeof route === 'string' ? route : route.prefix));
   const affinity = (value: string | undefined): void => {
     const key = '/calico/ipam/v2/host/node-1/ipv4/block/10.65.0.0-26';
     const revisions = { createRevision: 1, modRevision: 1, version: 1, lease: undefined };
