@@ -25,24 +25,32 @@ export interface AddressAllocator {
   handlesOnHost(network: string, signal: AbortSignal): Promise<readonly string[]>;
 }
 
-export interface InterfaceRequest {
+export interface WorkloadInterface {
   readonly hostName: string;
   readonly netns: string;
   readonly containerName: string;
-  /** Without prefix length. */
-  readonly addresses: readonly string[];
+}
+
+export interface InterfaceRequest extends WorkloadInterface {
   readonly mtu: number;
   /** Of the container's end. */
   readonly mac: string;
 }
 
+export interface AddressedInterface extends WorkloadInterface {
+  /** Without prefix length. */
+  readonly addresses: readonly string[];
+}
+
 export interface WorkloadInterfaces {
-  /** Makes the pair, host side down: the dataplane raises it once the policy is programmed. */
+  /** Makes the pair, host side down: the dataplane raises it once the policy is programmed. What has its name is replaced. */
   create(request: InterfaceRequest, signal: AbortSignal): Promise<void>;
+  /** Gives the container's end, which has just been made, its addresses and routes. */
+  address(request: AddressedInterface, signal: AbortSignal): Promise<void>;
   /** No error if it is not there. */
   remove(hostName: string, signal: AbortSignal): Promise<void>;
   /** What is wrong with it, in sentences; empty if nothing. */
-  check(request: Omit<InterfaceRequest, 'mtu' | 'mac'>, signal: AbortSignal): Promise<readonly string[]>;
+  check(request: AddressedInterface, signal: AbortSignal): Promise<readonly string[]>;
 }
 
 export interface EndpointStore {

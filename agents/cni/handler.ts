@@ -129,34 +129,36 @@ export class CniHandler {
   }
 
   async #add(request: CniRequest, config: NetworkConfiguration, signal: AbortSignal) {
-    const { node, events, logger, now } = this.#options;
+    const { node, addresses, interfaces, pods, events, logger, now } = this.#options;
     const started = performance.now();
     if (request.netns === '') throw new CniFailure(CniErrorCode.invalidEnvironment, 'CNI_NETNS is empty');
     this.#options.requireReady();
     const workload = identifyWorkload(request, config.name, node);
+    if (workload.orchestrator === 'k8s' && pods === undefined)
+      throw new CniFailure(
+        CniErrorCode.pluginNotAvailable,
+        'no Kubernetes API is configured for this node, so pods cannot be served',
+      );
     const object = `${workload.orchestrator === 'k8s' ? 'Pod' : 'Container'}/${workload.namespace}/${workload.name}`;
-    const undo: Undo[] = [];
+    // Given back last of all: an interface that is still there may have it.
+    const undo: Undo[] = [() => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS))];
     try {
       // A handle left by an ADD that was cut off belongs to the same container: given back before anything is assigned.
-      const [pod, mtu] = await allDone(
+      const [pod, made] = await allDone(
         this.#readPod(workload, signal),
-        config.mtu === undefined || config.mtu === 0 ? this.#options.defaultMtu() : config.mtu,
-        this.#options.addresses.releaseByHandle(workload.handle, signal),
+        this.#makeInterface(request, config, workload, object, undo, signal),
+        addresses.releaseByHandle(workload.handle, signal),
       );
-      const addresses = await this.#assign(config, workload, pod, undo, signal);
-      const mac = podRequests(pod?.pod, pod?.namespace).mac ?? randomMac();
+      const assigned = await this.#assign(config, workload, pod, signal);
+      const { mac = made.mac } = podRequests(pod?.pod, pod?.namespace);
+      if (mac !== made.mac) await interfaces.create({ ...made, mac }, signal);
       const endpoint = buildEndpoint({
-        request,
-        workload,
-        node,
-        network: config.name,
-        pod: pod?.pod,
-        addresses,
-        mac,
+        ...{ request, workload, node, addresses: assigned, mac },
+        ...{ network: config.name, pod: pod?.pod },
       });
-      // Side by side: the kernel's part is asked for first, and what the dataplane asks for the endpoint's sake comes after it.
+      // Side by side, the kernel's part first: what the dataplane asks of the kernel for the endpoint's sake comes after it.
       const [, revision] = await allDone(
-        this.#wire(request, workload, object, { addresses, mtu, mac }, undo, signal),
+        interfaces.address({ ...made, addresses: assigned }, signal),
         this.#write(endpoint, pod === undefined ? config.name : undefined, object, undo, signal),
       );
       await this.#waitProgrammed(endpoint, revision, signal);
@@ -169,11 +171,11 @@ export class CniHandler {
       });
       logger.info('workload added', {
         workload: object,
-        addresses,
+        addresses: assigned,
         interface: workload.hostInterface,
         at: now().toISOString(),
       });
-      return { request, workload, addresses, mac, mtu };
+      return { request, workload, addresses: assigned, mac, mtu: made.mtu };
     } catch (error) {
       await this.#undo(undo);
       throw error;
@@ -192,13 +194,8 @@ export class CniHandler {
   }
 
   async #readPod(workload: Workload, signal: AbortSignal) {
-    if (workload.orchestrator !== 'k8s') return undefined;
     const { pods, events } = this.#options;
-    if (pods === undefined)
-      throw new CniFailure(
-        CniErrorCode.pluginNotAvailable,
-        'no Kubernetes API is configured for this node, so pods cannot be served',
-      );
+    if (workload.orchestrator !== 'k8s' || pods === undefined) return undefined;
     const [pod, namespace] = await allDone(
       pods.readPod(workload.namespace, workload.name, signal),
       pods.readNamespace(workload.namespace, signal),
@@ -222,14 +219,12 @@ export class CniHandler {
     config: NetworkConfiguration,
     workload: Workload,
     pod: PodContext | undefined,
-    undo: Undo[],
     signal: AbortSignal,
   ): Promise<readonly string[]> {
     const { addresses, node, now } = this.#options;
     const wanted = podRequests(pod?.pod, pod?.namespace);
     const identity =
       workload.orchestrator === 'k8s' ? { pod: workload.name, namespace: workload.namespace } : {};
-    undo.push(() => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS)));
     return addresses.assign(
       {
         handle: workload.handle,
@@ -245,22 +240,22 @@ export class CniHandler {
     );
   }
 
-  async #wire(
-    request: CniRequest,
-    workload: Workload,
+  /** Needs nothing that is to be read first; only a pod that wants a link-layer address of its choice has it made again. */
+  async #makeInterface(
+    { netns, ifName }: CniRequest,
+    { mtu: wantedMtu = 0 }: NetworkConfiguration,
+    { hostInterface }: Workload,
     object: string,
-    wanted: Pick<InterfaceRequest, 'addresses' | 'mtu' | 'mac'>,
     undo: Undo[],
     signal: AbortSignal,
-  ): Promise<void> {
-    const { interfaces, events } = this.#options;
-    const { hostInterface } = workload;
+  ): Promise<InterfaceRequest> {
+    const { interfaces, events, defaultMtu } = this.#options;
+    const mtu = wantedMtu === 0 ? await defaultMtu() : wantedMtu;
+    const made = { hostName: hostInterface, netns, containerName: ifName, mtu, mac: randomMac() };
     undo.push(() => interfaces.remove(hostInterface, AbortSignal.timeout(UNDO_MS)));
-    await interfaces.create(
-      { hostName: hostInterface, netns: request.netns, containerName: request.ifName, ...wanted },
-      signal,
-    );
+    await interfaces.create(made, signal);
     events.emit({ component: 'agent', kind: 'vethCreated', object, cause: hostInterface });
+    return made;
   }
 
   /** `profile`: the network's, which must be there first. The revision of the write. */

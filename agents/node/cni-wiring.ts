@@ -16,13 +16,12 @@ import type {
   AddressAllocator,
   AssignRequest,
   EndpointStore,
-  InterfaceRequest,
   PodSource,
   Programming,
   WorkloadInterfaces,
 } from '../cni/dependencies.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
-import { createWorkloadInterface } from '../felix/interfaces/workload-interface.ts';
+import { addressWorkloadInterface, createWorkloadInterface } from '../felix/interfaces/workload-interface.ts';
 import type { KernelWriterClient } from '../felix/kernel/writer-client.ts';
 import { interfaceProblems } from './interface-check.ts';
 import type { PluginMirror } from './plugin-mirror.ts';
@@ -169,23 +168,16 @@ async function assignGiven(
 }
 
 export function workloadInterfaces(writer: KernelWriterClient): WorkloadInterfaces {
-  const wanted = ({
-    hostName,
-    netns,
-    containerName,
-    addresses,
-  }: Pick<InterfaceRequest, 'hostName' | 'netns' | 'containerName' | 'addresses'>) => ({
-    hostName,
-    netns,
-    podName: containerName,
-    addresses4: addresses.filter((address) => parseIp(address)?.family === 4),
-    addresses6: addresses.filter((address) => parseIp(address)?.family === 6),
-  });
   return {
-    create: async (request) => {
-      const { mtu, mac } = request;
-      await createWorkloadInterface(writer, { ...wanted(request), mtu, mac });
-    },
+    create: ({ containerName, ...request }) =>
+      createWorkloadInterface(writer, { ...request, podName: containerName }),
+    address: ({ netns, containerName, addresses }) =>
+      addressWorkloadInterface(writer, {
+        netns,
+        podName: containerName,
+        addresses4: addresses.filter((address) => parseIp(address)?.family === 4),
+        addresses6: addresses.filter((address) => parseIp(address)?.family === 6),
+      }),
     remove: (hostName) => writer.deleteLink(hostName),
     check: interfaceProblems,
   };

@@ -11,9 +11,9 @@ export interface Step {
 
 /** In order; each step ends with the last of its events. */
 const STEPS: readonly { readonly kinds: readonly EventKind[]; readonly step: string }[] = [
-  { kinds: ['cniWait'], step: 'pod read, policy mirrored' },
+  { kinds: ['cniWait', 'vethCreated'], step: 'pod read, policy mirrored; interface made' },
   { kinds: ['addressAssigned'], step: 'address assigned' },
-  { kinds: ['vethCreated', 'endpointWritten'], step: 'interface made, endpoint written' },
+  { kinds: ['endpointWritten'], step: 'endpoint written' },
   { kinds: ['kernelTransaction'], step: 'calculated, policy in the kernel' },
   { kinds: ['endpointProgrammed'], step: 'route in the kernel, link up' },
   { kinds: ['cniAdd'], step: 'looked for in the kernel, answered' },

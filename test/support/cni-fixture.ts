@@ -32,6 +32,7 @@ export class CniFixture {
   readonly endpoints = new Map<string, WorkloadEndpoint>();
   readonly profiles = new Map<string, Resource>();
   readonly interfaces = new Map<string, InterfaceRequest>();
+  readonly interfaceAddresses = new Map<string, readonly string[]>();
   readonly addressesByHandle = new Map<string, readonly string[]>();
   readonly assignRequests: AssignRequest[] = [];
   pod: Pod = {
@@ -94,6 +95,10 @@ export class CniFixture {
         create: async (request, signal) => {
           await this.#step('create', signal);
           this.interfaces.set(request.hostName, request);
+        },
+        address: async ({ hostName, addresses }, signal) => {
+          await this.#step('address', signal);
+          this.interfaceAddresses.set(hostName, addresses);
         },
         remove: async (hostName, signal) => {
           await this.#step('removeInterface', signal);

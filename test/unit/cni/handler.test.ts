@@ -22,17 +22,18 @@ function expectNothingLeft(fixture: CniFixture): void {
 }
 
 describe('ADD', () => {
-  it('of a pod reads and gives back what it had, waits for its policies, assigns, wires, writes and waits for the kernel, in this order', async () => {
+  it('of a pod reads, makes its interface and gives back what it had, waits for its policies, assigns, addresses, writes and waits for the kernel, in this order', async () => {
     const fixture = new CniFixture();
     const result = resultOf(await fixture.handle(cniRequest({ args: POD_ARGS })));
     expect(fixture.steps).toEqual([
-      ...['readPod', 'readNamespace', 'release', 'mirrored 77'],
-      ...['assign', 'create', 'write', 'programmed 101'],
+      ...['readPod', 'readNamespace', 'release', 'create', 'mirrored 77'],
+      ...['assign', 'address', 'write', 'programmed 101'],
     ]);
+    expect([...fixture.interfaceAddresses]).toEqual([[expect.stringMatching(/^cali/), ['10.65.0.1']]]);
     expect(result?.ips).toEqual([{ address: '10.65.0.1/32', interface: 1 }]);
     expect(fixture.events.map(({ kind }) => kind)).toEqual([
-      'cniWait',
       'vethCreated',
+      'cniWait',
       'endpointWritten',
       'cniAdd',
     ]);
@@ -60,8 +61,9 @@ describe('ADD', () => {
     await fixture.handle(cniRequest());
     expect(fixture.steps).toEqual([
       'release',
-      'assign',
       'create',
+      'assign',
+      'address',
       'ensureProfile',
       'write',
       'programmed 101',
@@ -75,7 +77,7 @@ describe('ADD', () => {
     expect(endpoint?.spec).toMatchObject({ profiles: ['net'], interfaceName: 'calic0ffee01234' });
   });
 
-  it.each(['release', 'assign', 'create', 'write', 'programmed 101'])(
+  it.each(['release', 'assign', 'create', 'address', 'write', 'programmed 101'])(
     'leaves nothing behind when "%s" fails',
     async (step) => {
       const fixture = new CniFixture();
@@ -89,8 +91,8 @@ describe('ADD', () => {
   );
 
   it.each([
-    ['create', 'write'],
-    ['write', 'create'],
+    ['address', 'write'],
+    ['write', 'address'],
   ])('undoes both when "%s" fails beside "%s", once that has ended', async (failing, other) => {
     const fixture = new CniFixture();
     const gate = new Gate();
@@ -99,7 +101,7 @@ describe('ADD', () => {
     const answer = fixture.handle(cniRequest({ args: POD_ARGS }));
     while (!fixture.steps.includes(other)) await Promise.resolve();
     await new Promise((resolve) => setImmediate(resolve));
-    expect(fixture.steps.slice(-2)).toEqual(['create', 'write']);
+    expect(fixture.steps.slice(-2)).toEqual(['address', 'write']);
     gate.open();
     expect(errorOf(await answer).code).toBe(100);
     expect(fixture.steps.slice(-3)).toEqual(['removeEndpoint', 'removeInterface', 'release']);
@@ -115,12 +117,24 @@ describe('ADD', () => {
     expect(endpoint?.spec?.mac).toBe(made?.mac);
   });
 
-  it.each(['readPod', 'readNamespace', 'mirrored 77'])('touches nothing when "%s" fails', async (step) => {
-    const fixture = new CniFixture();
-    fixture.failures.set(step, new Error('no'));
-    errorOf(await fixture.handle(cniRequest({ args: POD_ARGS })));
-    expect(fixture.steps.filter((done) => /assign|create|write/.test(done))).toEqual([]);
-  });
+  it.each(['readPod', 'readNamespace', 'mirrored 77'])(
+    'takes the interface away, once it is made, and takes nothing else when "%s" fails',
+    async (step) => {
+      const fixture = new CniFixture();
+      const gate = new Gate();
+      fixture.failures.set(step, new Error('no'));
+      fixture.gates.set('create', gate);
+      const answer = fixture.handle(cniRequest({ args: POD_ARGS }));
+      while (!fixture.steps.includes(step) || !fixture.steps.includes('create')) await Promise.resolve();
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(fixture.steps).not.toContain('removeInterface');
+      gate.open();
+      errorOf(await answer);
+      expect(fixture.steps.slice(-2)).toEqual(['removeInterface', 'release']);
+      expect(fixture.steps.filter((done) => /assign|address|write/.test(done))).toEqual([]);
+      expectNothingLeft(fixture);
+    },
+  );
 
   it.each([
     ['the kernel is behind', 'the dataplane has not programmed the endpoint in time: the kernel is behind'],
