@@ -12,6 +12,8 @@ import type { StreamTarget } from './stream-target.ts';
 /** Records that the stream keeps, about. */
 const STREAM_LENGTH = 100_000;
 const BATCH = 256;
+/** Records come in bursts, as of a pod that is added: what comes within so long goes in one call, after the burst's own work. */
+const GATHER_MS = 50;
 const RETRY_MS = 1000;
 const COMMAND_TIMEOUT_MS = 2000;
 /** The client waits that long for the end of a connection, even of one that has ended: a process that stops would live on for it. */
@@ -100,6 +102,7 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
     this.#stopping.abort();
     this.#wake?.();
     await this.#running;
+    await this.#sendRest();
     this.#redis.disconnect();
   }
 
@@ -111,6 +114,7 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
+        await waitFor(GATHER_MS, signal);
         continue;
       }
       try {
@@ -122,6 +126,13 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
         await waitFor(RETRY_MS, signal);
       }
     }
+  }
+
+  /** What was still being gathered. */
+  async #sendRest(): Promise<void> {
+    const { records, lost } = this.#ring.read(this.#sentSeq, BATCH);
+    if (records.length === 0 || this.#redis.status !== 'ready') return;
+    await this.#send(records, lost).catch(() => undefined);
   }
 
   async #send(records: readonly T[], lost: number): Promise<void> {

@@ -103,6 +103,17 @@ describe('the event stream', () => {
     expect(seqsOf(await entries())).toEqual(Array.from({ length: 600 }, (_, index) => index + 1));
   });
 
+  it('has what its publisher was still gathering when it stopped', async () => {
+    redis = await startRedis();
+    const log = new EventLog({ host: 'node-1' });
+    const publisher = await publish(log);
+    emit(log, 1);
+    await eventually(async () => (await entries()).length === 1);
+    emit(log, 3);
+    await publisher.stop();
+    expect(seqsOf(await entries())).toEqual([1, 2, 3, 4]);
+  });
+
   it('is one of several: flow records have their own, in their own form', async () => {
     redis = await startRedis();
     const ring = new RecordRing<RingRecord>('node-1', 10);
