@@ -2,7 +2,8 @@
 // epoch and id → policy, direction, rule. A journal of JSON lines, appended before the kernel is told, made anew as a whole at
 // each start and when it has grown; a line that cannot be read is passed over.
 
-import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
+import { appendFileSync } from 'node:fs';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import { BUILT_IN_MEANINGS, type RuleMeaning } from './render/numbering.ts';
@@ -201,7 +202,8 @@ export class RuleNumbers {
       if (this.#mustRewrite || this.#linesWritten + lines.length > 2 * all + SLACK_LINES)
         await this.#rewrite(path);
       else {
-        await appendFile(path, `${lines.join('\n')}\n`);
+        // Waited for on the spot: each change of policy waits for this, and turns of the thread pool take longer than the write.
+        appendFileSync(path, `${lines.join('\n')}\n`);
         this.#linesWritten += lines.length;
       }
       this.#hasWarned = false;
