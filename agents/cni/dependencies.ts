@@ -4,8 +4,7 @@ import type { WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
 import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 
-export interface AssignRequest {
-  readonly handle: string;
+export interface AddressRequest {
   readonly attributes: Readonly<Record<string, string>>;
   readonly ipv4: boolean;
   readonly ipv6: boolean;
@@ -17,9 +16,12 @@ export interface AssignRequest {
   readonly namespace: Resource | undefined;
 }
 
+/** One address of each family asked for, without prefix length. Throws when there is none to be had, saying why. */
+export type Assign = (request: AddressRequest, signal: AbortSignal) => Promise<readonly string[]>;
+
 export interface AddressAllocator {
-  /** One address of each family asked for, without prefix length. Throws when there is none to be had, saying why. */
-  assign(request: AssignRequest, signal: AbortSignal): Promise<readonly string[]>;
+  /** Gives back what is held under the handle, and reads what an assignment will want to know. What assigns, once. */
+  prepare(handle: string, signal: AbortSignal): Promise<Assign>;
   releaseByHandle(handle: string, signal: AbortSignal): Promise<void>;
   /** Handles of the network that hold addresses on this host. */
   handlesOnHost(network: string, signal: AbortSignal): Promise<readonly string[]>;

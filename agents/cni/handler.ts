@@ -18,6 +18,7 @@ import {
 } from '../../lib/protocol/cni.ts';
 import type {
   AddressAllocator,
+  AddressRequest,
   EndpointStore,
   InterfaceRequest,
   PodSource,
@@ -144,12 +145,12 @@ export class CniHandler {
     const undo: Undo[] = [() => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS))];
     try {
       // A handle left by an ADD that was cut off belongs to the same container: given back before anything is assigned.
-      const [pod, made] = await allDone(
+      const [pod, made, assign] = await allDone(
         this.#readPod(workload, signal),
         this.#makeInterface(request, config, workload, object, undo, signal),
-        addresses.releaseByHandle(workload.handle, signal),
+        addresses.prepare(workload.handle, signal),
       );
-      const assigned = await this.#assign(config, workload, pod, signal);
+      const assigned = await assign(this.#addressRequest(config, workload, pod), signal);
       const { mac = made.mac } = podRequests(pod?.pod, pod?.namespace);
       if (mac !== made.mac) await interfaces.create({ ...made, mac }, signal);
       const endpoint = buildEndpoint({
@@ -215,29 +216,24 @@ export class CniHandler {
     return { pod, namespace };
   }
 
-  async #assign(
+  #addressRequest(
     config: NetworkConfiguration,
     workload: Workload,
     pod: PodContext | undefined,
-    signal: AbortSignal,
-  ): Promise<readonly string[]> {
-    const { addresses, node, now } = this.#options;
+  ): AddressRequest {
+    const { node, now } = this.#options;
     const wanted = podRequests(pod?.pod, pod?.namespace);
     const identity =
       workload.orchestrator === 'k8s' ? { pod: workload.name, namespace: workload.namespace } : {};
-    return addresses.assign(
-      {
-        handle: workload.handle,
-        attributes: { node, ...identity, network: config.name, timestamp: now().toISOString() },
-        ipv4: wanted.families?.includes('IPv4') ?? config.ipam?.assign_ipv4 !== 'false',
-        ipv6: wanted.families?.includes('IPv6') ?? config.ipam?.assign_ipv6 === 'true',
-        pools4: wanted.pools4 ?? config.ipam?.ipv4_pools ?? [],
-        pools6: wanted.pools6 ?? config.ipam?.ipv6_pools ?? [],
-        addresses: wanted.addresses,
-        namespace: pod?.namespace,
-      },
-      signal,
-    );
+    return {
+      attributes: { node, ...identity, network: config.name, timestamp: now().toISOString() },
+      ipv4: wanted.families?.includes('IPv4') ?? config.ipam?.assign_ipv4 !== 'false',
+      ipv6: wanted.families?.includes('IPv6') ?? config.ipam?.assign_ipv6 === 'true',
+      pools4: wanted.pools4 ?? config.ipam?.ipv4_pools ?? [],
+      pools6: wanted.pools6 ?? config.ipam?.ipv6_pools ?? [],
+      addresses: wanted.addresses,
+      namespace: pod?.namespace,
+    };
   }
 
   /** Needs nothing that is to be read first; only a pod that wants a link-layer address of its choice has it made again. */

@@ -1,5 +1,5 @@
 // A CNI handler over dependencies that keep their state in memory and note every step, in order; any step can be made to fail.
-import type { AssignRequest, InterfaceRequest } from '../../agents/cni/dependencies.ts';
+import type { AddressRequest, InterfaceRequest } from '../../agents/cni/dependencies.ts';
 import { CniHandler, type CniHandlerOptions } from '../../agents/cni/handler.ts';
 import type { EventInput } from '../../lib/events/event.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
@@ -34,7 +34,7 @@ export class CniFixture {
   readonly interfaces = new Map<string, InterfaceRequest>();
   readonly interfaceAddresses = new Map<string, readonly string[]>();
   readonly addressesByHandle = new Map<string, readonly string[]>();
-  readonly assignRequests: AssignRequest[] = [];
+  readonly assignRequests: (AddressRequest & { readonly handle: string })[] = [];
   pod: Pod = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -77,12 +77,16 @@ export class CniFixture {
       node: 'node-1',
       defaultMtu: () => Promise.resolve(1450),
       addresses: {
-        assign: async (request, signal) => {
-          await this.#step('assign', signal);
-          this.assignRequests.push(request);
-          this.addressesByHandle.set(request.handle, this.addresses);
-          this.#networks.set(request.handle, request.attributes['network'] ?? '');
-          return this.addresses;
+        prepare: async (handle, signal) => {
+          await this.#step('prepare', signal);
+          this.addressesByHandle.delete(handle);
+          return async (request, assignSignal) => {
+            await this.#step('assign', assignSignal);
+            this.assignRequests.push({ handle, ...request });
+            this.addressesByHandle.set(handle, this.addresses);
+            this.#networks.set(handle, request.attributes['network'] ?? '');
+            return this.addresses;
+          };
         },
         releaseByHandle: async (handle, signal) => {
           await this.#step('release', signal);

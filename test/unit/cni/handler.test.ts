@@ -26,7 +26,7 @@ describe('ADD', () => {
     const fixture = new CniFixture();
     const result = resultOf(await fixture.handle(cniRequest({ args: POD_ARGS })));
     expect(fixture.steps).toEqual([
-      ...['readPod', 'readNamespace', 'release', 'create', 'mirrored 77'],
+      ...['readPod', 'readNamespace', 'prepare', 'create', 'mirrored 77'],
       ...['assign', 'address', 'write', 'programmed 101'],
     ]);
     expect([...fixture.interfaceAddresses]).toEqual([[expect.stringMatching(/^cali/), ['10.65.0.1']]]);
@@ -60,7 +60,7 @@ describe('ADD', () => {
     const fixture = new CniFixture();
     await fixture.handle(cniRequest());
     expect(fixture.steps).toEqual([
-      'release',
+      'prepare',
       'create',
       'assign',
       'address',
@@ -77,11 +77,10 @@ describe('ADD', () => {
     expect(endpoint?.spec).toMatchObject({ profiles: ['net'], interfaceName: 'calic0ffee01234' });
   });
 
-  it.each(['release', 'assign', 'create', 'address', 'write', 'programmed 101'])(
+  it.each(['prepare', 'assign', 'create', 'address', 'write', 'programmed 101'])(
     'leaves nothing behind when "%s" fails',
     async (step) => {
       const fixture = new CniFixture();
-      // A release that fails once has nothing to give back.
       fixture.failures.set(step, new Error('no'));
       const failure = errorOf(await fixture.handle(cniRequest({ args: POD_ARGS })));
       expect(failure.code).toBe(step.startsWith('programmed') ? 11 : 100);
