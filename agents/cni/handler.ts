@@ -141,8 +141,7 @@ export class CniHandler {
         'no Kubernetes API is configured for this node, so pods cannot be served',
       );
     const object = `${workload.orchestrator === 'k8s' ? 'Pod' : 'Container'}/${workload.namespace}/${workload.name}`;
-    // Given back last of all: an interface that is still there may have it.
-    const undo: Undo[] = [() => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS))];
+    const undo: Undo[] = [];
     try {
       // A handle left by an ADD that was cut off belongs to the same container: given back before anything is assigned.
       const [pod, made, assign] = await allDone(
@@ -150,6 +149,8 @@ export class CniHandler {
         this.#makeInterface(request, config, workload, object, undo, signal),
         addresses.prepare(workload.handle, signal),
       );
+      // To be undone last of all: nobody else may have an address that an interface still has.
+      undo.unshift(() => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS)));
       const assigned = await assign(this.#addressRequest(config, workload, pod), signal);
       const { mac = made.mac } = podRequests(pod?.pod, pod?.namespace);
       if (mac !== made.mac) await interfaces.create({ ...made, mac }, signal);

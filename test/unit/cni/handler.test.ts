@@ -129,7 +129,7 @@ describe('ADD', () => {
       expect(fixture.steps).not.toContain('removeInterface');
       gate.open();
       errorOf(await answer);
-      expect(fixture.steps.slice(-2)).toEqual(['removeInterface', 'release']);
+      expect(fixture.steps.at(-1)).toBe('removeInterface');
       expect(fixture.steps.filter((done) => /assign|address|write/.test(done))).toEqual([]);
       expectNothingLeft(fixture);
     },
