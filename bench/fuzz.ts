@@ -3,7 +3,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readCommandLine } from '../lib/config/usage.ts';
 import { dumpedAttributes, dumpedMessages, smallCorpus } from '../test/support/bgp-data/corpus.ts';
 import { SeededRandom } from '../test/support/random.ts';
 import { check } from './fuzz/check.ts';
@@ -12,6 +12,7 @@ import { minimise } from './fuzz/minimise.ts';
 import { type Corpus, type FuzzInput, fuzzInput } from './fuzz/mutate.ts';
 import { numberOf } from './support/arguments.ts';
 
+const USAGE = 'npm run fuzz [-- --runs N] [--seed N] [--from N]';
 const PROGRESS_MS = 2000;
 /** How many inputs go between two looks at the clock. */
 const BATCH = 256;
@@ -91,16 +92,16 @@ class Fuzzer {
   }
 }
 
-const { values } = parseArgs({
+const { values } = readCommandLine(USAGE, {
   options: {
     runs: { type: 'string', default: '1e6' },
     seed: { type: 'string', default: String(Date.now() % 1e9) },
     from: { type: 'string', default: '0' },
   },
 });
-const runs = numberOf('runs', values.runs);
-const seed = numberOf('seed', values.seed);
-const from = numberOf('from', values.from);
+const runs = numberOf('runs', values.runs, USAGE);
+const seed = numberOf('seed', values.seed, USAGE);
+const from = numberOf('from', values.from, USAGE);
 const corpus = { small: smallCorpus(), dumps: dumpedMessages(), attributes: dumpedAttributes() };
 console.log(
   `seed ${seed}; corpus: ${corpus.small.length} messages of every kind, ${corpus.dumps.length} of dumps, ` +

@@ -3,16 +3,17 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readCommandLine } from '../lib/config/usage.ts';
 import { FuzzBed } from '../test/lab/felix/support/fuzz-bed.ts';
 import { FuzzSession } from '../test/lab/felix/support/fuzz-session.ts';
 import { numberOf } from './support/arguments.ts';
 
 const PROGRESS_MS = 10_000;
 const PACKETS_PER_STEP = 60;
+const USAGE = 'npm run fuzz:policy [-- --packets N] [--seed N] [--findings N]';
 const FOLDER = join(import.meta.dirname, '../.cache/fuzz');
 
-const { values } = parseArgs({
+const { values } = readCommandLine(USAGE, {
   options: {
     packets: { type: 'string', default: '1e5' },
     seed: { type: 'string', default: String(Date.now() % 1e9) },
@@ -20,9 +21,9 @@ const { values } = parseArgs({
     findings: { type: 'string', default: '10' },
   },
 });
-const packets = numberOf('packets', values.packets);
-const seed = numberOf('seed', values.seed);
-const mostFindings = numberOf('findings', values.findings);
+const packets = numberOf('packets', values.packets, USAGE);
+const seed = numberOf('seed', values.seed, USAGE);
+const mostFindings = numberOf('findings', values.findings, USAGE);
 console.log(`seed ${seed}`);
 const bed = await FuzzBed.create();
 const files: string[] = [];

@@ -142,13 +142,15 @@ export class Cluster {
 
   /** `kubectl apply -f -` with manifests as JSON. */
   async apply(...manifests: readonly object[]): Promise<void> {
-    const args = this.#arguments(['exec', '-T', 'controller', 'kubectl', 'apply', '-f', '-']);
-    await runOk('docker', args, {
-      env: this.#engine.env,
-      cwd: ROOT,
-      timeoutMs: COMMAND_TIMEOUT_MS,
-      input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifests }),
-    });
+    const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifests });
+    await this.pipe('controller', ['kubectl', 'apply', '-f', '-'], input);
+  }
+
+  /** Standard output of a command with this input. Throws ProcessError `failed` unless it ends with 0. */
+  async pipe(service: string, argv: readonly string[], input: string): Promise<string> {
+    const args = this.#arguments(['exec', '-T', service, ...argv]);
+    const options = { env: this.#engine.env, cwd: ROOT, timeoutMs: COMMAND_TIMEOUT_MS, input };
+    return (await runOk('docker', args, options)).stdout;
   }
 
   /** Writes a kubeconfig for the published port, for this user alone; gives its path. */

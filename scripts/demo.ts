@@ -3,10 +3,10 @@
 
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { textNarrator } from '../lab/story/narrator.ts';
 import { SceneError, StoryError } from '../lab/story/scene-error.ts';
 import { playStory } from '../lab/story/story.ts';
+import { readCommandLine } from '../lib/config/usage.ts';
 import { ProcessError } from '../lib/process/process-error.ts';
 import { run } from '../lib/process/run.ts';
 import { BASE_IMAGE, BASE_IMAGE_MARK } from './base-image.ts';
@@ -39,7 +39,7 @@ const AFTER_FAILURE = `What to do next:
   npm run demo -- --down                                     (remove it all)`;
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = readCommandLine(HELP, {
     args: [...args],
     options: {
       'no-install': { type: 'boolean', default: false },

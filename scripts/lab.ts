@@ -5,12 +5,12 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { type ControlRequest, callControl, type LabStatus } from '../lab/control.ts';
 import { etcdctlEnvironment } from '../lab/etcd.ts';
 import { assertNamespaces, enterArgv, insideArgv, onHostArgv } from '../lab/inside.ts';
 import { LabError } from '../lab/lab-error.ts';
 import { labStateDir, readLabRecord, resetStateDir, writeLabRecord } from '../lab/state.ts';
+import { readCommandLine, wrongUsage } from '../lib/config/usage.ts';
 import type { ProcessIdentity } from '../lib/process/identity.ts';
 import { BuildError, buildIfChanged } from './build.ts';
 import { InstallError } from './debian/install.ts';
@@ -42,12 +42,12 @@ npm run lab -- logs                what the lab said so far
 npm run lab -- --down              end it`;
 
 /** A sentence for the user; no stack trace. */
-class UsageError extends Error {
-  override readonly name = 'UsageError';
+class CommandError extends Error {
+  override readonly name = 'CommandError';
 }
 
 /** Somebody would not wait for the lab to come up. */
-class InterruptedError extends UsageError {
+class InterruptedError extends CommandError {
   constructor() {
     super('interrupted: the lab that was starting is ended');
   }
@@ -59,11 +59,15 @@ interface Context {
   readonly stateDir: string;
 }
 
+/** Commands without options or arguments. */
+const ALONE = ['down', '--down', 'status', 'story', 'logs', 'help'];
+
 async function main(args: readonly string[]): Promise<number> {
   const uid = process.getuid?.() ?? -1;
   const context = { uid, isRoot: uid === 0, stateDir: labStateDir(process.env, ROOT, uid) };
   const [command = 'up', ...rest] = args;
   if (command.startsWith('-') && command !== '--down') return await up(context, args);
+  if (ALONE.includes(command)) readCommandLine(HELP, { args: rest });
   switch (command) {
     case 'up':
       return await up(context, rest);
@@ -99,18 +103,17 @@ async function main(args: readonly string[]): Promise<number> {
       console.log(HELP);
       return 0;
     default:
-      throw new UsageError(`unknown command ${command}\n${HELP}`);
+      return wrongUsage(`unknown command ${command}`, HELP);
   }
 }
 
 function nameFrom(args: readonly string[]): string {
-  const [name] = args;
-  if (name === undefined) throw new UsageError(`which host?\n${HELP}`);
-  return name;
+  const [name] = readCommandLine(HELP, { args: [...args], allowPositionals: true }).positionals;
+  return name ?? wrongUsage('which host?', HELP);
 }
 
 async function up(context: Context, args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = readCommandLine(HELP, {
     args: [...args],
     options: {
       hosts: { type: 'string', default: '3' },
@@ -124,6 +127,7 @@ async function up(context: Context, args: readonly string[]): Promise<number> {
     console.log(HELP);
     return 0;
   }
+  if (!/^\d+$/.test(values.hosts)) wrongUsage(`--hosts ${values.hosts}: not a number of hosts`, HELP);
   if (readLabRecord(context.stateDir) !== undefined) {
     console.log('a lab is running already (npm run lab -- --down ends it)');
     return await control(context, { op: 'status' });
@@ -217,8 +221,10 @@ function lastLogLine(context: Context): string {
   return readFileSync(logFile(context), 'utf8').trimEnd().split('\n').at(-1) ?? '';
 }
 
-function notUp(context: Context): UsageError {
-  return new UsageError(`the lab did not come up:\n${readFileSync(logFile(context), 'utf8').slice(-4_000)}`);
+function notUp(context: Context): CommandError {
+  return new CommandError(
+    `the lab did not come up:\n${readFileSync(logFile(context), 'utf8').slice(-4_000)}`,
+  );
 }
 
 function killAll(pids: readonly (number | undefined)[]): void {
@@ -253,7 +259,7 @@ async function down(context: Context): Promise<number> {
     if (await hasEndedWithin(context, STOP_TIMEOUT_MS)) return;
     process.kill(record.pid, 'SIGKILL');
     if (!(await hasEndedWithin(context, STOP_TIMEOUT_MS)))
-      throw new UsageError(`process ${record.pid} does not end`);
+      throw new CommandError(`process ${record.pid} does not end`);
   });
   return 0;
 }
@@ -269,7 +275,7 @@ async function hasEndedWithin(context: Context, timeoutMs: number): Promise<bool
 
 function mustRun(context: Context): ProcessIdentity {
   const record = readLabRecord(context.stateDir);
-  if (record === undefined) throw new UsageError('no lab is running: start one with npm run lab');
+  if (record === undefined) throw new CommandError('no lab is running: start one with npm run lab');
   return record;
 }
 
@@ -300,7 +306,7 @@ async function shell(context: Context, args: readonly string[]): Promise<number>
   const [first, ...rest] = args;
   const host = hosts.find((each) => each.name === first);
   if (first !== undefined && host === undefined) {
-    throw new UsageError(`no host ${first}; there are: ${hosts.map((each) => each.name).join(' ')}`);
+    throw new CommandError(`no host ${first}; there are: ${hosts.map((each) => each.name).join(' ')}`);
   }
   const command = rest[0] === '--' ? rest.slice(1) : rest;
   const prompt = `PS1=${host?.name ?? 'lab'}:\\w# `;
@@ -336,7 +342,9 @@ function logFile(context: Context): string {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const isForTheUser = [UsageError, LabError, InstallError, BuildError].some((kind) => error instanceof kind);
+  const isForTheUser = [CommandError, LabError, InstallError, BuildError].some(
+    (kind) => error instanceof kind,
+  );
   if (!(isForTheUser && error instanceof Error)) throw error;
   console.error(error.message);
   process.exitCode = error instanceof InterruptedError ? INTERRUPTED : 1;

@@ -1,8 +1,10 @@
 // Command lines of benchmarks.
 
+import { wrongUsage } from '../../lib/config/usage.ts';
+
 /** A whole number, `1e5` too. */
-export function numberOf(name: string, value: string): number {
+export function numberOf(name: string, value: string, usage: string): number {
   const number = Number(value);
-  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`--${name} ${value}: not a whole number`);
-  return number;
+  const isWhole = Number.isSafeInteger(number) && number >= 0;
+  return isWhole ? number : wrongUsage(`--${name} ${value}: not a whole number`, usage);
 }

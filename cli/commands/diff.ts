@@ -2,6 +2,8 @@
 
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
+import { isMirroredPolicy } from '../../lib/conversion/mirrored-policy.ts';
+import { isNothingReadable } from '../../lib/datastore/resource-error.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { type Comparison, compareConnectivity } from '../../lib/policy/connectivity/compare.ts';
 import { sourceName } from '../../lib/protocol/rule-sources.ts';
@@ -9,6 +11,7 @@ import type { Backend, Preview } from '../backend/backend.ts';
 import { refOf } from '../backend/etcd-backend.ts';
 import { clusterOf, clusterWarnings, isKindOfOthers, readResources } from '../cluster/read-cluster.ts';
 import type { CheckedObject } from '../manifest/check.ts';
+import { mirroredPolicies } from '../manifest/kubernetes-policies.ts';
 import { type FileOptions, readObjects } from '../manifest/read-files.ts';
 import { renderComparison } from '../output/comparison.ts';
 import { type Format, parseFormat, renderAs } from '../output/format.ts';
@@ -42,6 +45,7 @@ export function addDiffCommand(program: Command, context: ProgramContext): void 
     .option('--no-objects', 'leave the difference of objects out')
     .option('--no-connectivity', 'leave out what it means for traffic')
     .option('-o, --output <format>', 'text, json, yaml', 'text')
+    .addHelpText('after', '\nPolicies of Kubernetes are compared in the form that the hosts get.\n')
     .addHelpText('after', '\nExit code: 0 nothing would change, 1 something would, 2 an error.\n')
     .addHelpText('after', examples('diff -f policies/', 'diff -f web.yaml --deleted --no-objects'))
     .action((options: DiffOptions) => diff(context, options));
@@ -56,10 +60,17 @@ interface ObjectDifference {
 
 async function diff(context: ProgramContext, options: DiffOptions): Promise<void> {
   const format = parseFormat(options.output === 'text' ? 'table' : options.output);
-  const objects = await readObjects(options, context.readStdin);
-  const checked = resourcesOf(objects, options.deleted === true ? 'delete' : 'apply', options.namespace);
+  const objects = await readObjects(options, context);
+  const isDeletion = options.deleted === true;
+  const ofKubernetes = objects.filter(({ value }) => isMirroredPolicy(value));
+  const own = objects.filter((object) => !ofKubernetes.includes(object));
+  const checked = resourcesOf(own, isDeletion ? 'delete' : 'apply', options.namespace);
+  const mirrored = mirroredPolicies(ofKubernetes, options.namespace, context.err);
   await context.connections().withBackend(async (backend) => {
-    const previews = await previewAll(backend, checked, options.deleted === true);
+    const previews = [
+      ...(await previewAll(backend, checked, isDeletion)),
+      ...(await previewMirrored(backend, mirrored, isDeletion)),
+    ];
     const differences = previews.map(differenceOf).filter((each) => each.diff !== '');
     const comparison = options.connectivity ? await compare(context, backend, previews, options) : undefined;
     const shown = options.objects ? differences : [];
@@ -84,6 +95,28 @@ async function previewAll(
   for (const { resource } of checked) {
     if (!isDeletion) changes.push(await preview('apply', resource));
     else changes.push({ before: await backend.get(refOf(resource)), after: undefined, outcome: 'deleted' });
+  }
+  return changes;
+}
+
+/** They are not ours to write, so nobody else can say what would be stored. */
+async function previewMirrored(
+  backend: Backend,
+  policies: readonly Resource[],
+  isDeletion: boolean,
+): Promise<Change[]> {
+  const changes: Change[] = [];
+  for (const policy of policies) {
+    const before = await backend.get(refOf(policy)).catch((error: unknown) => {
+      if (isDeletion || !isNothingReadable(error)) throw error;
+      return undefined;
+    });
+    if (isDeletion) changes.push({ before, after: undefined, outcome: 'deleted' });
+    else if (before === undefined) changes.push({ before, after: policy, outcome: 'created' });
+    else {
+      const isSame = asText(before) === asText(policy);
+      changes.push({ before, after: policy, outcome: isSame ? 'unchanged' : 'configured' });
+    }
   }
   return changes;
 }

@@ -1,7 +1,8 @@
 // `calicoctl events`: the causes and effects of changes on all hosts in one order, asked of the controller.
 
 import type { Command } from 'commander';
-import type { CalicoEvent } from '../../lib/events/event.ts';
+import { type CalicoEvent, EVENT_KINDS } from '../../lib/events/event.ts';
+import { readEventFilter } from '../../lib/protocol/event-filter.ts';
 import { EVENT_RECORDS, parseRecordLine } from '../../lib/protocol/record-lines.ts';
 import { usageError } from '../cli-error.ts';
 import { eventRow, eventTable } from '../output/event-table.ts';
@@ -32,6 +33,7 @@ export function addEventsCommand(program: Command, context: ProgramContext): voi
     .option('--host <name>', 'of this host only; may be repeated', collect)
     .option('--kind <kind>', 'of this kind only, such as cniAdd; may be repeated', collect)
     .option('-o, --output <format>', 'json: an object a line')
+    .addHelpText('after', `\nKinds:\n${kindLines().join('\n')}`)
     .addHelpText(
       'after',
       examples('events --since 5m', 'events -f --kind cniAdd --kind bgpUpdateSent', 'events -o json'),
@@ -42,17 +44,19 @@ export function addEventsCommand(program: Command, context: ProgramContext): voi
 async function events(context: ProgramContext, options: EventsOptions): Promise<void> {
   if (options.output !== undefined && options.output !== 'json')
     throw usageError(`unrecognized output format ${options.output}`, 'use json');
-  const query = recordQuery(options, context.now());
+  const { host, kind } = options;
+  const filter = { command: 'events', lists: { host, kind }, read: readEventFilter };
+  const query = recordQuery(options, filter, context.now());
   const table = options.output === 'json' ? undefined : eventTable(options.follow === true);
   const show = (event: CalicoEvent): void =>
     context.out(table === undefined ? `${JSON.stringify(event)}\n` : table.line(eventRow(event)));
   await context.connections().withApi(async (client) => {
     try {
-      for await (const value of client.stream(PATH, { query, signal: context.signal })) {
+      for await (const value of client.stream(`${PATH}?${query}`, { signal: context.signal })) {
         const line = parseRecordLine(EVENT_RECORDS, value);
         if (line === undefined) continue;
         if (!('record' in line)) context.err(noteOf(line, 'events'));
-        else if (isWanted(line.record, options)) show(line.record);
+        else show(line.record);
       }
     } catch (error) {
       if (table?.isEmpty === false) context.out(table.end());
@@ -62,6 +66,6 @@ async function events(context: ProgramContext, options: EventsOptions): Promise<
   });
 }
 
-function isWanted({ host, kind }: CalicoEvent, options: EventsOptions): boolean {
-  return (options.host?.includes(host) ?? true) && (options.kind?.includes(kind) ?? true);
+function kindLines(): string[] {
+  return Object.entries(EVENT_KINDS).map(([component, kinds]) => `  ${component}: ${kinds.join(', ')}`);
 }

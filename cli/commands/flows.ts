@@ -2,16 +2,15 @@
 
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
-import { flowFilterParameters, readFlowFilter } from '../../lib/protocol/flow-filter.ts';
+import { readFlowFilter } from '../../lib/protocol/flow-filter.ts';
 import type { FlowRecord } from '../../lib/protocol/flow-record.ts';
 import { FLOW_RECORDS, parseRecordLine, type RecordLine } from '../../lib/protocol/record-lines.ts';
-import { usageError } from '../cli-error.ts';
 import { flowRow, flowTable } from '../output/flow-table.ts';
 import { FORMAT_OPTION, type Format, parseFormat } from '../output/format.ts';
 import type { LiveTable } from '../output/live-table.ts';
 import type { ProgramContext } from '../program-context.ts';
 import { collect, examples } from './command-parts.ts';
-import { noteOf, recordQuery } from './record-query.ts';
+import { noteOf, type RecordFilter, recordQuery } from './record-query.ts';
 
 interface FlowsOptions {
   readonly watch?: boolean;
@@ -64,8 +63,7 @@ export function addFlowsCommand(program: Command, context: ProgramContext): void
 async function showFlows(context: ProgramContext, options: FlowsOptions): Promise<void> {
   const format = parseFormat(options.output);
   const isLive = options.watch === true || options.follow === true;
-  const parameters = new URLSearchParams(recordQuery({ ...options, follow: isLive }, context.now()));
-  for (const [name, value] of filterOf(options)) parameters.append(name, value);
+  const parameters = recordQuery({ ...options, follow: isLive }, filterOf(options), context.now());
   const isWide = format === 'wide';
   const table = format === 'table' || isWide ? flowTable(isWide, isLive) : undefined;
   await context.connections().withApi(async (client) => {
@@ -94,18 +92,12 @@ function show(
   else context.out(`${JSON.stringify(line.record)}\n`);
 }
 
-/** Throws CliError for a verdict that is none. */
-function filterOf(options: FlowsOptions): readonly (readonly [string, string])[] {
+function filterOf(options: FlowsOptions): RecordFilter {
   const { node, namespace, pod, src, dst, policy, port, verdict, stagedDiffers } = options;
-  const lists = { node, namespace, pod, src, dst, policy, port };
-  const parameters = new URLSearchParams();
-  for (const [name, values = []] of Object.entries(lists))
-    for (const value of values) parameters.append(name, value);
-  if (verdict !== undefined) parameters.set('verdict', verdict);
-  if (stagedDiffers === true) parameters.set('staged', 'differs');
-  try {
-    return flowFilterParameters(readFlowFilter(parameters));
-  } catch (error) {
-    throw usageError((error as Error).message, 'see "calicoctl flows --help"');
-  }
+  const lists = {
+    ...{ node, namespace, pod, src, dst, policy, port },
+    verdict: verdict === undefined ? [] : [verdict],
+    staged: stagedDiffers === true ? ['differs'] : [],
+  };
+  return { command: 'flows', lists, read: readFlowFilter };
 }

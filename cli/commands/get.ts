@@ -107,7 +107,7 @@ async function getByFile(
   options: GetOptions,
   failures: unknown[],
 ): Promise<Found> {
-  const objects = await readObjects(options, context.readStdin);
+  const objects = await readObjects(options, context);
   const resources = resourcesOf(objects, 'get', options.namespace);
   const refs = resources.map(({ resource }) => refOf(resource));
   return { type: 'objects', objects: await getAll(backend, refs, failures) };

@@ -11,15 +11,32 @@ export interface RecordQueryOptions {
   readonly last?: string;
 }
 
+export interface RecordFilter {
+  readonly command: string;
+  /** By the name of a parameter, the values it may have. */
+  readonly lists: Readonly<Record<string, readonly string[] | undefined>>;
+  /** As the controller reads it too. Throws an Error that says what is wrong. */
+  readonly read: (parameters: URLSearchParams) => unknown;
+}
+
 /** Query parameters. Throws CliError. */
-export function recordQuery(options: RecordQueryOptions, now: Date): Record<string, string> {
-  const last = options.last ?? '';
+export function recordQuery(
+  { last = '', follow, since }: RecordQueryOptions,
+  { command, lists, read }: RecordFilter,
+  now: Date,
+): URLSearchParams {
   if (!/^[1-9]\d{0,5}$/.test(last)) throw usageError(`--last ${last} is no count`);
-  return {
-    last,
-    ...(options.follow === true ? { follow: 'true' } : {}),
-    ...(options.since === undefined ? {} : { after: parseSince(options.since, now).toISOString() }),
-  };
+  const parameters = new URLSearchParams({ last });
+  if (follow === true) parameters.set('follow', 'true');
+  if (since !== undefined) parameters.set('after', parseSince(since, now).toISOString());
+  for (const [name, values = []] of Object.entries(lists))
+    for (const value of values) parameters.append(name, value);
+  try {
+    read(parameters);
+  } catch (error) {
+    throw usageError((error as Error).message, `see "calicoctl ${command} --help"`);
+  }
+  return parameters;
 }
 
 /** `5m`, or a time as in RFC 3339. Throws CliError. */

@@ -49,7 +49,7 @@ async function test(context: ProgramContext, names: readonly string[], options: 
     options.live === true
       ? await context.connections().withBackend((backend) => readResources(backend, context.err))
       : [];
-  const tests = await readPolicyTests(names, context.readStdin);
+  const tests = await readPolicyTests(names, context);
   const files = tests.map((each) => runFile(context, each, live));
   context.out(renderReport(options.format as ReportFormat, files));
   const results = files.flatMap((each) => each.results);

@@ -52,7 +52,7 @@ export function addWriteCommands(program: Command, context: ProgramContext): voi
   )
     .addHelpText('after', examples('validate -f manifests/ -R'))
     .action(async (options: WriteOptions) => {
-      const objects = await readObjects(options, context.readStdin);
+      const objects = await readObjects(options, context);
       const checked = resourcesOf(objects, 'validate', options.namespace);
       const kinds = checked.map(({ resource }) => resource.kind);
       context.out(`Successfully validated ${countOf(checked.length, kinds)}\n`);
@@ -90,7 +90,7 @@ function writingCommand(program: Command, name: WriteAction, description: string
 
 async function write(context: ProgramContext, action: WriteAction, options: WriteOptions): Promise<void> {
   const dryRun = parseDryRun(options.dryRun);
-  const objects = await readObjects(options, context.readStdin);
+  const objects = await readObjects(options, context);
   const checked = resourcesOf(objects, action, options.namespace);
   const suffix = dryRun === 'none' ? '' : ` (${dryRun} dry run)`;
   if (dryRun === 'client') {
@@ -259,7 +259,7 @@ async function deleteTargets(
   if (isByFile === args.length > 0)
     throw usageError('name KIND and NAME, or a file with -f', '"calicoctl delete --help"');
   if (isByFile) {
-    const objects = await readObjects(options, context.readStdin);
+    const objects = await readObjects(options, context);
     return resourcesOf(objects, 'delete', options.namespace).map(({ resource }) => ({
       ref: refOf(resource),
       resourceVersion: resource.metadata.resourceVersion,

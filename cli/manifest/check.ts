@@ -81,9 +81,10 @@ function versionMessage(apiVersion: unknown, kind: string): string {
     : `must be ${CALICO_API_VERSION}, not ${JSON.stringify(apiVersion)}`;
 }
 
-function withNamespace(
+/** With the namespace of the object, that of `-n`, or `default`. */
+export function withNamespace(
   resource: Resource,
-  info: KindInfo,
+  info: Pick<KindInfo, 'kind' | 'namespaced'>,
   wanted: string | undefined,
   report: (problem: Problem) => void,
 ): Resource {

@@ -3,6 +3,7 @@
 
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml';
 import type { PlaceOf } from '../../lib/policy/rule-source.ts';
+import { otherReadings } from './yaml-readings.ts';
 
 export interface ManifestObject {
   /** Path of the file, or `-`. */
@@ -19,8 +20,15 @@ export interface ManifestText {
   readonly text: string;
 }
 
-/** Every object of a text in order. What cannot be read goes to `problems`, one sentence each. */
-export function parseManifest(manifest: ManifestText, problems: string[]): ManifestObject[] {
+/**
+ * Every object of a text in order. What cannot be read goes to `problems`, and what others would read otherwise to `warnings`,
+ * one sentence each.
+ */
+export function parseManifest(
+  manifest: ManifestText,
+  problems: string[],
+  warnings: string[],
+): ManifestObject[] {
   const lines = new LineCounter();
   const documents = parseAllDocuments(manifest.text, {
     lineCounter: lines,
@@ -32,6 +40,7 @@ export function parseManifest(manifest: ManifestText, problems: string[]): Manif
   return [...documents].flatMap((document) => {
     for (const { pos, message } of document.errors) problems.push(`${placeText(pos[0])}: ${message}`);
     if (document.errors.length > 0 || document.contents === null) return [];
+    warnings.push(...otherReadings(document, placeText));
     return objectsOf(document, manifest.source, place, problems);
   });
 }

@@ -7,9 +7,9 @@ import type { Resource } from '../../lib/model/metadata.ts';
 import type { PlaceOf } from '../../lib/policy/rule-source.ts';
 import { parseTestFile, TEST_KIND, type TestFile } from '../../lib/policy/test-file/schema.ts';
 import { CliError, usageError } from '../cli-error.ts';
-import { checkForTest } from './check-for-test.ts';
+import { checkAny } from './check-any.ts';
 import type { ManifestObject } from './manifest.ts';
-import { readObjects } from './read-files.ts';
+import { type ManifestInput, readObjects } from './read-files.ts';
 
 /** An object of a test, and where it was written. */
 export interface GivenObject {
@@ -27,17 +27,14 @@ export interface PolicyTest {
 }
 
 /** All tests of files and folders; other objects beside them are passed over. Throws CliError with all that is wrong with one. */
-export async function readPolicyTests(
-  names: readonly string[],
-  readStdin: () => Promise<string>,
-): Promise<PolicyTest[]> {
-  const objects = await readObjects({ filename: names, recursive: true }, readStdin);
+export async function readPolicyTests(names: readonly string[], input: ManifestInput): Promise<PolicyTest[]> {
+  const objects = await readObjects({ filename: names, recursive: true }, input);
   const found = objects.filter(({ value }) => value['kind'] === TEST_KIND);
   if (found.length === 0) throw usageError(`there is no ${TEST_KIND} in ${names.join(', ')}`);
   const tests: PolicyTest[] = [];
   for (const object of found) {
     const file = parseOrThrow(object);
-    const given = await readGiven(object, file, readStdin);
+    const given = await readGiven(object, file, input);
     tests.push({ source: object.source, file, given, placeOf: object.placeOf });
   }
   return tests;
@@ -57,7 +54,7 @@ function parseOrThrow(object: ManifestObject): TestFile {
 async function readGiven(
   object: ManifestObject,
   file: TestFile,
-  readStdin: () => Promise<string>,
+  input: ManifestInput,
 ): Promise<GivenObject[]> {
   const { files = [], objects = [] } = file.cluster ?? {};
   const named = files.map((name) => (isAbsolute(name) ? name : join(dirname(object.source), name)));
@@ -67,7 +64,7 @@ async function readGiven(
       `${object.source}: ${away.join(', ')}: no such file`,
       'files are named relative to the test',
     );
-  const read = named.length === 0 ? [] : await readObjects({ filename: named }, readStdin);
+  const read = named.length === 0 ? [] : await readObjects({ filename: named }, input);
   const own = objects.map((value, index): ManifestObject => {
     const inside = (path: string): string => `cluster.objects[${index}]${path === '' ? '' : `.${path}`}`;
     return {
@@ -79,7 +76,7 @@ async function readGiven(
   });
   const problems: string[] = [];
   const given = [...read.filter(({ value }) => value['kind'] !== TEST_KIND), ...own].flatMap(
-    (each) => checkForTest(each, problems) ?? [],
+    (each) => checkAny(each, undefined, problems) ?? [],
   );
   if (problems.length > 0) throw new CliError({ code: 'manifest', problems }, problems.join('\n'));
   return given;

@@ -14,22 +14,30 @@ export interface FileOptions {
 const EXTENSIONS = /\.(yaml|yml|json)$/i;
 const MAX_DEPTH = 32;
 
+export interface ManifestInput {
+  readonly readStdin: () => Promise<string>;
+  /** Takes lines with what others would read otherwise. */
+  readonly err: (text: string) => void;
+}
+
 /** Every object in the order of files and documents. Throws CliError with all that cannot be read. */
 export async function readObjects(
   options: FileOptions,
-  readStdin: () => Promise<string>,
+  { readStdin, err }: ManifestInput,
 ): Promise<ManifestObject[]> {
   const names = options.filename ?? [];
   if (names.length === 0) throw usageError('name what to read with -f FILE, -f DIRECTORY or -f -');
   const problems: string[] = [];
+  const warnings: string[] = [];
   const objects: ManifestObject[] = [];
   for (const name of names) {
     const found: ManifestObject[] = [];
     for (const text of await readTexts(name, options.recursive === true, readStdin))
-      found.push(...parseManifest(text, problems));
+      found.push(...parseManifest(text, problems, warnings));
     if (found.length === 0 && problems.length === 0 && options.skipEmpty !== true) throw emptyError(name);
     objects.push(...found);
   }
+  for (const warning of warnings) err(`${warning}\n`);
   if (problems.length > 0) throw manifestError(problems);
   return objects;
 }

@@ -14,12 +14,8 @@ import { type IpamInspection, inspectIpam } from '../../lib/ipam/inspection.ts';
 import type { IpamSettings } from '../../lib/ipam/types.ts';
 import type { Logger } from '../../lib/logging/logger.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import {
-  type FlowFilter,
-  flowFilterParameters,
-  flowMatcher,
-  readFlowFilter,
-} from '../../lib/protocol/flow-filter.ts';
+import { eventMatcher, readEventFilter } from '../../lib/protocol/event-filter.ts';
+import { flowFilterParameters, flowMatcher, readFlowFilter } from '../../lib/protocol/flow-filter.ts';
 import type { FlowRecord } from '../../lib/protocol/flow-record.ts';
 import {
   EVENT_RECORDS,
@@ -96,21 +92,17 @@ export class Inspection {
     if (request.method !== 'GET') throw new ApiError('MethodNotAllowed', 'this is only read');
     const ended = new AbortController();
     response.on('close', () => ended.abort());
-    if (area === 'events' && parts.length === 0)
-      return this.#sendRecords(this.#events, EVENT_RECORDS, {}, url, response, ended.signal);
+    // Without a matcher the stream need not be read whole.
+    if (area === 'events' && parts.length === 0) {
+      const filter = filterOf(readEventFilter, url.searchParams);
+      const wanted = wantedRecords(eventMatcher(filter), filter.host);
+      return this.#sendRecords(this.#events, EVENT_RECORDS, wanted, url, response, ended.signal);
+    }
     if (area === 'flows' && parts.length === 0) {
-      const filter = filterOf(url.searchParams);
-      // Without one the stream need not be read whole.
-      const wanted = flowFilterParameters(filter).length === 0 ? {} : { isWanted: flowMatcher(filter) };
-      const hosts = filter.node.length === 0 ? {} : { hosts: filter.node };
-      return this.#sendRecords(
-        this.#flows,
-        FLOW_RECORDS,
-        { ...wanted, ...hosts },
-        url,
-        response,
-        ended.signal,
-      );
+      const filter = filterOf(readFlowFilter, url.searchParams);
+      const matcher = flowFilterParameters(filter).length === 0 ? undefined : flowMatcher(filter);
+      const wanted = wantedRecords(matcher, filter.node);
+      return this.#sendRecords(this.#flows, FLOW_RECORDS, wanted, url, response, ended.signal);
     }
     const [name, view, ...more] = parts;
     if (area !== 'nodes' || name === undefined || !NODE_VIEWS.has(view ?? '') || more.length > 0)
@@ -206,10 +198,17 @@ function decodePart(part: string): string {
   }
 }
 
+function wantedRecords<T>(
+  isWanted: RecordQuery<T>['isWanted'],
+  hosts: readonly string[],
+): Pick<RecordQuery<T>, 'isWanted' | 'hosts'> {
+  return { ...(isWanted === undefined ? {} : { isWanted }), ...(hosts.length === 0 ? {} : { hosts }) };
+}
+
 /** Throws ApiError for what is no filter. */
-function filterOf(parameters: URLSearchParams): FlowFilter {
+function filterOf<T>(read: (parameters: URLSearchParams) => T, parameters: URLSearchParams): T {
   try {
-    return readFlowFilter(parameters);
+    return read(parameters);
   } catch (cause) {
     throw new ApiError('BadRequest', String((cause as Error).message), undefined, { cause });
   }

@@ -7,6 +7,8 @@ import { parseStreamGaps } from '../../lib/protocol/stream-gaps.ts';
 import type { AgentClient } from './agent-client.ts';
 
 export interface StreamGapsOptions {
+  /** The controller's own records, if it has any: its name is no node's. */
+  readonly own: { readonly host: string } | undefined;
   readonly agents: AgentClient;
   readonly listNodes: () => Promise<readonly Resource[]>;
 }
@@ -24,7 +26,7 @@ const ANSWER_MS = 2000;
 
 /** Never rejects: what cannot be learnt is a gap, too. */
 export async function streamGaps(
-  { agents, listNodes }: StreamGapsOptions,
+  { agents, listNodes, own }: StreamGapsOptions,
   { view, source, hosts }: GapQuery,
   signal: AbortSignal,
 ): Promise<readonly RecordGap[]> {
@@ -45,7 +47,8 @@ export async function streamGaps(
   };
   try {
     const nodes = await Promise.race([listNodes(), rejectionOf(inTime)]);
-    const isThere = (host: string): boolean => nodes.some(({ metadata }) => metadata.name === host);
+    const isThere = (host: string): boolean =>
+      host === own?.host || nodes.some(({ metadata }) => metadata.name === host);
     const unknown = (hosts ?? []).filter((host) => !isThere(host));
     const wanted = nodes.filter(({ metadata }) => hosts?.includes(metadata.name) !== false);
     return [

@@ -4,9 +4,9 @@
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
-import { parseArgs } from 'node:util';
 import { explainError } from '../../cli/cli-error.ts';
 import { type PolicyTest, readPolicyTests } from '../../cli/manifest/policy-tests.ts';
+import { readCommandLine, wrongUsage } from '../../lib/config/usage.ts';
 import { type FileResults, type ReportFormat, renderReport } from '../../lib/policy/test-file/report.ts';
 import { ProcessError } from '../../lib/process/process-error.ts';
 import { callControl } from '../control.ts';
@@ -18,6 +18,7 @@ import { Stage } from '../story/stage.ts';
 import { runOnCluster } from './run.ts';
 
 const FORMATS: readonly string[] = ['text', 'tap', 'junit'];
+const USAGE = `npm run lab -- policy-test [--format ${FORMATS.join('|')}] FILE…`;
 /** What is waited for goes to standard error, the results to standard output. */
 const NARRATOR: Narrator = {
   scene: () => undefined,
@@ -27,7 +28,7 @@ const NARRATOR: Narrator = {
 };
 
 async function main(args: readonly string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readCommandLine(USAGE, {
     args: [...args],
     allowPositionals: true,
     options: {
@@ -38,7 +39,8 @@ async function main(args: readonly string[]): Promise<void> {
   });
   const { 'state-dir': stateDir, calicoctl, format } = values;
   if (stateDir === undefined || calicoctl === undefined) throw new Error('--state-dir, --calicoctl: needed');
-  if (!FORMATS.includes(format)) throw new Error(`--format ${format}: use ${FORMATS.join(', ')}`);
+  if (!FORMATS.includes(format)) wrongUsage(`--format ${format} is none of ${FORMATS.join(', ')}`, USAGE);
+  if (positionals.length === 0) wrongUsage('which test?', USAGE);
   const { etcdEndpoint } = await callControl(stateDir, { op: 'status' });
   const refuse = (): Promise<never> => Promise.reject(new Error('a policy test adds and removes no host'));
   const cluster = new LabCluster({
@@ -51,7 +53,10 @@ async function main(args: readonly string[]): Promise<void> {
     addHost: refuse,
     removeHost: refuse,
   });
-  const tests = await readPolicyTests(positionals, () => text(process.stdin));
+  const tests = await readPolicyTests(positionals, {
+    readStdin: () => text(process.stdin),
+    err: (line) => process.stderr.write(line),
+  });
   const files: FileResults[] = [];
   for (const test of tests) files.push(await runTest(new Stage(cluster, NARRATOR), test));
   process.stdout.write(renderReport(format as ReportFormat, files));

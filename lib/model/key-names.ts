@@ -10,7 +10,7 @@ export function escapeName(name: string): string {
 
 /** The inverse; other percent sequences, and `%2F`, stay as they are. */
 export function unescapeName(text: string): string {
-  return text.replaceAll('%2f', '/').replaceAll('%25', '%');
+  return text.includes('%') ? text.replaceAll('%2f', '/').replaceAll('%25', '%') : text;
 }
 
 /** `10.65.0.1/26` → `10.65.0.0-26`: masked, and only the slash replaced. Undefined if the text is no network. */

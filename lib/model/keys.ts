@@ -38,14 +38,20 @@ function isSegment(text: string | undefined): boolean {
 /** What a key names, or undefined if it is not the key of a v3 object. The leading slash is required. */
 export function parseResourceKey(key: string): ResourceKey | undefined {
   if (!key.startsWith(RESOURCE_ROOT)) return undefined;
-  const [plural = '', ...names] = key.slice(RESOURCE_ROOT.length).split('/');
-  const info = findKindByPlural(plural);
-  if (info === undefined || names.includes('') || names.length !== (info.namespaced ? 2 : 1))
-    return undefined;
-  const [first = '', second = ''] = names.map(unescapeName);
-  return info.namespaced
-    ? { kind: info.kind, namespace: first, name: second }
-    : { kind: info.kind, name: first };
+  // Of each update several readers ask this.
+  const plural = RESOURCE_ROOT.length;
+  const first = key.indexOf('/', plural) + 1;
+  const info = first === 0 ? undefined : findKindByPlural(key.slice(plural, first - 1));
+  if (info === undefined) return undefined;
+  const second = key.indexOf('/', first) + 1;
+  if (!info.namespaced) {
+    const name = key.slice(first);
+    return second === 0 && name !== '' ? { kind: info.kind, name: unescapeName(name) } : undefined;
+  }
+  const namespace = key.slice(first, second - 1);
+  const name = key.slice(second);
+  if (second === 0 || namespace === '' || name === '' || name.includes('/')) return undefined;
+  return { kind: info.kind, namespace: unescapeName(namespace), name: unescapeName(name) };
 }
 
 /** The prefix that a list of a kind (in a namespace) reads, with its final slash. */

@@ -114,6 +114,33 @@ describe('pods on two hosts', () => {
     await waitUntil('other is let in again', () => connects('other', server), 10_000);
   });
 
+  it('have their policy, and tests of it, from files by standard input', async () => {
+    const policy = {
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'from-file' },
+      spec: { selector: "name == 'server'", ingress: [{ action: 'Allow' }] },
+    };
+    const test = {
+      apiVersion: 'calico-ts.dev/v1',
+      kind: 'PolicyTest',
+      cases: [
+        {
+          from: 'default/other',
+          to: 'default/server',
+          port: 'tcp/80',
+          expect: 'allow',
+          by: 'default/from-file',
+        },
+      ],
+    };
+    const calicoctl = (argv: readonly string[], value: object): Promise<string> =>
+      cluster.pipe('controller', ['calicoctl', ...argv], JSON.stringify(value));
+    expect(await calicoctl(['apply', '-f', '-'], policy)).toContain('from-file created');
+    expect(await calicoctl(['test', '-', '--live'], test)).toContain('1 passed');
+    expect(await calicoctl(['delete', '-f', '-'], policy)).toContain('from-file deleted');
+  });
+
   it('say why when they cannot run', async () => {
     await cluster.apply({ ...podOn('stranger', 'node-1', 'debian:trixie-slim') });
     const reason = () =>

@@ -6,11 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
+import { refOf } from '../../cli/backend/etcd-backend.ts';
+import { convertToStoredNetworkPolicy } from '../../lib/conversion/network-policy.ts';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { StreamPublisher } from '../../lib/events/redis-stream.ts';
 import { FLOW_TARGET } from '../../lib/events/stream-target.ts';
 import { ENDPOINT_SLICES, NAMESPACES } from '../../lib/kube-client/client.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
+import type { KubernetesNetworkPolicy } from '../../lib/model/kubernetes-types.ts';
 import type { Explanation } from '../../lib/policy/explanation/explanation.ts';
 import { endpointSliceKey } from '../../lib/protocol/endpoint-slices.ts';
 import type { FlowRecord } from '../../lib/protocol/flow-record.ts';
@@ -148,6 +151,20 @@ describe.each<BackendName>(['etcd', 'api'])('policy through %s', (backend) => {
     } finally {
       await store('delete');
     }
+  });
+
+  it('asks a test of the pod that is there, with the labels of the test', async () => {
+    const asked = join(folder, 'labels.test.yaml');
+    const question = { to: 'shop/db', port: 'tcp/sql' };
+    const ask = async (app: string, expected: string): ReturnType<CliCluster['run']> => {
+      const cases = ['shop/web', '10.0.0.1'].map((from) => ({ from, ...question, expect: expected }));
+      const workloads = { 'shop/web': { labels: { app } } };
+      const test = { apiVersion: 'calico-ts.dev/v1', kind: 'PolicyTest', cluster: { workloads }, cases };
+      await writeFile(asked, stringify(test));
+      return await run(['test', asked, '--live']);
+    };
+    expect(await ask('web', 'allow')).toMatchObject({ code: 0, err: '' });
+    expect(await ask('front', 'deny')).toMatchObject({ code: 0, err: '' });
   });
 
   it('removes the record with the policy', async () => {
@@ -316,6 +333,53 @@ shop/app=web   shop/app=db   gains    tcp/5433
     expect(await diff([], POLICY)).toEqual({ code: 0, out: 'connectivity does not change\n', err: '' });
     expect(await diff([], POLICY.replace('Allow', 'Alow'))).toMatchObject({ code: 2, out: '' });
     expect((await cluster.run(backend, ['diff'])).code).toBe(2);
+  });
+
+  it("compares Kubernetes' policies in the form that the hosts get", async () => {
+    const policy = {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'web', namespace: 'shop' },
+      spec: {
+        podSelector: { matchLabels: { app: 'web' } },
+        ingress: [{ from: [{ podSelector: {} }], ports: [{ port: 80 }] }],
+      },
+    };
+    const pair = `---\n${stringify(policy)}---\n${POLICY.replace('5432', '5433')}`;
+    const created = await diff([], pair);
+    expect(created).toMatchObject({ code: 1, err: '' });
+    expect(created.out).toContain('+++ wanted/shop/networkpolicy.projectcalico.org/knp.default.web\n');
+    expect(created.out).toMatch(/^external, nodes +shop\/app=web +loses +everything$/m);
+    expect(created.out).toMatch(/^shop\/app=web +shop\/app=db +gains +tcp\/5433$/m);
+
+    // As the plugin stores it.
+    const { policy: mirrored } = convertToStoredNetworkPolicy(policy as KubernetesNetworkPolicy);
+    const client = new ResourceClient({ datastore: cluster.datastore });
+    await client.apply(mirrored);
+    try {
+      const same = { code: 0, out: 'connectivity does not change\n', err: '' };
+      expect(await diff([], stringify(policy))).toEqual(same);
+      const open = { ...policy, spec: { ...policy.spec, ingress: [{}] } };
+      expect((await diff(['--no-objects'], stringify(open))).out).toMatch(
+        /^external, nodes +shop\/app=web +gains +everything$/m,
+      );
+      const deleted = await diff(['--deleted'], stringify(policy));
+      expect(deleted.out).toContain('--- stored/shop/networkpolicy.projectcalico.org/knp.default.web\n');
+      expect(deleted.out).toMatch(/^external, nodes +shop\/app=web +gains +everything$/m);
+    } finally {
+      await client.delete(refOf(mirrored));
+    }
+    expect(await diff(['--deleted'], stringify(policy))).toMatchObject({ code: 2, out: '' });
+    expect(await diff(['-n', 'other'], stringify(policy))).toMatchObject({ code: 2, out: '' });
+    const shapeless = stringify({ ...policy, spec: { podSelector: {}, ingress: 'all' } });
+    expect(await diff([], shapeless)).toMatchObject({
+      code: 2,
+      err: '-:6:1: this is no spec of a NetworkPolicy\n1 problem; nothing was stored\n',
+    });
+    const pod = stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' } });
+    expect((await diff([], pod)).err).toContain(
+      'v1 Pod is managed through the Kubernetes API: use kubectl for it',
+    );
   });
 
   it('tells what a new policy takes away, and what a deletion gives back', async () => {

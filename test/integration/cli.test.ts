@@ -533,6 +533,34 @@ describe('events of the cluster', () => {
     expect(JSON.parse(since.out)).toMatchObject({ object: 'Pod/default/p2', seq: 1 });
     const kinds = await cluster.run('api', ['events', '--kind', 'leaderElected']);
     expect(kinds.out.trimEnd().split('\n')).toHaveLength(2);
+    // What has the kind is counted, not what came after it.
+    const last = await cluster.run('api', ['events', '--kind', 'cniAdd', '--last', '1', '-o', 'json']);
+    expect(JSON.parse(last.out)).toMatchObject({ object: 'Pod/default/p2' });
+  });
+
+  it('are refused a kind that is none, by the controller too', async () => {
+    expect(await cluster.run('api', ['events', '--kind', 'cniadd'])).toEqual({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(
+        /^invalid kind: "cniadd" is none of .*cniAdd.*\n {2}see "calicoctl events --help"\n$/,
+      ),
+    });
+    const asked = cluster.client.text('/apis/calico-ts.dev/v1/events?kind=cniadd', {});
+    await expect(asked).rejects.toThrow('invalid kind: "cniadd" is none of');
+  });
+
+  it('say of a host that there is no such node; the controller is a host of its own', async () => {
+    expect(await cluster.run('api', ['events', '--host', 'nobody'])).toEqual({
+      code: 0,
+      out: expect.stringMatching(/^TIME .*\n$/),
+      err: '# nobody: there is no such node\n',
+    });
+    expect(await cluster.run('api', ['events', '--host', 'controller'])).toEqual({
+      code: 0,
+      out: expect.stringMatching(/ leaderElected /),
+      err: '',
+    });
   });
 
   it('are followed until one has seen enough', async () => {

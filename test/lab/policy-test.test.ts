@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readPolicyTests } from '../../cli/manifest/policy-tests.ts';
+import type { ManifestInput } from '../../cli/manifest/read-files.ts';
 import { runOnCluster } from '../../lab/policy-test/run.ts';
 import { silentNarrator } from '../../lab/story/narrator.ts';
 import { Stage } from '../../lab/story/stage.ts';
@@ -13,6 +14,12 @@ import { startTestLab, type TestLab } from './support/test-lab.ts';
 const START_MS = 120_000;
 const RUN_MS = 180_000;
 const FILE = 'examples/policy-test/shop.test.yaml';
+const inputOf = (text: string): ManifestInput => ({
+  readStdin: async () => text,
+  err: (line) => {
+    throw new Error(line);
+  },
+});
 const CLUSTER_POLICY_TEST = `apiVersion: calico-ts.dev/v1
 kind: PolicyTest
 metadata: { name: cluster-policy }
@@ -54,7 +61,7 @@ describe('a policy test on real packets', () => {
 
   /** The example, with one thing in its text changed. */
   async function run(from = '', to = ''): Promise<TestResult[]> {
-    const [test] = await readPolicyTests([FILE], () => Promise.reject(new Error('there is no stdin')));
+    const [test] = await readPolicyTests([FILE], inputOf(''));
     if (test === undefined) throw new Error('no test');
     const objects = test.given.map(({ resource }) => resource);
     const file = JSON.parse(JSON.stringify(test.file).replaceAll(from, to)) as typeof test.file;
@@ -64,7 +71,7 @@ describe('a policy test on real packets', () => {
   it(
     'asks under a policy of the whole cluster, and takes it away again',
     async () => {
-      const [test] = await readPolicyTests(['-'], () => Promise.resolve(CLUSTER_POLICY_TEST));
+      const [test] = await readPolicyTests(['-'], inputOf(CLUSTER_POLICY_TEST));
       if (test === undefined) throw new Error('no test');
       const objects = test.given.map(({ resource }) => resource);
       const results = await runOnCluster(stage, { file: test.file, objects });

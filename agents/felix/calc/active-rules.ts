@@ -10,6 +10,7 @@ import {
 } from '../../../lib/policy/compiled.ts';
 import type { Labels } from '../../../lib/selector/expression.ts';
 import type { PolicyInput, ProfileRulesInput } from './inputs.ts';
+import { type LabelClass, LabelClasses } from './label-classes.ts';
 import { MultiMap } from './multi-map.ts';
 import { SelectorIndex } from './selector-index.ts';
 
@@ -23,6 +24,8 @@ export interface ActiveRulesCallbacks {
   onEndpointPoliciesChanged(endpoint: string): void;
 }
 
+const NO_POLICIES: readonly PolicyInput[] = [];
+
 export class ActiveRules {
   private readonly callbacks: ActiveRulesCallbacks;
   private readonly policies = new Map<string, PolicyInput>();
@@ -30,17 +33,21 @@ export class ActiveRules {
   private readonly profilesByEndpoint = new Map<string, readonly string[]>();
   private readonly endpointsByProfile = new MultiMap<string, string>();
   private readonly policiesByTier = new MultiMap<string, string>();
-  private readonly matches: SelectorIndex<string, string>;
+  private readonly classes = new LabelClasses();
+  private readonly matches: SelectorIndex<LabelClass, string>;
+  /** What `policiesOf` has answered for a class; gone when its policies, or one of them, change. */
+  private readonly policiesByClass = new Map<LabelClass, readonly PolicyInput[]>();
   private readonly activePolicies = new Map<string, PolicyId>();
   private readonly activeProfiles = new Set<string>();
   private readonly dirtyPolicies = new Set<string>();
+  private readonly dirtyClasses = new Set<LabelClass>();
   private readonly dirtyProfiles = new Set<string>();
 
   constructor(callbacks: ActiveRulesCallbacks) {
     this.callbacks = callbacks;
-    const onMatchChanged = (policy: string, endpoint: string): void => {
+    const onMatchChanged = (policy: string, labelClass: LabelClass): void => {
       this.dirtyPolicies.add(policy);
-      callbacks.onEndpointPoliciesChanged(endpoint);
+      this.touchClass(labelClass);
     };
     this.matches = new SelectorIndex({ onMatchStarted: onMatchChanged, onMatchStopped: onMatchChanged });
   }
@@ -58,7 +65,7 @@ export class ActiveRules {
     this.policies.set(key, input);
     this.policiesByTier.add(input.policy.tier, key);
     this.matches.updateSelector(key, input.appliesTo);
-    for (const endpoint of this.matches.itemsOf(key)) this.callbacks.onEndpointPoliciesChanged(endpoint);
+    for (const labelClass of this.matches.itemsOf(key)) this.touchClass(labelClass);
   }
 
   updateProfileRules(name: string, input: ProfileRulesInput | undefined): void {
@@ -87,32 +94,52 @@ export class ActiveRules {
 
   /** Effective labels of a local endpoint; undefined when it goes. */
   updateEndpointLabels(endpoint: string, labels: Labels | undefined): void {
-    if (labels === undefined) this.matches.deleteItem(endpoint);
-    else this.matches.updateItem(endpoint, labels);
+    const { from, to } = this.classes.move(endpoint, labels);
+    if (from === to) return;
+    if (to !== undefined) this.matches.updateItem(to, to.labels);
+    if (from?.endpoints.size === 0) {
+      this.matches.deleteItem(from);
+      this.policiesByClass.delete(from);
+    }
+    this.callbacks.onEndpointPoliciesChanged(endpoint);
   }
 
   /** The tier has come, gone or changed: all endpoints that one of its policies applies to are reported. */
   touchTier(tier: string): void {
     for (const policy of this.policiesByTier.get(tier) ?? []) {
-      for (const endpoint of this.matches.itemsOf(policy)) this.callbacks.onEndpointPoliciesChanged(endpoint);
+      for (const labelClass of this.matches.itemsOf(policy)) this.touchClass(labelClass);
     }
   }
 
-  /** In no order. */
-  policiesOf(endpoint: string): PolicyInput[] {
-    const policies: PolicyInput[] = [];
-    for (const key of this.matches.selectorsOf(endpoint)) {
-      const input = this.policies.get(key);
-      if (input !== undefined) policies.push(input);
+  /**
+   * In no order. One and the same list for all endpoints that are alike, until one of its policies, its tier or the list itself
+   * changes.
+   */
+  policiesOf(endpoint: string): readonly PolicyInput[] {
+    const labelClass = this.classes.of(endpoint);
+    if (labelClass === undefined) return NO_POLICIES;
+    let policies = this.policiesByClass.get(labelClass);
+    if (policies === undefined) {
+      policies = [...this.matches.selectorsOf(labelClass)].flatMap((key) => this.policies.get(key) ?? []);
+      this.policiesByClass.set(labelClass, policies);
     }
     return policies;
   }
 
   flush(): void {
+    for (const { endpoints } of this.dirtyClasses) {
+      for (const endpoint of endpoints) this.callbacks.onEndpointPoliciesChanged(endpoint);
+    }
+    this.dirtyClasses.clear();
     for (const key of this.dirtyPolicies) this.reportPolicy(key);
     this.dirtyPolicies.clear();
     for (const name of this.dirtyProfiles) this.reportProfile(name);
     this.dirtyProfiles.clear();
+  }
+
+  private touchClass(labelClass: LabelClass): void {
+    this.policiesByClass.delete(labelClass);
+    this.dirtyClasses.add(labelClass);
   }
 
   private reportPolicy(key: string): void {

@@ -4,6 +4,7 @@
 import type {
   CompiledHostEndpoint,
   CompiledWorkloadEndpoint,
+  EndpointTier,
   IdentityId,
   WorkloadEndpointId,
 } from '../../../lib/policy/compiled.ts';
@@ -17,6 +18,7 @@ import type {
 } from './inputs.ts';
 
 export interface PolicyResolverSources {
+  /** Another list whenever one of the policies, or the tier of one, has changed. */
   policiesOf(endpoint: string): readonly PolicyInput[];
   identityOf(endpoint: string): IdentityId | undefined;
   /** Name of the BGPPeer by which the workload peers with its host. */
@@ -46,6 +48,8 @@ export class PolicyResolver {
   private readonly endpoints = new Map<string, LocalEndpoint>();
   private readonly tiers = new Map<string, TierDefinition>();
   private readonly dirtyEndpoints = new Set<string>();
+  /** Endpoints that are alike share their tiers: a thousand of them with a thousand policies each are a million otherwise. */
+  private readonly tiersByPolicies = new WeakMap<readonly PolicyInput[], readonly EndpointTier[]>();
 
   constructor(sources: PolicyResolverSources, callbacks: PolicyResolverCallbacks) {
     this.sources = sources;
@@ -102,13 +106,22 @@ export class PolicyResolver {
       nets6: input.nets6,
       allowSpoofedSourcePrefixes: input.allowSpoofedSourcePrefixes,
       profiles: input.profiles,
-      tiers: workloadTiers(this.sources.policiesOf(key), this.tiers),
+      tiers: this.workloadTiersOf(this.sources.policiesOf(key)),
       identity,
       ...(localBgpPeer === undefined
         ? {}
         : { localBgpPeer, peeringAddresses: this.sources.peeringAddresses() }),
       revision: input.revision,
     });
+  }
+
+  private workloadTiersOf(policies: readonly PolicyInput[]): readonly EndpointTier[] {
+    let tiers = this.tiersByPolicies.get(policies);
+    if (tiers === undefined) {
+      tiers = workloadTiers(policies, this.tiers);
+      this.tiersByPolicies.set(policies, tiers);
+    }
+    return tiers;
   }
 
   private reportHost(key: string, id: HostEndpointId, input: HostEndpointInput | undefined): void {

@@ -186,10 +186,15 @@ export class TableDriver {
 
   /** Brings the kernel to the state. Throws KernelWriteError when even a replacement without the faulty was refused. */
   async update(): Promise<TableUpdate> {
+    return await this.#attempt(() => this.#updateOnce());
+  }
+
+  /** What fails is made anew with everything else. */
+  async #attempt(first: () => Promise<TableUpdate>): Promise<TableUpdate> {
     let lastError: unknown;
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
       try {
-        return await this.#updateOnce();
+        return await (attempt === 1 ? first() : this.#updateOnce());
       } catch (error) {
         lastError = error;
         if (error instanceof NumbersExhausted) {
@@ -222,17 +227,19 @@ export class TableDriver {
     const renderer = replacing === undefined ? this.#renderer : await this.#newEpoch();
     if (renderer === undefined) throw new Error('an update without an epoch');
     const changes = await this.#leftOut.readmit(this.#options.state.takeChanges(), this.#epoch + 1);
+    return await this.#bring(renderer, replacing, () =>
+      renderer.update(replacing === undefined ? changes : this.#options.state.everything()),
+    );
+  }
+
+  /** The kernel to what is rendered. */
+  async #bring(renderer: Renderer, replacing: string | undefined, render: () => void): Promise<TableUpdate> {
     try {
-      renderer.update(replacing === undefined ? changes : this.#options.state.everything());
+      render();
     } catch (error) {
       this.#replaceBecause ??= 'rendering failed';
       throw error;
     }
-    return await this.#bring(renderer, replacing);
-  }
-
-  /** The kernel to what has been rendered. */
-  async #bring(renderer: Renderer, replacing: string | undefined): Promise<TableUpdate> {
     const { plan, generationMoved } = await this.#plan(renderer, replacing !== undefined);
     if (replacing === undefined && plan.replaceBecause !== undefined) {
       this.#replaceBecause = plan.replaceBecause;
@@ -352,10 +359,10 @@ export class TableDriver {
 
   /** What fails here is made anew with everything else. */
   async #tidy(): Promise<void> {
+    await this.#settle();
+    const transactions = this.#cleanUp;
+    this.#cleanUp = [];
     try {
-      await this.#settle();
-      const transactions = this.#cleanUp;
-      this.#cleanUp = [];
       await this.#perform(transactions);
     } catch (error) {
       if (error instanceof KernelWriteError) await this.#onWriteError(error, 1);
@@ -365,24 +372,11 @@ export class TableDriver {
 
   /** In a plan of its own, while nothing else waits to be rendered. */
   async #settle(): Promise<void> {
-    const now = this.#options.nowMs();
-    const renderer = this.#renderer;
+    const [renderer, now] = [this.#renderer, this.#options.nowMs()];
     if (renderer === undefined || this.#settleAtMs === undefined || this.#settleAtMs > now) return;
-    this.#settleAtMs = undefined;
-    if (this.#replaceBecause !== undefined) return;
-    if (this.#options.state.hasChanges) {
-      this.#settleAtMs = now + UNREACHABLE_MS;
-      return;
-    }
-    try {
-      renderer.settle();
-    } catch (error) {
-      this.#replaceBecause = error instanceof NumbersExhausted ? 'numbers used up' : 'rendering failed';
-      this.#settleAtMs = now;
-      if (error instanceof NumbersExhausted) return;
-      throw error;
-    }
-    await this.#bring(renderer, undefined);
+    const mustWait = this.#options.state.hasChanges || this.#replaceBecause !== undefined;
+    this.#settleAtMs = mustWait ? now + UNREACHABLE_MS : undefined;
+    if (!mustWait) await this.#attempt(() => this.#bring(renderer, undefined, () => renderer.settle()));
   }
 
   async #onWriteError(error: KernelWriteError, attempt: number): Promise<void> {

@@ -54,6 +54,7 @@ export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
   const withheld: string[] = [];
   // Routes of tunnels and what stands beside them are Felix's.
   const tunnelled = inputs.pools.filter(hasTunnel).map(({ spec }) => spec?.cidr ?? '');
+  const ofTunnels = cidrsOf(tunnelled);
   const refused = [...ipv4.install, ...ipv6.install]
     .filter(({ action }) => action === 'reject')
     .map(({ cidr }) => cidr);
@@ -77,7 +78,9 @@ export function bgpdConfiguration(inputs: BgpdInputs): BgpdOutput {
       kernel: {
         enabled: true,
         protocol: 81,
-        blackholes: [...ipv4.blackholes, ...ipv6.blackholes].filter((block) => !isInside(block, tunnelled)),
+        blackholes: [...ipv4.blackholes, ...ipv6.blackholes].filter(
+          (block) => !isInside(parseCidr(block), ofTunnels),
+        ),
         exceptPrefixes: [...ipv4.notInstalled, ...ipv6.notInstalled, ...new Set([...tunnelled, ...refused])],
         staticRoutes: [...ipv4.via, ...ipv6.via].map(({ cidr, via }) => ({ prefix: cidr, via })),
       },
@@ -215,20 +218,21 @@ function borrowed(
   { family, aggregates }: FamilyIntent,
   { pools, workloads }: BgpdInputs,
 ): RouteInterfaces['workloads'] {
-  const networks = pools.map(({ spec }) => spec?.cidr ?? '');
-  return workloads.filter(
-    ({ cidr }) =>
-      parseCidr(cidr)?.family === family && !isInside(cidr, aggregates) && isInside(cidr, networks),
-  );
+  // Read once: a host has a thousand workloads, and this is asked at each that comes.
+  const own = cidrsOf(aggregates);
+  const ofPools = cidrsOf(pools.map(({ spec }) => spec?.cidr ?? ''));
+  return workloads.filter(({ cidr }) => {
+    const address = parseCidr(cidr);
+    return address?.family === family && !isInside(address, own) && isInside(address, ofPools);
+  });
 }
 
-function isInside(prefix: string, networks: readonly string[]): boolean {
-  const inner = parseCidr(prefix);
-  const outer = networks.flatMap((text): Cidr[] => {
-    const network = parseCidr(text);
-    return network === undefined ? [] : [network];
-  });
-  return inner !== undefined && outer.some((network) => cidrCovers(network, inner));
+function cidrsOf(texts: readonly string[]): readonly Cidr[] {
+  return texts.flatMap((text) => parseCidr(text) ?? []);
+}
+
+function isInside(inner: Cidr | undefined, networks: readonly Cidr[]): boolean {
+  return inner !== undefined && networks.some((network) => cidrCovers(network, inner));
 }
 
 /** Tunnels are Felix's in any case. */

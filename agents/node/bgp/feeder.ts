@@ -12,7 +12,8 @@ import { parseIpamKey } from '../../../lib/model/ipam-keys.ts';
 import { isSameJson } from '../../../lib/model/json-equality.ts';
 import { parseResourceKey } from '../../../lib/model/keys.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
-import { canonicalCidr, cidrCovers, type Family, parseCidr } from '../../../lib/net/ip.ts';
+import { type Cidr, canonicalCidr, cidrCovers, type Family, parseCidr } from '../../../lib/net/ip.ts';
+import { workloadEndpointId } from '../../felix/calc/endpoint-processor.ts';
 import { type HostInterfaces, hostNetworks } from '../address-detection.ts';
 import { type BgpdOutput, bgpdConfiguration } from './bgpd-configuration.ts';
 import { asksForInterface, type RouteInterfaces } from './bgpd-policy.ts';
@@ -52,6 +53,7 @@ export interface FeederOptions {
 
 interface Block {
   readonly cidr: string;
+  readonly network: Cidr | undefined;
   readonly isConfirmed: boolean;
 }
 
@@ -106,8 +108,12 @@ export class BgpFeeder implements Startable {
     for (const { key, kv } of updates) {
       const ref = parseResourceKey(key);
       if (ref === undefined || !KINDS.has(ref.kind)) continue;
+      // By its name, as Felix has it: those of the whole cluster are not read for this.
+      const isWorkload = ref.kind === 'WorkloadEndpoint';
+      if (isWorkload && workloadEndpointId(ref.namespace ?? '', ref.name)?.host !== this.#options.node)
+        continue;
       const resource = kv === undefined ? undefined : decodeStored(ref.kind, kv.value, kv.modRevision);
-      if (ref.kind === 'WorkloadEndpoint') {
+      if (isWorkload) {
         this.#noteWorkload(key, resource as WorkloadEndpoint | undefined);
         continue;
       }
@@ -117,18 +123,20 @@ export class BgpFeeder implements Startable {
     }
   }
 
-  /** Pods come and go: one of another node, or with addresses of this node's blocks alone, changes nothing that is announced. */
+  /** Pods of this node come and go: with addresses of its blocks alone they change nothing that is announced. */
   #noteWorkload(key: string, workload: WorkloadEndpoint | undefined): void {
     const before = this.#workloads.get(key);
-    const held = workload?.spec?.node === this.#options.node ? workload : undefined;
-    if (held === undefined) this.#workloads.delete(key);
-    else this.#workloads.set(key, held);
-    const blocks = this.blocks.flatMap((block) => parseCidr(block) ?? []);
+    if (before === undefined && workload === undefined) return;
+    if (workload === undefined) this.#workloads.delete(key);
+    else this.#workloads.set(key, workload);
+    const blocks = [...this.#blocks.values()].filter(({ isConfirmed }) => isConfirmed);
     const isBorrowed = ({ cidr }: RouteInterfaces['workloads'][number]): boolean => {
       const own = parseCidr(cidr);
-      return own !== undefined && !blocks.some((block) => cidrCovers(block, own));
+      return (
+        own !== undefined && !blocks.some(({ network }) => network !== undefined && cidrCovers(network, own))
+      );
     };
-    if ([before, held].some((each) => addressesOf(each).some(isBorrowed))) this.onChange();
+    if ([before, workload].some((each) => addressesOf(each).some(isBorrowed))) this.onChange();
   }
 
   onAffinities(updates: readonly SyncerUpdate[]): void {
@@ -137,7 +145,12 @@ export class BgpFeeder implements Startable {
       if (parsed?.type !== 'BlockAffinity') continue;
       const state = kv === undefined ? undefined : affinityState(kv.value);
       if (state === undefined || state === 'pending') this.#blocks.delete(key);
-      else this.#blocks.set(key, { cidr: parsed.cidr, isConfirmed: state === 'confirmed' });
+      else
+        this.#blocks.set(key, {
+          cidr: parsed.cidr,
+          network: parseCidr(parsed.cidr),
+          isConfirmed: state === 'confirmed',
+        });
       this.onChange();
     }
   }

@@ -1,6 +1,6 @@
 // Walks a value along its schema and collects every problem; lists fields that the schema does not know; fills defaults.
 
-import { joinPath, type Problem, type ProblemRule } from './problem.ts';
+import { joinPath, type Path, type Problem, type ProblemRule, pathText } from './problem.ts';
 import {
   isAbsent,
   isJsonObject,
@@ -22,9 +22,9 @@ export function checkSchema(schema: Schema, value: unknown, path: string): Probl
   return problems;
 }
 
-function checkValue(schema: Schema, value: unknown, path: string, problems: Problem[], depth: number): void {
+function checkValue(schema: Schema, value: unknown, path: Path, problems: Problem[], depth: number): void {
   const report = (rule: ProblemRule, message: string): void => {
-    problems.push({ path, rule, message });
+    problems.push({ path: pathText(path), rule, message });
   };
   if (depth > MAX_DEPTH) {
     report('type', 'is nested too deeply');
@@ -43,8 +43,8 @@ function checkValue(schema: Schema, value: unknown, path: string, problems: Prob
       for (const [key, item] of Object.entries(value)) {
         const complaint = schema.checkKey?.(key);
         if (complaint !== undefined)
-          problems.push({ path: joinPath(path, key), rule: 'format', message: complaint });
-        checkValue(schema.values, item, joinPath(path, key), problems, depth + 1);
+          problems.push({ path: joinPath(pathText(path), key), rule: 'format', message: complaint });
+        checkValue(schema.values, item, { parent: path, part: key }, problems, depth + 1);
       }
       return;
     case 'list':
@@ -79,24 +79,24 @@ function checkValue(schema: Schema, value: unknown, path: string, problems: Prob
 function checkObject(
   schema: ObjectSchema,
   value: JsonObject,
-  path: string,
+  path: Path,
   problems: Problem[],
   depth: number,
 ): void {
   for (const field of schema.required) {
     if (isAbsent(value[field])) {
-      problems.push({ path: joinPath(path, field), rule: 'required', message: 'must be set' });
+      problems.push({ path: joinPath(pathText(path), field), rule: 'required', message: 'must be set' });
     }
   }
-  for (const [field, fieldSchema] of Object.entries(schema.fields)) {
+  for (const [field, fieldSchema] of schema.entries) {
     const item = Object.hasOwn(value, field) ? value[field] : undefined;
     if (!isLeftOut(fieldSchema, item))
-      checkValue(fieldSchema, item, joinPath(path, field), problems, depth + 1);
+      checkValue(fieldSchema, item, { parent: path, part: field }, problems, depth + 1);
   }
   for (const check of schema.checks) {
     check(value, (relative, message, rule = 'crossField') => {
       const separator = path === '' || relative === '' || relative.startsWith('[') ? '' : '.';
-      problems.push({ path: `${path}${separator}${relative}`, rule, message });
+      problems.push({ path: `${pathText(path)}${separator}${relative}`, rule, message });
     });
   }
 }
@@ -110,26 +110,30 @@ function isLeftOut(schema: Schema, item: unknown): boolean {
 function checkList(
   schema: ListSchema,
   value: readonly unknown[],
-  path: string,
+  path: Path,
   problems: Problem[],
   depth: number,
 ): void {
   if (schema.maxItems !== undefined && value.length > schema.maxItems) {
     const message = `must have at most ${schema.maxItems} entries, not ${value.length}`;
-    problems.push({ path, rule: 'maxItems', message });
+    problems.push({ path: pathText(path), rule: 'maxItems', message });
   }
   if (schema.minItems !== undefined && value.length < schema.minItems) {
     const message = `must have at least ${schema.minItems} entries`;
-    problems.push({ path, rule: 'minItems', message });
+    problems.push({ path: pathText(path), rule: 'minItems', message });
   }
   if (schema.isSet) {
     const repeated = firstRepeated(value);
     if (repeated !== undefined) {
-      problems.push({ path, rule: 'unique', message: `must not name ${repeated} more than once` });
+      problems.push({
+        path: pathText(path),
+        rule: 'unique',
+        message: `must not name ${repeated} more than once`,
+      });
     }
   }
   value.forEach((item, index) => {
-    checkValue(schema.items, item, joinPath(path, index), problems, depth + 1);
+    checkValue(schema.items, item, { parent: path, part: index }, problems, depth + 1);
   });
 }
 
@@ -220,7 +224,7 @@ export function withSchemaDefaults(schema: Schema, value: unknown): unknown {
   }
   if (schema.type !== 'object' || !isJsonObject(value)) return value;
   const filled: Record<string, unknown> = { ...value };
-  for (const [field, fieldSchema] of Object.entries(schema.fields)) {
+  for (const [field, fieldSchema] of schema.entries) {
     const item = Object.hasOwn(value, field) ? value[field] : undefined;
     const fallback = 'default' in fieldSchema ? fieldSchema.default : undefined;
     const isUnsaid = isAbsent(item) || (Array.isArray(item) && item.length === 0);

@@ -32,6 +32,13 @@ export function joinPath(path: string, part: string | number): string {
   return path === '' ? part : `${path}.${part}`;
 }
 
+/** Where a value is, put into words only where something is wrong: objects are read by the ten thousand. */
+export type Path = string | { readonly parent: Path; readonly part: string | number };
+
+export function pathText(path: Path): string {
+  return typeof path === 'string' ? path : joinPath(pathText(path.parent), path.part);
+}
+
 export function formatProblem(problem: Problem): string {
   return problem.path === '' ? problem.message : `${problem.path}: ${problem.message}`;
 }

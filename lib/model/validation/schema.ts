@@ -16,6 +16,8 @@ export type TextCheck = (text: string) => string | undefined;
 export interface ObjectSchema {
   readonly type: 'object';
   readonly fields: Readonly<Record<string, Schema>>;
+  /** The same as a list. */
+  readonly entries: readonly (readonly [string, Schema])[];
   readonly required: readonly string[];
   readonly checks: readonly Check<JsonObject>[];
 }
@@ -75,7 +77,8 @@ export function object(
   fields: Readonly<Record<string, Schema>>,
   options: { required?: readonly string[]; checks?: readonly Check<JsonObject>[] } = {},
 ): ObjectSchema {
-  return { type: 'object', fields, required: options.required ?? [], checks: options.checks ?? [] };
+  const { required = [], checks = [] } = options;
+  return { type: 'object', fields, entries: Object.entries(fields), required, checks };
 }
 
 export function map(values: Schema, checkKey?: TextCheck): MapSchema {

@@ -4,7 +4,7 @@
 import type { Resource } from '../metadata.ts';
 import { schemaOfKind } from './kind-schemas.ts';
 import { METADATA_SCHEMA } from './metadata.ts';
-import { joinPath } from './problem.ts';
+import { joinPath, type Path, pathText } from './problem.ts';
 import { isJsonObject, type ObjectSchema, object, type Schema, text } from './schema.ts';
 
 const PLAIN_SPEC = object({ spec: object({}) });
@@ -17,12 +17,24 @@ export function readShape(resource: Resource): string | undefined {
   // Of Felix's settings each is judged by itself, where it is read: one that makes no sense must not hide the others.
   const isSettings = resource.kind === 'FelixConfiguration';
   const schema = (isSettings ? undefined : schemaOfKind(resource.kind)) ?? PLAIN_SPEC;
-  const fields = { apiVersion: text(), metadata: METADATA_SCHEMA, ...schema.fields };
-  return readValue(object(fields, { required: schema.required }), resource, '');
+  return readValue(wholeSchema(schema), resource, '');
 }
 
-function readValue(schema: Schema, value: unknown, path: string): string | undefined {
-  const expected = (what: string): string => `${path === '' ? 'the value' : path} must be ${what}`;
+const wholeSchemas = new Map<ObjectSchema, ObjectSchema>();
+
+/** With the fields that all kinds have. */
+function wholeSchema(schema: ObjectSchema): ObjectSchema {
+  let whole = wholeSchemas.get(schema);
+  if (whole === undefined) {
+    const fields = { apiVersion: text(), metadata: METADATA_SCHEMA, ...schema.fields };
+    whole = object(fields, { required: schema.required });
+    wholeSchemas.set(schema, whole);
+  }
+  return whole;
+}
+
+function readValue(schema: Schema, value: unknown, path: Path): string | undefined {
+  const expected = (what: string): string => `${path === '' ? 'the value' : pathText(path)} must be ${what}`;
   switch (schema.type) {
     case 'object':
       return isJsonObject(value) ? readFields(schema, value, path) : expected('an object');
@@ -48,39 +60,40 @@ function readValue(schema: Schema, value: unknown, path: string): string | undef
 }
 
 function readFields(
-  { fields, required }: ObjectSchema,
+  { entries, required }: ObjectSchema,
   value: Record<string, unknown>,
-  path: string,
+  path: Path,
 ): string | undefined {
   const missing = required.find((field) => value[field] === undefined || value[field] === null);
-  if (missing !== undefined) return `${joinPath(path, missing)} must be set`;
-  for (const [field, schema] of Object.entries(fields)) {
-    if (!Object.hasOwn(value, field)) continue;
-    if (value[field] === null) {
+  if (missing !== undefined) return `${joinPath(pathText(path), missing)} must be set`;
+  for (const [field, schema] of entries) {
+    const item = value[field];
+    if (item === undefined || !Object.hasOwn(value, field)) continue;
+    if (item === null) {
       delete value[field];
       continue;
     }
-    const problem = readValue(schema, value[field], joinPath(path, field));
+    const problem = readValue(schema, item, { parent: path, part: field });
     if (problem !== undefined) return problem;
   }
   return undefined;
 }
 
 /** An entry that is null is an empty text, as Go reads it. */
-function readEntries(schema: Schema, value: Record<string, unknown>, path: string): string | undefined {
+function readEntries(schema: Schema, value: Record<string, unknown>, path: Path): string | undefined {
   for (const [key, entry] of Object.entries(value)) {
     if (entry === null && schema.type === 'text') value[key] = '';
     else {
-      const problem = readValue(schema, entry, joinPath(path, key));
+      const problem = readValue(schema, entry, { parent: path, part: key });
       if (problem !== undefined) return problem;
     }
   }
   return undefined;
 }
 
-function readItems(schema: Schema, items: readonly unknown[], path: string): string | undefined {
+function readItems(schema: Schema, items: readonly unknown[], path: Path): string | undefined {
   for (const [index, item] of items.entries()) {
-    const problem = readValue(schema, item, joinPath(path, index));
+    const problem = readValue(schema, item, { parent: path, part: index });
     if (problem !== undefined) return problem;
   }
   return undefined;

@@ -1,26 +1,24 @@
 // The cluster of a test as v3 resources: manifests of Calico's and Kubernetes' kinds as they are, and a short form for
 // namespaces, nodes and workloads. What a test does not care about (addresses, nodes) is filled in.
 
-import { convertClusterNetworkPolicy } from '../../conversion/cluster-network-policy.ts';
-import { convertToStoredNetworkPolicy } from '../../conversion/network-policy.ts';
+import { leftOut, mirroredPolicy } from '../../conversion/mirrored-policy.ts';
 import { convertPod, podInterfaceName } from '../../conversion/pod.ts';
-import type { ConversionProblem } from '../../conversion/policy-rules.ts';
 import {
   convertNamespace,
   convertServiceAccount,
   namespaceProfileName,
   serviceAccountProfileName,
 } from '../../conversion/profiles.ts';
-import type { ClusterNetworkPolicy } from '../../model/cluster-network-policy-types.ts';
 import type { WorkloadEndpoint } from '../../model/endpoint-types.ts';
 import { CALICO_API_VERSION } from '../../model/kinds.ts';
 import type { Pod } from '../../model/kubernetes-pod-types.ts';
-import type { KubernetesNetworkPolicy, Namespace, ServiceAccount } from '../../model/kubernetes-types.ts';
+import type { Namespace, ServiceAccount } from '../../model/kubernetes-types.ts';
 import type { Resource } from '../../model/metadata.ts';
 import { applyDefaults } from '../../model/validation/defaults.ts';
 import { BUILT_IN_TIERS } from '../../model/validation/policy-schemas.ts';
 import { workloadEndpointName } from '../../model/workload-endpoint-name.ts';
 import { formatIp, parseIp } from '../../net/ip.ts';
+import { workloadEndpointIdOf } from '../endpoints.ts';
 import { QuestionError } from '../question/question-error.ts';
 import { parseTraffic, protocolName } from '../question/traffic.ts';
 import type { TestCluster } from './schema.ts';
@@ -31,6 +29,9 @@ export interface TestResources {
   readonly notes: readonly string[];
 }
 
+/** Of pods' endpoints. */
+const ORCHESTRATOR = 'k8s';
+const POD_ENDPOINT = 'eth0';
 const DEFAULT_NODE = 'node-1';
 const POD_NETWORK = '10.244.0.0';
 const NODE_NETWORK = '172.31.0.0';
@@ -56,12 +57,13 @@ export function testResources(
       ...Object.values(workloads).flatMap((workload) => workload?.addresses ?? []),
     ],
   );
+  const filler: Filler = { addresses, pods: podEndpoints(live) };
   const given = [
     ...Object.entries(namespaces).map(([name, labels]) => namespaceObject(name, labels ?? {})),
     ...objects,
-  ].flatMap((object) => toCalico(object, addresses, notes));
+  ].flatMap((object) => toCalico(object, filler, notes));
   const short = Object.entries(workloads).map(([name, workload]) =>
-    workloadResource(name, workload ?? {}, addresses),
+    workloadResource(name, workload ?? {}, filler),
   );
   const own = [...given, ...short];
   const resources = [
@@ -72,15 +74,41 @@ export function testResources(
   return { resources: [...resources, ...missing(resources, addresses)], notes };
 }
 
-/** What the test brings takes the place of what is there. */
-function withoutReplaced(live: readonly Resource[], own: readonly Resource[]): readonly Resource[] {
-  const keyOf = ({ kind, metadata }: Resource): string =>
-    `${kind}/${metadata.namespace ?? ''}/${metadata.name}`;
-  const replaced = new Set(own.map(keyOf));
-  return live.filter((resource) => !replaced.has(keyOf(resource)));
+/** Where that comes from which a test does not say of a workload: from the pod that is there, else made up. */
+interface Filler {
+  readonly addresses: AddressSource;
+  /** By `namespace/name`. */
+  readonly pods: ReadonlyMap<string, WorkloadEndpoint>;
 }
 
-function toCalico(object: Resource, addresses: AddressSource, notes: string[]): Resource[] {
+function podEndpoints(live: readonly Resource[]): Filler['pods'] {
+  const ofPods = live.filter(isEndpoint).flatMap((endpoint) => {
+    const id = workloadEndpointIdOf(endpoint);
+    const isOfPod = id?.orchestrator === ORCHESTRATOR && id.endpoint === POD_ENDPOINT;
+    return isOfPod ? [[id.workload, endpoint] as const] : [];
+  });
+  return new Map(ofPods);
+}
+
+function isEndpoint(resource: Resource): resource is WorkloadEndpoint {
+  return resource.kind === 'WorkloadEndpoint';
+}
+
+/** What the test brings takes the place of what is there. */
+function withoutReplaced(live: readonly Resource[], own: readonly Resource[]): readonly Resource[] {
+  const replaced = new Set(own.map(identityOf));
+  return live.filter((resource) => !replaced.has(identityOf(resource)));
+}
+
+function identityOf(resource: Resource): string {
+  const { kind, metadata } = resource;
+  const id = isEndpoint(resource) ? workloadEndpointIdOf(resource) : undefined;
+  // The name has the node in it: a workload is the same one on another.
+  if (id !== undefined) return `${kind}/${id.orchestrator}/${id.workload}/${id.endpoint}`;
+  return `${kind}/${metadata.namespace ?? ''}/${metadata.name}`;
+}
+
+function toCalico(object: Resource, filler: Filler, notes: string[]): Resource[] {
   const { apiVersion, kind, metadata } = object;
   switch (`${apiVersion} ${kind}`) {
     case 'v1 Namespace':
@@ -88,36 +116,36 @@ function toCalico(object: Resource, addresses: AddressSource, notes: string[]): 
     case 'v1 ServiceAccount':
       return [convertServiceAccount(object as ServiceAccount)];
     case 'v1 Pod':
-      return podEndpoint(object as Pod, addresses, notes);
+      return podEndpoint(object as Pod, filler, notes);
     case 'discovery.k8s.io/v1 EndpointSlice':
       return [object];
-    case 'networking.k8s.io/v1 NetworkPolicy': {
-      const { policy, problems } = convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy);
-      notes.push(...problems.map((problem) => leftOut(object, problem)));
-      return [policy];
-    }
-    case 'policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy': {
-      const { policy, problems } = convertClusterNetworkPolicy(object as ClusterNetworkPolicy);
-      notes.push(...problems.map((problem) => leftOut(object, problem)));
-      return policy === undefined ? [] : [policy];
-    }
+  }
+  const mirrored = mirroredPolicy(object);
+  if (mirrored !== undefined) {
+    notes.push(...mirrored.problems.map((problem) => leftOut(object, problem)));
+    return mirrored.policy === undefined ? [] : [mirrored.policy];
   }
   if (apiVersion === CALICO_API_VERSION) return [applyDefaults(object)];
   notes.push(`${kind} ${metadata.name} (${apiVersion}) has no part in policy and is passed over`);
   return [];
 }
 
-function leftOut({ kind, metadata }: Resource, { field, reason }: ConversionProblem): string {
-  return `${kind} ${metadata.name}: ${field} is left out: ${reason}`;
-}
-
-/** A pod of a manifest has no node and no address yet. */
-function podEndpoint(pod: Pod, addresses: AddressSource, notes: string[]): Resource[] {
+/** A pod of a manifest has no node, account and address yet. */
+function podEndpoint(pod: Pod, { addresses, pods }: Filler, notes: string[]): Resource[] {
+  const { namespace = 'default', name } = pod.metadata;
+  const there = pods.get(`${namespace}/${name}`)?.spec;
   const hasAddress = pod.status?.podIP !== undefined || (pod.status?.podIPs ?? []).length > 0;
+  const networks = there?.ipNetworks ?? [addresses.next(POD_NETWORK)];
+  const podIPs = networks.map((network) => ({ ip: network.split('/')[0] }));
+  const account = pod.spec?.serviceAccountName ?? pod.spec?.serviceAccount ?? there?.serviceAccountName;
   const placed = {
     ...pod,
-    spec: { ...pod.spec, nodeName: pod.spec?.nodeName ?? DEFAULT_NODE },
-    status: hasAddress ? pod.status : { ...pod.status, podIP: addresses.next(POD_NETWORK) },
+    spec: {
+      ...pod.spec,
+      nodeName: pod.spec?.nodeName ?? there?.node ?? DEFAULT_NODE,
+      ...(account === undefined ? {} : { serviceAccountName: account }),
+    },
+    status: hasAddress ? pod.status : { ...pod.status, podIPs },
   } as Pod;
   const converted = convertPod(placed);
   if (converted.ok) return [converted.endpoint];
@@ -127,29 +155,35 @@ function podEndpoint(pod: Pod, addresses: AddressSource, notes: string[]): Resou
 
 function workloadResource(
   fullName: string,
-  { labels = {}, node = DEFAULT_NODE, addresses, serviceAccount, ports = {} }: ShortWorkload,
-  source: AddressSource,
+  short: ShortWorkload,
+  { addresses, pods }: Filler,
 ): WorkloadEndpoint {
   const [namespace = '', pod = ''] = fullName.split('/');
-  const named = workloadEndpointName({ node, orchestrator: 'k8s', pod, endpoint: 'eth0' });
-  const account = serviceAccount === undefined ? {} : { serviceAccountName: serviceAccount };
+  const there = pods.get(fullName);
+  const node = short.node ?? there?.spec?.node ?? DEFAULT_NODE;
+  const labels = short.labels ?? there?.metadata.labels ?? {};
+  const account = short.serviceAccount ?? there?.spec?.serviceAccountName;
+  const networks = short.addresses?.map(asNetwork) ?? there?.spec?.ipNetworks;
+  const ports = Object.entries(short.ports ?? {}).map(([name, text]) => namedPort(name, text));
+  const named = workloadEndpointName({ node, orchestrator: ORCHESTRATOR, pod, endpoint: POD_ENDPOINT });
   return {
     apiVersion: CALICO_API_VERSION,
     kind: 'WorkloadEndpoint',
     metadata: { name: named.ok ? named.name : pod, namespace, labels: { ...labels } },
     spec: {
-      orchestrator: 'k8s',
+      interfaceName: podInterfaceName(namespace, pod),
+      ...there?.spec,
+      orchestrator: ORCHESTRATOR,
       node,
       pod,
-      endpoint: 'eth0',
-      interfaceName: podInterfaceName(namespace, pod),
-      ipNetworks: (addresses ?? [source.next(POD_NETWORK)]).map((text) => asNetwork(text)),
+      endpoint: POD_ENDPOINT,
+      ipNetworks: networks ?? [asNetwork(addresses.next(POD_NETWORK))],
       profiles: [
         namespaceProfileName(namespace),
-        ...(serviceAccount === undefined ? [] : [serviceAccountProfileName(namespace, serviceAccount)]),
+        ...(account === undefined ? [] : [serviceAccountProfileName(namespace, account)]),
       ],
-      ...account,
-      ports: Object.entries(ports).map(([name, text]) => namedPort(name, text)),
+      ...(account === undefined ? {} : { serviceAccountName: account }),
+      ports: short.ports === undefined ? (there?.spec?.ports ?? []) : ports,
     },
   };
 }
@@ -175,9 +209,7 @@ function missing(resources: readonly Resource[], addresses: AddressSource): Reso
   const names = (kind: string): Set<string> =>
     new Set(resources.filter((resource) => resource.kind === kind).map(({ metadata }) => metadata.name));
   const [tiers, profiles, nodes] = [names('Tier'), names('Profile'), names('Node')];
-  const endpoints = resources.filter(
-    (resource): resource is WorkloadEndpoint => resource.kind === 'WorkloadEndpoint',
-  );
+  const endpoints = resources.filter(isEndpoint);
   const namespaces = new Set(endpoints.map(({ metadata }) => metadata.namespace ?? 'default'));
   const hosts = new Set(endpoints.flatMap(({ spec }) => spec?.node ?? []));
   return [

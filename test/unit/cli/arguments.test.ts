@@ -105,6 +105,7 @@ describe('command line', () => {
     [['node', 'status', '--help'], 'exit code 1'],
     [['ipam', 'check', '--help'], '--show-problem-ips'],
     [['events', '--help'], '--follow'],
+    [['events', '--help'], 'kubelet: podAdmitted, '],
   ])('%j helps', async (argv, text) => {
     const { code, out, err } = await run(...argv);
     expect({ code, err }).toEqual({ code: 0, err: '' });

@@ -2,10 +2,18 @@
 import { describe, expect, it } from '@jest/globals';
 import { checkObject, type ManifestAction } from '../../../cli/manifest/check.ts';
 import { type ManifestObject, parseManifest } from '../../../cli/manifest/manifest.ts';
+import { readObjects } from '../../../cli/manifest/read-files.ts';
 
-function parse(text: string): { readonly objects: ManifestObject[]; readonly problems: string[] } {
+interface Parsed {
+  readonly objects: ManifestObject[];
+  readonly problems: string[];
+  readonly warnings: string[];
+}
+
+function parse(text: string): Parsed {
   const problems: string[] = [];
-  return { objects: parseManifest({ source: 'file.yaml', text }, problems), problems };
+  const warnings: string[] = [];
+  return { objects: parseManifest({ source: 'file.yaml', text }, problems, warnings), problems, warnings };
 }
 
 function check(text: string, action: ManifestAction = 'apply', namespace?: string): string[] {
@@ -34,6 +42,42 @@ describe('manifest', () => {
     const { objects, problems } = parse(`---\n${POLICY}---\n# nothing\n---\n${POLICY}`);
     expect(problems).toEqual([]);
     expect(objects.map(({ value }) => value['kind'])).toEqual(['NetworkPolicy', 'NetworkPolicy']);
+  });
+
+  it.each([
+    ['yes', '"yes"', 'true'],
+    ['No', '"No"', 'false'],
+    ['ON', '"ON"', 'true'],
+    ['off', '"off"', 'false'],
+    ['Y', '"Y"', 'true'],
+    ['n', '"n"', 'false'],
+    ['010', '10', '8'],
+    ['-0644', '-644', '-420'],
+  ])('warns of %s, which is %s here and %s to kubectl', (source, here, there) => {
+    const { objects, problems, warnings } = parse(`---\n${POLICY}---\nkind: A\nlist:\n  - [a, ${source}]\n`);
+    expect(problems).toEqual([]);
+    expect(String(objects[1]?.value['list'])).toBe(`a,${here.replaceAll('"', '')}`);
+    expect(warnings).toEqual([
+      `file.yaml:18:9: ${source} is ${here} here, but ${there} where YAML 1.1 is read, as by kubectl: quote it, or write it another way`,
+    ]);
+  });
+
+  it('warns of keys too, and of nothing that all read alike', () => {
+    expect(parse('on: 1').warnings).toEqual([expect.stringMatching(/^file\.yaml:1:1: on is /)]);
+    const alike = ['"yes"', "'010'", '!!str 010', '0o10', '08', '0', '00', '0.7', 'true', 'yeah', 'nob', '~'];
+    expect(parse(`# yes: 010\nlist: [${alike.join(', ')}]\ntext: |\n  yes\n`).warnings).toEqual([]);
+    expect(parse('{"a": "yes", "b": 10}').warnings).toEqual([]);
+    expect(parse('%YAML 1.1\n---\na: yes\n').warnings).toEqual([]);
+  });
+
+  it('has its warnings told, whatever else is wrong', async () => {
+    let told = '';
+    const err = (text: string): void => {
+      told += text;
+    };
+    const read = readObjects({ filename: ['-'] }, { readStdin: async () => 'a: yes\n---\n[', err });
+    await expect(read).rejects.toThrow('1 problem; nothing was stored');
+    expect(told).toMatch(/^-:1:4: yes is "yes" here, but true where .*\n$/);
   });
 
   it('reads JSON, arrays, and lists whose items leave kind and version out', () => {

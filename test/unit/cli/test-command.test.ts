@@ -120,6 +120,15 @@ describe('calicoctl test', () => {
     expect(err).toContain(`${folder}/shop.yaml:8:7: spec.ingress[0].action: must be one of Allow`);
   });
 
+  it('answers 2 for a policy of Kubernetes whose spec is none, with its place', async () => {
+    change('shop.yaml', '    - ports: [{ protocol: TCP, port: 443 }]', '    all');
+    const { code, err } = await calicoctl(['test', join(folder, 'shop.test.yaml')]);
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: `${folder}/shop.yaml:16:1: this is no spec of a NetworkPolicy\n`,
+    });
+  });
+
   it('says what it passes over', async () => {
     writeFileSync(
       join(folder, 'shop.yaml'),

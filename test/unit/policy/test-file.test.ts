@@ -7,7 +7,7 @@ import { type PlacedResult, renderReport } from '../../../lib/policy/test-file/r
 import { testResources } from '../../../lib/policy/test-file/resources.ts';
 import { runTests, type TestResult } from '../../../lib/policy/test-file/run.ts';
 import { parseTestFile, type TestFile } from '../../../lib/policy/test-file/schema.ts';
-import { networkPolicy, resource } from '../../support/policy-world.ts';
+import { networkPolicy, resource, workload } from '../../support/policy-world.ts';
 
 const WORLD = {
   namespaces: { shop: { team: 'a' }, other: null },
@@ -165,6 +165,57 @@ describe('a test file', () => {
     const policies = resources.filter(({ kind }) => kind === 'NetworkPolicy');
     expect(policies.map(({ metadata }) => metadata.name)).toEqual(['left', 'db']);
     expect(policies[1]?.spec).toMatchObject({ selector: "app == 'db'" });
+  });
+
+  const HTTP = [{ name: 'http', protocol: 'TCP', port: 80 }];
+  const AS_ROBOT = { profiles: ['kns.shop', 'ksa.shop.robot'], serviceAccountName: 'robot' };
+  const live = (node: string): Resource =>
+    workload(node, 'web', ['10.65.0.7'], { ...AS_ROBOT, ports: HTTP }, { hash: 'x' });
+  const there = { ...AS_ROBOT, node: 'node-2', ipNetworks: ['10.65.0.7/32'], ports: HTTP };
+  const labels = { app: 'web', hash: 'x' };
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'web', namespace: 'shop', labels: { app: 'front' } },
+    spec: { containers: [{ name: 'c', image: 'i', ports: [{ name: 'http', containerPort: 80 }] }] },
+  } as Resource;
+  const other = {
+    node: 'node-1',
+    ipNetworks: ['10.9.0.9/32'],
+    profiles: ['kns.shop', 'ksa.shop.other'],
+    serviceAccountName: 'other',
+    ports: [{ name: 'sql', protocol: 'TCP', port: 5432 }],
+  };
+
+  it.each([
+    ['nothing', { 'shop/web': null }, [], labels, there],
+    ['labels', { 'shop/web': { labels: { app: 'front' } } }, [], { app: 'front' }, there],
+    ['a node', { 'shop/web': { node: 'node-3' } }, [], labels, { ...there, node: 'node-3' }],
+    [
+      'all else',
+      {
+        'shop/web': {
+          node: 'node-1',
+          addresses: ['10.9.0.9'],
+          serviceAccount: 'other',
+          ports: { sql: 'tcp/5432' },
+        },
+      },
+      [],
+      labels,
+      other,
+    ],
+    ['a Pod', {}, [pod], { app: 'front' }, there],
+    ['a WorkloadEndpoint', {}, [live('node-3')], labels, { ...there, node: 'node-3' }],
+  ])('takes the pod that is there, with %s of its own over it', (_what, workloads, objects, own, spec) => {
+    const { resources, notes } = testResources({ workloads }, objects, [live('node-2')]);
+    expect(notes).toEqual([]);
+    const found = resources.filter(({ kind }) => kind === 'WorkloadEndpoint');
+    expect(found).toEqual([expect.objectContaining({ spec: expect.objectContaining(spec) })]);
+    const { 'projectcalico.org/namespace': _namespace, ...shown } = found[0]?.metadata.labels ?? {};
+    const { 'projectcalico.org/orchestrator': _orchestrator, ...left } = shown;
+    const { 'projectcalico.org/serviceaccount': _account, ...given } = left;
+    expect(given).toEqual(own);
   });
 });
 

@@ -338,9 +338,9 @@ function splitCleanUp(operations: readonly Operation[], limit: number): readonly
 /** Elements first (they hold chains), then rules (they hold chains and sets), then chains, then sets. */
 function cleanUpRank(operation: Operation): number {
   if (operation.type === 'deleteElement') return 0;
-  if (operation.type === 'addElement') return 0.5;
-  if (operation.type === 'emptyChain') return 1;
-  return operation.type === 'deleteObject' && operation.kind === 'chain' ? 2 : 3;
+  if (operation.type === 'addElement') return 1;
+  if (operation.type === 'emptyChain') return 2;
+  return operation.type === 'deleteObject' && operation.kind === 'chain' ? 3 : 4;
 }
 
 function isSame(a: readonly string[], b: readonly string[]): boolean {

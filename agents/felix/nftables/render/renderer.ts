@@ -7,6 +7,7 @@ import {
   type Direction,
   hostEndpointKey,
 } from '../../../../lib/policy/compiled.ts';
+import { deepEqual } from '../../calc/deep-equal.ts';
 import type { Changes, DataplaneState } from './dataplane-state.ts';
 import { type Describable, describeTable, type TableDescription } from './describe.ts';
 import { DISPATCH_COPIES, FIRST_DISPATCH, otherDispatch } from './dispatch.ts';
@@ -40,6 +41,11 @@ interface Group {
   sets: readonly string[];
 }
 
+interface EndpointGroups {
+  readonly profiles: readonly string[];
+  readonly groups: readonly Group[];
+}
+
 interface ProgrammedEndpoint {
   readonly groups: readonly Group[];
   /** Set name and key of each element that is the endpoint's. */
@@ -58,6 +64,8 @@ export class Renderer {
   readonly #leftOut: ReadonlySet<string>;
   readonly #groups = new Map<string, Group>();
   readonly #groupsByOwner = new Map<string, Set<Group>>();
+  /** Those of the last endpoint with these tiers. */
+  readonly #groupsByTiers = new WeakMap<CompiledWorkloadEndpoint['tiers'], EndpointGroups>();
   readonly #endpoints = new Map<string, ProgrammedEndpoint>();
   /** Which endpoint an element belongs to: the last that claimed it. */
   readonly #ownerOfElement = new Map<string, string>();
@@ -66,8 +74,10 @@ export class Renderer {
   #hostLayout: HostLayout = NO_HOST_ENDPOINTS;
   #generation: number;
   #dispatch: DispatchCopy = FIRST_DISPATCH;
-  /** An interface that had a group has another since the chains led to this copy. */
+  /** Of the update at hand: an interface that had a group has another. */
   #hasRegrouped = false;
+  /** Of the update at hand: groups of interfaces that an endpoint has left, perhaps to another, by set and key. */
+  readonly #leftGroups = new Map<string, string>();
   #redivision: Redivision = UNDIVIDED;
 
   constructor(state: DataplaneState, options: RendererOptions) {
@@ -129,6 +139,7 @@ export class Renderer {
     for (const key of changes.endpoints) this.#updateEndpoint(key, dirty);
     if (this.#hasRegrouped) this.#dispatch = otherDispatch(this.#dispatch);
     this.#hasRegrouped = false;
+    this.#leftGroups.clear();
     const hostChanged = changes.hostEndpoints.size > 0 || changes.surroundings;
     if (hostChanged) this.#updateHostEndpoints(dirty);
     for (const group of isEverythingDirty ? this.#groups.values() : dirty) this.#renderGroup(group);
@@ -243,7 +254,10 @@ export class Renderer {
       if (kept.has(element) || this.#ownerOfElement.get(element) !== key) continue;
       this.#ownerOfElement.delete(element);
       const nftSet = this.table.sets.get(set);
-      if (nftSet !== undefined) this.table.deleteElement(nftSet, elementKey);
+      if (nftSet === undefined) continue;
+      if (nftSet.dispatch !== undefined)
+        this.#leftGroups.set(element, nftSet.elements.get(elementKey)?.value ?? '');
+      this.table.deleteElement(nftSet, elementKey);
     }
   }
 
@@ -255,12 +269,13 @@ export class Renderer {
       elements.push({ set: set.name, key: elementKey });
     };
     const interfaceKey = `"${endpoint.interfaceName}"`;
-    const groups = DIRECTIONS.map((direction) => this.#groupFor(groupListOf(endpoint, direction), dirty));
+    const groups = this.#endpointGroups(endpoint, dirty);
     for (const group of groups) {
       group.endpoints.add(key);
       for (const copy of DISPATCH_COPIES) {
         const map = this.#fixedSet(endpointMapName(group.list.direction, copy));
-        const before = map.elements.get(interfaceKey)?.value;
+        const before =
+          map.elements.get(interfaceKey)?.value ?? this.#leftGroups.get(`${map.name} ${interfaceKey}`);
         if (before !== undefined && before !== String(group.number)) this.#hasRegrouped = true;
         add(map, interfaceKey, String(group.number), commentText(endpoint.id.workload));
       }
@@ -274,6 +289,17 @@ export class Renderer {
       }
     }
     return { groups, elements };
+  }
+
+  /** One group for each direction. Endpoints that share their tiers mostly share their profiles: a list may be of a thousand policies. */
+  #endpointGroups(endpoint: CompiledWorkloadEndpoint, dirty: Set<Group>): readonly Group[] {
+    const { tiers, profiles } = endpoint;
+    const known = this.#groupsByTiers.get(tiers);
+    const isAlike = known !== undefined && deepEqual(known.profiles, profiles);
+    if (isAlike && known.groups.every((group) => this.#groups.get(group.key) === group)) return known.groups;
+    const groups = DIRECTIONS.map((direction) => this.#groupFor(groupListOf(endpoint, direction), dirty));
+    this.#groupsByTiers.set(tiers, { profiles, groups });
+    return groups;
   }
 
   /** All of them at each change: there are few, and one that goes may leave its interface to another. */

@@ -112,7 +112,8 @@ export class NftTable {
     const before = this.chains.get(chain.name);
     if (before !== undefined && sameRules(before.rules, chain.rules)) return;
     this.chains.set(chain.name, chain);
-    this.#dispatch = chain.dispatch ?? this.#dispatch;
+    // One that is emptied leads nowhere any more.
+    if (chain.rules.length > 0) this.#dispatch = chain.dispatch ?? this.#dispatch;
     this.#touchedObjects.add(chain.name);
   }
 
@@ -181,8 +182,9 @@ export function commentClause(text: string): string {
 }
 
 export function commentText(text: string): string {
-  const plain = text.replace(/[^ -~]|["\\]/g, '?');
-  return plain.length <= 120 ? plain : `${plain.slice(0, 117)}...`;
+  // The owner of a run may be a thousand policies, and is named at each of its elements.
+  const shown = text.length <= 120 ? text : `${text.slice(0, 117)}...`;
+  return shown.replace(/[^ -~]|["\\]/g, '?');
 }
 
 function sameRules(a: readonly string[], b: readonly string[]): boolean {

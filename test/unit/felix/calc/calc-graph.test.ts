@@ -6,6 +6,7 @@ import type { CalcMessage } from '../../../../agents/felix/calc/messages.ts';
 import { SelectorSequencer } from '../../../../agents/felix/calc/selector-sequencer.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
+import type { EndpointTier } from '../../../../lib/policy/compiled.ts';
 
 const API = 'projectcalico.org/v3';
 const HOST = 'node-1';
@@ -199,6 +200,27 @@ describe('CalcGraph', () => {
     expect(tiersAfter(driver.flush())).toEqual([['default deny', 'platform pass']]);
     driver.delete(tier('default', {}));
     expect(tiersAfter(driver.flush())).toEqual([['platform pass', 'default deny']]);
+  });
+
+  it('endpoints that are alike share one list of policies, each leaves it with its labels, and a change reaches all', () => {
+    const [one, two] = [endpoint('one', { role: 'web' }), endpoint('two', { role: 'web' }, '10.0.0.2/32')];
+    const driver = new Driver().put(tier('default', { order: 100 }), allowDb, one, two);
+    driver.graph.onInSync();
+    const tiersOf = (): readonly (readonly EndpointTier[])[] =>
+      driver
+        .flush()
+        .flatMap((message) => (message.type === 'workloadEndpointUpdate' ? [message.endpoint.tiers] : []));
+    const [first, second] = tiersOf();
+    expect(first?.[0]?.ingress.map(({ name }) => name)).toEqual(['allow-db']);
+    expect(second).toBe(first);
+    driver.put(policy('allow-all', { order: 1, ingress: [{ action: 'Allow' }] }));
+    const [third, fourth] = tiersOf();
+    expect(third?.[0]?.ingress.map(({ name }) => name)).toEqual(['allow-all', 'allow-db']);
+    expect(fourth).toBe(third);
+    driver.put(endpoint('two', { role: 'db' }, '10.0.0.2/32'));
+    expect(tiersOf()).toEqual([[]]);
+    driver.put(endpoint('two', { role: 'web' }, '10.0.0.2/32')).delete(one);
+    expect(tiersOf()).toEqual([third]);
   });
 
   it('a staged policy is listed where it would apply; a staged deletion is no policy', () => {

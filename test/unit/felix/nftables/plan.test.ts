@@ -328,6 +328,40 @@ describe('a plan', () => {
       ]);
     });
 
+    it('fills that copy ahead again and again, also when the chains of before have gone', () => {
+      const bench = two();
+      for (let round = 0; round < 3; round++) {
+        const there = [regrouped('a', '10.0.0.3'), regrouped('b', '10.0.0.4')];
+        const back = [endpointUpdate('a', '10.0.0.3', 2), endpointUpdate('b', '10.0.0.4', 2)];
+        for (const messages of [there, back]) {
+          const plan = bench.change(...messages);
+          expect(phasesOf(plan)).toEqual(['prepare', 'generation']);
+          bench.nowMs += 1_001;
+          expect(textOf(bench.change(), 'cleanUp')).toContain('flush chain inet calico slow_o_');
+          expect(groupsOf(bench, 'a')).toEqual(groupsOf(bench, 'b'));
+        }
+      }
+    });
+
+    it.each(['goes first', 'comes first'])(
+      'counts an interface that passes to another endpoint: it %s',
+      (order) => {
+        const bench = two();
+        const { endpoint } = regrouped('c', '10.0.0.5') as Extract<
+          CalcMessage,
+          { type: 'workloadEndpointUpdate' }
+        >;
+        const comes: CalcMessage = {
+          type: 'workloadEndpointUpdate',
+          endpoint: { ...endpoint, interfaceName: 'calia' },
+        };
+        const messages = [endpointRemove('a'), comes];
+        const plan = bench.change(...(order === 'goes first' ? messages : messages.reverse()));
+        expect([ledTo(bench), phasesOf(plan)[0]]).toEqual(['b', 'prepare']);
+        expect(textOf(plan, 'prepare')).toContain('ep_i_b_v1');
+      },
+    );
+
     it('is one transaction with what else moves verdicts', () => {
       const plan = two().change(regrouped('a', '10.0.0.3'), memberUpdate('10.0.0.9/32', 1));
       expect(phasesOf(plan)).toEqual(['prepare', 'change+generation']);

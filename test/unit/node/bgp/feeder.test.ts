@@ -39,11 +39,11 @@ function say(...resources: Resource[]): void {
   );
 }
 
-const workload = (name: string, node: string, address: string): Resource => ({
+const workload = (pod: string, node: string, address: string): Resource => ({
   apiVersion: 'projectcalico.org/v3',
   kind: 'WorkloadEndpoint',
-  metadata: { name, namespace: 'default' },
-  spec: { node, interfaceName: `cali-${name}`, ipNetworks: [address] },
+  metadata: { name: `${node.replaceAll('-', '--')}-k8s-${pod}-eth0`, namespace: 'default' },
+  spec: { node, interfaceName: `cali-${pod}`, ipNetworks: [address] },
 });
 
 const peersOf = (output: BgpdConfigurationInput | undefined): unknown[] =>

@@ -1,0 +1,44 @@
+// Checks an object that may be of Kubernetes' kinds: v3 objects as `apply` would, Kubernetes' by their shape.
+
+import { mirroredPolicy } from '../../lib/conversion/mirrored-policy.ts';
+import { CALICO_API_VERSION } from '../../lib/model/kinds.ts';
+import type { Resource } from '../../lib/model/metadata.ts';
+import { formatProblem } from '../../lib/model/validation/problem.ts';
+import { type CheckedObject, checkObject, withNamespace } from './check.ts';
+import { isObject, type ManifestObject } from './manifest.ts';
+
+/** Kubernetes' kinds without a namespace that have a part in policy. */
+const GLOBAL_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node', 'ClusterNetworkPolicy']);
+
+/** With its namespace; undefined if it cannot be used, with the reasons in `problems`. */
+export function checkAny(
+  object: ManifestObject,
+  namespace: string | undefined,
+  problems: string[],
+): Pick<CheckedObject, 'resource' | 'placeOf'> | undefined {
+  const { value, placeOf, locate } = object;
+  if (value['apiVersion'] === CALICO_API_VERSION) return checkObject(object, 'validate', namespace, problems);
+  const { kind, metadata } = value;
+  if (typeof kind !== 'string' || !isObject(metadata) || typeof metadata['name'] !== 'string') {
+    problems.push(`${locate('')}: this is not an object with apiVersion, kind and metadata.name`);
+    return undefined;
+  }
+  const count = problems.length;
+  const info = { kind, namespaced: !GLOBAL_KINDS.has(kind) };
+  const resource = withNamespace(value as unknown as Resource, info, namespace, (problem) => {
+    problems.push(`${locate(problem.path)}: ${formatProblem(problem)}`);
+  });
+  if (!hasPolicyShape(resource)) problems.push(`${locate('spec')}: this is no spec of a ${kind}`);
+  return problems.length > count ? undefined : { resource, placeOf };
+}
+
+/** The API, which would refuse what has another shape, is not asked. */
+function hasPolicyShape(resource: Resource): boolean {
+  try {
+    mirroredPolicy(resource);
+    return true;
+  } catch (error) {
+    if (error instanceof TypeError) return false;
+    throw error;
+  }
+}
