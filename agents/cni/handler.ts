@@ -7,7 +7,6 @@ import type { WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
 import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { withoutLength } from '../../lib/net/ip.ts';
-import { randomMac } from '../../lib/net/workload-link.ts';
 import {
   CNI_SPEC_VERSIONS,
   type CniAnswer,
@@ -26,6 +25,7 @@ import type {
   WorkloadInterfaces,
 } from './dependencies.ts';
 import { CniFailure, toCniError } from './failure.ts';
+import { randomMac } from './mac.ts';
 import { podRequests } from './pod-annotations.ts';
 import { buildResult } from './result.ts';
 import {
@@ -59,8 +59,19 @@ interface PodContext {
   readonly pod: Pod;
   readonly namespace: Resource;
 }
-/** What has been done so far by an ADD, undone in reverse when it fails. */
 type Undo = () => Promise<void>;
+/** An ADD under way. */
+interface Adding {
+  readonly request: CniRequest;
+  readonly config: NetworkConfiguration;
+  readonly workload: Workload;
+  /** As events name it. */
+  readonly object: string;
+  /** What has been done so far, undone in reverse when it fails; the address last, if that has gone well. */
+  readonly undo: Undo[];
+  release?: Undo;
+  readonly signal: AbortSignal;
+}
 /** Enough for a pair of kernel batches and a datastore call. */
 const UNDO_MS = 10_000;
 
@@ -141,27 +152,33 @@ export class CniHandler {
         'no Kubernetes API is configured for this node, so pods cannot be served',
       );
     const object = `${workload.orchestrator === 'k8s' ? 'Pod' : 'Container'}/${workload.namespace}/${workload.name}`;
-    const undo: Undo[] = [];
+    const adding: Adding = { request, config, workload, object, undo: [], signal };
     try {
       // A handle left by an ADD that was cut off belongs to the same container: given back before anything is assigned.
-      const [pod, made, assign] = await allDone(
+      const [pod, early, assign] = await allDone(
         this.#readPod(workload, signal),
-        this.#makeInterface(request, config, workload, object, undo, signal),
+        this.#makeIfFree(adding),
         addresses.prepare(workload.handle, signal),
       );
-      // To be undone last of all: nobody else may have an address that an interface still has.
-      undo.unshift(() => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS)));
+      adding.release = () => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS));
       const assigned = await assign(this.#addressRequest(config, workload, pod), signal);
-      const { mac = made.mac } = podRequests(pod?.pod, pod?.namespace);
+      const wanted = podRequests(pod?.pod, pod?.namespace);
+      const made = early ?? (await this.#makeInterface(adding, wanted.mac));
+      const { mac = made.mac } = wanted;
       if (mac !== made.mac) await interfaces.create({ ...made, mac }, signal);
       const endpoint = buildEndpoint({
-        ...{ request, workload, node, addresses: assigned, mac },
-        ...{ network: config.name, pod: pod?.pod },
+        request,
+        workload,
+        node,
+        network: config.name,
+        pod: pod?.pod,
+        addresses: assigned,
+        mac,
       });
       // Side by side, the kernel's part first: what the dataplane asks of the kernel for the endpoint's sake comes after it.
       const [, revision] = await allDone(
         interfaces.address({ ...made, addresses: assigned }, signal),
-        this.#write(endpoint, pod === undefined ? config.name : undefined, object, undo, signal),
+        this.#write(adding, endpoint),
       );
       await this.#waitProgrammed(endpoint, revision, signal);
       events.emit({
@@ -179,19 +196,25 @@ export class CniHandler {
       });
       return { request, workload, addresses: assigned, mac, mtu: made.mtu };
     } catch (error) {
-      await this.#undo(undo);
+      await this.#undo(adding);
       throw error;
     }
   }
 
-  async #undo(undo: Undo[]): Promise<void> {
-    for (const step of undo.reverse()) {
-      try {
-        await step();
-      } catch (error) {
-        // The garbage collector finds what stays: the handle names the container.
-        this.#options.logger.warn('undoing part of a failed ADD failed', { error });
-      }
+  /** Nobody else may have an address while an endpoint or an interface has it: then it stays for DEL or GC, under its handle. */
+  async #undo({ undo, release }: Adding): Promise<void> {
+    let isUndone = true;
+    for (const step of undo.reverse()) isUndone = (await this.#succeeds(step)) && isUndone;
+    if (isUndone && release !== undefined) await this.#succeeds(release);
+  }
+
+  async #succeeds(step: Undo): Promise<boolean> {
+    try {
+      await step();
+      return true;
+    } catch (error) {
+      this.#options.logger.warn('undoing part of a failed ADD failed', { error });
+      return false;
     }
   }
 
@@ -237,34 +260,42 @@ export class CniHandler {
     };
   }
 
-  /** Needs nothing that is to be read first; only a pod that wants a link-layer address of its choice has it made again. */
+  /**
+   * Needs nothing of the pod; only one that wants a link-layer address of its choice has it made again. Undefined where an
+   * endpoint stands: its container may run, and keeps the interface until this ADD has all to replace it with.
+   */
+  async #makeIfFree(adding: Adding): Promise<InterfaceRequest | undefined> {
+    const { workload, signal } = adding;
+    const { namespace, endpointName } = workload;
+    const standing = await this.#options.endpoints.find(namespace, endpointName, signal);
+    if (standing !== undefined) return undefined;
+    return this.#makeInterface(adding);
+  }
+
   async #makeInterface(
-    { netns, ifName }: CniRequest,
-    { mtu: wantedMtu = 0 }: NetworkConfiguration,
-    { hostInterface }: Workload,
-    object: string,
-    undo: Undo[],
-    signal: AbortSignal,
+    { request, config, workload, object, undo, signal }: Adding,
+    mac = randomMac(),
   ): Promise<InterfaceRequest> {
     const { interfaces, events, defaultMtu } = this.#options;
+    const { netns, ifName } = request;
+    const { hostInterface } = workload;
+    const { mtu: wantedMtu = 0 } = config;
     const mtu = wantedMtu === 0 ? await defaultMtu() : wantedMtu;
-    const made = { hostName: hostInterface, netns, containerName: ifName, mtu, mac: randomMac() };
+    const made = { hostName: hostInterface, netns, containerName: ifName, mtu, mac };
     undo.push(() => interfaces.remove(hostInterface, AbortSignal.timeout(UNDO_MS)));
     await interfaces.create(made, signal);
     events.emit({ component: 'agent', kind: 'vethCreated', object, cause: hostInterface });
     return made;
   }
 
-  /** `profile`: the network's, which must be there first. The revision of the write. */
+  /** The revision of the write. */
   async #write(
+    { config, workload, object, undo, signal }: Adding,
     endpoint: WorkloadEndpoint,
-    profile: string | undefined,
-    object: string,
-    undo: Undo[],
-    signal: AbortSignal,
   ): Promise<number> {
     const { endpoints, events } = this.#options;
-    if (profile !== undefined) await endpoints.ensureProfile(networkProfile(profile), signal);
+    // A pod has profiles of Kubernetes'; others the network's, which must be there first.
+    if (workload.orchestrator !== 'k8s') await endpoints.ensureProfile(networkProfile(config.name), signal);
     undo.push(() => endpoints.remove(endpoint, AbortSignal.timeout(UNDO_MS)));
     const revision = await endpoints.write(endpoint, signal);
     events.emit({ component: 'agent', kind: 'endpointWritten', object, revision });

@@ -114,7 +114,10 @@ export class CniFixture {
         },
       },
       endpoints: {
-        find: async (namespace, name) => this.endpoints.get(`${namespace}/${name}`),
+        find: async (namespace, name, signal) => {
+          await this.#step('find', signal);
+          return this.endpoints.get(`${namespace}/${name}`);
+        },
         write: async (endpoint, signal) => {
           await this.#step('write', signal);
           this.endpoints.set(`${endpoint.metadata.namespace}/${endpoint.metadata.name}`, endpoint);

@@ -26,7 +26,7 @@ describe('ADD', () => {
     const fixture = new CniFixture();
     const result = resultOf(await fixture.handle(cniRequest({ args: POD_ARGS })));
     expect(fixture.steps).toEqual([
-      ...['readPod', 'readNamespace', 'prepare', 'create', 'mirrored 77'],
+      ...['readPod', 'readNamespace', 'find', 'prepare', 'create', 'mirrored 77'],
       ...['assign', 'address', 'write', 'programmed 101'],
     ]);
     expect([...fixture.interfaceAddresses]).toEqual([[expect.stringMatching(/^cali/), ['10.65.0.1']]]);
@@ -60,6 +60,7 @@ describe('ADD', () => {
     const fixture = new CniFixture();
     await fixture.handle(cniRequest());
     expect(fixture.steps).toEqual([
+      'find',
       'prepare',
       'create',
       'assign',
@@ -135,6 +136,47 @@ describe('ADD', () => {
     },
   );
 
+  describe('beside a container that runs under the same names', () => {
+    const running = cniRequest({ args: POD_ARGS, containerId: 'old' });
+    const run = async () => {
+      const fixture = new CniFixture();
+      resultOf(await fixture.handle(running));
+      fixture.steps.length = 0;
+      return {
+        fixture,
+        interfaces: [...fixture.interfaces.values()],
+        endpoints: [...fixture.endpoints.values()],
+      };
+    };
+
+    it.each([
+      ...['readPod', 'readNamespace', 'mirrored 77', 'find', 'prepare', 'assign'].map((step) => [
+        'new',
+        step,
+      ]),
+      ['old', 'readPod'],
+    ])(
+      'of container "%s" leaves interface and endpoint as they are when "%s" fails',
+      async (containerId, step) => {
+        const { fixture, interfaces, endpoints } = await run();
+        fixture.failures.set(step, new Error('no'));
+        errorOf(await fixture.handle({ ...running, containerId }));
+        expect(fixture.steps.filter((done) => /create|remove/.test(done))).toEqual([]);
+        expect([...fixture.interfaces.values()]).toEqual(interfaces);
+        expect([...fixture.endpoints.values()]).toEqual(endpoints);
+        if (containerId === 'new') expect([...fixture.addressesByHandle.keys()]).toEqual(['net.old']);
+      },
+    );
+
+    it('replaces its interface and endpoint once the new address is there', async () => {
+      const { fixture, interfaces } = await run();
+      resultOf(await fixture.handle({ ...running, containerId: 'new' }));
+      expect(fixture.steps.slice(-5)).toEqual(['assign', 'create', 'address', 'write', 'programmed 102']);
+      expect([...fixture.interfaces.values()]).not.toEqual(interfaces);
+      expect([...fixture.endpoints.values()].map(({ spec }) => spec?.containerID)).toEqual(['new']);
+    });
+  });
+
   it.each([
     ['the kernel is behind', 'the dataplane has not programmed the endpoint in time: the kernel is behind'],
     ['', 'the dataplane has not programmed the endpoint in time'],
@@ -145,14 +187,24 @@ describe('ADD', () => {
     expect(errorOf(await fixture.handle(cniRequest({ args: POD_ARGS }))).msg).toBe(message);
   });
 
-  it('undoes in reverse, and goes on when part of that fails', async () => {
-    const fixture = new CniFixture();
-    fixture.failures.set('programmed 101', new Error('no'));
-    fixture.failures.set('removeInterface', new Error('busy'));
-    errorOf(await fixture.handle(cniRequest()));
-    expect(fixture.steps.slice(-3)).toEqual(['removeEndpoint', 'removeInterface', 'release']);
-    expect(fixture.addressesByHandle.size).toBe(0);
-  });
+  it.each([
+    ['removeEndpoint', 0, 1],
+    ['removeInterface', 1, 0],
+  ])(
+    'undoes in reverse, goes on when "%s" fails, and keeps the address that is still in use then',
+    async (step, interfaces, endpoints) => {
+      const fixture = new CniFixture();
+      fixture.failures.set('programmed 101', new Error('no'));
+      fixture.failures.set(step, new Error('busy'));
+      errorOf(await fixture.handle(cniRequest()));
+      expect(fixture.steps.slice(-3)).toEqual(['programmed 101', 'removeEndpoint', 'removeInterface']);
+      expect([...fixture.addressesByHandle.keys()]).toEqual(['net.c0ffee0123456789']);
+      expect([fixture.interfaces.size, fixture.endpoints.size]).toEqual([interfaces, endpoints]);
+      fixture.failures.clear();
+      await fixture.handle(cniRequest({ command: 'DEL' }));
+      expect(fixture.addressesByHandle.size).toBe(0);
+    },
+  );
 
   it('is undone when its caller goes away half-way', async () => {
     const fixture = new CniFixture();
@@ -290,7 +342,7 @@ describe('DEL', () => {
       version: 1,
       result: undefined,
     });
-    expect(fixture.steps).toEqual(['removeEndpoint', 'removeInterface', 'release']);
+    expect(fixture.steps).toEqual(['find', 'removeEndpoint', 'removeInterface', 'release']);
     expectNothingLeft(fixture);
     expect(await fixture.handle(cniRequest({ command: 'DEL', netns: '' }))).toEqual({
       version: 1,

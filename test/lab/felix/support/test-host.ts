@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { randomMac } from '../../../../agents/cni/mac.ts';
 import { Dataplane, type DataplaneOptions } from '../../../../agents/felix/dataplane/dataplane.ts';
 import {
   addressWorkloadInterface,
@@ -14,7 +15,6 @@ import type { WireguardKeys } from '../../../../agents/felix/tunnels/tunnels.ts'
 import { podInterfaceName } from '../../../../lib/conversion/pod.ts';
 import type { EventInput } from '../../../../lib/events/event.ts';
 import { type Logger, silentLogger } from '../../../../lib/logging/logger.ts';
-import { randomMac } from '../../../../lib/net/workload-link.ts';
 import { until as untilTrue } from '../../../support/until.ts';
 import { programFile } from '../../support/programs.ts';
 import { denialRecords } from './kernel-records.ts';
