@@ -63,6 +63,7 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
   readonly #ring: RecordRing<T>;
   readonly #target: StreamTarget;
   readonly #redis: Redis;
+  readonly #logger: Logger;
   readonly #stopping = new AbortController();
   #sentSeq = 0;
   #lost = 0;
@@ -75,7 +76,8 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
   constructor(ring: RecordRing<T>, target: StreamTarget, address: RedisAddress, logger: Logger) {
     this.#ring = ring;
     this.#target = target;
-    this.#redis = openRedis(address, logger.child({ part: 'redis' }));
+    this.#logger = logger.child({ part: 'redis' });
+    this.#redis = openRedis(address, this.#logger);
   }
 
   /** Records that fell out of the ring before Redis took them. */
@@ -128,11 +130,32 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
     }
   }
 
-  /** What was still being gathered. */
+  /** What was still being gathered, as far as Redis takes it in the time of a command; the ring ends with the process. */
   async #sendRest(): Promise<void> {
-    const { records, lost } = this.#ring.read(this.#sentSeq, BATCH);
-    if (records.length === 0 || this.#redis.status !== 'ready') return;
-    await this.#send(records, lost).catch(() => undefined);
+    const deadline = performance.now() + COMMAND_TIMEOUT_MS;
+    let failure: unknown = `redis is ${this.#redis.status}`;
+    while (this.#redis.status === 'ready') {
+      const { records, lost } = this.#ring.read(this.#sentSeq, BATCH);
+      if (records.length === 0) return;
+      if (performance.now() > deadline) {
+        failure = `not done after ${COMMAND_TIMEOUT_MS} ms`;
+        break;
+      }
+      try {
+        await this.#send(records, lost);
+      } catch (error) {
+        failure = error;
+        break;
+      }
+    }
+    const { records, lost } = this.#ring.read(this.#sentSeq);
+    const count = records.length + lost;
+    if (count > 0)
+      this.#logger.warn('records are lost: they were not sent', {
+        stream: this.#target.stream,
+        count,
+        error: failure,
+      });
   }
 
   async #send(records: readonly T[], lost: number): Promise<void> {
