@@ -241,6 +241,8 @@ async function fill(
   const need = (): number => wanted - run.addresses.length;
   await useOwnBlocks(run, own, need);
   if (need() > 0) {
+    // Nothing compares them in a commit, and those that came with the blocks may be as old as the wait for a pod.
+    run.settings = (await run.context.store.read({ settings: true }, run.signal)).settings;
     const refusal = await claimBlocks(run, need);
     if (refusal !== undefined) return refusal;
   }

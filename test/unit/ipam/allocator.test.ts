@@ -4,7 +4,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ReadAhead } from '../../../lib/ipam/allocator.ts';
 import { createBlock } from '../../../lib/ipam/block.ts';
-import { encodeAffinity, encodeBlock } from '../../../lib/ipam/block-json.ts';
+import { DEFAULT_SETTINGS, encodeAffinity, encodeBlock } from '../../../lib/ipam/block-json.ts';
 import { createHeldCatalog } from '../../../lib/ipam/catalog.ts';
 import { IpamError, type IpamErrorType } from '../../../lib/ipam/errors.ts';
 import { blockAffinityKey, blockKey, handleKey } from '../../../lib/model/ipam-keys.ts';
@@ -428,6 +428,31 @@ describe('cost and queue', () => {
     const ips = [...(await ipam.ipsByHandle('early')), ...(await ipam.ipsByHandle('late'))];
     expect(new Set(ips).size).toBe(2);
   });
+
+  it.each([
+    ['strictAffinity', { strictAffinity: true }, 'exhausted'],
+    ['maxBlocksPerHost', { strictAffinity: true, maxBlocksPerHost: 1 }, 'blockLimit'],
+    ['autoAllocateBlocks', { strictAffinity: true, autoAllocateBlocks: false }, 'blocksNotAllocated'],
+  ])(
+    'goes by %s as it is when it leaves its own blocks, not as it was read ahead',
+    async (name, changes, code) => {
+      const fixture = await IpamFixture.create({ pools: TWO_BLOCKS });
+      const [ipam, other] = [fixture.ipam(), fixture.ipam()];
+      for (const handle of ['claims', 'learns'])
+        await ipam.autoAssign({ host: 'a', use: 'Workload', v4: 4, handle });
+      if (name === 'strictAffinity') await other.autoAssign({ host: 'b', use: 'Workload', v4: 1 });
+      const ahead = await ipam.readAhead('a', 'late');
+      expect(ahead.survey?.blocks?.blocks).toHaveLength(1);
+      await other.setSettings({ ...DEFAULT_SETTINGS, ...changes });
+      const { v4 } = await ipam.autoAssign(
+        { host: 'a', use: 'Workload', v4: 1, handle: 'late' },
+        undefined,
+        ahead,
+      );
+      expect(v4.addresses).toEqual([]);
+      expect(v4.problem?.type.code).toBe(code);
+    },
+  );
 
   it('tells ahead whether the handle is there, also where nothing is known of the host', async () => {
     const fixture = await IpamFixture.create({ pools: TWO_BLOCKS });
