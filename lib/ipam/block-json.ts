@@ -48,9 +48,11 @@ const MARKED = /^#-?[1-9]\d{15,}$/;
 
 /**
  * The same sooner, where all long integers are fields of the object, or of objects in it: they are made strings with a mark,
- * and back. Undefined where they are not. In a string the mark would end it, and make the text no JSON.
+ * and back. Undefined where they are not, and where a string begins as a mark does. Within a string the mark would end it,
+ * and make the text no JSON.
  */
 function parseMarked(text: string): unknown {
+  if (text.includes('"#')) return undefined;
   let marked = 0;
   const markedText = text.replace(LONG_INTEGER, (digits) => {
     marked++;

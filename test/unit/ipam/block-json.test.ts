@@ -68,6 +68,12 @@ describe('block', () => {
     );
   });
 
+  it('takes no string for a number where a number deeper down is missed', () => {
+    const future = '{"text":"#1234567890123456","deep":{"n":[1234567890123456]}}';
+    const written = CALICO_BLOCK.replace('"deleted":false', () => `"deleted":false,"future":${future}`);
+    expect(encodeBlock(decodeBlock(KEY, written))).toContain(`"future":${future}`);
+  });
+
   it('takes the owner of very old blocks from hostAffinity, and writes it the new way', () => {
     const text = CALICO_BLOCK.replace('"affinity":"host:node1"', '"hostAffinity":"old"');
     expect(encodeBlock(decodeBlock(KEY, text))).toContain('"affinity":"host:old"');
