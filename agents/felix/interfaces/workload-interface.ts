@@ -71,8 +71,11 @@ export async function addressWorkloadInterface(
     for (const net of wanted.routes6 ?? ['::/0']) routes.push({ net, via: GATEWAY_V6 });
   }
   await writer.addressPod({
-    ...{ netns, podName, addresses: [...addresses4, ...addresses6] },
-    ...{ neighbours, routes },
+    netns,
+    podName,
+    addresses: [...addresses4, ...addresses6],
+    neighbours,
+    routes,
   });
 }
 
