@@ -4,8 +4,7 @@ import type { WorkloadEndpoint } from '../../lib/model/endpoint-types.ts';
 import type { Pod } from '../../lib/model/kubernetes-pod-types.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 
-export interface AssignRequest {
-  readonly handle: string;
+export interface AddressRequest {
   readonly attributes: Readonly<Record<string, string>>;
   readonly ipv4: boolean;
   readonly ipv6: boolean;
@@ -17,34 +16,43 @@ export interface AssignRequest {
   readonly namespace: Resource | undefined;
 }
 
+/** One address of each family asked for, without prefix length. Throws when there is none to be had, saying why. */
+export type Assign = (request: AddressRequest, signal: AbortSignal) => Promise<readonly string[]>;
+
 export interface AddressAllocator {
-  /** One address of each family asked for, without prefix length. Throws when there is none to be had, saying why. */
-  assign(request: AssignRequest, signal: AbortSignal): Promise<readonly string[]>;
+  /** Gives back what is held under the handle, and reads what an assignment will want to know. What assigns, once. */
+  prepare(handle: string, signal: AbortSignal): Promise<Assign>;
   releaseByHandle(handle: string, signal: AbortSignal): Promise<void>;
   /** Handles of the network that hold addresses on this host. */
   handlesOnHost(network: string, signal: AbortSignal): Promise<readonly string[]>;
 }
 
-export interface InterfaceRequest {
+export interface WorkloadInterface {
   readonly hostName: string;
   readonly netns: string;
   readonly containerName: string;
+}
+
+export interface InterfaceRequest extends WorkloadInterface {
+  readonly mtu: number;
+  /** Of the container's end. */
+  readonly mac: string;
+}
+
+export interface AddressedInterface extends WorkloadInterface {
   /** Without prefix length. */
   readonly addresses: readonly string[];
-  readonly mtu: number;
-  readonly mac: string | undefined;
 }
 
 export interface WorkloadInterfaces {
-  /** Makes the pair, host side down: the dataplane raises it once the policy is programmed. */
-  create(
-    request: InterfaceRequest,
-    signal: AbortSignal,
-  ): Promise<{ readonly mac: string; readonly mtu: number }>;
+  /** Makes the pair, host side down: the dataplane raises it once the policy is programmed. What has its name is replaced. */
+  create(request: InterfaceRequest, signal: AbortSignal): Promise<void>;
+  /** Gives the container's end, which has just been made, its addresses and routes. */
+  address(request: AddressedInterface, signal: AbortSignal): Promise<void>;
   /** No error if it is not there. */
   remove(hostName: string, signal: AbortSignal): Promise<void>;
   /** What is wrong with it, in sentences; empty if nothing. */
-  check(request: Omit<InterfaceRequest, 'mtu' | 'mac'>, signal: AbortSignal): Promise<readonly string[]>;
+  check(request: AddressedInterface, signal: AbortSignal): Promise<readonly string[]>;
 }
 
 export interface EndpointStore {

@@ -17,6 +17,7 @@ import {
 } from '../../lib/protocol/cni.ts';
 import type {
   AddressAllocator,
+  AddressRequest,
   EndpointStore,
   InterfaceRequest,
   PodSource,
@@ -24,6 +25,7 @@ import type {
   WorkloadInterfaces,
 } from './dependencies.ts';
 import { CniFailure, toCniError } from './failure.ts';
+import { randomMac } from './mac.ts';
 import { podRequests } from './pod-annotations.ts';
 import { buildResult } from './result.ts';
 import {
@@ -57,8 +59,19 @@ interface PodContext {
   readonly pod: Pod;
   readonly namespace: Resource;
 }
-/** What has been done so far by an ADD, undone in reverse when it fails. */
 type Undo = () => Promise<void>;
+/** An ADD under way. */
+interface Adding {
+  readonly request: CniRequest;
+  readonly config: NetworkConfiguration;
+  readonly workload: Workload;
+  /** As events name it. */
+  readonly object: string;
+  /** What has been done so far, undone in reverse when it fails; the address last, if that has gone well. */
+  readonly undo: Undo[];
+  release?: Undo;
+  readonly signal: AbortSignal;
+}
 /** Enough for a pair of kernel batches and a datastore call. */
 const UNDO_MS = 10_000;
 
@@ -128,38 +141,45 @@ export class CniHandler {
   }
 
   async #add(request: CniRequest, config: NetworkConfiguration, signal: AbortSignal) {
-    const { node, events, logger, now } = this.#options;
+    const { node, addresses, interfaces, pods, events, logger, now } = this.#options;
     const started = performance.now();
     if (request.netns === '') throw new CniFailure(CniErrorCode.invalidEnvironment, 'CNI_NETNS is empty');
     this.#options.requireReady();
     const workload = identifyWorkload(request, config.name, node);
+    if (workload.orchestrator === 'k8s' && pods === undefined)
+      throw new CniFailure(
+        CniErrorCode.pluginNotAvailable,
+        'no Kubernetes API is configured for this node, so pods cannot be served',
+      );
     const object = `${workload.orchestrator === 'k8s' ? 'Pod' : 'Container'}/${workload.namespace}/${workload.name}`;
-    const undo: Undo[] = [];
+    const adding: Adding = { request, config, workload, object, undo: [], signal };
     try {
       // A handle left by an ADD that was cut off belongs to the same container: given back before anything is assigned.
-      const [pod] = await allDone(
+      const [pod, early, assign] = await allDone(
         this.#readPod(workload, signal),
-        this.#options.addresses.releaseByHandle(workload.handle, signal),
+        this.#makeIfFree(adding),
+        addresses.prepare(workload.handle, signal),
       );
-      const [addresses, mtu] = await allDone(
-        this.#assign(config, workload, pod, undo, signal),
-        config.mtu === undefined || config.mtu === 0 ? this.#options.defaultMtu() : config.mtu,
-      );
-      const { mac } = await this.#wire(request, workload, pod, { addresses, mtu }, undo, signal);
-      events.emit({ component: 'agent', kind: 'vethCreated', object, cause: workload.hostInterface });
+      adding.release = () => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS));
+      const assigned = await assign(this.#addressRequest(config, workload, pod), signal);
+      const wanted = podRequests(pod?.pod, pod?.namespace);
+      const made = early ?? (await this.#makeInterface(adding, wanted.mac));
+      const { mac = made.mac } = wanted;
+      if (mac !== made.mac) await interfaces.create({ ...made, mac }, signal);
       const endpoint = buildEndpoint({
         request,
         workload,
         node,
         network: config.name,
         pod: pod?.pod,
-        addresses,
+        addresses: assigned,
         mac,
       });
-      if (pod === undefined) await this.#options.endpoints.ensureProfile(networkProfile(config.name), signal);
-      undo.push(() => this.#options.endpoints.remove(endpoint, AbortSignal.timeout(UNDO_MS)));
-      const revision = await this.#options.endpoints.write(endpoint, signal);
-      events.emit({ component: 'agent', kind: 'endpointWritten', object, revision });
+      // Side by side, the kernel's part first: what the dataplane asks of the kernel for the endpoint's sake comes after it.
+      const [, revision] = await allDone(
+        interfaces.address({ ...made, addresses: assigned }, signal),
+        this.#write(adding, endpoint),
+      );
       await this.#waitProgrammed(endpoint, revision, signal);
       events.emit({
         component: 'agent',
@@ -170,36 +190,37 @@ export class CniHandler {
       });
       logger.info('workload added', {
         workload: object,
-        addresses,
+        addresses: assigned,
         interface: workload.hostInterface,
         at: now().toISOString(),
       });
-      return { request, workload, addresses, mac, mtu };
+      return { request, workload, addresses: assigned, mac, mtu: made.mtu };
     } catch (error) {
-      await this.#undo(undo);
+      await this.#undo(adding);
       throw error;
     }
   }
 
-  async #undo(undo: Undo[]): Promise<void> {
-    for (const step of undo.reverse()) {
-      try {
-        await step();
-      } catch (error) {
-        // The garbage collector finds what stays: the handle names the container.
-        this.#options.logger.warn('undoing part of a failed ADD failed', { error });
-      }
+  /** Nobody else may have an address while an endpoint or an interface has it: then it stays for DEL or GC, under its handle. */
+  async #undo({ undo, release }: Adding): Promise<void> {
+    let isUndone = true;
+    for (const step of undo.reverse()) isUndone = (await this.#succeeds(step)) && isUndone;
+    if (isUndone && release !== undefined) await this.#succeeds(release);
+  }
+
+  async #succeeds(step: Undo): Promise<boolean> {
+    try {
+      await step();
+      return true;
+    } catch (error) {
+      this.#options.logger.warn('undoing part of a failed ADD failed', { error });
+      return false;
     }
   }
 
   async #readPod(workload: Workload, signal: AbortSignal) {
-    if (workload.orchestrator !== 'k8s') return undefined;
     const { pods, events } = this.#options;
-    if (pods === undefined)
-      throw new CniFailure(
-        CniErrorCode.pluginNotAvailable,
-        'no Kubernetes API is configured for this node, so pods cannot be served',
-      );
+    if (workload.orchestrator !== 'k8s' || pods === undefined) return undefined;
     const [pod, namespace] = await allDone(
       pods.readPod(workload.namespace, workload.name, signal),
       pods.readNamespace(workload.namespace, signal),
@@ -219,54 +240,66 @@ export class CniHandler {
     return { pod, namespace };
   }
 
-  async #assign(
+  #addressRequest(
     config: NetworkConfiguration,
     workload: Workload,
     pod: PodContext | undefined,
-    undo: Undo[],
-    signal: AbortSignal,
-  ): Promise<readonly string[]> {
-    const { addresses, node, now } = this.#options;
+  ): AddressRequest {
+    const { node, now } = this.#options;
     const wanted = podRequests(pod?.pod, pod?.namespace);
     const identity =
       workload.orchestrator === 'k8s' ? { pod: workload.name, namespace: workload.namespace } : {};
-    undo.push(() => addresses.releaseByHandle(workload.handle, AbortSignal.timeout(UNDO_MS)));
-    return addresses.assign(
-      {
-        handle: workload.handle,
-        attributes: { node, ...identity, network: config.name, timestamp: now().toISOString() },
-        ipv4: wanted.families?.includes('IPv4') ?? config.ipam?.assign_ipv4 !== 'false',
-        ipv6: wanted.families?.includes('IPv6') ?? config.ipam?.assign_ipv6 === 'true',
-        pools4: wanted.pools4 ?? config.ipam?.ipv4_pools ?? [],
-        pools6: wanted.pools6 ?? config.ipam?.ipv6_pools ?? [],
-        addresses: wanted.addresses,
-        namespace: pod?.namespace,
-      },
-      signal,
-    );
+    return {
+      attributes: { node, ...identity, network: config.name, timestamp: now().toISOString() },
+      ipv4: wanted.families?.includes('IPv4') ?? config.ipam?.assign_ipv4 !== 'false',
+      ipv6: wanted.families?.includes('IPv6') ?? config.ipam?.assign_ipv6 === 'true',
+      pools4: wanted.pools4 ?? config.ipam?.ipv4_pools ?? [],
+      pools6: wanted.pools6 ?? config.ipam?.ipv6_pools ?? [],
+      addresses: wanted.addresses,
+      namespace: pod?.namespace,
+    };
   }
 
-  async #wire(
-    request: CniRequest,
-    workload: Workload,
-    pod: PodContext | undefined,
-    { addresses, mtu }: Pick<InterfaceRequest, 'addresses' | 'mtu'>,
-    undo: Undo[],
-    signal: AbortSignal,
-  ) {
-    const { interfaces } = this.#options;
-    undo.push(() => interfaces.remove(workload.hostInterface, AbortSignal.timeout(UNDO_MS)));
-    return interfaces.create(
-      {
-        hostName: workload.hostInterface,
-        netns: request.netns,
-        containerName: request.ifName,
-        addresses,
-        mtu,
-        mac: podRequests(pod?.pod, pod?.namespace).mac,
-      },
-      signal,
-    );
+  /**
+   * Needs nothing of the pod; only one that wants a link-layer address of its choice has it made again. Undefined where an
+   * endpoint stands: its container may run, and keeps the interface until this ADD has all to replace it with.
+   */
+  async #makeIfFree(adding: Adding): Promise<InterfaceRequest | undefined> {
+    const { workload, signal } = adding;
+    const { namespace, endpointName } = workload;
+    const standing = await this.#options.endpoints.find(namespace, endpointName, signal);
+    if (standing !== undefined) return undefined;
+    return this.#makeInterface(adding);
+  }
+
+  async #makeInterface(
+    { request, config, workload, object, undo, signal }: Adding,
+    mac = randomMac(),
+  ): Promise<InterfaceRequest> {
+    const { interfaces, events, defaultMtu } = this.#options;
+    const { netns, ifName } = request;
+    const { hostInterface } = workload;
+    const { mtu: wantedMtu = 0 } = config;
+    const mtu = wantedMtu === 0 ? await defaultMtu() : wantedMtu;
+    const made = { hostName: hostInterface, netns, containerName: ifName, mtu, mac };
+    undo.push(() => interfaces.remove(hostInterface, AbortSignal.timeout(UNDO_MS)));
+    await interfaces.create(made, signal);
+    events.emit({ component: 'agent', kind: 'vethCreated', object, cause: hostInterface });
+    return made;
+  }
+
+  /** The revision of the write. */
+  async #write(
+    { config, workload, object, undo, signal }: Adding,
+    endpoint: WorkloadEndpoint,
+  ): Promise<number> {
+    const { endpoints, events } = this.#options;
+    // A pod has profiles of Kubernetes'; others the network's, which must be there first.
+    if (workload.orchestrator !== 'k8s') await endpoints.ensureProfile(networkProfile(config.name), signal);
+    undo.push(() => endpoints.remove(endpoint, AbortSignal.timeout(UNDO_MS)));
+    const revision = await endpoints.write(endpoint, signal);
+    events.emit({ component: 'agent', kind: 'endpointWritten', object, revision });
+    return revision;
   }
 
   async #waitProgrammed(endpoint: WorkloadEndpoint, revision: number, signal: AbortSignal): Promise<void> {

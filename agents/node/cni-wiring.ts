@@ -4,7 +4,7 @@
 import type { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { isNothingReadable, isResourceError } from '../../lib/datastore/resource-error.ts';
 import type { EventSink } from '../../lib/events/event.ts';
-import type { Ipam } from '../../lib/ipam/allocator.ts';
+import type { Ipam, ReadAhead } from '../../lib/ipam/allocator.ts';
 import { IpamError, type IpamErrorType } from '../../lib/ipam/errors.ts';
 import type { AssignedAddress, AutoAssignRequest, FamilyAssignment } from '../../lib/ipam/types.ts';
 import { type KubeClient, NAMESPACES, PODS } from '../../lib/kube-client/client.ts';
@@ -14,15 +14,14 @@ import { parseIp } from '../../lib/net/ip.ts';
 import { workloadEndpointKey } from '../../lib/policy/compiled.ts';
 import type {
   AddressAllocator,
-  AssignRequest,
+  AddressRequest,
   EndpointStore,
-  InterfaceRequest,
   PodSource,
   Programming,
   WorkloadInterfaces,
 } from '../cni/dependencies.ts';
 import type { Dataplane } from '../felix/dataplane/dataplane.ts';
-import { createWorkloadInterface } from '../felix/interfaces/workload-interface.ts';
+import { addressWorkloadInterface, createWorkloadInterface } from '../felix/interfaces/workload-interface.ts';
 import type { KernelWriterClient } from '../felix/kernel/writer-client.ts';
 import { interfaceProblems } from './interface-check.ts';
 import type { PluginMirror } from './plugin-mirror.ts';
@@ -51,30 +50,40 @@ export function addressAllocator(
         cause: `${ip} from ${block}${borrowed ? ' (borrowed)' : ''}`,
       });
   };
+  const release = async (handle: string, signal: AbortSignal): Promise<void> => {
+    const released = await releaseIfHeld(held, handle, signal);
+    for (const ip of released)
+      events.emit({ component: 'agent', kind: 'addressReleased', object: ip, cause: handle });
+  };
+  const assign = async (
+    request: AssignRequest,
+    ahead: ReadAhead,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> => {
+    const object = objectOf(request);
+    if (request.addresses.length > 0)
+      return assignGiven(reading, node, request, signal, (assigned) => said(assigned, object));
+    let outcome = await assignAutomatically(held, node, request, signal, ahead);
+    if (isOfPools(outcome.problem)) outcome = await assignAutomatically(reading, node, request, signal);
+    if (outcome.problem !== undefined) throw outcome.problem;
+    const { assigned, claimed } = outcome;
+    if (claimed > 0)
+      events.emit({
+        component: 'agent',
+        kind: 'blockClaimed',
+        object: `IPAMBlock/${assigned[0]?.block ?? ''}`,
+        count: claimed,
+      });
+    said(assigned, object);
+    return assigned.map(({ ip }) => ip);
+  };
   return {
-    assign: async (request, signal) => {
-      const object = objectOf(request);
-      if (request.addresses.length > 0)
-        return assignGiven(reading, node, request, signal, (assigned) => said(assigned, object));
-      let outcome = await assignAutomatically(held, node, request, signal);
-      if (isOfPools(outcome.problem)) outcome = await assignAutomatically(reading, node, request, signal);
-      if (outcome.problem !== undefined) throw outcome.problem;
-      const { assigned, claimed } = outcome;
-      if (claimed > 0)
-        events.emit({
-          component: 'agent',
-          kind: 'blockClaimed',
-          object: `IPAMBlock/${assigned[0]?.block ?? ''}`,
-          count: claimed,
-        });
-      said(assigned, object);
-      return assigned.map(({ ip }) => ip);
+    prepare: async (handle, signal) => {
+      const ahead = await held.readAhead(node, handle, signal);
+      if (ahead.isHandleThere) await release(handle, signal);
+      return (request, assignSignal) => assign({ handle, ...request }, ahead, assignSignal);
     },
-    releaseByHandle: async (handle, signal) => {
-      const released = await releaseIfHeld(held, handle, signal);
-      for (const ip of released)
-        events.emit({ component: 'agent', kind: 'addressReleased', object: ip, cause: handle });
-    },
+    releaseByHandle: release,
     handlesOnHost: async (network, signal) => {
       const blocks = await held.store.listBlocks(undefined, signal);
       const attributes = blocks.flatMap(({ value }) => value?.attributes ?? []);
@@ -84,6 +93,10 @@ export function addressAllocator(
       return [...new Set(handles)];
     },
   };
+}
+
+interface AssignRequest extends AddressRequest {
+  readonly handle: string;
 }
 
 interface Outcome {
@@ -98,10 +111,11 @@ async function assignAutomatically(
   node: string,
   request: AssignRequest,
   signal: AbortSignal,
+  ahead?: ReadAhead,
 ): Promise<Outcome> {
   const claimedBefore = ipam.stats.claimedBlocks;
   try {
-    const { v4, v6 } = await ipam.autoAssign(autoAssignRequest(node, request), signal);
+    const { v4, v6 } = await ipam.autoAssign(autoAssignRequest(node, request), signal, ahead);
     const assigned = [...v4.addresses, ...v6.addresses];
     const problem = problemOf(v4) ?? problemOf(v6);
     // In dual stack one family alone is no address at all.
@@ -169,27 +183,16 @@ async function assignGiven(
 }
 
 export function workloadInterfaces(writer: KernelWriterClient): WorkloadInterfaces {
-  const wanted = ({
-    hostName,
-    netns,
-    containerName,
-    addresses,
-  }: Pick<InterfaceRequest, 'hostName' | 'netns' | 'containerName' | 'addresses'>) => ({
-    hostName,
-    netns,
-    podName: containerName,
-    addresses4: addresses.filter((address) => parseIp(address)?.family === 4),
-    addresses6: addresses.filter((address) => parseIp(address)?.family === 6),
-  });
   return {
-    create: async (request) => {
-      const { mac } = await createWorkloadInterface(writer, {
-        ...wanted(request),
-        mtu: request.mtu,
-        ...(request.mac === undefined ? {} : { mac: request.mac }),
-      });
-      return { mac, mtu: request.mtu };
-    },
+    create: ({ containerName, ...request }) =>
+      createWorkloadInterface(writer, { ...request, podName: containerName }),
+    address: ({ netns, containerName, addresses }) =>
+      addressWorkloadInterface(writer, {
+        netns,
+        podName: containerName,
+        addresses4: addresses.filter((address) => parseIp(address)?.family === 4),
+        addresses6: addresses.filter((address) => parseIp(address)?.family === 6),
+      }),
     remove: (hostName) => writer.deleteLink(hostName),
     check: interfaceProblems,
   };

@@ -1,7 +1,7 @@
 // CNI CHECK: what is wrong with a workload's interface, as both namespaces say it.
 
 import { run } from '../../lib/process/run.ts';
-import type { InterfaceRequest } from '../cni/dependencies.ts';
+import type { AddressedInterface } from '../cni/dependencies.ts';
 
 interface LinkView {
   readonly ifname: string;
@@ -11,7 +11,7 @@ interface LinkView {
 
 /** Sentences; empty if host side and pod side are there, up, and the pod has its addresses. */
 export async function interfaceProblems(
-  { hostName, netns, containerName, addresses }: Omit<InterfaceRequest, 'mtu' | 'mac'>,
+  { hostName, netns, containerName, addresses }: AddressedInterface,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const problems: string[] = [];

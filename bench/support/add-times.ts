@@ -9,15 +9,14 @@ export interface Step {
   readonly times: readonly number[];
 }
 
-/** In order; each step ends with its event. */
-const STEPS: readonly { readonly kind: EventKind; readonly step: string }[] = [
-  { kind: 'cniWait', step: 'pod read, policy mirrored' },
-  { kind: 'addressAssigned', step: 'address assigned' },
-  { kind: 'vethCreated', step: 'interface made' },
-  { kind: 'endpointWritten', step: 'endpoint written' },
-  { kind: 'kernelTransaction', step: 'calculated, policy in the kernel' },
-  { kind: 'endpointProgrammed', step: 'route in the kernel, link up' },
-  { kind: 'cniAdd', step: 'looked for in the kernel, answered' },
+/** In order; each step ends with the last of its events. */
+const STEPS: readonly { readonly kinds: readonly EventKind[]; readonly step: string }[] = [
+  { kinds: ['cniWait', 'vethCreated'], step: 'pod read, policy mirrored; interface made' },
+  { kinds: ['addressAssigned'], step: 'address assigned' },
+  { kinds: ['endpointWritten'], step: 'endpoint written' },
+  { kinds: ['kernelTransaction'], step: 'calculated, policy in the kernel' },
+  { kinds: ['endpointProgrammed'], step: 'route in the kernel, link up' },
+  { kinds: ['cniAdd'], step: 'looked for in the kernel, answered' },
 ];
 
 /** Of the ADDs that ended on the host after `since`. */
@@ -37,14 +36,19 @@ export async function addTimes(api: KubeClient, host: string, since: Date): Prom
   for (const add of events.filter(({ kind }) => kind === 'cniAdd')) {
     whole.push(add.durationMs ?? Number.NaN);
     let last = Date.parse(add.time) - (add.durationMs ?? 0);
-    for (const [index, { kind }] of STEPS.entries()) {
-      const event = events.find(
-        (each) => each.kind === kind && isOf(each, add) && Date.parse(each.time) >= last - 1,
+    for (const [index, { kinds }] of STEPS.entries()) {
+      const found = kinds.flatMap(
+        (kind) =>
+          events.find((each) => each.kind === kind && isOf(each, add) && Date.parse(each.time) >= last - 1) ??
+          [],
       );
-      if (event === undefined) continue;
-      times[index]?.push(Date.parse(event.time) - last);
-      last = Date.parse(event.time);
-      if (kind === 'cniWait') waits.push(event.durationMs ?? Number.NaN);
+      if (found.length < kinds.length) continue;
+      const ended = Math.max(...found.map(({ time }) => Date.parse(time)));
+      times[index]?.push(ended - last);
+      last = ended;
+      waits.push(
+        ...found.flatMap(({ kind, durationMs = Number.NaN }) => (kind === 'cniWait' ? durationMs : [])),
+      );
     }
   }
   return [

@@ -18,8 +18,19 @@ const NODES = 'system:nodes';
 const READERS = 'system:readers';
 const LEASE_NAMESPACE = 'kube-node-lease';
 
+/** A connection has one certificate for its life, and reading it takes longer than most of a request. */
+const users = new WeakMap<TLSSocket, User>();
+
 /** The user of a verified client certificate: CN the name, each O a group. Undefined without one. */
 export function authenticate(socket: TLSSocket): User | undefined {
+  const known = users.get(socket);
+  if (known !== undefined) return known;
+  const user = readUser(socket);
+  if (user !== undefined) users.set(socket, user);
+  return user;
+}
+
+function readUser(socket: TLSSocket): User | undefined {
   if (!socket.authorized) return undefined;
   const subject = socket.getPeerCertificate().subject as { CN?: string; O?: string | string[] } | undefined;
   if (subject?.CN === undefined) return undefined;

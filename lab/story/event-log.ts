@@ -24,6 +24,8 @@ export interface Link {
   readonly kind: EventKind;
   readonly host?: string;
   readonly matches?: (event: CalicoEvent) => boolean;
+  /** Done beside what follows: that may be earlier. */
+  readonly isBeside?: boolean;
   /** What it means, for people. */
   readonly meaning: string;
 }
@@ -43,7 +45,7 @@ export type ChainResult =
 const STAMP_SLACK_MS = 50;
 
 /**
- * Finds the links one after another: each at or after the one before it. The first that is missing ends the search. Events
+ * Finds the links one after another: each at or after the one before it that is not beside it. The first that is missing ends the search. Events
  * must be in order.
  */
 export function findChain(events: readonly CalicoEvent[], links: readonly Link[]): ChainResult {
@@ -61,7 +63,7 @@ export function findChain(events: readonly CalicoEvent[], links: readonly Link[]
     const at = Date.parse(event.time);
     const first = found[0] === undefined ? at : Date.parse(found[0].event.time);
     found.push({ link, event, ms: at - first });
-    notBefore = at - STAMP_SLACK_MS;
+    if (link.isBeside !== true) notBefore = at - STAMP_SLACK_MS;
   }
   return { ok: true, found };
 }

@@ -12,6 +12,8 @@ import type { StreamTarget } from './stream-target.ts';
 /** Records that the stream keeps, about. */
 const STREAM_LENGTH = 100_000;
 const BATCH = 256;
+/** Records come in bursts, as of a pod that is added: what comes within so long goes in one call, after the burst's own work. */
+const GATHER_MS = 50;
 const RETRY_MS = 1000;
 const COMMAND_TIMEOUT_MS = 2000;
 /** The client waits that long for the end of a connection, even of one that has ended: a process that stops would live on for it. */
@@ -61,6 +63,7 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
   readonly #ring: RecordRing<T>;
   readonly #target: StreamTarget;
   readonly #redis: Redis;
+  readonly #logger: Logger;
   readonly #stopping = new AbortController();
   #sentSeq = 0;
   #lost = 0;
@@ -73,7 +76,8 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
   constructor(ring: RecordRing<T>, target: StreamTarget, address: RedisAddress, logger: Logger) {
     this.#ring = ring;
     this.#target = target;
-    this.#redis = openRedis(address, logger.child({ part: 'redis' }));
+    this.#logger = logger.child({ part: 'redis' });
+    this.#redis = openRedis(address, this.#logger);
   }
 
   /** Records that fell out of the ring before Redis took them. */
@@ -100,6 +104,7 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
     this.#stopping.abort();
     this.#wake?.();
     await this.#running;
+    await this.#sendRest();
     this.#redis.disconnect();
   }
 
@@ -111,6 +116,7 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
+        await waitFor(GATHER_MS, signal);
         continue;
       }
       try {
@@ -122,6 +128,34 @@ export class StreamPublisher<T extends RingRecord> implements Startable {
         await waitFor(RETRY_MS, signal);
       }
     }
+  }
+
+  /** What was still being gathered, as far as Redis takes it in the time of a command; the ring ends with the process. */
+  async #sendRest(): Promise<void> {
+    const deadline = performance.now() + COMMAND_TIMEOUT_MS;
+    let failure: unknown = `redis is ${this.#redis.status}`;
+    while (this.#redis.status === 'ready') {
+      const { records, lost } = this.#ring.read(this.#sentSeq, BATCH);
+      if (records.length === 0) return;
+      if (performance.now() > deadline) {
+        failure = `not done after ${COMMAND_TIMEOUT_MS} ms`;
+        break;
+      }
+      try {
+        await this.#send(records, lost);
+      } catch (error) {
+        failure = error;
+        break;
+      }
+    }
+    const { records, lost } = this.#ring.read(this.#sentSeq);
+    const count = records.length + lost;
+    if (count > 0)
+      this.#logger.warn('records are lost: they were not sent', {
+        stream: this.#target.stream,
+        count,
+        error: failure,
+      });
   }
 
   async #send(records: readonly T[], lost: number): Promise<void> {

@@ -18,7 +18,7 @@ import {
 import { blockOfAddress, ordinalOf } from './arithmetic.ts';
 import { assignIp, parseAddress } from './assign-ip.ts';
 import { type AddressUser, type Audit, auditAddresses } from './audit.ts';
-import { autoAssign } from './auto-assign.ts';
+import { autoAssign, type OwnSurvey, ownerFor, surveyOwn } from './auto-assign.ts';
 import { type Block, cleanHandle, handleOf } from './block.ts';
 import { checkSettings, DEFAULT_SETTINGS } from './block-json.ts';
 import { attributesOf } from './block-query.ts';
@@ -70,6 +70,16 @@ export interface AddressOwner {
   readonly block: Cidr;
 }
 
+/** What was read for an assignment that is still to be asked for. */
+export interface ReadAhead {
+  /** Something is stored under its handle. */
+  readonly isHandleThere: boolean;
+  /** Undefined: it is to be read when it is needed. */
+  readonly survey: OwnSurvey | undefined;
+  /** Writes of this process before it was read. */
+  readonly writes: number;
+}
+
 /** Every method throws IpamError for what the caller can act on, and DatastoreError when the datastore fails. */
 export class Ipam {
   readonly stats: IpamStats = {
@@ -85,9 +95,19 @@ export class Ipam {
   readonly store: IpamStore;
   readonly #context: IpamContext;
   readonly #turns: Turns;
+  /** Commits so far, whatever became of them. */
+  #writes = 0;
+  #isReadingAhead = false;
 
   constructor(options: IpamOptions) {
-    this.store = createIpamStore(options.datastore);
+    const store = createIpamStore(options.datastore);
+    this.store = {
+      ...store,
+      commit: (changes, signal) => {
+        this.#writes++;
+        return store.commit(changes, signal);
+      },
+    };
     this.#context = {
       store: this.store,
       catalog: options.catalog ?? createDatastoreCatalog(options.datastore),
@@ -104,11 +124,45 @@ export class Ipam {
 
   /**
    * Up to the requested number of addresses of each family. What is missing is explained in the family's `problem`; what
-   * was assigned stays assigned, and is released by its handle. Throws `nodeNotFound`, `busy`, `invalidRequest`.
+   * was assigned stays assigned, and is released by its handle. Throws `nodeNotFound`, `busy`, `invalidRequest`. `ahead`: of the
+   * same host and handle, for a workload.
    */
-  async autoAssign(request: AutoAssignRequest, signal?: AbortSignal): Promise<AutoAssignResult> {
+  async autoAssign(
+    request: AutoAssignRequest,
+    signal?: AbortSignal,
+    ahead?: ReadAhead,
+  ): Promise<AutoAssignResult> {
     checkRequest(request);
-    return this.#turns.run(signal, () => autoAssign(this.#context, request, signal));
+    return this.#turns.run(signal, () => {
+      const survey = ahead?.writes === this.#writes ? ahead.survey : undefined;
+      return autoAssign(this.#context, request, survey, signal);
+    });
+  }
+
+  /**
+   * What an assignment to a workload will want to know, for a caller that has something else to wait for. A guess only: what
+   * this process writes before the assignment makes it worthless, and every write names the revisions that were read.
+   */
+  async readAhead(host: string, handle: string, signal?: AbortSignal): Promise<ReadAhead> {
+    const name = cleanHandle(handle);
+    const writes = this.#writes;
+    // Of several at a time the first to write takes it from the others.
+    const isAlone = !this.#turns.isBusy && !this.#isReadingAhead;
+    if (!isAlone) return { isHandleThere: await this.#hasHandle(name, signal), survey: undefined, writes };
+    this.#isReadingAhead = true;
+    try {
+      const survey = await surveyOwn(this.#context, ownerFor(host, 'Workload'), name, signal);
+      const { handle: stored } = survey.blocks ?? {};
+      const isHandleThere = stored === undefined ? await this.#hasHandle(name, signal) : stored.revision > 0;
+      return { isHandleThere, survey, writes };
+    } finally {
+      this.#isReadingAhead = false;
+    }
+  }
+
+  async #hasHandle(name: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const { handles } = await this.store.read({ handles: [name] }, signal);
+    return (handles[0]?.revision ?? 0) > 0;
   }
 
   /** One given address; see assignIp for what it throws. */

@@ -1,7 +1,7 @@
 // Automatic assignment: the host's own blocks first, then new ones, then empty ones of others, then borrowed addresses
 // (Calico's libcalico-go lib/ipam/ipam.go autoAssign; docs/ipam.md "How an address is chosen").
 // Three round trips where the host has a block with room: what applies, the host's blocks, the commit. Two when the process
-// knows the host's blocks from before.
+// knows the host's blocks from before; one when they have been read ahead.
 
 import { type Cidr, cidrContains, cidrCovers, cidrFirst, type Family, formatCidr } from '../net/ip.ts';
 import { releaseBlockAffinity } from './affinities.ts';
@@ -48,6 +48,30 @@ interface Surroundings {
   ahead: OwnRead | undefined;
 }
 
+/** Which blocks an owner has, and those of them that were known before, read beside. */
+export interface OwnSurvey {
+  readonly affinities: readonly StoredAffinity[];
+  readonly blocks: OwnRead | undefined;
+}
+
+export async function surveyOwn(
+  { store, ownBlocks }: IpamContext,
+  owner: AffinityOwner,
+  handle: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<OwnSurvey> {
+  const known = ownBlocks.of(owner);
+  const [affinities, blocks] = await Promise.all([
+    store.listAffinities(owner, signal),
+    known.length === 0 ? undefined : readOwn(store, owner, known, handle, signal),
+  ]);
+  ownBlocks.remember(
+    owner,
+    affinities.map(({ cidr }) => cidr),
+  );
+  return { affinities, blocks };
+}
+
 /** LoadBalancer addresses belong to no host. */
 export function ownerFor(host: string, use: IntendedUse | undefined): AffinityOwner {
   return { type: use === 'LoadBalancer' ? 'virtual' : 'host', host };
@@ -56,10 +80,11 @@ export function ownerFor(host: string, use: IntendedUse | undefined): AffinityOw
 export async function autoAssign(
   context: IpamContext,
   request: AutoAssignRequest,
+  survey: OwnSurvey | undefined,
   signal: AbortSignal | undefined,
 ): Promise<AutoAssignResult> {
   const owner = ownerFor(request.host, request.use);
-  const surroundings = await lookAround(context, request, owner, signal);
+  const surroundings = await lookAround(context, request, owner, survey, signal);
   const v4 = await assignFamily(context, request, owner, 4, surroundings, signal);
   const isHard = v4.problem !== undefined && v4.problem.type.code !== 'exhausted';
   const v6 = isHard
@@ -72,21 +97,16 @@ async function lookAround(
   context: IpamContext,
   request: AutoAssignRequest,
   owner: AffinityOwner,
+  survey: OwnSurvey | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Surroundings> {
-  const { catalog, store, ownBlocks } = context;
-  const known = ownBlocks.of(owner);
-  const [pools, reservations, nodeLabels, affinities, ahead] = await Promise.all([
+  const { catalog } = context;
+  const [pools, reservations, nodeLabels, { affinities, blocks: ahead }] = await Promise.all([
     catalog.pools(signal),
     catalog.reservations(signal),
     owner.type === 'host' ? catalog.nodeLabels(request.host, signal) : {},
-    store.listAffinities(owner, signal),
-    known.length === 0 ? undefined : readOwn(store, owner, known, request.handle, signal),
+    survey ?? surveyOwn(context, owner, request.handle, signal),
   ]);
-  ownBlocks.remember(
-    owner,
-    affinities.map(({ cidr }) => cidr),
-  );
   if (nodeLabels === undefined) throw new IpamError({ code: 'nodeNotFound', node: request.host });
   tellOfBrokenPools(context, pools);
   return { pools, reservations, nodeLabels, affinities, ahead };
@@ -221,6 +241,8 @@ async function fill(
   const need = (): number => wanted - run.addresses.length;
   await useOwnBlocks(run, own, need);
   if (need() > 0) {
+    // Nothing compares them in a commit, and those that came with the blocks may be as old as the wait for a pod.
+    run.settings = (await run.context.store.read({ settings: true }, run.signal)).settings;
     const refusal = await claimBlocks(run, need);
     if (refusal !== undefined) return refusal;
   }

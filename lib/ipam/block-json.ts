@@ -23,14 +23,7 @@ type JsonObject = Record<string, unknown>;
 function parseObject(key: string, text: string): JsonObject {
   let value: unknown;
   try {
-    value = parseWithSource(text, (_name, parsed, { source }) =>
-      typeof parsed === 'number' &&
-      !Number.isSafeInteger(parsed) &&
-      source !== undefined &&
-      /^-?\d+$/.test(source)
-        ? BigInt(source)
-        : parsed,
-    );
+    value = parseMarked(text) ?? parseAll(text);
   } catch (cause) {
     throw new IpamError({ code: 'malformed', key, reason: 'it is no JSON' }, { cause });
   }
@@ -38,6 +31,57 @@ function parseObject(key: string, text: string): JsonObject {
     throw new IpamError({ code: 'malformed', key, reason: 'it is no JSON object' });
   }
   return value as JsonObject;
+}
+
+/** Exact wherever the integers are, by a call for each of a block's thousand values: milliseconds. */
+function parseAll(text: string): unknown {
+  return parseWithSource(text, (_name, parsed, { source }) =>
+    typeof parsed === 'number' && source !== undefined && /^-?\d+$/.test(source)
+      ? exactInteger(source)
+      : parsed,
+  );
+}
+
+/** Every integer of 16 digits or more that is a value, and what looks like one in a string. */
+const LONG_INTEGER = /(?<=[[:,]\s*)-?[1-9]\d{15,}(?=\s*[,}\]])/g;
+const MARKED = /^#-?[1-9]\d{15,}$/;
+
+/**
+ * The same sooner, where all long integers are fields of the object, or of objects in it: they are made strings with a mark,
+ * and back. Undefined where they are not, and where a string begins as a mark does. Within a string the mark would end it,
+ * and make the text no JSON.
+ */
+function parseMarked(text: string): unknown {
+  if (text.includes('"#')) return undefined;
+  let marked = 0;
+  const markedText = text.replace(LONG_INTEGER, (digits) => {
+    marked++;
+    return `"#${digits}"`;
+  });
+  try {
+    const value = JSON.parse(markedText) as unknown;
+    return marked === 0 || unmark(value, 2) === marked ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** How many were marked, in the object and `depth` - 1 levels below. */
+function unmark(value: unknown, depth: number): number {
+  if (depth === 0 || typeof value !== 'object' || value === null || Array.isArray(value)) return 0;
+  const object = value as JsonObject;
+  let found = 0;
+  for (const [name, entry] of Object.entries(object)) {
+    if (typeof entry === 'string' && MARKED.test(entry)) {
+      object[name] = exactInteger(entry.slice(1));
+      found++;
+    } else found += unmark(entry, depth - 1);
+  }
+  return found;
+}
+
+function exactInteger(source: string): number | bigint {
+  return Number.isSafeInteger(Number(source)) ? Number(source) : BigInt(source);
 }
 
 function stringify(value: JsonObject): string {

@@ -66,12 +66,18 @@ export async function retry<T>(
 /** One at a time, in order of arrival: pods added together on a host would only take blocks from under one another. */
 export class Turns {
   readonly #limit: number;
+  #isTaken = false;
   readonly #stats: IpamStats;
   #last: Promise<void> = Promise.resolve();
 
   constructor(limit: number, stats: IpamStats) {
     this.#limit = limit;
     this.#stats = stats;
+  }
+
+  /** Somebody has the turn, or waits for it. */
+  get isBusy(): boolean {
+    return this.#isTaken || this.#stats.waiting > 0;
   }
 
   /** Throws `busy` when the limit is waiting already, and the signal's reason if it aborts before the turn comes. */
@@ -87,10 +93,12 @@ export class Turns {
     } finally {
       this.#stats.waiting--;
     }
+    this.#isTaken = true;
     try {
       signal?.throwIfAborted();
       return await work();
     } finally {
+      this.#isTaken = false;
       resolve();
     }
   }

@@ -15,7 +15,7 @@ export interface AssignmentRun {
   readonly family: Family;
   readonly pools: readonly Pool[];
   readonly reservations: AddressFilter;
-  /** As of the latest read of the host's own blocks. */
+  /** As they came with the host's own blocks; read anew before others are looked at. */
   settings: IpamSettings;
   /** The owner's blocks where they were read already; taken by the first look at them. */
   ahead: OwnRead | undefined;

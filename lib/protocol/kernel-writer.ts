@@ -8,7 +8,7 @@ const sysctlSchema = z.strictObject({ path: z.string(), value: z.string() });
 export type Sysctl = z.infer<typeof sysctlSchema>;
 export const sysctlListSchema = z.array(sysctlSchema);
 
-/** A workload's veth pair. All addresses without a length but for the routes' destinations. */
+/** A workload's veth pair. */
 const workloadPairSchema = z.strictObject({
   hostName: z.string(),
   hostMac: z.string(),
@@ -20,12 +20,19 @@ const workloadPairSchema = z.strictObject({
   podMac: z.string(),
   /** Those that the namespace has not, or does not let us write, are passed over. */
   podSysctls: z.array(sysctlSchema),
+});
+export type WorkloadPair = z.infer<typeof workloadPairSchema>;
+
+/** What its end in the workload's namespace is known by. All addresses without a length but for the routes' destinations. */
+const podAddressesSchema = z.strictObject({
+  netns: z.string(),
+  podName: z.string(),
   addresses: z.array(z.string()),
   neighbours: z.array(z.strictObject({ address: z.string(), mac: z.string() })),
   /** In order: a gateway needs its own route first. */
   routes: z.array(z.strictObject({ net: z.string(), via: z.string().optional() })),
 });
-export type WorkloadPair = z.infer<typeof workloadPairSchema>;
+export type PodAddresses = z.infer<typeof podAddressesSchema>;
 
 export const workloadLinkStateSchema = z.strictObject({
   /** `up`: raised, and the kernel sends over it. */
@@ -153,10 +160,12 @@ export const kernelRequestSchema = z.discriminatedUnion('op', [
   /** Which of these are not as they should be; the output is JSON, a list of what stands there. Those that are not there count as right. */
   z.strictObject({ id, op: z.literal('wrongSysctls'), entries: z.array(sysctlSchema) }),
   /**
-   * The pair of interfaces of a workload, its end in the workload's namespace set up. One of the host's name is replaced. A
+   * The pair of interfaces of a workload, its end in the workload's namespace up. One of the host's name is replaced. A
    * failure names its step; what was made until then stays.
    */
   z.strictObject({ id, op: z.literal('makePair'), pair: workloadPairSchema }),
+  /** Addresses of an end that has none yet, and what they reach. A failure names its step; what was made until then stays. */
+  z.strictObject({ id, op: z.literal('addressPod'), parts: podAddressesSchema }),
   /** What of a workload the kernel has, asked by name and address; the output is a `WorkloadLinkState` as JSON. */
   z.strictObject({
     id,

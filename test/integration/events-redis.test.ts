@@ -10,7 +10,7 @@ import { EventLog } from '../../lib/events/event-log.ts';
 import { RecordRing, type RingRecord } from '../../lib/events/record-ring.ts';
 import { StreamPublisher } from '../../lib/events/redis-stream.ts';
 import { EVENT_TARGET, FLOW_TARGET } from '../../lib/events/stream-target.ts';
-import { silentLogger } from '../../lib/logging/logger.ts';
+import { type LogFields, type Logger, silentLogger } from '../../lib/logging/logger.ts';
 import { type Service, spawnService } from '../../lib/process/service.ts';
 import { until } from '../support/until.ts';
 
@@ -64,13 +64,16 @@ async function entries(stream = EVENT_TARGET.stream): Promise<readonly Entry[]> 
 const eventually = (isTrue: () => Promise<boolean>): Promise<void> =>
   until('what was waited for', isTrue, 20_000);
 
+/** What publishers have warned of, latest last. */
+const warnings: { readonly message: string; readonly fields: LogFields | undefined }[] = [];
+const logger: Logger = {
+  ...silentLogger(),
+  warn: (message, fields) => void warnings.push({ message, fields }),
+  child: () => logger,
+};
+
 async function publish(log: EventLog): Promise<StreamPublisher<CalicoEvent>> {
-  const publisher = new StreamPublisher(
-    log.ring,
-    EVENT_TARGET,
-    { url: `unix://${socketPath}` },
-    silentLogger(),
-  );
+  const publisher = new StreamPublisher(log.ring, EVENT_TARGET, { url: `unix://${socketPath}` }, logger);
   publishers.push(publisher);
   await publisher.start();
   return publisher;
@@ -89,6 +92,7 @@ afterEach(async () => {
   for (const publisher of publishers.splice(0)) await publisher.stop();
   await redis?.stop();
   redis = undefined;
+  warnings.length = 0;
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -101,6 +105,35 @@ describe('the event stream', () => {
     emit(log, 300);
     await eventually(async () => (await entries()).length >= 600);
     expect(seqsOf(await entries())).toEqual(Array.from({ length: 600 }, (_, index) => index + 1));
+  });
+
+  it('has what its publisher was still gathering when it stopped', async () => {
+    redis = await startRedis();
+    const log = new EventLog({ host: 'node-1' });
+    const publisher = await publish(log);
+    emit(log, 1);
+    await eventually(async () => (await entries()).length === 1);
+    // More than one call takes.
+    emit(log, 1000);
+    await publisher.stop();
+    expect(seqsOf(await entries())).toEqual(Array.from({ length: 1001 }, (_, index) => index + 1));
+    expect(warnings.map(({ message }) => message)).toEqual(['redis away']);
+  });
+
+  it('says how many of them are lost where Redis is away', async () => {
+    redis = await startRedis();
+    const log = new EventLog({ host: 'node-1' });
+    const publisher = await publish(log);
+    emit(log, 1);
+    await eventually(async () => (await entries()).length === 1);
+    await redis.stop();
+    await eventually(async () => warnings.some(({ message }) => message === 'redis away'));
+    emit(log, 700);
+    await publisher.stop();
+    expect(warnings.at(-1)).toMatchObject({
+      message: 'records are lost: they were not sent',
+      fields: { stream: EVENT_TARGET.stream, count: 700 },
+    });
   });
 
   it('is one of several: flow records have their own, in their own form', async () => {

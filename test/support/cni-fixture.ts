@@ -1,5 +1,5 @@
 // A CNI handler over dependencies that keep their state in memory and note every step, in order; any step can be made to fail.
-import type { AssignRequest, InterfaceRequest } from '../../agents/cni/dependencies.ts';
+import type { AddressRequest, InterfaceRequest } from '../../agents/cni/dependencies.ts';
 import { CniHandler, type CniHandlerOptions } from '../../agents/cni/handler.ts';
 import type { EventInput } from '../../lib/events/event.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
@@ -32,8 +32,9 @@ export class CniFixture {
   readonly endpoints = new Map<string, WorkloadEndpoint>();
   readonly profiles = new Map<string, Resource>();
   readonly interfaces = new Map<string, InterfaceRequest>();
+  readonly interfaceAddresses = new Map<string, readonly string[]>();
   readonly addressesByHandle = new Map<string, readonly string[]>();
-  readonly assignRequests: AssignRequest[] = [];
+  readonly assignRequests: (AddressRequest & { readonly handle: string })[] = [];
   pod: Pod = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -76,12 +77,16 @@ export class CniFixture {
       node: 'node-1',
       defaultMtu: () => Promise.resolve(1450),
       addresses: {
-        assign: async (request, signal) => {
-          await this.#step('assign', signal);
-          this.assignRequests.push(request);
-          this.addressesByHandle.set(request.handle, this.addresses);
-          this.#networks.set(request.handle, request.attributes['network'] ?? '');
-          return this.addresses;
+        prepare: async (handle, signal) => {
+          await this.#step('prepare', signal);
+          this.addressesByHandle.delete(handle);
+          return async (request, assignSignal) => {
+            await this.#step('assign', assignSignal);
+            this.assignRequests.push({ handle, ...request });
+            this.addressesByHandle.set(handle, this.addresses);
+            this.#networks.set(handle, request.attributes['network'] ?? '');
+            return this.addresses;
+          };
         },
         releaseByHandle: async (handle, signal) => {
           await this.#step('release', signal);
@@ -94,7 +99,10 @@ export class CniFixture {
         create: async (request, signal) => {
           await this.#step('create', signal);
           this.interfaces.set(request.hostName, request);
-          return { mac: request.mac ?? '02:00:00:00:00:01', mtu: request.mtu };
+        },
+        address: async ({ hostName, addresses }, signal) => {
+          await this.#step('address', signal);
+          this.interfaceAddresses.set(hostName, addresses);
         },
         remove: async (hostName, signal) => {
           await this.#step('removeInterface', signal);
@@ -106,7 +114,10 @@ export class CniFixture {
         },
       },
       endpoints: {
-        find: async (namespace, name) => this.endpoints.get(`${namespace}/${name}`),
+        find: async (namespace, name, signal) => {
+          await this.#step('find', signal);
+          return this.endpoints.get(`${namespace}/${name}`);
+        },
         write: async (endpoint, signal) => {
           await this.#step('write', signal);
           this.endpoints.set(`${endpoint.metadata.namespace}/${endpoint.metadata.name}`, endpoint);

@@ -153,14 +153,12 @@ async function act(world: World, ipam: Ipam, host: string, handle: string, handl
     handles.push(handle);
     const maxPerHandle = random() < 0.2 ? { maxPerHandle: 1 } : {};
     const v4 = 1 + Math.floor(random() * 4);
-    const { v4: result } = await ipam.autoAssign({
-      host,
-      use: 'Workload',
-      v4,
-      handle,
-      attributes,
-      ...maxPerHandle,
-    });
+    const ahead = random() < 0.5 ? await ipam.readAhead(host, handle) : undefined;
+    const { v4: result } = await ipam.autoAssign(
+      { host, use: 'Workload', v4, handle, attributes, ...maxPerHandle },
+      undefined,
+      ahead,
+    );
     if (result.problem?.type.code === 'exhausted') outcome.exhausted++;
     hold(world, handle, result.addresses);
   } else if (choice < 0.6) {

@@ -244,6 +244,7 @@ export class Dataplane implements Startable {
     clearTimeout(this.#timer);
     this.#network.stop();
     await this.#running;
+    await this.#numbers.close();
     await this.#statusFiles?.stop();
     this.#flushes.stop();
     this.#waits.stop();

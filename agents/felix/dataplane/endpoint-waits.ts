@@ -50,9 +50,11 @@ export class EndpointWaits {
     const elements = renderer?.endpointElements(key);
     if (renderer === undefined || elements === undefined) return ['endpoint left out: the kernel refuses it'];
     const queries = elementQueries(renderer.table, elements);
-    const found = await this.#writer.hasElements(TABLE_NAME, queries);
+    const [found, missing] = await Promise.all([
+      this.#writer.hasElements(TABLE_NAME, queries),
+      this.#network.routes.missingFor(endpoint),
+    ]);
     if (!found) return ['elements of the endpoint'];
-    const missing = await this.#network.routes.missingFor(endpoint);
     if (missing.length > 0) this.#network.routes.writeAnew(key);
     return missing;
   }

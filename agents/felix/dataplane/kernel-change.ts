@@ -47,7 +47,8 @@ export function changedPart(line: string, own: OwnNetwork): ChangedPart | undefi
   if (addressName !== undefined) return addressPart(addressName, address, isDeletion, own);
   const [, table] = RULE.exec(text) ?? [];
   if (table !== undefined) return isDeletion && own.isTunnelTable(table) ? 'tunnels' : undefined;
-  if (NETCONF.test(text)) return 'sysctls';
+  const [, configuredName] = NETCONF.exec(text) ?? [];
+  if (configuredName !== undefined) return settingPart(configuredName, own);
   return / lladdr | (?:FAILED|INCOMPLETE|STALE|REACHABLE|DELAY|PROBE|NOARP|PERMANENT)\b/.test(text)
     ? neighbourPart(text, isDeletion, own)
     : routePart(text, isDeletion, own);
@@ -103,6 +104,11 @@ function routePart(text: string, isDeletion: boolean, own: OwnNetwork): ChangedP
   const isForeign = !isDeletion && own.isWorkload(device) && wordAfter(words, 'proto') !== 'kernel';
   if (isForeign) return 'foreignRoutes';
   return isOurs ? (own.isWorkload(device) ? undefined : 'tunnels') : undefined;
+}
+
+/** Of a workload's new interface they are looked at when it is programmed. */
+function settingPart(name: string, own: OwnNetwork): ChangedPart | undefined {
+  return own.isWorkload(name) && !own.isProgrammed(name) ? undefined : 'sysctls';
 }
 
 /** Of a route in a table of ours. */

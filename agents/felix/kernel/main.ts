@@ -110,6 +110,9 @@ class KernelWriter {
       case 'makePair':
         this.#links.makePair(request.pair);
         return { output: '' };
+      case 'addressPod':
+        this.#links.addressPod(request.parts);
+        return { output: '' };
       case 'deleteLink':
         this.#links.deleteLink(request.interfaceName);
         return { output: '' };

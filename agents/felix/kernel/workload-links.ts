@@ -4,7 +4,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { ipBytes, parseCidr, parseIp } from '../../../lib/net/ip.ts';
-import type { Sysctl, WorkloadLinkState, WorkloadPair } from '../../../lib/protocol/kernel-writer.ts';
+import type {
+  PodAddresses,
+  Sysctl,
+  WorkloadLinkState,
+  WorkloadPair,
+} from '../../../lib/protocol/kernel-writer.ts';
 import type { NetlinkMessage } from './netlink/message.ts';
 import { NamespaceSwitch, withFile } from './netlink/network-namespace.ts';
 import {
@@ -52,6 +57,14 @@ export class WorkloadLinks {
     });
   }
 
+  /** Throws NetlinkError, or what opening the namespace throws. */
+  addressPod(parts: PodAddresses): void {
+    const { netns } = parts;
+    withFile(netns, (namespace) =>
+      step(`namespace ${netns}`, () => this.#namespaces.within(namespace, () => address(parts))),
+    );
+  }
+
   /** False if there was none. Throws NetlinkError. */
   deleteLink(name: string): boolean {
     return ask(this.#socket, deleteLink(name), NO_LINK) !== 'notThere';
@@ -84,23 +97,36 @@ function setUpPod(pair: WorkloadPair): void {
       // A namespace without IPv6, or a /proc/sys that is read-only: then what needs it fails by itself.
     }
   }
+  withSocket((socket) => {
+    socket.request(raiseLink(indexOf(socket, 'lo')));
+    socket.request(raiseLink(indexOf(socket, pair.podName)));
+  });
+}
+
+/** In the pod's namespace. */
+function address({ podName, addresses, neighbours, routes }: PodAddresses): void {
+  withSocket((socket) => {
+    const index = indexOf(socket, podName);
+    for (const each of addresses)
+      step(`address ${each}`, () => socket.request(addAddress(index, bytesOf(each))));
+    for (const { address: gateway, mac } of neighbours)
+      step(`neighbour ${gateway}`, () => socket.request(setPermanentNeighbour(index, bytesOf(gateway), mac)));
+    for (const route of routes)
+      step(`route ${route.net}`, () => socket.request(setRoute(index, routeParts(route))));
+  });
+}
+
+/** A socket is of the namespace in which it was made. */
+function withSocket(work: (socket: NetlinkSocket) => void): void {
   const socket = new NetlinkSocket(NetlinkFamily.route);
   try {
-    const index = indexOf(socket, pair.podName);
-    socket.request(raiseLink(indexOf(socket, 'lo')));
-    socket.request(raiseLink(index));
-    for (const address of pair.addresses)
-      step(`address ${address}`, () => socket.request(addAddress(index, bytesOf(address))));
-    for (const { address, mac } of pair.neighbours)
-      step(`neighbour ${address}`, () => socket.request(setPermanentNeighbour(index, bytesOf(address), mac)));
-    for (const route of pair.routes)
-      step(`route ${route.net}`, () => socket.request(setRoute(index, routeParts(route))));
+    work(socket);
   } finally {
     socket.close();
   }
 }
 
-function routeParts({ net, via }: WorkloadPair['routes'][number]): RouteParts {
+function routeParts({ net, via }: PodAddresses['routes'][number]): RouteParts {
   const cidr = parseCidr(net);
   if (cidr === undefined) throw new Error(`${net} is no network`);
   const destination = Buffer.from(ipBytes({ family: cidr.family, value: cidr.base }));

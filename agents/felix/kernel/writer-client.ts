@@ -16,6 +16,7 @@ import {
   kernelAnswerSchema,
   kernelReadySchema,
   type NetworkQuery,
+  type PodAddresses,
   type Sysctl,
   sysctlListSchema,
   type WorkloadLinkState,
@@ -191,6 +192,11 @@ export class KernelWriterClient implements Startable {
   /** The pair, and its end in the workload's namespace; what is there under the host's name is replaced. */
   async makePair(pair: WorkloadPair): Promise<void> {
     await this.request({ op: 'makePair', pair });
+  }
+
+  /** Addresses of that end, which has none yet. */
+  async addressPod(parts: PodAddresses): Promise<void> {
+    await this.request({ op: 'addressPod', parts });
   }
 
   /** No error if it is not there. */

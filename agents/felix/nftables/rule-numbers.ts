@@ -2,7 +2,7 @@
 // epoch and id → policy, direction, rule. A journal of JSON lines, appended before the kernel is told, made anew as a whole at
 // each start and when it has grown; a line that cannot be read is passed over.
 
-import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Logger } from '../../../lib/logging/logger.ts';
 import { BUILT_IN_MEANINGS, type RuleMeaning } from './render/numbering.ts';
@@ -65,6 +65,8 @@ export class RuleNumbers {
   readonly #epochOfGeneration = new Map<number, number>();
   #lastEpoch = 0;
   #linesWritten = 0;
+  /** The journal, kept open: each change of policy waits for its lines, and a call for the path costs two more. */
+  #file: FileHandle | undefined;
   /** The file is not what it should be: the next write makes it anew. */
   #mustRewrite = true;
   #hasWarned = false;
@@ -126,6 +128,13 @@ export class RuleNumbers {
     if (lines.length === 0 && !this.#mustRewrite) return;
     this.#dropOldest();
     await this.#write(lines);
+  }
+
+  /** After the last note. */
+  async close(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
   }
 
   /** What an id of an epoch stands for; undefined if that is not known any more. */
@@ -198,10 +207,14 @@ export class RuleNumbers {
     if (path === undefined) return;
     try {
       const all = this.#epochOfGeneration.size + this.#countRules();
-      if (this.#mustRewrite || this.#linesWritten + lines.length > 2 * all + SLACK_LINES)
+      if (
+        this.#file === undefined ||
+        this.#mustRewrite ||
+        this.#linesWritten + lines.length > 2 * all + SLACK_LINES
+      )
         await this.#rewrite(path);
       else {
-        await appendFile(path, `${lines.join('\n')}\n`);
+        await this.#file.appendFile(`${lines.join('\n')}\n`);
         this.#linesWritten += lines.length;
       }
       this.#hasWarned = false;
@@ -219,8 +232,11 @@ export class RuleNumbers {
       for (const generation of generations) lines.push(JSON.stringify({ epoch, generation }));
       for (const [id, meaning] of rules) lines.push(JSON.stringify({ epoch, id, meaning }));
     }
+    await this.close();
     const fresh = `${path}.new`;
-    await writeFile(fresh, lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
+    const file = await open(fresh, 'w', 0o600);
+    this.#file = file;
+    await file.writeFile(lines.map((line) => `${line}\n`).join(''));
     await rename(fresh, path);
     this.#linesWritten = lines.length;
     this.#mustRewrite = false;

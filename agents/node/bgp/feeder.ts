@@ -12,7 +12,7 @@ import { parseIpamKey } from '../../../lib/model/ipam-keys.ts';
 import { isSameJson } from '../../../lib/model/json-equality.ts';
 import { parseResourceKey } from '../../../lib/model/keys.ts';
 import type { Resource } from '../../../lib/model/metadata.ts';
-import { canonicalCidr, type Family } from '../../../lib/net/ip.ts';
+import { type Cidr, canonicalCidr, cidrCovers, type Family, parseCidr } from '../../../lib/net/ip.ts';
 import { workloadEndpointId } from '../../felix/calc/endpoint-processor.ts';
 import { type HostInterfaces, hostNetworks } from '../address-detection.ts';
 import { type BgpdOutput, bgpdConfiguration } from './bgpd-configuration.ts';
@@ -53,12 +53,15 @@ export interface FeederOptions {
 
 interface Block {
   readonly cidr: string;
+  readonly network: Cidr | undefined;
   readonly isConfirmed: boolean;
 }
 
 export class BgpFeeder implements Startable {
   readonly #options: FeederOptions;
   readonly #resources = new Map<string, Resource>();
+  /** Of this node. */
+  readonly #workloads = new Map<string, WorkloadEndpoint>();
   readonly #blocks = new Map<string, Block>();
   readonly #handover: Handover;
   #wanted: Omit<BgpdOutput, 'unsupported'> | undefined;
@@ -106,15 +109,34 @@ export class BgpFeeder implements Startable {
       const ref = parseResourceKey(key);
       if (ref === undefined || !KINDS.has(ref.kind)) continue;
       // By its name, as Felix has it: those of the whole cluster are not read for this.
-      const isForeign =
-        ref.kind === 'WorkloadEndpoint' &&
-        workloadEndpointId(ref.namespace ?? '', ref.name)?.host !== this.#options.node;
-      const resource =
-        kv === undefined || isForeign ? undefined : decodeStored(ref.kind, kv.value, kv.modRevision);
+      const isWorkload = ref.kind === 'WorkloadEndpoint';
+      if (isWorkload && workloadEndpointId(ref.namespace ?? '', ref.name)?.host !== this.#options.node)
+        continue;
+      const resource = kv === undefined ? undefined : decodeStored(ref.kind, kv.value, kv.modRevision);
+      if (isWorkload) {
+        this.#noteWorkload(key, resource as WorkloadEndpoint | undefined);
+        continue;
+      }
       if (resource === undefined) this.#resources.delete(key);
       else this.#resources.set(key, resource);
       this.onChange();
     }
+  }
+
+  /** Pods of this node come and go: with addresses of its blocks alone they change nothing that is announced. */
+  #noteWorkload(key: string, workload: WorkloadEndpoint | undefined): void {
+    const before = this.#workloads.get(key);
+    if (before === undefined && workload === undefined) return;
+    if (workload === undefined) this.#workloads.delete(key);
+    else this.#workloads.set(key, workload);
+    const blocks = [...this.#blocks.values()].filter(({ isConfirmed }) => isConfirmed);
+    const isBorrowed = ({ cidr }: RouteInterfaces['workloads'][number]): boolean => {
+      const own = parseCidr(cidr);
+      return (
+        own !== undefined && !blocks.some(({ network }) => network !== undefined && cidrCovers(network, own))
+      );
+    };
+    if ([before, workload].some((each) => addressesOf(each).some(isBorrowed))) this.onChange();
   }
 
   onAffinities(updates: readonly SyncerUpdate[]): void {
@@ -123,7 +145,12 @@ export class BgpFeeder implements Startable {
       if (parsed?.type !== 'BlockAffinity') continue;
       const state = kv === undefined ? undefined : affinityState(kv.value);
       if (state === undefined || state === 'pending') this.#blocks.delete(key);
-      else this.#blocks.set(key, { cidr: parsed.cidr, isConfirmed: state === 'confirmed' });
+      else
+        this.#blocks.set(key, {
+          cidr: parsed.cidr,
+          network: parseCidr(parsed.cidr),
+          isConfirmed: state === 'confirmed',
+        });
       this.onChange();
     }
   }
@@ -164,13 +191,8 @@ export class BgpFeeder implements Startable {
       intent,
       configuration: clusterSpec(resources),
       pools: resources.pools,
-      workloads: this.#workloads()
-        .flatMap(({ spec }) =>
-          (spec?.ipNetworks ?? []).flatMap((text) => {
-            const cidr = canonicalCidr(text);
-            return cidr === undefined ? [] : { interface: spec?.interfaceName ?? '', cidr };
-          }),
-        )
+      workloads: [...this.#workloads.values()]
+        .flatMap((workload) => addressesOf(workload))
         .sort((a, b) => (a.cidr < b.cidr ? -1 : 1)),
       networks: this.#networks(intent),
       passwordFile: (secret) => passwords.fileOf(secret),
@@ -236,15 +258,19 @@ export class BgpFeeder implements Startable {
     return [...this.#resources.values()].filter((resource): resource is R => resource.kind === kind);
   }
 
-  #workloads(): WorkloadEndpoint[] {
-    return this.#ofKind<WorkloadEndpoint>('WorkloadEndpoint');
-  }
-
   #say(unsupported: readonly string[]): void {
     for (const sentence of unsupported)
       if (!this.#said.has(sentence)) this.#options.logger.warn('not supported', { what: sentence });
     this.#said = new Set(unsupported);
   }
+}
+
+function addressesOf(workload: WorkloadEndpoint | undefined): RouteInterfaces['workloads'] {
+  const { interfaceName = '', ipNetworks = [] } = workload?.spec ?? {};
+  return ipNetworks.flatMap((text) => {
+    const cidr = canonicalCidr(text);
+    return cidr === undefined ? [] : [{ interface: interfaceName, cidr }];
+  });
 }
 
 /**

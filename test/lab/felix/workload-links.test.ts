@@ -2,7 +2,7 @@
 // namespaces, and what the kernel refuses.
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { WorkloadLinks } from '../../../agents/felix/kernel/workload-links.ts';
-import type { WorkloadPair } from '../../../lib/protocol/kernel-writer.ts';
+import type { PodAddresses, WorkloadPair } from '../../../lib/protocol/kernel-writer.ts';
 import { Namespace } from './support/namespaces.ts';
 import { until } from './support/test-host.ts';
 
@@ -32,6 +32,14 @@ function pairWith(changes: Partial<WorkloadPair> = {}): WorkloadPair {
       { path: 'net/ipv4/ip_unprivileged_port_start', value: '7' },
       { path: 'net/ipv4/no_such_setting', value: '1' },
     ],
+    ...changes,
+  };
+}
+
+function partsWith(changes: Partial<PodAddresses> = {}): PodAddresses {
+  return {
+    netns: pod.path,
+    podName: 'eth0',
     addresses: ['10.65.0.9', 'fd00::9'],
     neighbours: [
       { address: '169.254.1.1', mac: HOST_MAC },
@@ -57,7 +65,7 @@ afterEach(() => {
 });
 
 describe('makePair', () => {
-  it('makes the host side, down, and sets up the pod side', async () => {
+  it('makes the host side, down, and the pod side, up and without addresses', async () => {
     onHost(() => links.makePair(pairWith()));
     const [hostSide] = await json(host, 'link', 'show', 'dev', 'cali-pair-test');
     expect(hostSide).toMatchObject({ address: HOST_MAC, mtu: 1400, operstate: 'DOWN' });
@@ -65,6 +73,35 @@ describe('makePair', () => {
     const [podSide] = await json(pod, 'addr', 'show', 'dev', 'eth0');
     expect(podSide).toMatchObject({ address: POD_MAC, mtu: 1400 });
     expect(podSide?.['flags']).toContain('UP');
+    expect(podSide?.['addr_info']).toEqual([]);
+  });
+
+  it('writes the settings of both namespaces, each in its own', async () => {
+    onHost(() => links.makePair(pairWith()));
+    const read = (where: Namespace, path: string): Promise<string> => where.exec('cat', `/proc/sys/${path}`);
+    expect(await read(host, 'net/ipv4/conf/cali-pair-test/proxy_arp')).toBe('1\n');
+    expect(await read(pod, 'net/ipv4/ip_unprivileged_port_start')).toBe('7\n');
+    expect(await read(host, 'net/ipv4/ip_unprivileged_port_start')).toBe('1024\n');
+  });
+
+  it('replaces a leftover of the same name', async () => {
+    await host.ip('link add cali-pair-test type veth peer name left-over');
+    onHost(() => links.makePair(pairWith()));
+    const names = (await json(host, 'link', 'show')).map(({ ifname }) => ifname);
+    expect(names.sort()).toEqual(['cali-pair-test', 'lo']);
+  });
+
+  it('says what was refused, and is home again after it', async () => {
+    expect(() => onHost(() => links.makePair(pairWith({ netns: '/dev/null' })))).toThrow(/EINVAL/);
+    expect(onHost(() => links.state('cali-pair-test', [], PROTOCOL)).link).toBe('missing');
+  });
+});
+
+describe('addressPod', () => {
+  it('gives the pod side its addresses, neighbours and routes', async () => {
+    onHost(() => links.makePair(pairWith()));
+    onHost(() => links.addressPod(partsWith()));
+    const [podSide] = await json(pod, 'addr', 'show', 'dev', 'eth0');
     expect(podSide?.['addr_info']).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ family: 'inet', local: '10.65.0.9', prefixlen: 32 }),
@@ -85,27 +122,13 @@ describe('makePair', () => {
     );
   });
 
-  it('writes the settings of both namespaces, each in its own', async () => {
+  it('says what was refused, and is home again after it', () => {
     onHost(() => links.makePair(pairWith()));
-    const read = (where: Namespace, path: string): Promise<string> => where.exec('cat', `/proc/sys/${path}`);
-    expect(await read(host, 'net/ipv4/conf/cali-pair-test/proxy_arp')).toBe('1\n');
-    expect(await read(pod, 'net/ipv4/ip_unprivileged_port_start')).toBe('7\n');
-    expect(await read(host, 'net/ipv4/ip_unprivileged_port_start')).toBe('1024\n');
-  });
-
-  it('replaces a leftover of the same name', async () => {
-    await host.ip('link add cali-pair-test type veth peer name left-over');
-    onHost(() => links.makePair(pairWith()));
-    const names = (await json(host, 'link', 'show')).map(({ ifname }) => ifname);
-    expect(names.sort()).toEqual(['cali-pair-test', 'lo']);
-  });
-
-  it('says what was refused, and is home again after it', async () => {
-    expect(() => onHost(() => links.makePair(pairWith({ addresses: ['10.65.0.9', '10.65.0.9'] })))).toThrow(
-      /namespace .*: address 10\.65\.0\.9: EEXIST/,
-    );
-    expect(() => onHost(() => links.makePair(pairWith({ netns: '/dev/null' })))).toThrow(/EINVAL/);
-    expect(onHost(() => links.state('cali-pair-test', [], PROTOCOL)).link).toBe('missing');
+    expect(() =>
+      onHost(() => links.addressPod(partsWith({ addresses: ['10.65.0.9', '10.65.0.9'] }))),
+    ).toThrow(/namespace .*: address 10\.65\.0\.9: EEXIST/);
+    expect(() => onHost(() => links.addressPod(partsWith({ podName: 'none' })))).toThrow(/no interface none/);
+    expect(onHost(() => links.state('cali-pair-test', [], PROTOCOL)).link).toBe('down');
   });
 });
 

@@ -22,17 +22,18 @@ function expectNothingLeft(fixture: CniFixture): void {
 }
 
 describe('ADD', () => {
-  it('of a pod reads and gives back what it had, waits for its policies, assigns, wires, writes and waits for the kernel, in this order', async () => {
+  it('of a pod reads, makes its interface and gives back what it had, waits for its policies, assigns, addresses, writes and waits for the kernel, in this order', async () => {
     const fixture = new CniFixture();
     const result = resultOf(await fixture.handle(cniRequest({ args: POD_ARGS })));
     expect(fixture.steps).toEqual([
-      ...['readPod', 'readNamespace', 'release', 'mirrored 77'],
-      ...['assign', 'create', 'write', 'programmed 101'],
+      ...['readPod', 'readNamespace', 'find', 'prepare', 'create', 'mirrored 77'],
+      ...['assign', 'address', 'write', 'programmed 101'],
     ]);
+    expect([...fixture.interfaceAddresses]).toEqual([[expect.stringMatching(/^cali/), ['10.65.0.1']]]);
     expect(result?.ips).toEqual([{ address: '10.65.0.1/32', interface: 1 }]);
     expect(fixture.events.map(({ kind }) => kind)).toEqual([
-      'cniWait',
       'vethCreated',
+      'cniWait',
       'endpointWritten',
       'cniAdd',
     ]);
@@ -59,9 +60,11 @@ describe('ADD', () => {
     const fixture = new CniFixture();
     await fixture.handle(cniRequest());
     expect(fixture.steps).toEqual([
-      'release',
-      'assign',
+      'find',
+      'prepare',
       'create',
+      'assign',
+      'address',
       'ensureProfile',
       'write',
       'programmed 101',
@@ -75,11 +78,10 @@ describe('ADD', () => {
     expect(endpoint?.spec).toMatchObject({ profiles: ['net'], interfaceName: 'calic0ffee01234' });
   });
 
-  it.each(['release', 'assign', 'create', 'write', 'programmed 101'])(
+  it.each(['prepare', 'assign', 'create', 'address', 'write', 'programmed 101'])(
     'leaves nothing behind when "%s" fails',
     async (step) => {
       const fixture = new CniFixture();
-      // A release that fails once has nothing to give back.
       fixture.failures.set(step, new Error('no'));
       const failure = errorOf(await fixture.handle(cniRequest({ args: POD_ARGS })));
       expect(failure.code).toBe(step.startsWith('programmed') ? 11 : 100);
@@ -88,11 +90,91 @@ describe('ADD', () => {
     },
   );
 
-  it.each(['readPod', 'readNamespace', 'mirrored 77'])('touches nothing when "%s" fails', async (step) => {
+  it.each([
+    ['address', 'write'],
+    ['write', 'address'],
+  ])('undoes both when "%s" fails beside "%s", once that has ended', async (failing, other) => {
     const fixture = new CniFixture();
-    fixture.failures.set(step, new Error('no'));
-    errorOf(await fixture.handle(cniRequest({ args: POD_ARGS })));
-    expect(fixture.steps.filter((done) => /assign|create|write/.test(done))).toEqual([]);
+    const gate = new Gate();
+    fixture.failures.set(failing, new Error('no'));
+    fixture.gates.set(other, gate);
+    const answer = fixture.handle(cniRequest({ args: POD_ARGS }));
+    while (!fixture.steps.includes(other)) await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(fixture.steps.slice(-2)).toEqual(['address', 'write']);
+    gate.open();
+    expect(errorOf(await answer).code).toBe(100);
+    expect(fixture.steps.slice(-3)).toEqual(['removeEndpoint', 'removeInterface', 'release']);
+    expectNothingLeft(fixture);
+  });
+
+  it('gives the endpoint and the interface one address of its own', async () => {
+    const fixture = new CniFixture();
+    await fixture.handle(cniRequest({ args: POD_ARGS }));
+    const [made] = [...fixture.interfaces.values()];
+    const [endpoint] = [...fixture.endpoints.values()];
+    expect(made?.mac).toMatch(/^[0-9a-f][26ae](:[0-9a-f]{2}){5}$/);
+    expect(endpoint?.spec?.mac).toBe(made?.mac);
+  });
+
+  it.each(['readPod', 'readNamespace', 'mirrored 77'])(
+    'takes the interface away, once it is made, and takes nothing else when "%s" fails',
+    async (step) => {
+      const fixture = new CniFixture();
+      const gate = new Gate();
+      fixture.failures.set(step, new Error('no'));
+      fixture.gates.set('create', gate);
+      const answer = fixture.handle(cniRequest({ args: POD_ARGS }));
+      while (!fixture.steps.includes(step) || !fixture.steps.includes('create')) await Promise.resolve();
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(fixture.steps).not.toContain('removeInterface');
+      gate.open();
+      errorOf(await answer);
+      expect(fixture.steps.at(-1)).toBe('removeInterface');
+      expect(fixture.steps.filter((done) => /assign|address|write/.test(done))).toEqual([]);
+      expectNothingLeft(fixture);
+    },
+  );
+
+  describe('beside a container that runs under the same names', () => {
+    const running = cniRequest({ args: POD_ARGS, containerId: 'old' });
+    const run = async () => {
+      const fixture = new CniFixture();
+      resultOf(await fixture.handle(running));
+      fixture.steps.length = 0;
+      return {
+        fixture,
+        interfaces: [...fixture.interfaces.values()],
+        endpoints: [...fixture.endpoints.values()],
+      };
+    };
+
+    it.each([
+      ...['readPod', 'readNamespace', 'mirrored 77', 'find', 'prepare', 'assign'].map((step) => [
+        'new',
+        step,
+      ]),
+      ['old', 'readPod'],
+    ])(
+      'of container "%s" leaves interface and endpoint as they are when "%s" fails',
+      async (containerId, step) => {
+        const { fixture, interfaces, endpoints } = await run();
+        fixture.failures.set(step, new Error('no'));
+        errorOf(await fixture.handle({ ...running, containerId }));
+        expect(fixture.steps.filter((done) => /create|remove/.test(done))).toEqual([]);
+        expect([...fixture.interfaces.values()]).toEqual(interfaces);
+        expect([...fixture.endpoints.values()]).toEqual(endpoints);
+        if (containerId === 'new') expect([...fixture.addressesByHandle.keys()]).toEqual(['net.old']);
+      },
+    );
+
+    it('replaces its interface and endpoint once the new address is there', async () => {
+      const { fixture, interfaces } = await run();
+      resultOf(await fixture.handle({ ...running, containerId: 'new' }));
+      expect(fixture.steps.slice(-5)).toEqual(['assign', 'create', 'address', 'write', 'programmed 102']);
+      expect([...fixture.interfaces.values()]).not.toEqual(interfaces);
+      expect([...fixture.endpoints.values()].map(({ spec }) => spec?.containerID)).toEqual(['new']);
+    });
   });
 
   it.each([
@@ -105,14 +187,24 @@ describe('ADD', () => {
     expect(errorOf(await fixture.handle(cniRequest({ args: POD_ARGS }))).msg).toBe(message);
   });
 
-  it('undoes in reverse, and goes on when part of that fails', async () => {
-    const fixture = new CniFixture();
-    fixture.failures.set('programmed 101', new Error('no'));
-    fixture.failures.set('removeInterface', new Error('busy'));
-    errorOf(await fixture.handle(cniRequest()));
-    expect(fixture.steps.slice(-3)).toEqual(['removeEndpoint', 'removeInterface', 'release']);
-    expect(fixture.addressesByHandle.size).toBe(0);
-  });
+  it.each([
+    ['removeEndpoint', 0, 1],
+    ['removeInterface', 1, 0],
+  ])(
+    'undoes in reverse, goes on when "%s" fails, and keeps the address that is still in use then',
+    async (step, interfaces, endpoints) => {
+      const fixture = new CniFixture();
+      fixture.failures.set('programmed 101', new Error('no'));
+      fixture.failures.set(step, new Error('busy'));
+      errorOf(await fixture.handle(cniRequest()));
+      expect(fixture.steps.slice(-3)).toEqual(['programmed 101', 'removeEndpoint', 'removeInterface']);
+      expect([...fixture.addressesByHandle.keys()]).toEqual(['net.c0ffee0123456789']);
+      expect([fixture.interfaces.size, fixture.endpoints.size]).toEqual([interfaces, endpoints]);
+      fixture.failures.clear();
+      await fixture.handle(cniRequest({ command: 'DEL' }));
+      expect(fixture.addressesByHandle.size).toBe(0);
+    },
+  );
 
   it('is undone when its caller goes away half-way', async () => {
     const fixture = new CniFixture();
@@ -250,7 +342,7 @@ describe('DEL', () => {
       version: 1,
       result: undefined,
     });
-    expect(fixture.steps).toEqual(['removeEndpoint', 'removeInterface', 'release']);
+    expect(fixture.steps).toEqual(['find', 'removeEndpoint', 'removeInterface', 'release']);
     expectNothingLeft(fixture);
     expect(await fixture.handle(cniRequest({ command: 'DEL', netns: '' }))).toEqual({
       version: 1,

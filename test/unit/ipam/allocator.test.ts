@@ -2,8 +2,9 @@
 // other clients, lost answers, and what an assignment costs.
 
 import { describe, expect, it } from '@jest/globals';
+import type { ReadAhead } from '../../../lib/ipam/allocator.ts';
 import { createBlock } from '../../../lib/ipam/block.ts';
-import { encodeAffinity, encodeBlock } from '../../../lib/ipam/block-json.ts';
+import { DEFAULT_SETTINGS, encodeAffinity, encodeBlock } from '../../../lib/ipam/block-json.ts';
 import { createHeldCatalog } from '../../../lib/ipam/catalog.ts';
 import { IpamError, type IpamErrorType } from '../../../lib/ipam/errors.ts';
 import { blockAffinityKey, blockKey, handleKey } from '../../../lib/model/ipam-keys.ts';
@@ -377,6 +378,92 @@ describe('cost and queue', () => {
     expect(await assign('has to look')).toBe(3);
     expect(await assign('knows again')).toBe(2);
     expect(ipam.stats.conflicts).toBe(0);
+  });
+
+  it('takes one when the rest was read ahead, and two again when this process has written since', async () => {
+    const fixture = await IpamFixture.create({ pools: TWO_BLOCKS });
+    const { datastore, rounds } = countingDatastore(fixture.datastore);
+    // As an agent's: it follows pools and nodes.
+    const catalog = createHeldCatalog({
+      pools: () => [
+        {
+          apiVersion: 'projectcalico.org/v3',
+          kind: 'IPPool' as const,
+          metadata: { name: 'pool' },
+          spec: { cidr: '10.0.0.0/28', blockSize: 29 },
+        },
+      ],
+      reservations: () => [],
+      nodeLabels: () => ({}),
+    });
+    const ipam = fixture.ipam(datastore, { catalog });
+    const assign = async (handle: string, ahead?: ReadAhead): Promise<number> => {
+      const before = rounds();
+      const request = { host: 'a', use: 'Workload', v4: 1, handle } as const;
+      expect((await ipam.autoAssign(request, undefined, ahead)).v4.addresses).toHaveLength(1);
+      return rounds() - before;
+    };
+    await assign('claims');
+    await assign('learns');
+    expect(await assign('reads')).toBe(2);
+    expect(await assign('knows', await ipam.readAhead('a', 'knows'))).toBe(1);
+    const [first, second] = await Promise.all([ipam.readAhead('a', 'first'), ipam.readAhead('a', 'second')]);
+    expect(await assign('first', first)).toBe(1);
+    expect(await assign('second', second)).toBe(2);
+    const stale = await ipam.readAhead('a', 'stale');
+    await ipam.releaseByHandle('first');
+    expect(await assign('stale', stale)).toBe(2);
+    expect(ipam.stats.conflicts).toBe(0);
+  });
+
+  it('takes what another process has written since it read ahead for a lost race', async () => {
+    const fixture = await IpamFixture.create({ pools: TWO_BLOCKS });
+    const [ipam, other] = [fixture.ipam(), fixture.ipam()];
+    const request = (handle: string) => ({ host: 'a', use: 'Workload', v4: 1, handle }) as const;
+    for (const handle of ['claims', 'learns']) await ipam.autoAssign(request(handle));
+    const ahead = await ipam.readAhead('a', 'late');
+    await other.autoAssign(request('early'));
+    await ipam.autoAssign(request('late'), undefined, ahead);
+    expect(ipam.stats.conflicts).toBe(1);
+    const ips = [...(await ipam.ipsByHandle('early')), ...(await ipam.ipsByHandle('late'))];
+    expect(new Set(ips).size).toBe(2);
+  });
+
+  it.each([
+    ['strictAffinity', { strictAffinity: true }, 'exhausted'],
+    ['maxBlocksPerHost', { strictAffinity: true, maxBlocksPerHost: 1 }, 'blockLimit'],
+    ['autoAllocateBlocks', { strictAffinity: true, autoAllocateBlocks: false }, 'blocksNotAllocated'],
+  ])(
+    'goes by %s as it is when it leaves its own blocks, not as it was read ahead',
+    async (name, changes, code) => {
+      const fixture = await IpamFixture.create({ pools: TWO_BLOCKS });
+      const [ipam, other] = [fixture.ipam(), fixture.ipam()];
+      for (const handle of ['claims', 'learns'])
+        await ipam.autoAssign({ host: 'a', use: 'Workload', v4: 4, handle });
+      if (name === 'strictAffinity') await other.autoAssign({ host: 'b', use: 'Workload', v4: 1 });
+      const ahead = await ipam.readAhead('a', 'late');
+      expect(ahead.survey?.blocks?.blocks).toHaveLength(1);
+      await other.setSettings({ ...DEFAULT_SETTINGS, ...changes });
+      const { v4 } = await ipam.autoAssign(
+        { host: 'a', use: 'Workload', v4: 1, handle: 'late' },
+        undefined,
+        ahead,
+      );
+      expect(v4.addresses).toEqual([]);
+      expect(v4.problem?.type.code).toBe(code);
+    },
+  );
+
+  it('tells ahead whether the handle is there, also where nothing is known of the host', async () => {
+    const fixture = await IpamFixture.create({ pools: TWO_BLOCKS });
+    const isThere = async (handle: string): Promise<boolean> =>
+      (await fixture.ipam().readAhead('a', handle)).isHandleThere;
+    expect(await isThere('h')).toBe(false);
+    const ipam = fixture.ipam();
+    await ipam.autoAssign({ host: 'a', use: 'Workload', v4: 1, handle: 'h' });
+    expect(await isThere('h')).toBe(true);
+    const known = await Promise.all(['h', 'h', 'none'].map((handle) => ipam.readAhead('a', handle)));
+    expect(known.map(({ isHandleThere }) => isHandleThere)).toEqual([true, true, false]);
   });
 
   it('reads no pools, reservations or nodes when they are handed in', async () => {

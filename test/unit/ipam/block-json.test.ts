@@ -47,6 +47,33 @@ describe('block', () => {
     expect(encodeBlock(decodeBlock(KEY, text))).toContain('"future":{"n":9007199254740993}');
   });
 
+  it('keeps every digit wherever a long integer is, and strings that look like one', () => {
+    const text = fc.constantFrom('', 'a:9007199254740993,', '[ 9007199254740993]', '#9007199254740993', '"');
+    const { value } = fc.letrec<{ value: string }>((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 3 },
+        fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }).map(String),
+        text.map((each) => JSON.stringify(each)),
+        fc.array(tie('value'), { maxLength: 3 }).map((items) => `[${items.join(',')}]`),
+        fc.tuple(text, tie('value')).map(([name, item]) => `{${JSON.stringify(name)}:${item}}`),
+      ),
+    }));
+    fc.assert(
+      fc.property(value, (future) => {
+        const written = CALICO_BLOCK.replace('"deleted":false', () => `"deleted":false,"future":${future}`);
+        expect(encodeBlock(decodeBlock(KEY, written))).toContain(`"future":${future}`);
+        const spaced = written.replaceAll(':1767', ' :\n 1767');
+        expect(decodeBlock(KEY, spaced).sequenceNumber).toBe(1_767_323_045_000_000_003n);
+      }),
+    );
+  });
+
+  it('takes no string for a number where a number deeper down is missed', () => {
+    const future = '{"text":"#1234567890123456","deep":{"n":[1234567890123456]}}';
+    const written = CALICO_BLOCK.replace('"deleted":false', () => `"deleted":false,"future":${future}`);
+    expect(encodeBlock(decodeBlock(KEY, written))).toContain(`"future":${future}`);
+  });
+
   it('takes the owner of very old blocks from hostAffinity, and writes it the new way', () => {
     const text = CALICO_BLOCK.replace('"affinity":"host:node1"', '"hostAffinity":"old"');
     expect(encodeBlock(decodeBlock(KEY, text))).toContain('"affinity":"host:old"');

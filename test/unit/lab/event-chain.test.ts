@@ -38,4 +38,13 @@ describe('findChain', () => {
     const events = [event(0, 'node-1', 'cniAdd'), event(500, 'controller', 'objectStored')];
     expect(findChain(events, links)).toMatchObject({ ok: false, missing: { kind: 'cniAdd' } });
   });
+
+  it('lets what follows be earlier than what is done beside it', () => {
+    const [stored, added] = [event(0, 'controller', 'objectStored'), event(500, 'node-1', 'cniAdd')];
+    const runs = event(100, 'node-1', 'podStarted', 'Pod/a/b');
+    const beside = links.map((link) => (link.kind === 'cniAdd' ? { ...link, isBeside: true } : link));
+    expect(findChain([stored, runs, added], links)).toMatchObject({ ok: false });
+    expect(findChain([stored, runs, added], beside)).toMatchObject({ ok: true });
+    expect(findChain([stored, runs], beside)).toMatchObject({ ok: false, missing: { kind: 'cniAdd' } });
+  });
 });

@@ -107,14 +107,18 @@ describe('addressAllocator', () => {
       { emit: (event) => void events.push(event) },
     );
     const request = {
-      ...{ handle: 'net.1', attributes: { node: 'here' }, ipv4: true, ipv6: false },
+      ...{ attributes: { node: 'here' }, ipv4: true, ipv6: false },
       ...{ pools4: [], pools6: [], addresses: [], namespace: undefined },
     };
     const signal = new AbortController().signal;
     await put(node('here', {}));
-    await expect(allocator.assign(request, signal)).rejects.toMatchObject({ type: { code: 'noPool' } });
+    const assign = await allocator.prepare('net.1', signal);
+    await expect(assign(request, signal)).rejects.toMatchObject({ type: { code: 'noPool' } });
     await put(pool('new', '10.9.0.0/29'));
-    expect(await allocator.assign(request, signal)).toEqual([expect.stringMatching(/^10\.9\.0\./)]);
+    expect(await assign(request, signal)).toEqual([expect.stringMatching(/^10\.9\.0\./)]);
     expect(events.map(({ kind }) => kind)).toEqual(['blockClaimed', 'addressAssigned']);
+    // As after an ADD that was cut off: the address goes back before another is assigned.
+    await allocator.prepare('net.1', signal);
+    expect(events.at(-1)).toMatchObject({ kind: 'addressReleased', cause: 'net.1' });
   });
 });

@@ -4,8 +4,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { randomMac } from '../../../../agents/cni/mac.ts';
 import { Dataplane, type DataplaneOptions } from '../../../../agents/felix/dataplane/dataplane.ts';
-import { createWorkloadInterface } from '../../../../agents/felix/interfaces/workload-interface.ts';
+import {
+  addressWorkloadInterface,
+  createWorkloadInterface,
+} from '../../../../agents/felix/interfaces/workload-interface.ts';
 import { KernelWriterClient } from '../../../../agents/felix/kernel/writer-client.ts';
 import type { WireguardKeys } from '../../../../agents/felix/tunnels/tunnels.ts';
 import { podInterfaceName } from '../../../../lib/conversion/pod.ts';
@@ -125,15 +129,15 @@ export class TestHost {
   async addPod(namespace: string, name: string, addresses: readonly string[]): Promise<TestPod> {
     const podNamespace = Namespace.create(`${namespace}/${name}`);
     const interfaceName = podInterfaceName(namespace, name);
-    const made = await createWorkloadInterface(this.writer, {
-      hostName: interfaceName,
-      netns: podNamespace.path,
-      podName: 'eth0',
-      mtu: 1500,
+    const end = { netns: podNamespace.path, podName: 'eth0' };
+    const mac = randomMac();
+    await createWorkloadInterface(this.writer, { ...end, hostName: interfaceName, mtu: 1500, mac });
+    await addressWorkloadInterface(this.writer, {
+      ...end,
       addresses4: addresses.filter((address) => !address.includes(':')),
       addresses6: addresses.filter((address) => address.includes(':')),
     });
-    const pod: TestPod = { namespace: podNamespace, interfaceName, mac: made.mac, addresses };
+    const pod: TestPod = { namespace: podNamespace, interfaceName, mac, addresses };
     this.pods.push(pod);
     return pod;
   }

@@ -51,6 +51,7 @@ it.each([
   ],
   ['7: cali1    inet 169.254.0.179/32 scope link cali1', undefined],
   ['Deleted 7: cali1    inet6 fe80::ecee:eeff:feee:eeee/64 scope link ', undefined],
+  ['inet cali2 forwarding on rp_filter off ', undefined],
   ['8: cali2@if2: <BROADCAST,MULTICAST> mtu 1500 qdisc noop state DOWN group default', undefined],
   ['blackhole 10.65.0.0/26 proto 80 ', undefined],
   ['99:\tnot from all fwmark 0x200000/0x200000 lookup 1 ', undefined],

@@ -1,13 +1,16 @@
 // Rule ids on disk: what an agent noted is known to the next one, damage costs what is damaged, and the file stays small.
 import {
   appendFileSync,
+  closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -15,23 +18,28 @@ import type { RuleMeaning } from '../../../../agents/felix/nftables/render/numbe
 import { RuleNumbers, type RuleNumbersOptions } from '../../../../agents/felix/nftables/rule-numbers.ts';
 import type { Logger } from '../../../../lib/logging/logger.ts';
 import { silentLogger } from '../../../../lib/logging/logger.ts';
+import { runOk } from '../../../../lib/process/run.ts';
 
 let folder: string;
 let path: string;
 let warnings: string[];
 
 const logger = (): Logger => ({ ...silentLogger(), warn: (message) => void warnings.push(message) });
-const numbers = (options: Partial<RuleNumbersOptions> = {}): RuleNumbers =>
-  new RuleNumbers({ path, logger: logger(), ...options });
+const made: RuleNumbers[] = [];
+const numbers = (options: Partial<RuleNumbersOptions> = {}): RuleNumbers => {
+  const each = new RuleNumbers({ path, logger: logger(), ...options });
+  made.push(each);
+  return each;
+};
 /** As at an agent's start, with flows that carry these generations. */
 async function next(
   carried: readonly number[] = [],
   options: Partial<RuleNumbersOptions> = {},
 ): Promise<RuleNumbers> {
-  const made = numbers(options);
-  await made.load();
-  await made.keepOnly(new Set(carried));
-  return made;
+  const each = numbers(options);
+  await each.load();
+  await each.keepOnly(new Set(carried));
+  return each;
 }
 const rule = (name: string, index = 0): RuleMeaning => ({
   type: 'rule',
@@ -53,7 +61,10 @@ beforeEach(() => {
   path = join(folder, 'rule-numbers');
   warnings = [];
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  for (const each of made.splice(0)) await each.close();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 describe('what an agent has noted', () => {
   it('is known to the next one: ids with their meanings, generations, and the epoch', async () => {
@@ -111,6 +122,26 @@ describe('the file', () => {
     await first.note(1, 1, []);
     expect(lines()).toEqual(before);
     expect(readdirSync(folder)).toEqual(['rule-numbers']);
+  });
+
+  it('is waited for without holding up the process where the disk takes its time', async () => {
+    const first = await next();
+    const fifo = join(folder, 'fifo');
+    await runOk('mkfifo', [fifo]);
+    // Nobody writes into it: each of these holds one of the threads that work on files.
+    const held = Array.from({ length: 16 }, () => open(fifo, 'r'));
+    let isNoted = false;
+    const noted = first.note(1, 1, [[16, rule('web')]]).then(() => {
+      isNoted = true;
+    });
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+    const meanwhile = [isNoted, lines()];
+    const writer = openSync(fifo, 'r+');
+    await noted;
+    expect(lines()).toHaveLength(2);
+    for (const each of await Promise.all(held)) await each.close();
+    closeSync(writer);
+    expect(meanwhile).toEqual([false, []]);
   });
 
   it('may be damaged: torn and foreign lines are passed over and gone after the start, the rest counts', async () => {

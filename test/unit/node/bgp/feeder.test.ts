@@ -12,12 +12,14 @@ import { keyOf } from '../../../../lib/model/keys.ts';
 import type { Resource } from '../../../../lib/model/metadata.ts';
 import type { BgpdConfigurationInput } from '../../../../lib/protocol/bgpd.ts';
 import { until } from '../../../support/until.ts';
-import { configuration, filter, node, peer } from './bgp-resources.ts';
+import { configuration, filter, node, peer, pool } from './bgp-resources.ts';
 
 const nodeMeshPassword = { secretKeyRef: { name: 's', key: 'k' } };
 let feeder: BgpFeeder;
 let given: BgpdConfigurationInput[];
 let wanted: number;
+/** How often it has been worked out. */
+let feeds: number;
 let folder: string;
 let file: string | undefined;
 let interfaces: HostInterfaces;
@@ -37,6 +39,13 @@ function say(...resources: Resource[]): void {
   );
 }
 
+const workload = (pod: string, node: string, address: string): Resource => ({
+  apiVersion: 'projectcalico.org/v3',
+  kind: 'WorkloadEndpoint',
+  metadata: { name: `${node.replaceAll('-', '--')}-k8s-${pod}-eth0`, namespace: 'default' },
+  spec: { node, interfaceName: `cali-${pod}`, ipNetworks: [address] },
+});
+
 const peersOf = (output: BgpdConfigurationInput | undefined): unknown[] =>
   (output?.peers ?? []).map(({ name, passwordFile }) => [name, passwordFile]);
 
@@ -52,6 +61,7 @@ function newFeeder(): BgpFeeder {
       fileOf: () => file,
       want: (secrets) => {
         wanted = secrets.length;
+        feeds++;
       },
       sweep: async () => undefined,
     },
@@ -70,6 +80,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bgp-feeder-'));
   given = [];
   wanted = 0;
+  feeds = 0;
   file = undefined;
   interfaces = {};
   feeder = newFeeder();
@@ -126,6 +137,33 @@ it('leaves things as they are until the workloads that a BGPPeer chooses are kno
   });
   feeder.setLocalPeers([]);
   await until('its end', () => given.at(-1)?.peers?.length === 2);
+});
+
+it('announces workloads by themselves while no block of this node has them, and works nothing out for others', async () => {
+  const announced = (): unknown[] =>
+    (given.at(-1)?.originate ?? []).map((route) => (typeof route === 'string' ? route : route.prefix));
+  const affinity = (value: string | undefined): void => {
+    const key = '/calico/ipam/v2/host/node-1/ipv4/block/10.65.0.0-26';
+    const revisions = { createRevision: 1, modRevision: 1, version: 1, lease: undefined };
+    const kv = value === undefined ? undefined : { key, value, ...revisions };
+    feeder.onAffinities([{ key, kv, previous: undefined, revision: 1 }]);
+  };
+  say({ ...pool('10.65.0.0/16'), metadata: { name: 'default' } });
+  affinity('{"state":"confirmed"}');
+  await until('the block', () => announced().length === 1);
+  const before = feeds;
+  say(workload('own', 'node-1', '10.65.0.1/32'), workload('far', 'node-2', '10.65.7.1/32'));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(feeds).toBe(before);
+  say(workload('borrower', 'node-1', '10.65.7.2/32'));
+  await until('the borrowed address', () => announced().length === 2);
+  expect(announced()).toEqual(['10.65.0.0/26', '10.65.7.2/32']);
+  affinity(undefined);
+  await until('the end of the block', () => !announced().includes('10.65.0.0/26'));
+  expect(announced()).toEqual(['10.65.0.1/32', '10.65.7.2/32']);
+  say(workload('borrower', 'node-1', '10.65.7.3/32'));
+  await until('the other address', () => announced().includes('10.65.7.3/32'));
+  expect(announced()).toEqual(['10.65.0.1/32', '10.65.7.3/32']);
 });
 
 it('takes all peers away when this node has no address any more, and gives them back with one', async () => {
