@@ -24,7 +24,7 @@ export interface Link {
   readonly kind: EventKind;
   readonly host?: string;
   readonly matches?: (event: CalicoEvent) => boolean;
-  /** Done beside what follows: that may be earlier. */
+  /** Done or stamped beside what follows, which may be earlier. */
   readonly isBeside?: boolean;
   /** What it means, for people. */
   readonly meaning: string;

@@ -207,7 +207,8 @@ function podChain({ pod, host }: Life): readonly Link[] {
     { kind: 'podAdmitted', ...mine, meaning: '3 the kubelet took it' },
     { kind: 'vethCreated', ...mine, isBeside: true, meaning: '4 cable made' },
     { kind: 'addressAssigned', ...mine, meaning: '4 address assigned' },
-    { kind: 'endpointWritten', ...mine, meaning: '5 endpoint written to etcd' },
+    // Felix hears of it by a watch, at times before etcd has answered who wrote it.
+    { kind: 'endpointWritten', ...mine, isBeside: true, meaning: '5 endpoint written to etcd' },
     { kind: 'calcFlushed', ...onHost, meaning: '6 policy worked out' },
     { kind: 'kernelTransaction', ...onHost, meaning: '7 policy in the kernel' },
     {
