@@ -129,6 +129,15 @@ describe('calicoctl test', () => {
     });
   });
 
+  it('says once what others would read otherwise in a file, however often it is read', async () => {
+    const file = join(folder, 'shop.yaml');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('name: db,', 'name: db, labels: { a: yes },'));
+    copyFileSync(join(folder, 'shop.test.yaml'), join(folder, 'other.test.yaml'));
+    const told = await calicoctl(['test', folder, `${folder}/./shop.yaml`]);
+    expect(told.code).toBe(0);
+    expect(told.err).toMatch(/^\S+shop\.yaml:4:\d+: yes is "yes" here, but true where .*\n$/);
+  });
+
   it('says what it passes over', async () => {
     writeFileSync(
       join(folder, 'shop.yaml'),
