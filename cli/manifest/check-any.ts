@@ -1,10 +1,11 @@
-// Checks an object that may be of Kubernetes' kinds: v3 objects as `apply` would, Kubernetes' by their shape.
+// Checks an object that may be of Kubernetes' kinds: v3 objects as `apply` would, Kubernetes' policies by the schema of their kind.
 
-import { mirroredPolicy } from '../../lib/conversion/mirrored-policy.ts';
+import { mirroredSchema } from '../../lib/conversion/mirrored-policy.ts';
 import { CALICO_API_VERSION } from '../../lib/model/kinds.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
-import { formatProblem } from '../../lib/model/validation/problem.ts';
-import { type CheckedObject, checkObject, withNamespace } from './check.ts';
+import { checkSchema, unknownPaths } from '../../lib/model/validation/check-schema.ts';
+import { formatProblem, type Problem } from '../../lib/model/validation/problem.ts';
+import { type CheckedObject, checkObject, unknownProblems, withNamespace } from './check.ts';
 import { isObject, type ManifestObject } from './manifest.ts';
 
 /** Kubernetes' kinds without a namespace that have a part in policy. */
@@ -24,21 +25,18 @@ export function checkAny(
     return undefined;
   }
   const count = problems.length;
-  const info = { kind, namespaced: !GLOBAL_KINDS.has(kind) };
-  const resource = withNamespace(value as unknown as Resource, info, namespace, (problem) => {
+  const report = (problem: Problem): void => {
     problems.push(`${locate(problem.path)}: ${formatProblem(problem)}`);
-  });
-  if (!hasPolicyShape(resource)) problems.push(`${locate('spec')}: this is no spec of a ${kind}`);
+  };
+  const info = { kind, namespaced: !GLOBAL_KINDS.has(kind) };
+  const resource = withNamespace(value as unknown as Resource, info, namespace, report);
+  for (const problem of policyProblems(resource)) report(problem);
   return problems.length > count ? undefined : { resource, placeOf };
 }
 
 /** The API, which would refuse what has another shape, is not asked. */
-function hasPolicyShape(resource: Resource): boolean {
-  try {
-    mirroredPolicy(resource);
-    return true;
-  } catch (error) {
-    if (error instanceof TypeError) return false;
-    throw error;
-  }
+function policyProblems(resource: Resource): Problem[] {
+  const schema = mirroredSchema(resource);
+  if (schema === undefined) return [];
+  return [...unknownProblems(unknownPaths(schema, resource, '')), ...checkSchema(schema, resource, '')];
 }

@@ -3,6 +3,10 @@
 import type { ClusterNetworkPolicy } from '../model/cluster-network-policy-types.ts';
 import type { KubernetesNetworkPolicy } from '../model/kubernetes-types.ts';
 import type { Resource } from '../model/metadata.ts';
+import { CLUSTER_NETWORK_POLICY_SCHEMA } from '../model/validation/cluster-network-policy-schema.ts';
+import { wholeObject } from '../model/validation/metadata.ts';
+import { KUBERNETES_NETWORK_POLICY_SCHEMA } from '../model/validation/policy-schemas.ts';
+import type { ObjectSchema } from '../model/validation/schema.ts';
 import { convertClusterNetworkPolicy } from './cluster-network-policy.ts';
 import { convertToStoredNetworkPolicy } from './network-policy.ts';
 import type { ConversionProblem } from './policy-rules.ts';
@@ -13,28 +17,50 @@ export interface MirroredPolicy {
   readonly problems: readonly ConversionProblem[];
 }
 
-type Conversion = (object: Resource) => MirroredPolicy;
+interface MirroredKind {
+  readonly schema: ObjectSchema;
+  readonly convert: (object: Resource) => MirroredPolicy;
+}
 
 /** By version and kind. */
-const CONVERSIONS: ReadonlyMap<string, Conversion> = new Map<string, Conversion>([
+const KINDS: ReadonlyMap<string, MirroredKind> = new Map<string, MirroredKind>([
   [
     'networking.k8s.io/v1 NetworkPolicy',
-    (object) => convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy),
+    {
+      schema: wholeObject(KUBERNETES_NETWORK_POLICY_SCHEMA),
+      convert: (object) => convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy),
+    },
   ],
   [
     'policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy',
-    (object) => convertClusterNetworkPolicy(object as ClusterNetworkPolicy),
+    {
+      schema: wholeObject(CLUSTER_NETWORK_POLICY_SCHEMA),
+      convert: (object) => convertClusterNetworkPolicy(object as ClusterNetworkPolicy),
+    },
   ],
 ]);
 
-/** Of an object that may be anything. */
-export function isMirroredPolicy({ apiVersion, kind }: Readonly<Record<string, unknown>>): boolean {
-  return CONVERSIONS.has(`${String(apiVersion)} ${String(kind)}`);
+interface AnyObject {
+  readonly apiVersion?: unknown;
+  readonly kind?: unknown;
+}
+
+function mirroredKind({ apiVersion, kind }: AnyObject): MirroredKind | undefined {
+  return KINDS.get(`${String(apiVersion)} ${String(kind)}`);
+}
+
+export function isMirroredPolicy(object: AnyObject): boolean {
+  return mirroredKind(object) !== undefined;
+}
+
+/** Schema of the whole object, which it must fit before it is converted; undefined for what is no policy of Kubernetes. */
+export function mirroredSchema(object: AnyObject): ObjectSchema | undefined {
+  return mirroredKind(object)?.schema;
 }
 
 /** Undefined for what is no policy of Kubernetes. */
 export function mirroredPolicy(object: Resource): MirroredPolicy | undefined {
-  return CONVERSIONS.get(`${object.apiVersion} ${object.kind}`)?.(object);
+  return mirroredKind(object)?.convert(object);
 }
 
 /** What the hosts do without, in a sentence. */

@@ -374,7 +374,7 @@ shop/app=web   shop/app=db   gains    tcp/5433
     const shapeless = stringify({ ...policy, spec: { podSelector: {}, ingress: 'all' } });
     expect(await diff([], shapeless)).toMatchObject({
       code: 2,
-      err: '-:6:1: this is no spec of a NetworkPolicy\n1 problem; nothing was stored\n',
+      err: '-:8:3: spec.ingress: must be a list\n1 problem; nothing was stored\n',
     });
     const pod = stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' } });
     expect((await diff([], pod)).err).toContain(
