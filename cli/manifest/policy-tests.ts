@@ -76,7 +76,7 @@ async function readGiven(object: ManifestObject, file: TestFile, readFiles: Read
   });
   const problems: string[] = [];
   const given = [...read.filter(({ value }) => value['kind'] !== TEST_KIND), ...own].flatMap(
-    (each) => checkAny(each, undefined, problems) ?? [],
+    (each) => checkAny(each, 'validate', undefined, problems) ?? [],
   );
   if (problems.length > 0) throw new CliError({ code: 'manifest', problems }, problems.join('\n'));
   return given;
