@@ -3,7 +3,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readCommandLine } from '../lib/config/usage.ts';
+import { readCommandLine, tellUsage } from '../lib/config/usage.ts';
 import { dumpedAttributes, dumpedMessages, smallCorpus } from '../test/support/bgp-data/corpus.ts';
 import { SeededRandom } from '../test/support/random.ts';
 import { check } from './fuzz/check.ts';
@@ -92,34 +92,42 @@ class Fuzzer {
   }
 }
 
-const { values } = readCommandLine(USAGE, {
-  options: {
-    runs: { type: 'string', default: '1e6' },
-    seed: { type: 'string', default: String(Date.now() % 1e9) },
-    from: { type: 'string', default: '0' },
-  },
-});
-const runs = numberOf('runs', values.runs, USAGE);
-const seed = numberOf('seed', values.seed, USAGE);
-const from = numberOf('from', values.from, USAGE);
-const corpus = { small: smallCorpus(), dumps: dumpedMessages(), attributes: dumpedAttributes() };
-console.log(
-  `seed ${seed}; corpus: ${corpus.small.length} messages of every kind, ${corpus.dumps.length} of dumps, ` +
-    `${corpus.attributes.length} attribute lists`,
-);
-const fuzzer = new Fuzzer(seed, corpus);
-const started = performance.now();
-const elapsed = (): number => (performance.now() - started) / 1000;
-let told = started;
-for (let index = from; index < from + runs; index++) {
-  fuzzer.run(index);
-  if (index % BATCH === 0 && performance.now() - told > PROGRESS_MS) {
-    told = performance.now();
-    console.log(fuzzer.progress(elapsed()));
+function main(args: readonly string[]): number {
+  const { values } = readCommandLine(USAGE, {
+    args: [...args],
+    options: {
+      runs: { type: 'string', default: '1e6' },
+      seed: { type: 'string', default: String(Date.now() % 1e9) },
+      from: { type: 'string', default: '0' },
+    },
+  });
+  const runs = numberOf('runs', values.runs, USAGE);
+  const seed = numberOf('seed', values.seed, USAGE);
+  const from = numberOf('from', values.from, USAGE);
+  const corpus = { small: smallCorpus(), dumps: dumpedMessages(), attributes: dumpedAttributes() };
+  console.log(
+    `seed ${seed}; corpus: ${corpus.small.length} messages of every kind, ${corpus.dumps.length} of dumps, ` +
+      `${corpus.attributes.length} attribute lists`,
+  );
+  const fuzzer = new Fuzzer(seed, corpus);
+  const started = performance.now();
+  const elapsed = (): number => (performance.now() - started) / 1000;
+  let told = started;
+  for (let index = from; index < from + runs; index++) {
+    fuzzer.run(index);
+    if (index % BATCH === 0 && performance.now() - told > PROGRESS_MS) {
+      told = performance.now();
+      console.log(fuzzer.progress(elapsed()));
+    }
   }
-}
-console.log(`${fuzzer.progress(elapsed())}\n${fuzzer.table()}`);
-if (fuzzer.findings.size > 0) {
+  console.log(`${fuzzer.progress(elapsed())}\n${fuzzer.table()}`);
+  if (fuzzer.findings.size === 0) return 0;
   console.log(`findings:\n${[...fuzzer.findings].map(([name, file]) => `  ${name}: ${file}`).join('\n')}`);
-  process.exitCode = 1;
+  return 1;
+}
+
+try {
+  process.exitCode = main(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = tellUsage(error);
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { textNarrator } from '../lab/story/narrator.ts';
 import { SceneError, StoryError } from '../lab/story/scene-error.ts';
 import { playStory } from '../lab/story/story.ts';
-import { readCommandLine } from '../lib/config/usage.ts';
+import { readCommandLine, tellUsage } from '../lib/config/usage.ts';
 import { ProcessError } from '../lib/process/process-error.ts';
 import { run } from '../lib/process/run.ts';
 import { BASE_IMAGE, BASE_IMAGE_MARK } from './base-image.ts';
@@ -45,13 +45,8 @@ async function main(args: readonly string[]): Promise<number> {
       'no-install': { type: 'boolean', default: false },
       down: { type: 'boolean', default: false },
       images: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) {
-    console.log(HELP);
-    return 0;
-  }
   if (values.down) return await down(values.images);
   return await up({ mayInstall: !values['no-install'] });
 }
@@ -188,9 +183,9 @@ function seconds(startedAt: number): string {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (![InstallError, ProcessError, SceneError, StoryError].some((kind) => error instanceof kind))
-    throw error;
-  console.error(`\n${(error as Error).message}`);
-  if (error instanceof StoryError) console.error(AFTER_FAILURE);
-  process.exitCode = 1;
+  if ([InstallError, ProcessError, SceneError, StoryError].some((kind) => error instanceof kind)) {
+    console.error(`\n${(error as Error).message}`);
+    if (error instanceof StoryError) console.error(AFTER_FAILURE);
+    process.exitCode = 1;
+  } else process.exitCode = tellUsage(error);
 }

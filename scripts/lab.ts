@@ -10,7 +10,7 @@ import { etcdctlEnvironment } from '../lab/etcd.ts';
 import { assertNamespaces, enterArgv, insideArgv, onHostArgv } from '../lab/inside.ts';
 import { LabError } from '../lab/lab-error.ts';
 import { labStateDir, readLabRecord, resetStateDir, writeLabRecord } from '../lab/state.ts';
-import { readCommandLine, wrongUsage } from '../lib/config/usage.ts';
+import { readCommandLine, tellUsage, UsageExit } from '../lib/config/usage.ts';
 import type { ProcessIdentity } from '../lib/process/identity.ts';
 import { BuildError, buildIfChanged } from './build.ts';
 import { InstallError } from './debian/install.ts';
@@ -77,11 +77,11 @@ async function main(args: readonly string[]): Promise<number> {
     case 'status':
       return await control(context, { op: 'status' });
     case 'shell':
-      return await shell(context, rest);
+      return await shell(context, passedOn(rest));
     case 'story':
       return await playStory(context, availableForm());
     case 'policy-test':
-      return await runInLab(context, 'lab/policy-test/main', rest, process.cwd());
+      return await runInLab(context, 'lab/policy-test/main', passedOn(rest), process.cwd());
     case 'add':
       return await control(context, {
         op: 'addHost',
@@ -100,16 +100,22 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(readFileSync(logFile(context), 'utf8'));
       return 0;
     case 'help':
-      console.log(HELP);
-      return 0;
+      throw new UsageExit(HELP);
     default:
-      return wrongUsage(`unknown command ${command}`, HELP);
+      throw new UsageExit(HELP, `unknown command ${command}`);
   }
 }
 
 function nameFrom(args: readonly string[]): string {
   const [name] = readCommandLine(HELP, { args: [...args], allowPositionals: true }).positionals;
-  return name ?? wrongUsage('which host?', HELP);
+  if (name === undefined) throw new UsageExit(HELP, 'which host?');
+  return name;
+}
+
+/** Arguments that a program in the lab reads. Help needs no lab; the tools have their own. */
+function passedOn(args: readonly string[]): readonly string[] {
+  if (args[0] === '--help') throw new UsageExit(HELP);
+  return args;
 }
 
 async function up(context: Context, args: readonly string[]): Promise<number> {
@@ -120,14 +126,10 @@ async function up(context: Context, args: readonly string[]): Promise<number> {
       'no-install': { type: 'boolean', default: false },
       'no-story': { type: 'boolean', default: false },
       source: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) {
-    console.log(HELP);
-    return 0;
-  }
-  if (!/^\d+$/.test(values.hosts)) wrongUsage(`--hosts ${values.hosts}: not a number of hosts`, HELP);
+  if (!/^\d+$/.test(values.hosts))
+    throw new UsageExit(HELP, `--hosts ${values.hosts}: not a number of hosts`);
   if (readLabRecord(context.stateDir) !== undefined) {
     console.log('a lab is running already (npm run lab -- --down ends it)');
     return await control(context, { op: 'status' });
@@ -345,7 +347,8 @@ try {
   const isForTheUser = [CommandError, LabError, InstallError, BuildError].some(
     (kind) => error instanceof kind,
   );
-  if (!(isForTheUser && error instanceof Error)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof InterruptedError ? INTERRUPTED : 1;
+  if (isForTheUser && error instanceof Error) {
+    console.error(error.message);
+    process.exitCode = error instanceof InterruptedError ? INTERRUPTED : 1;
+  } else process.exitCode = tellUsage(error);
 }

@@ -1,10 +1,11 @@
 // Command lines of benchmarks.
 
-import { wrongUsage } from '../../lib/config/usage.ts';
+import { UsageExit } from '../../lib/config/usage.ts';
 
-/** A whole number, `1e5` too. */
+/** A whole number, `1e5` too. Throws UsageExit. */
 export function numberOf(name: string, value: string, usage: string): number {
   const number = Number(value);
   const isWhole = Number.isSafeInteger(number) && number >= 0;
-  return isWhole ? number : wrongUsage(`--${name} ${value}: not a whole number`, usage);
+  if (!isWhole) throw new UsageExit(usage, `--${name} ${value}: not a whole number`);
+  return number;
 }

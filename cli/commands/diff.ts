@@ -2,23 +2,20 @@
 
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
-import { isMirroredPolicy } from '../../lib/conversion/mirrored-policy.ts';
 import { isNothingReadable } from '../../lib/datastore/resource-error.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { type Comparison, compareConnectivity } from '../../lib/policy/connectivity/compare.ts';
 import { sourceName } from '../../lib/protocol/rule-sources.ts';
 import type { Backend, Preview } from '../backend/backend.ts';
-import { refOf } from '../backend/etcd-backend.ts';
 import { clusterOf, clusterWarnings, isKindOfOthers, readResources } from '../cluster/read-cluster.ts';
-import type { CheckedObject } from '../manifest/check.ts';
-import { mirroredPolicies } from '../manifest/kubernetes-policies.ts';
 import { type FileOptions, readObjects } from '../manifest/read-files.ts';
+import { type WantedObject, wantedObjects } from '../manifest/wanted-objects.ts';
 import { renderComparison } from '../output/comparison.ts';
 import { type Format, parseFormat, renderAs } from '../output/format.ts';
 import { resourceName } from '../output/resources.ts';
 import { unifiedDiff } from '../output/unified-diff.ts';
 import type { ProgramContext } from '../program-context.ts';
-import { answersByExitCode, collect, examples, resourcesOf } from './command-parts.ts';
+import { answersByExitCode, collect, examples } from './command-parts.ts';
 import type { NamespaceOptions } from './kind-arguments.ts';
 
 interface DiffOptions extends FileOptions, NamespaceOptions {
@@ -62,15 +59,9 @@ async function diff(context: ProgramContext, options: DiffOptions): Promise<void
   const format = parseFormat(options.output === 'text' ? 'table' : options.output);
   const objects = await readObjects(options, context);
   const isDeletion = options.deleted === true;
-  const ofKubernetes = objects.filter(({ value }) => isMirroredPolicy(value));
-  const own = objects.filter((object) => !ofKubernetes.includes(object));
-  const checked = resourcesOf(own, isDeletion ? 'delete' : 'apply', options.namespace);
-  const mirrored = mirroredPolicies(ofKubernetes, options.namespace, context.err);
+  const wanted = wantedObjects(objects, isDeletion ? 'delete' : 'apply', options.namespace, context.err);
   await context.connections().withBackend(async (backend) => {
-    const previews = [
-      ...(await previewAll(backend, checked, isDeletion)),
-      ...(await previewMirrored(backend, mirrored, isDeletion)),
-    ];
+    const previews = await previewAll(backend, wanted, isDeletion);
     const differences = previews.map(differenceOf).filter((each) => each.diff !== '');
     const comparison = options.connectivity ? await compare(context, backend, previews, options) : undefined;
     const shown = options.objects ? differences : [];
@@ -87,38 +78,34 @@ type Change = Omit<Preview, 'after' | 'outcome'> & {
 
 async function previewAll(
   backend: Backend,
-  checked: readonly CheckedObject[],
+  wanted: readonly WantedObject[],
   isDeletion: boolean,
 ): Promise<Change[]> {
   const preview = backend.previewer();
   const changes: Change[] = [];
-  for (const { resource } of checked) {
-    if (!isDeletion) changes.push(await preview('apply', resource));
-    else changes.push({ before: await backend.get(refOf(resource)), after: undefined, outcome: 'deleted' });
+  for (const each of wanted) {
+    const { resource, isMirrored } = each;
+    const isOurs = resource !== undefined && !isMirrored;
+    changes.push(
+      isOurs ? await preview('apply', resource) : await compareWithStored(backend, each, isDeletion),
+    );
   }
   return changes;
 }
 
-/** They are not ours to write, so nobody else can say what would be stored. */
-async function previewMirrored(
+/** What goes, and what is not ours to write, of which nobody else can say what would be stored. */
+async function compareWithStored(
   backend: Backend,
-  policies: readonly Resource[],
+  { ref, resource: after }: WantedObject,
   isDeletion: boolean,
-): Promise<Change[]> {
-  const changes: Change[] = [];
-  for (const policy of policies) {
-    const before = await backend.get(refOf(policy)).catch((error: unknown) => {
-      if (isDeletion || !isNothingReadable(error)) throw error;
-      return undefined;
-    });
-    if (isDeletion) changes.push({ before, after: undefined, outcome: 'deleted' });
-    else if (before === undefined) changes.push({ before, after: policy, outcome: 'created' });
-    else {
-      const isSame = asText(before) === asText(policy);
-      changes.push({ before, after: policy, outcome: isSame ? 'unchanged' : 'configured' });
-    }
-  }
-  return changes;
+): Promise<Change> {
+  const before = await backend.get(ref).catch((error: unknown) => {
+    if (isDeletion || !isNothingReadable(error)) throw error;
+    return undefined;
+  });
+  if (after === undefined) return { before, after, outcome: 'deleted' };
+  if (before === undefined) return { before, after, outcome: 'created' };
+  return { before, after, outcome: asText(before) === asText(after) ? 'unchanged' : 'configured' };
 }
 
 function differenceOf({ before, after, outcome }: Change): ObjectDifference {

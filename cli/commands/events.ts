@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { type CalicoEvent, EVENT_KINDS } from '../../lib/events/event.ts';
-import { readEventFilter } from '../../lib/protocol/event-filter.ts';
+import { eventMatcher, readEventFilter } from '../../lib/protocol/event-filter.ts';
 import { EVENT_RECORDS, parseRecordLine } from '../../lib/protocol/record-lines.ts';
 import { usageError } from '../cli-error.ts';
 import { eventRow, eventTable } from '../output/event-table.ts';
@@ -47,6 +47,8 @@ async function events(context: ProgramContext, options: EventsOptions): Promise<
   const { host, kind } = options;
   const filter = { command: 'events', lists: { host, kind }, read: readEventFilter };
   const query = recordQuery(options, filter, context.now());
+  // A controller that is older than its filters tells of everything.
+  const isWanted = eventMatcher(readEventFilter(query)) ?? (() => true);
   const table = options.output === 'json' ? undefined : eventTable(options.follow === true);
   const show = (event: CalicoEvent): void =>
     context.out(table === undefined ? `${JSON.stringify(event)}\n` : table.line(eventRow(event)));
@@ -56,7 +58,7 @@ async function events(context: ProgramContext, options: EventsOptions): Promise<
         const line = parseRecordLine(EVENT_RECORDS, value);
         if (line === undefined) continue;
         if (!('record' in line)) context.err(noteOf(line, 'events'));
-        else show(line.record);
+        else if (isWanted(line.record)) show(line.record);
       }
     } catch (error) {
       if (table?.isEmpty === false) context.out(table.end());

@@ -122,12 +122,11 @@ export function refusals(resource: Resource, info: KindInfo, action: ManifestAct
 }
 
 function modelProblems(resource: Resource): Problem[] {
-  const unknown = unknownFields(resource).map(
-    (path): Problem => ({
-      path,
-      rule: 'forbidden',
-      message: 'field in document is not recognized or is in the wrong location',
-    }),
-  );
-  return [...unknown, ...validateResource(applyDefaults(resource))];
+  return [...unknownProblems(unknownFields(resource)), ...validateResource(applyDefaults(resource))];
+}
+
+/** Of fields that a kind does not have. */
+export function unknownProblems(paths: readonly string[]): Problem[] {
+  const message = 'field in document is not recognized or is in the wrong location';
+  return paths.map((path) => ({ path, rule: 'forbidden', message }));
 }

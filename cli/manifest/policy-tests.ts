@@ -9,7 +9,7 @@ import { parseTestFile, TEST_KIND, type TestFile } from '../../lib/policy/test-f
 import { CliError, usageError } from '../cli-error.ts';
 import { checkAny } from './check-any.ts';
 import type { ManifestObject } from './manifest.ts';
-import { type ManifestInput, readObjects } from './read-files.ts';
+import { type FileOptions, type ManifestInput, readObjects } from './read-files.ts';
 
 /** An object of a test, and where it was written. */
 export interface GivenObject {
@@ -26,15 +26,19 @@ export interface PolicyTest {
   readonly placeOf: PlaceOf;
 }
 
+type Reader = (options: FileOptions) => Promise<ManifestObject[]>;
+
 /** All tests of files and folders; other objects beside them are passed over. Throws CliError with all that is wrong with one. */
 export async function readPolicyTests(names: readonly string[], input: ManifestInput): Promise<PolicyTest[]> {
-  const objects = await readObjects({ filename: names, recursive: true }, input);
+  const told = new Set<string>();
+  const read: Reader = (options) => readObjects(options, input, told);
+  const objects = await read({ filename: names, recursive: true });
   const found = objects.filter(({ value }) => value['kind'] === TEST_KIND);
   if (found.length === 0) throw usageError(`there is no ${TEST_KIND} in ${names.join(', ')}`);
   const tests: PolicyTest[] = [];
   for (const object of found) {
     const file = parseOrThrow(object);
-    const given = await readGiven(object, file, input);
+    const given = await readGiven(object, file, read);
     tests.push({ source: object.source, file, given, placeOf: object.placeOf });
   }
   return tests;
@@ -51,11 +55,7 @@ function parseOrThrow(object: ManifestObject): TestFile {
 }
 
 /** Objects of the files that the test names, and its own. Throws CliError with every problem of every one. */
-async function readGiven(
-  object: ManifestObject,
-  file: TestFile,
-  input: ManifestInput,
-): Promise<GivenObject[]> {
+async function readGiven(object: ManifestObject, file: TestFile, readFiles: Reader): Promise<GivenObject[]> {
   const { files = [], objects = [] } = file.cluster ?? {};
   const named = files.map((name) => (isAbsolute(name) ? name : join(dirname(object.source), name)));
   const away = named.filter((name) => !existsSync(name));
@@ -64,7 +64,7 @@ async function readGiven(
       `${object.source}: ${away.join(', ')}: no such file`,
       'files are named relative to the test',
     );
-  const read = named.length === 0 ? [] : await readObjects({ filename: named }, input);
+  const read = named.length === 0 ? [] : await readFiles({ filename: named });
   const own = objects.map((value, index): ManifestObject => {
     const inside = (path: string): string => `cluster.objects[${index}]${path === '' ? '' : `.${path}`}`;
     return {
@@ -76,7 +76,7 @@ async function readGiven(
   });
   const problems: string[] = [];
   const given = [...read.filter(({ value }) => value['kind'] !== TEST_KIND), ...own].flatMap(
-    (each) => checkAny(each, undefined, problems) ?? [],
+    (each) => checkAny(each, 'validate', undefined, problems) ?? [],
   );
   if (problems.length > 0) throw new CliError({ code: 'manifest', problems }, problems.join('\n'));
   return given;

@@ -1,7 +1,7 @@
 // Reads what `-f` names: files, folders (`.yaml`, `.yml`, `.json`; one level unless recursive), `-` for standard input.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { CliError, usageError } from '../cli-error.ts';
 import { type ManifestObject, type ManifestText, parseManifest } from './manifest.ts';
 
@@ -20,10 +20,14 @@ export interface ManifestInput {
   readonly err: (text: string) => void;
 }
 
-/** Every object in the order of files and documents. Throws CliError with all that cannot be read. */
+/**
+ * Every object in the order of files and documents. Throws CliError with all that cannot be read. What others would read
+ * otherwise is told of files that are not among `told`, which this adds to: absolute paths.
+ */
 export async function readObjects(
   options: FileOptions,
   { readStdin, err }: ManifestInput,
+  told = new Set<string>(),
 ): Promise<ManifestObject[]> {
   const names = options.filename ?? [];
   if (names.length === 0) throw usageError('name what to read with -f FILE, -f DIRECTORY or -f -');
@@ -32,8 +36,11 @@ export async function readObjects(
   const objects: ManifestObject[] = [];
   for (const name of names) {
     const found: ManifestObject[] = [];
-    for (const text of await readTexts(name, options.recursive === true, readStdin))
-      found.push(...parseManifest(text, problems, warnings));
+    for (const text of await readTexts(name, options.recursive === true, readStdin)) {
+      const path = resolve(text.source);
+      found.push(...parseManifest(text, problems, told.has(path) ? [] : warnings));
+      told.add(path);
+    }
     if (found.length === 0 && problems.length === 0 && options.skipEmpty !== true) throw emptyError(name);
     objects.push(...found);
   }

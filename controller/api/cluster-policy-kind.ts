@@ -13,20 +13,14 @@ import {
 } from '../../lib/model/cluster-network-policy-types.ts';
 import { checkSchema, unknownPaths } from '../../lib/model/validation/check-schema.ts';
 import { CLUSTER_NETWORK_POLICY_SCHEMA } from '../../lib/model/validation/cluster-network-policy-schema.ts';
-import { METADATA_SCHEMA } from '../../lib/model/validation/metadata.ts';
-import { object, text } from '../../lib/model/validation/schema.ts';
+import { wholeObject } from '../../lib/model/validation/metadata.ts';
 import type { StatusCause } from './api-error.ts';
 import { type ApiKind, CLUSTER_POLICIES_PREFIX } from './api-kind.ts';
 import { problemCause } from './calico-kinds.ts';
 import { ageColumn, column, nameColumn } from './columns.ts';
 import { validateMetadata } from './names.ts';
 
-const WHOLE = object({
-  apiVersion: text(),
-  kind: text(),
-  metadata: METADATA_SCHEMA,
-  ...CLUSTER_NETWORK_POLICY_SCHEMA.fields,
-});
+const WHOLE = wholeObject(CLUSTER_NETWORK_POLICY_SCHEMA);
 
 export function clusterNetworkPolicyKind(): ApiKind {
   return {

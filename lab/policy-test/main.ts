@@ -6,7 +6,7 @@ import { performance } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
 import { explainError } from '../../cli/cli-error.ts';
 import { type PolicyTest, readPolicyTests } from '../../cli/manifest/policy-tests.ts';
-import { readCommandLine, wrongUsage } from '../../lib/config/usage.ts';
+import { readCommandLine, tellUsage, UsageExit } from '../../lib/config/usage.ts';
 import { type FileResults, type ReportFormat, renderReport } from '../../lib/policy/test-file/report.ts';
 import { ProcessError } from '../../lib/process/process-error.ts';
 import { callControl } from '../control.ts';
@@ -39,8 +39,9 @@ async function main(args: readonly string[]): Promise<void> {
   });
   const { 'state-dir': stateDir, calicoctl, format } = values;
   if (stateDir === undefined || calicoctl === undefined) throw new Error('--state-dir, --calicoctl: needed');
-  if (!FORMATS.includes(format)) wrongUsage(`--format ${format} is none of ${FORMATS.join(', ')}`, USAGE);
-  if (positionals.length === 0) wrongUsage('which test?', USAGE);
+  if (!FORMATS.includes(format))
+    throw new UsageExit(USAGE, `--format ${format} is none of ${FORMATS.join(', ')}`);
+  if (positionals.length === 0) throw new UsageExit(USAGE, 'which test?');
   const { etcdEndpoint } = await callControl(stateDir, { op: 'status' });
   const refuse = (): Promise<never> => Promise.reject(new Error('a policy test adds and removes no host'));
   const cluster = new LabCluster({
@@ -79,7 +80,10 @@ async function runTest(stage: Stage, { source, file, given, placeOf }: PolicyTes
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  const told = error instanceof SceneError || error instanceof ProcessError ? error : explainError(error);
-  console.error(told === undefined ? error : told.message);
-  process.exitCode = 2;
+  if (error instanceof UsageExit) process.exitCode = tellUsage(error);
+  else {
+    const told = error instanceof SceneError || error instanceof ProcessError ? error : explainError(error);
+    console.error(told === undefined ? error : told.message);
+    process.exitCode = 2;
+  }
 }

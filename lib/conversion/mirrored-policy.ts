@@ -1,10 +1,15 @@
 // Policies of Kubernetes as they are stored for the hosts (docs/policy.md "Kubernetes policies").
 
 import type { ClusterNetworkPolicy } from '../model/cluster-network-policy-types.ts';
+import type { ResourceKey } from '../model/keys.ts';
 import type { KubernetesNetworkPolicy } from '../model/kubernetes-types.ts';
 import type { Resource } from '../model/metadata.ts';
-import { convertClusterNetworkPolicy } from './cluster-network-policy.ts';
-import { convertToStoredNetworkPolicy } from './network-policy.ts';
+import { CLUSTER_NETWORK_POLICY_SCHEMA } from '../model/validation/cluster-network-policy-schema.ts';
+import { wholeObject } from '../model/validation/metadata.ts';
+import { KUBERNETES_NETWORK_POLICY_SCHEMA } from '../model/validation/policy-schemas.ts';
+import type { ObjectSchema } from '../model/validation/schema.ts';
+import { convertClusterNetworkPolicy, storedClusterPolicyName } from './cluster-network-policy.ts';
+import { convertToStoredNetworkPolicy, storedPolicyName } from './network-policy.ts';
 import type { ConversionProblem } from './policy-rules.ts';
 
 export interface MirroredPolicy {
@@ -13,28 +18,52 @@ export interface MirroredPolicy {
   readonly problems: readonly ConversionProblem[];
 }
 
-type Conversion = (object: Resource) => MirroredPolicy;
+export interface MirroredKind {
+  /** Of the whole object, which it must fit before it is converted. */
+  readonly schema: ObjectSchema;
+  /** Where it is stored. */
+  readonly refOf: (object: Resource) => ResourceKey;
+  readonly convert: (object: Resource) => MirroredPolicy;
+}
 
 /** By version and kind. */
-const CONVERSIONS: ReadonlyMap<string, Conversion> = new Map<string, Conversion>([
+const KINDS: ReadonlyMap<string, MirroredKind> = new Map<string, MirroredKind>([
   [
     'networking.k8s.io/v1 NetworkPolicy',
-    (object) => convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy),
+    {
+      schema: wholeObject(KUBERNETES_NETWORK_POLICY_SCHEMA),
+      refOf: ({ metadata: { name, namespace = 'default' } }) => ({
+        kind: 'NetworkPolicy',
+        namespace,
+        name: storedPolicyName(name),
+      }),
+      convert: (object) => convertToStoredNetworkPolicy(object as KubernetesNetworkPolicy),
+    },
   ],
   [
     'policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy',
-    (object) => convertClusterNetworkPolicy(object as ClusterNetworkPolicy),
+    {
+      schema: wholeObject(CLUSTER_NETWORK_POLICY_SCHEMA),
+      refOf: ({ metadata: { name } }) => ({
+        kind: 'GlobalNetworkPolicy',
+        name: storedClusterPolicyName(name),
+      }),
+      convert: (object) => convertClusterNetworkPolicy(object as ClusterNetworkPolicy),
+    },
   ],
 ]);
 
-/** Of an object that may be anything. */
-export function isMirroredPolicy({ apiVersion, kind }: Readonly<Record<string, unknown>>): boolean {
-  return CONVERSIONS.has(`${String(apiVersion)} ${String(kind)}`);
+/** Of an object that may be anything; undefined for what is no policy of Kubernetes. */
+export function mirroredKind(object: {
+  readonly apiVersion?: unknown;
+  readonly kind?: unknown;
+}): MirroredKind | undefined {
+  return KINDS.get(`${String(object.apiVersion)} ${String(object.kind)}`);
 }
 
 /** Undefined for what is no policy of Kubernetes. */
 export function mirroredPolicy(object: Resource): MirroredPolicy | undefined {
-  return CONVERSIONS.get(`${object.apiVersion} ${object.kind}`)?.(object);
+  return mirroredKind(object)?.convert(object);
 }
 
 /** What the hosts do without, in a sentence. */

@@ -7,12 +7,14 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { refOf } from '../../cli/backend/etcd-backend.ts';
+import { convertClusterNetworkPolicy } from '../../lib/conversion/cluster-network-policy.ts';
 import { convertToStoredNetworkPolicy } from '../../lib/conversion/network-policy.ts';
 import { ResourceClient } from '../../lib/datastore/resource-client.ts';
 import { StreamPublisher } from '../../lib/events/redis-stream.ts';
 import { FLOW_TARGET } from '../../lib/events/stream-target.ts';
 import { ENDPOINT_SLICES, NAMESPACES } from '../../lib/kube-client/client.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
+import type { ClusterNetworkPolicy } from '../../lib/model/cluster-network-policy-types.ts';
 import type { KubernetesNetworkPolicy } from '../../lib/model/kubernetes-types.ts';
 import type { Explanation } from '../../lib/policy/explanation/explanation.ts';
 import { endpointSliceKey } from '../../lib/protocol/endpoint-slices.ts';
@@ -348,10 +350,14 @@ shop/app=web   shop/app=db   gains    tcp/5433
     const pair = `---\n${stringify(policy)}---\n${POLICY.replace('5432', '5433')}`;
     const created = await diff([], pair);
     expect(created).toMatchObject({ code: 1, err: '' });
-    expect(created.out).toContain('+++ wanted/shop/networkpolicy.projectcalico.org/knp.default.web\n');
+    expect(created.out.match(/^\+{3} .*$/gm)).toEqual([
+      '+++ wanted/shop/networkpolicy.projectcalico.org/knp.default.web',
+      '+++ wanted/shop/networkpolicy.projectcalico.org/db',
+    ]);
     expect(created.out).toMatch(/^external, nodes +shop\/app=web +loses +everything$/m);
     expect(created.out).toMatch(/^shop\/app=web +shop\/app=db +gains +tcp\/5433$/m);
 
+    const shapeless = stringify({ ...policy, spec: { podSelector: {}, ingress: 'all' } });
     // As the plugin stores it.
     const { policy: mirrored } = convertToStoredNetworkPolicy(policy as KubernetesNetworkPolicy);
     const client = new ResourceClient({ datastore: cluster.datastore });
@@ -366,20 +372,60 @@ shop/app=web   shop/app=db   gains    tcp/5433
       const deleted = await diff(['--deleted'], stringify(policy));
       expect(deleted.out).toContain('--- stored/shop/networkpolicy.projectcalico.org/knp.default.web\n');
       expect(deleted.out).toMatch(/^external, nodes +shop\/app=web +gains +everything$/m);
+      // What goes need not be right.
+      expect(await diff(['--deleted'], shapeless)).toEqual(deleted);
     } finally {
       await client.delete(refOf(mirrored));
     }
     expect(await diff(['--deleted'], stringify(policy))).toMatchObject({ code: 2, out: '' });
     expect(await diff(['-n', 'other'], stringify(policy))).toMatchObject({ code: 2, out: '' });
-    const shapeless = stringify({ ...policy, spec: { podSelector: {}, ingress: 'all' } });
     expect(await diff([], shapeless)).toMatchObject({
       code: 2,
-      err: '-:6:1: this is no spec of a NetworkPolicy\n1 problem; nothing was stored\n',
+      err: '-:8:3: spec.ingress: must be a list\n1 problem; nothing was stored\n',
     });
+    const misnamed = stringify({ ...policy, metadata: { name: 'a/b', namespace: 'shop' } });
+    for (const argv of [[], ['--deleted']])
+      expect(await diff(argv, misnamed)).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(/^-:4:3: metadata\.name: must be .*\n1 problem; nothing was stored\n$/),
+      });
     const pod = stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' } });
     expect((await diff([], pod)).err).toContain(
       'v1 Pod is managed through the Kubernetes API: use kubectl for it',
     );
+  });
+
+  it("compares a cluster's policy of Kubernetes, and shows it going though its file has no tier any more", async () => {
+    const tiered = {
+      apiVersion: 'policy.networking.k8s.io/v1alpha2',
+      kind: 'ClusterNetworkPolicy',
+      metadata: { name: 'closed' },
+      spec: {
+        tier: 'Admin',
+        priority: 1,
+        subject: { namespaces: {} },
+        ingress: [{ action: 'Deny', from: [{ namespaces: {} }] }],
+      },
+    };
+    const { tier: _tier, ...tierless } = tiered.spec;
+    const { policy: mirrored } = convertClusterNetworkPolicy(tiered as unknown as ClusterNetworkPolicy);
+    if (mirrored === undefined) throw new Error('it is left out');
+    const client = new ResourceClient({ datastore: cluster.datastore });
+    await client.apply(mirrored);
+    try {
+      const same = { code: 0, out: 'connectivity does not change\n', err: '' };
+      expect(await diff([], stringify(tiered))).toEqual(same);
+      const text = stringify({ ...tiered, spec: tierless });
+      expect(await diff([], text)).toMatchObject({
+        code: 2,
+        err: '-:5:1: spec.tier: must be set\n1 problem; nothing was stored\n',
+      });
+      const { out } = await diff(['--deleted'], text);
+      expect(out).toContain('--- stored/globalnetworkpolicy.projectcalico.org/kcnp.closed\n');
+      expect(out).toMatch(/^shop\/app=web +shop\/app=db +gains +tcp\/5432/m);
+    } finally {
+      await client.delete(refOf(mirrored));
+    }
   });
 
   it('tells what a new policy takes away, and what a deletion gives back', async () => {

@@ -7,6 +7,7 @@ import { EVENT_TARGET } from '../../lib/events/stream-target.ts';
 import { Ipam } from '../../lib/ipam/allocator.ts';
 import { silentLogger } from '../../lib/logging/logger.ts';
 import { type BackendName, CliCluster, until } from '../support/cli-cluster.ts';
+import { startOlderController } from '../support/older-controller.ts';
 
 let cluster: CliCluster;
 
@@ -536,6 +537,27 @@ describe('events of the cluster', () => {
     // What has the kind is counted, not what came after it.
     const last = await cluster.run('api', ['events', '--kind', 'cniAdd', '--last', '1', '-o', 'json']);
     expect(JSON.parse(last.out)).toMatchObject({ object: 'Pod/default/p2' });
+  });
+
+  it('are those asked for where the controller is older and sends all', async () => {
+    const older = await startOlderController(cluster.client);
+    try {
+      const events = async (...argv: string[]): Promise<CalicoEvent[]> => {
+        const asked = ['--config', older.config, 'events', '-o', 'json', ...argv];
+        const { out } = await cluster.run('api', asked);
+        const lines = out.split('\n').filter((line) => line !== '');
+        return lines.map((line) => JSON.parse(line) as CalicoEvent);
+      };
+      const all = await events();
+      const added = all.filter(({ kind }) => kind === 'cniAdd');
+      const led = all.filter(({ host }) => host === 'controller');
+      expect(added).toHaveLength(2);
+      expect(led).not.toEqual([]);
+      expect(await events('--kind', 'cniAdd')).toEqual(added);
+      expect(await events('--host', 'controller')).toEqual(led);
+    } finally {
+      await older.stop();
+    }
   });
 
   it('are refused a kind that is none, by the controller too', async () => {

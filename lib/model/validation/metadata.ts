@@ -18,6 +18,7 @@ import {
   type JsonObject,
   list,
   map,
+  type ObjectSchema,
   object,
   type Schema,
   text,
@@ -42,6 +43,12 @@ export const METADATA_SCHEMA: Schema = object({
   finalizers: list(text()),
   managedFields: any,
 });
+
+/** The schema of a kind's `spec` and `status`, with what every object has. */
+export function wholeObject({ fields, required, checks }: ObjectSchema): ObjectSchema {
+  const common = { apiVersion: text(), kind: text(), metadata: METADATA_SCHEMA };
+  return object({ ...common, ...fields }, { required, checks });
+}
 
 const MAX_NAME_BYTES = 253;
 const MAX_ANNOTATIONS_BYTES = 256 * 1024;

@@ -233,6 +233,11 @@ const kubernetesPolicyFields: Readonly<Record<string, Schema>> = {
   policyTypes: list(oneOf('Ingress', 'Egress'), { maxItems: 2, isSet: true }),
 };
 
+/** Of networking/v1 NetworkPolicy. */
+export const KUBERNETES_NETWORK_POLICY_SCHEMA: ObjectSchema = object({
+  spec: object(kubernetesPolicyFields),
+});
+
 /** Schema of a whole object's spec and status, by kind. Tier's rules need the name too, so they sit on the object. */
 export const POLICY_SCHEMAS: Readonly<Record<string, ObjectSchema>> = {
   NetworkPolicy: object({ spec: object(commonFields, { checks: namespacedChecks }) }),

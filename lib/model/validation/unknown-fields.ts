@@ -3,13 +3,10 @@
 import type { Resource } from '../metadata.ts';
 import { unknownPaths } from './check-schema.ts';
 import { schemaOfKind } from './kind-schemas.ts';
-import { METADATA_SCHEMA } from './metadata.ts';
-import { object, text } from './schema.ts';
+import { wholeObject } from './metadata.ts';
 
 /** Paths of fields that the kind does not have (`spec.ingres`), in the object's order; empty for an unknown kind. */
 export function unknownFields(resource: Resource): string[] {
   const schema = schemaOfKind(resource.kind);
-  if (schema === undefined) return [];
-  const whole = object({ apiVersion: text(), kind: text(), metadata: METADATA_SCHEMA, ...schema.fields });
-  return unknownPaths(whole, resource, '');
+  return schema === undefined ? [] : unknownPaths(wholeObject(schema), resource, '');
 }

@@ -120,13 +120,51 @@ describe('calicoctl test', () => {
     expect(err).toContain(`${folder}/shop.yaml:8:7: spec.ingress[0].action: must be one of Allow`);
   });
 
-  it('answers 2 for a policy of Kubernetes whose spec is none, with its place', async () => {
-    change('shop.yaml', '    - ports: [{ protocol: TCP, port: 443 }]', '    all');
+  it.each([
+    ['    - ports: [{ protocol: TCP, port: 443 }]', '    all', '19:3: spec.ingress: must be a list'],
+    ['[Ingress, Egress]', 'Ingress', '18:3: spec.policyTypes: must be a list'],
+    ['[Ingress, Egress]', '[Ingres]', '18:17: spec.policyTypes[0]: must be one of Ingress, Egress'],
+    ['{ matchLabels: { app: web } }', '5', '17:3: spec.podSelector: must be an object'],
+    [
+      'policyTypes: [Ingress, Egress]',
+      'ingres: []',
+      '18:3: spec.ingres: field in document is not recognized',
+    ],
+    ['name: web,', 'name: web, lables: {},', '15:24: metadata.lables: field in document is not recognized'],
+  ])('answers 2 for a policy of Kubernetes that is none, with its place: %s → %s', async (from, to, told) => {
+    change('shop.yaml', from, to);
     const { code, err } = await calicoctl(['test', join(folder, 'shop.test.yaml')]);
-    expect({ code, err }).toEqual({
-      code: 2,
-      err: `${folder}/shop.yaml:16:1: this is no spec of a NetworkPolicy\n`,
-    });
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(`${folder}/shop.yaml:${told}`) });
+    expect(err.trimEnd().split('\n')).toHaveLength(1);
+  });
+
+  it("judges a cluster's policy of Kubernetes by its schema too", async () => {
+    const policy = `---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: { name: closed }
+spec: { tier: Admin, subject: { namespaces: {}, pods: {} }, ingress: [{ action: Dney, from: [] }] }
+`;
+    const file = join(folder, 'shop.yaml');
+    const text = readFileSync(file, 'utf8');
+    writeFileSync(file, `${text}${policy}`);
+    const { code, err } = await calicoctl(['test', join(folder, 'shop.test.yaml')]);
+    expect(code).toBe(2);
+    for (const told of [
+      'spec.priority: must be set',
+      'spec.subject: must have',
+      'action: must be one of Accept',
+    ])
+      expect(err).toContain(told);
+  });
+
+  it('says once what others would read otherwise in a file, however often it is read', async () => {
+    const file = join(folder, 'shop.yaml');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('name: db,', 'name: db, labels: { a: yes },'));
+    copyFileSync(join(folder, 'shop.test.yaml'), join(folder, 'other.test.yaml'));
+    const told = await calicoctl(['test', folder, `${folder}/./shop.yaml`]);
+    expect(told.code).toBe(0);
+    expect(told.err).toMatch(/^\S+shop\.yaml:4:\d+: yes is "yes" here, but true where .*\n$/);
   });
 
   it('says what it passes over', async () => {

@@ -217,6 +217,17 @@ describe('a test file', () => {
     const { 'projectcalico.org/serviceaccount': _account, ...given } = left;
     expect(given).toEqual(own);
   });
+
+  it('takes a Pod as a whole but for where it is: labels and ports that it does not have go', () => {
+    const bare = { ...pod, metadata: { name: 'web', namespace: 'shop' }, spec: {} } as Resource;
+    const { resources } = testResources({}, [bare], [live('node-2')]);
+    const [endpoint, ...more] = resources.filter(({ kind }) => kind === 'WorkloadEndpoint');
+    expect(more).toEqual([]);
+    const { ports: _ports, ...placed } = there;
+    expect(endpoint?.spec).toMatchObject(placed);
+    expect(endpoint?.spec).not.toHaveProperty('ports');
+    expect(endpoint?.metadata.labels).not.toHaveProperty('hash');
+  });
 });
 
 const CASE = { from: 'shop/web', to: 'shop/db', port: 'tcp/sql', expect: 'allow' };
