@@ -4,7 +4,7 @@ import { mirroredKind } from '../../lib/conversion/mirrored-policy.ts';
 import { CALICO_API_VERSION, kindInfo } from '../../lib/model/kinds.ts';
 import type { Resource } from '../../lib/model/metadata.ts';
 import { checkSchema, unknownPaths } from '../../lib/model/validation/check-schema.ts';
-import { checkMetadata } from '../../lib/model/validation/metadata.ts';
+import { checkMetadata, wholeObject } from '../../lib/model/validation/metadata.ts';
 import { formatProblem, type Problem } from '../../lib/model/validation/problem.ts';
 import {
   type CheckedObject,
@@ -50,6 +50,6 @@ function policyProblems(resource: Resource, action: ManifestAction): Problem[] {
   const { kind, name } = refOf(resource);
   const metadata = checkMetadata(kindInfo(kind), { ...resource.metadata, name });
   if (action === 'delete') return metadata;
-  const unknown = unknownProblems(unknownPaths(schema, resource, ''));
+  const unknown = unknownProblems(unknownPaths(wholeObject(schema), resource, ''));
   return [...unknown, ...metadata, ...checkSchema(schema, resource, '')];
 }

@@ -5,7 +5,6 @@ import type { ResourceKey } from '../model/keys.ts';
 import type { KubernetesNetworkPolicy } from '../model/kubernetes-types.ts';
 import type { Resource } from '../model/metadata.ts';
 import { CLUSTER_NETWORK_POLICY_SCHEMA } from '../model/validation/cluster-network-policy-schema.ts';
-import { wholeObject } from '../model/validation/metadata.ts';
 import { KUBERNETES_NETWORK_POLICY_SCHEMA } from '../model/validation/policy-schemas.ts';
 import type { ObjectSchema } from '../model/validation/schema.ts';
 import { convertClusterNetworkPolicy, storedClusterPolicyName } from './cluster-network-policy.ts';
@@ -19,7 +18,7 @@ export interface MirroredPolicy {
 }
 
 export interface MirroredKind {
-  /** Of the whole object, which it must fit before it is converted. */
+  /** Of `spec` and `status`, which they must fit before the object is converted. */
   readonly schema: ObjectSchema;
   /** Where it is stored. */
   readonly refOf: (object: Resource) => ResourceKey;
@@ -31,7 +30,7 @@ const KINDS: ReadonlyMap<string, MirroredKind> = new Map<string, MirroredKind>([
   [
     'networking.k8s.io/v1 NetworkPolicy',
     {
-      schema: wholeObject(KUBERNETES_NETWORK_POLICY_SCHEMA),
+      schema: KUBERNETES_NETWORK_POLICY_SCHEMA,
       refOf: ({ metadata: { name, namespace = 'default' } }) => ({
         kind: 'NetworkPolicy',
         namespace,
@@ -43,7 +42,7 @@ const KINDS: ReadonlyMap<string, MirroredKind> = new Map<string, MirroredKind>([
   [
     'policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy',
     {
-      schema: wholeObject(CLUSTER_NETWORK_POLICY_SCHEMA),
+      schema: CLUSTER_NETWORK_POLICY_SCHEMA,
       refOf: ({ metadata: { name } }) => ({
         kind: 'GlobalNetworkPolicy',
         name: storedClusterPolicyName(name),

@@ -130,6 +130,7 @@ describe('calicoctl test', () => {
       'ingres: []',
       '18:3: spec.ingres: field in document is not recognized',
     ],
+    ['name: web,', 'name: web, labels: { a: 5 },', '15:34: metadata.labels.a: must be a text'],
     ['name: web,', 'name: web, lables: {},', '15:24: metadata.lables: field in document is not recognized'],
   ])('answers 2 for a policy of Kubernetes that is none, with its place: %s → %s', async (from, to, told) => {
     change('shop.yaml', from, to);
