@@ -239,7 +239,7 @@ spec:
   expect(await expectOf('5433/tcp', 'deny')).toBe(0);
   const { out } = await cluster.run(backend, ['explain', 'shop/web', 'shop/db', '5433/tcp']);
   expect(out).toContain('· egress rule 1: allow tcp to service == "shop/db", ports of the service');
-  expect(out).toContain('destination 10.0.1.1 is no such endpoint of service == "shop/db"');
+  expect(out).toContain('destination 10.0.1.1 is an endpoint of service == "shop/db", but not for tcp/5433');
   await cluster.run(backend, ['delete', '-f', '-'], policy);
 });
 
