@@ -239,7 +239,7 @@ spec:
   expect(await expectOf('5433/tcp', 'deny')).toBe(0);
   const { out } = await cluster.run(backend, ['explain', 'shop/web', 'shop/db', '5433/tcp']);
   expect(out).toContain('· egress rule 1: allow tcp to service == "shop/db", ports of the service');
-  expect(out).toContain('destination 10.0.1.1 is no such endpoint of service == "shop/db"');
+  expect(out).toContain('destination 10.0.1.1 is an endpoint of service == "shop/db", but not for tcp/5433');
   await cluster.run(backend, ['delete', '-f', '-'], policy);
 });
 
@@ -354,7 +354,7 @@ shop/app=web   shop/app=db   gains    tcp/5433
       '+++ wanted/shop/networkpolicy.projectcalico.org/knp.default.web',
       '+++ wanted/shop/networkpolicy.projectcalico.org/db',
     ]);
-    expect(created.out).toMatch(/^external, nodes +shop\/app=web +loses +everything$/m);
+    expect(created.out).toMatch(/^external, nodes\{not its own\} +shop\/app=web +loses +everything$/m);
     expect(created.out).toMatch(/^shop\/app=web +shop\/app=db +gains +tcp\/5433$/m);
 
     const shapeless = stringify({ ...policy, spec: { podSelector: {}, ingress: 'all' } });
@@ -367,11 +367,11 @@ shop/app=web   shop/app=db   gains    tcp/5433
       expect(await diff([], stringify(policy))).toEqual(same);
       const open = { ...policy, spec: { ...policy.spec, ingress: [{}] } };
       expect((await diff(['--no-objects'], stringify(open))).out).toMatch(
-        /^external, nodes +shop\/app=web +gains +everything$/m,
+        /^external, nodes\{not its own\} +shop\/app=web +gains +everything$/m,
       );
       const deleted = await diff(['--deleted'], stringify(policy));
       expect(deleted.out).toContain('--- stored/shop/networkpolicy.projectcalico.org/knp.default.web\n');
-      expect(deleted.out).toMatch(/^external, nodes +shop\/app=web +gains +everything$/m);
+      expect(deleted.out).toMatch(/^external, nodes\{not its own\} +shop\/app=web +gains +everything$/m);
       // What goes need not be right.
       expect(await diff(['--deleted'], shapeless)).toEqual(deleted);
     } finally {
@@ -436,9 +436,9 @@ shop/app=web   shop/app=db   gains    tcp/5433
     const { code, out } = await diff(['--no-objects'], closed);
     expect({ code, out }).toEqual({
       code: 1,
-      out: `FROM              TO            CHANGE   TRAFFIC
-external, nodes   shop/app=db   loses    udp
-shop/app=web      shop/app=db   loses    tcp/5432, udp but 4789
+      out: `FROM                           TO            CHANGE   TRAFFIC
+external, nodes{not its own}   shop/app=db   loses    udp
+shop/app=web                   shop/app=db   loses    tcp/5432, udp but 4789
 `,
     });
     const deleted = await diff(['--deleted', '-o', 'json'], POLICY);

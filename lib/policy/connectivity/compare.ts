@@ -7,7 +7,7 @@ import { type Direction, type EndpointTier, type PolicyId, policyKey } from '../
 import { evaluate } from '../evaluate.ts';
 import type { DecideOptions } from '../evaluation/decide.ts';
 import { classify, type SubjectClass } from './classes.ts';
-import { type ClassChange, type ConnectivityChange, mergeChanges } from './merge-changes.ts';
+import { type ClassChange, type ConnectivityChange, mergeChanges, type Place } from './merge-changes.ts';
 import {
   endpointOf,
   hostEndpoints,
@@ -55,19 +55,19 @@ export function compareConnectivity(
   let verdictsLeft = options.maxVerdicts ?? MAX_VERDICTS;
   let pairsLookedAt = 0;
   for (const [from, to] of touched.pairs) {
-    for (const pair of pairsOf(from, to)) {
-      const all = traffic.classes(pair);
-      const sourcePorts = traffic.sourcePorts(pair);
-      const asks = all.reduce((sum, each) => sum + (each.type === 'ports' ? sourcePorts.length : 1), 0);
-      verdictsLeft -= 2 * FAMILIES.length * asks;
-      if (verdictsLeft < 0) break;
-      const changes = changesOf(clusters, pair, { all, sourcePorts }, options);
-      if (changes === undefined) continue;
-      asked.add(from).add(to);
-      found.push(...changes.map((change) => ({ ...change, from, to })));
-    }
+    const asks = pairsOf(from, to).map((pair) => ({
+      pair,
+      traffic: { all: traffic.classes(pair), sourcePorts: traffic.sourcePorts(pair) },
+    }));
+    for (const ask of asks) verdictsLeft -= verdictsFor(ask.traffic);
     if (verdictsLeft < 0) break;
     pairsLookedAt += 1;
+    const ways = asks.flatMap((ask): Way[] => {
+      const changes = changesOf(clusters, ask.pair, ask.traffic, options);
+      return changes === undefined ? [] : [{ place: placeOf(ask.pair), changes }];
+    });
+    if (ways.length > 0) asked.add(from).add(to);
+    found.push(...toldByPlace(ways).map((change) => ({ ...change, from, to })));
   }
   return {
     changes: mergeChanges(found, [...asked]),
@@ -169,12 +169,36 @@ function differing(maps: readonly ReadonlyMap<string, object>[]): ReadonlySet<st
   return new Set(names.filter((name) => text(before.get(name)) !== text(after.get(name))));
 }
 
-type Change = Omit<ClassChange, 'from' | 'to'>;
+type Change = Omit<ClassChange, 'from' | 'to' | 'place'>;
+
+/** What changes between members of two classes that stand so to one another. */
+interface Way {
+  readonly place: Place;
+  readonly changes: readonly Change[];
+}
+
+function placeOf({ from, to }: Pair): Place {
+  return from.host === to.host ? 'oneHost' : 'twoHosts';
+}
+
+/** The place matters only where the other one does not fare alike: a workload's own host is not like other hosts. */
+function toldByPlace(ways: readonly Way[]): Omit<ClassChange, 'from' | 'to'>[] {
+  const isAlike = new Set(ways.map(({ changes }) => JSON.stringify(changes))).size < 2;
+  const told = isAlike ? ways.slice(0, 1) : ways;
+  return told.flatMap(({ place, changes }) =>
+    changes.map((change) => ({ ...change, place: isAlike ? undefined : place })),
+  );
+}
 
 interface AskedTraffic {
   readonly all: readonly TrafficClass[];
   /** One of each part that rules tell apart; undefined: one that no rule asks for. */
   readonly sourcePorts: readonly (number | undefined)[];
+}
+
+function verdictsFor({ all, sourcePorts }: AskedTraffic): number {
+  const packets = all.reduce((sum, each) => sum + (each.type === 'ports' ? sourcePorts.length : 1), 0);
+  return 2 * FAMILIES.length * packets;
 }
 
 /** Classes of traffic by the share of source ports from which they change. */

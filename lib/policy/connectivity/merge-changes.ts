@@ -4,6 +4,8 @@ import type { Family } from '../../net/ip.ts';
 import type { SubjectClass } from './classes.ts';
 import type { Subject } from './subjects.ts';
 
+export type Place = 'oneHost' | 'twoHosts';
+
 /** What the pairs of two classes lose and gain, in words; empty text: nothing. */
 export interface ClassChange {
   readonly from: SubjectClass;
@@ -12,6 +14,8 @@ export interface ClassChange {
   readonly gained: string;
   /** Undefined: alike over both that they have. */
   readonly family: Family | undefined;
+  /** Undefined: wherever the two are. */
+  readonly place: Place | undefined;
 }
 
 /** The same of all pairs of some groups. */
@@ -53,9 +57,11 @@ export function mergeChanges(
         .filter((target) => !isOnlyItself(change, source, target))
         .map(
           (target): ConnectivityChange => ({
-            ...change,
-            from: [nameOfGroup(change.from, source)],
-            to: [nameOfGroup(change.to, target)],
+            lost: change.lost,
+            gained: change.gained,
+            family: change.family,
+            from: [nameOfGroup(change.from, source, placeWords(change, 'from'))],
+            to: [nameOfGroup(change.to, target, placeWords(change, 'to'))],
           }),
         ),
     ),
@@ -64,7 +70,7 @@ export function mergeChanges(
   return merge(bySource, 'to', (change) => JSON.stringify([change.from, ...effect(change)]));
 }
 
-function effect({ lost, gained, family }: Omit<ClassChange, 'from' | 'to'>): unknown[] {
+function effect({ lost, gained, family }: Pick<ClassChange, 'lost' | 'gained' | 'family'>): unknown[] {
   return [lost, gained, family ?? 0];
 }
 
@@ -87,7 +93,7 @@ function merge(
 function nameClasses(
   changes: readonly ClassChange[],
   classes: readonly SubjectClass[],
-): (subjects: SubjectClass, group: string) => string {
+): (subjects: SubjectClass, group: string, also: readonly string[]) => string {
   const fates = new Map<SubjectClass, string[]>();
   const note = (subjects: SubjectClass, fate: unknown): void => {
     const noted = fates.get(subjects) ?? [];
@@ -95,8 +101,8 @@ function nameClasses(
     noted.push(JSON.stringify(fate));
   };
   for (const change of changes) {
-    note(change.from, ['from', groupsOf(change.to), ...effect(change)]);
-    note(change.to, ['to', groupsOf(change.from), ...effect(change)]);
+    note(change.from, ['from', groupsOf(change.to), ...effect(change), change.place ?? '']);
+    note(change.to, ['to', groupsOf(change.from), ...effect(change), change.place ?? '']);
   }
   const fateOf = new Map(
     classes.map((subjects) => [subjects, [...new Set(fates.get(subjects))].sort().join('\n')]),
@@ -111,10 +117,20 @@ function nameClasses(
       ([, siblings]) => new Set(siblings.map((subjects) => fateOf.get(subjects))).size > 1,
     ),
   );
-  return (subjects, group) => {
+  return (subjects, group, also) => {
     const siblings = mixed.get(group);
-    return siblings === undefined ? group : `${group}${difference(subjects, siblings, group)}`;
+    const words = [...(siblings === undefined ? [] : difference(subjects, siblings, group)), ...also];
+    return words.length === 0 ? group : `${group}{${words.join(', ')}}`;
   };
+}
+
+/** Said of the node where one of the two is a node, else of the destination. */
+function placeWords({ from, to, place }: ClassChange, side: 'from' | 'to'): string[] {
+  if (place === undefined) return [];
+  const isNode = (subjects: SubjectClass): boolean => subjects.members[0]?.end.type === 'host';
+  if (side !== (isNode(from) ? 'from' : 'to')) return [];
+  if (isNode(from) || isNode(to)) return [place === 'oneHost' ? 'its own' : 'not its own'];
+  return [place === 'oneHost' ? 'on the same node' : 'on another node'];
 }
 
 /** Of a class of several groups the one in a group that has no other member: it is not told of as talking to itself. */
@@ -133,10 +149,10 @@ function groupsOf(subjects: SubjectClass): readonly string[] {
   return groups;
 }
 
-/** `{track=canary}`, or the name of one where no label tells. */
-function difference(subjects: SubjectClass, siblings: readonly SubjectClass[], group: string): string {
+/** `track=canary`, or the name of one where no label tells. */
+function difference(subjects: SubjectClass, siblings: readonly SubjectClass[], group: string): string[] {
   const member = subjects.members.find((each) => each.group === group);
-  if (member === undefined) return '';
+  if (member === undefined) return [];
   const others = siblings.flatMap(({ members }) => members.slice(0, 1));
   const names = [...new Set(others.flatMap(({ labels }) => Object.keys(labels)))].sort();
   const telling = names
@@ -144,7 +160,7 @@ function difference(subjects: SubjectClass, siblings: readonly SubjectClass[], g
     .filter((name) => new Set(others.map(({ labels }) => labels[name])).size > 1)
     .slice(0, MAX_LABELS)
     .map((name) => (member.labels[name] === undefined ? `no ${name}` : `${name}=${member.labels[name]}`));
-  return `{${telling.length > 0 ? telling.join(', ') : nameOf(subjects, member)}}`;
+  return telling.length > 0 ? telling : [nameOf(subjects, member)];
 }
 
 function nameOf({ members }: SubjectClass, { key, end }: Subject): string {

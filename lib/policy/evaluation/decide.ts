@@ -55,7 +55,7 @@ export type Decision =
       readonly policies: readonly PolicyId[];
     }
   | { readonly type: 'missingProfile'; readonly isAllowed: false; readonly profile: string }
-  /** No policy applies and no profile decides; an endpoint without profiles too. */
+  /** Neither a policy nor a profile decides; an endpoint without profiles too. */
   | { readonly type: 'noProfileMatch'; readonly isAllowed: false; readonly profiles: readonly string[] };
 
 export interface TiersResult {

@@ -38,8 +38,8 @@ export function formatDecision({ decision }: Pick<CheckpointTrace, 'decision'>):
       return `profile ${decision.profile} does not exist`;
     case 'noProfileMatch':
       return decision.profiles.length === 0
-        ? 'no policy applies and the endpoint has no profile'
-        : `no policy applies and no rule of its profiles matches: ${decision.profiles.join(', ')}`;
+        ? 'no policy decides and the endpoint has no profile'
+        : `no policy decides and no rule of its profiles matches: ${decision.profiles.join(', ')}`;
     case 'endpointToHost':
       return `defaultEndpointToHostAction is ${decision.action}`;
     case 'bgpPort':

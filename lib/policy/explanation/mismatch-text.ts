@@ -7,8 +7,8 @@ import type { CompiledEntity, CompiledRule, Identity, SelectorId } from '../comp
 import type { Criterion } from '../evaluation/match.ts';
 import type { PacketEnd, PacketView } from '../evaluation/packet.ts';
 import { protocolName } from '../question/traffic.ts';
-import { isServiceSelector } from '../services.ts';
-import { icmpText, list, portList, type SelectorText } from './rule-text.ts';
+import { isServiceSelector, selects } from '../services.ts';
+import { icmpText, list, packetText, portList, type SelectorText } from './rule-text.ts';
 
 const MAX_LABELS = 6;
 
@@ -34,7 +34,7 @@ export function formatMismatch(
         : `it excludes ${icmpText(packet.icmp)}`;
     default: {
       const [side, what] = splitCriterion(criterion);
-      return `${side} ${entityMismatch(what, rule[side], packet[side], selectorText)}`;
+      return `${side} ${entityMismatch(what, rule[side], packet[side], packet.protocol, selectorText)}`;
     }
   }
 }
@@ -60,6 +60,7 @@ function entityMismatch(
   what: EntityCriterion,
   entity: CompiledEntity,
   end: PacketEnd,
+  protocol: number,
   selectorText: SelectorText,
 ): string {
   const address = formatIp(end.address);
@@ -78,13 +79,30 @@ function entityMismatch(
       return portMismatch(entity, end, selectorText);
     case 'notPorts':
       return `port ${end.port ?? 'unknown'} is excluded`;
-    case 'services': {
-      const services = [...entity.selectors, ...entity.namedPorts.map(({ selector }) => selector)]
-        .filter(isServiceSelector)
-        .map(selectorText);
-      return `${address} is no such endpoint of ${services.join(', ')}`;
-    }
+    case 'services':
+      return servicesMismatch(entity, end, protocol, selectorText);
   }
+}
+
+/** Of a destination, rules ask for the ports of the service too. */
+function servicesMismatch(
+  entity: CompiledEntity,
+  end: PacketEnd,
+  protocol: number,
+  selectorText: SelectorText,
+): string {
+  const services = [...entity.selectors, ...entity.namedPorts.map(({ selector }) => selector)].filter(
+    isServiceSelector,
+  );
+  const text = services.map(selectorText).join(', ');
+  const isEndpoint = services.some((id) => {
+    const selector = parseSelector(selectorText(id));
+    return end.identities.some((identity) => selects(id, selector, identity));
+  });
+  const address = formatIp(end.address);
+  if (!isEndpoint) return `${address} is no endpoint of ${text}`;
+  const asked = packetText({ protocol, ...(end.port === undefined ? {} : { destinationPort: end.port }) });
+  return `${address} is an endpoint of ${text}, but not for ${asked}`;
 }
 
 function contains(net: string, end: PacketEnd): boolean {

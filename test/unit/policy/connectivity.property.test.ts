@@ -7,6 +7,7 @@ import type { PolicySpecCommon, Rule } from '../../../lib/model/policy-types.ts'
 import { type PolicyCluster, resolveCluster } from '../../../lib/policy/cluster.ts';
 import { compareConnectivity } from '../../../lib/policy/connectivity/compare.ts';
 import { findCounterExample } from '../../../lib/policy/connectivity/counter-example.ts';
+import type { Subject } from '../../../lib/policy/connectivity/subjects.ts';
 import { evaluate } from '../../../lib/policy/evaluate.ts';
 import type { Packet } from '../../../lib/policy/evaluation/packet.ts';
 import { networkPolicy, resource, SHOP, workload } from '../../support/policy-world.ts';
@@ -29,7 +30,8 @@ const ENDS: Readonly<Record<string, readonly string[]>> = {
     '192.0.1.255',
     '8.8.8.8',
   ],
-  nodes: ['172.30.0.11', '172.30.0.12'],
+  'node n1': ['172.30.0.11'],
+  'node n2': ['172.30.0.12'],
 };
 /** In one family, so that all packets can be asked for. */
 const BASE: readonly Resource[] = [
@@ -143,6 +145,24 @@ function groupOf(name: string): string {
   return name.startsWith('nodes') ? 'nodes' : 'outside';
 }
 
+const NODE_OF: Readonly<Record<string, string>> = {
+  'shop/app=web': 'node n1',
+  'shop/app=db': 'node n2',
+  'shop/app=api': 'node n1',
+  'other/app=job': 'node n2',
+};
+
+/** The ends that a name stands for, beside the other end. */
+function endsOf(name: string, other: string): string[] {
+  const group = groupOf(name);
+  if (group !== 'nodes') return [group];
+  return ['node n1', 'node n2'].filter((node) => {
+    if (name.includes('not its own')) return node !== NODE_OF[other];
+    if (name.includes('its own')) return node === NODE_OF[other];
+    return name === 'nodes' || name.includes(node.slice('node '.length));
+  });
+}
+
 describe('classes of subjects and traffic', () => {
   it(`tell of a change exactly those that some packet is judged otherwise between (seed ${SEED})`, () => {
     fc.assert(
@@ -165,15 +185,16 @@ describe('classes of subjects and traffic', () => {
         const { changes } = compareConnectivity(before, after);
         const told = changes.flatMap(({ from, to, lost, gained }) =>
           from
-            .map(groupOf)
-            .flatMap((source) =>
-              to
-                .map(groupOf)
-                .flatMap((target) => [
-                  ...(lost === '' ? [] : [`${source} > ${target} loses`]),
-                  ...(gained === '' ? [] : [`${source} > ${target} gains`]),
-                ]),
-            ),
+            .flatMap((source) => to.map((target) => [source, target] as const))
+            .flatMap(([source, target]) =>
+              endsOf(source, groupOf(target)).flatMap((a) =>
+                endsOf(target, groupOf(source)).map((b) => `${a} > ${b}`),
+              ),
+            )
+            .flatMap((pair) => [
+              ...(lost === '' ? [] : [`${pair} loses`]),
+              ...(gained === '' ? [] : [`${pair} gains`]),
+            ]),
         );
         expect([...new Set(told)].sort()).toEqual(wanted.sort());
       }),
@@ -188,13 +209,17 @@ describe('classes of subjects and traffic', () => {
         .flatMap(fromSourcePorts)
         .some((packet) => evaluate(cluster, packet).isAllowed);
     const sides = fc.constantFrom(...Object.keys(ENDS));
+    const isEnd = (end: string) => {
+      return ({ group, host }: Subject): boolean =>
+        groupOf(group) === 'nodes' ? end === `node ${host}` : groupOf(group) === end;
+    };
     fc.assert(
       fc.property(policies, sides, sides, (list, from, to) => {
         fc.pre(isPoliced([from, to]) && from !== to);
         const cluster = resolveCluster([...BASE, ...list]);
         const search = findCounterExample(cluster, {
-          from: ({ group }) => groupOf(group) === from,
-          to: ({ group }) => groupOf(group) === to,
+          from: isEnd(from),
+          to: isEnd(to),
           nets: [],
           traffic: undefined,
         });

@@ -110,7 +110,7 @@ describe('a change of policy', () => {
 
   it('tells who loses and who gains what', () => {
     expect(lines(compare([], [POLICY]))).toEqual([
-      'external nodes > shop/app=db: everything | nothing',
+      'external nodes{not its own} > shop/app=db: everything | nothing',
       'shop/app=web > shop/app=db: tcp but 5432, udp but 4789, icmp, other protocols | nothing',
     ]);
     const other = networkPolicy('db', {
@@ -157,7 +157,7 @@ describe('a change of policy', () => {
       ingress: [{ action: 'Allow', ipVersion: 6 }],
     });
     expect(lines(compare([], [only]))).toEqual([
-      'external{IPv4} nodes > shop/app=db: everything | nothing',
+      'external{IPv4} nodes{not its own} > shop/app=db: everything | nothing',
       'shop/app=web > shop/app=db: tcp, udp but 4789, icmp, other protocols | nothing over IPv4',
     ]);
   });
@@ -203,13 +203,47 @@ describe('a change of policy', () => {
     const base = [...SHOP, ...replicas('stable', 1, 2, 3), ...replicas('canary', 4)];
     const all = networkPolicy('api', { selector: "app == 'api'", ingress: [] });
     expect(lines(compare([], [all], base))).toEqual([
-      'external nodes > shop/app=api: everything | nothing',
+      'external nodes{not its own} > shop/app=api: everything | nothing',
       'shop/app=api shop/app=db shop/app=web > shop/app=api: tcp, udp but 4789, icmp, other protocols | nothing',
     ]);
     const canary = networkPolicy('api', { selector: "track == 'canary'", ingress: [] });
     const told = lines(compare([], [canary], base));
     expect(told.join('\n')).toMatch(/ > shop\/app=api\{track=canary\}: everything \| nothing/);
     expect(told.join('\n')).not.toContain('> shop/app=api{track=stable}');
+  });
+
+  it('tells apart those on the same node, whose fate may be another', () => {
+    const shut = networkPolicy('shut', { selector: "app == 'web'", types: ['Egress'] });
+    const tcp = 'tcp but 179, udp but 4789, icmp, other protocols';
+    expect(lines(compare([], [shut]))).toEqual([
+      'shop/app=web > external shop/app=db: tcp, udp but 4789, icmp, other protocols | nothing',
+      `shop/app=web > nodes{not its own}: ${tcp} | nothing`,
+    ]);
+    const settings = resource('FelixConfiguration', 'default', { defaultEndpointToHostAction: 'Accept' });
+    expect(lines(compare([settings], [settings, shut]))).toEqual([
+      'shop/app=web > external shop/app=db: tcp, udp but 4789, icmp, other protocols | nothing',
+      `shop/app=web > nodes: ${tcp} | nothing`,
+    ]);
+    // What stays on a node passes none of its host endpoints.
+    const apis = ['n1', 'n1', 'n2'].map((node, index) =>
+      workload(node, `api-${index}`, [`10.0.2.${index}`], {}, { app: 'api' }),
+    );
+    const profiles = ['projectcalico-default-allow'];
+    const hosts = ['n1', 'n2'].map((node) =>
+      resource('HostEndpoint', node, { node, interfaceName: 'eth0', profiles }, { labels: { host: 'yes' } }),
+    );
+    const forward = resource('GlobalNetworkPolicy', 'fwd', {
+      selector: "host == 'yes'",
+      applyOnForward: true,
+      types: ['Ingress'],
+      ingress: [
+        { action: 'Deny', source: { selector: "app == 'api'" }, destination: { selector: "app == 'api'" } },
+        { action: 'Allow' },
+      ],
+    });
+    expect(lines(compare(hosts, [...hosts, forward], [...SHOP, ...apis]))).toEqual([
+      'shop/app=api > shop/app=api{on another node}: tcp, udp but 4789, icmp, other protocols | nothing',
+    ]);
   });
 
   it('is looked at for what it touches only, and says what the bound left out', () => {

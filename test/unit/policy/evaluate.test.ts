@@ -164,7 +164,7 @@ describe('the way of a packet', () => {
 });
 
 describe('profiles', () => {
-  it('decide where no policy applies; one that is missing denies', () => {
+  it('decide where no policy does; one that is missing denies', () => {
     const missing = pod('n1', 'lone', ['10.0.0.9'], { profiles: ['gone', 'kns.shop'] });
     expect(judge([missing], '10.0.0.9', DB).checkpoints[0]?.decision).toEqual({
       type: 'missingProfile',
@@ -437,6 +437,7 @@ describe('resolveCluster', () => {
 });
 
 describe('formatReason', () => {
+  const passAll = globalPolicy('pass', { selector: 'has(app)', ingress: [{ action: 'Pass' }] });
   it.each<[Resource[], string, string, string]>([
     [[], HOST_1, WEB, 'allowed: nothing on the way is policed'],
     [[], WEB, DB, 'allowed: ingress of workload shop/db: ingress rule 1 of profile kns.shop allows'],
@@ -451,6 +452,19 @@ describe('formatReason', () => {
       WEB,
       HOST_1,
       'denied: ingress to host n1 from its own workload: defaultEndpointToHostAction is drop',
+    ],
+    // A policy applies and passes.
+    [
+      [passAll, pod('n2', 'bare', ['10.0.1.9'], { profiles: [] })],
+      WEB,
+      '10.0.1.9',
+      'denied: ingress of workload shop/bare: no policy decides and the endpoint has no profile',
+    ],
+    [
+      [passAll, resource('Profile', 'shut', {}), pod('n2', 'bare', ['10.0.1.9'], { profiles: ['shut'] })],
+      WEB,
+      '10.0.1.9',
+      'denied: ingress of workload shop/bare: no policy decides and no rule of its profiles matches: shut',
     ],
   ])('%#', (extra, source, destination, reason) => {
     expect(formatReason(judge(extra, source, destination))).toBe(reason);

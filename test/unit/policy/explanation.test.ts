@@ -93,16 +93,22 @@ describe('why a rule does not match', () => {
     const reason = (rule: Partial<Rule>, from = 'shop/web'): string | undefined =>
       reasonOf(rule, 'tcp/80', from, [slice]);
     expect(reason({ source: { services: { name: 'back' } } })).toBe(
-      'source 10.0.0.1 is no such endpoint of service == "shop/back"',
+      'source 10.0.0.1 is no endpoint of service == "shop/back"',
     );
     expect(reason({ source: { services: { name: 'front' } } })).toBeUndefined();
-    // Of a destination an egress rule alone may ask so.
-    const rules: Rule[] = [{ action: 'Allow', destination: { services: { name: 'front' } } }];
-    const out = networkPolicy('out', { selector: "app == 'web'", types: ['Egress'], egress: rules });
-    const { checkpoints } = explained([out, slice], ['shop/web', 'shop/db', 'tcp/80']);
-    expect(checkpoints[0]?.tiers[0]?.policies[0]?.rules[0]?.reason).toBe(
-      'destination 10.0.1.1 is no such endpoint of service == "shop/front"',
-    );
+    // Of a destination an egress rule alone may ask so, and asks for its ports.
+    const outReason = (name: string, traffic: string): string | undefined => {
+      const rules: Rule[] = [{ action: 'Allow', destination: { services: { name } } }];
+      const out = networkPolicy('out', { selector: "app == 'web'", types: ['Egress'], egress: rules });
+      const { checkpoints } = explained([out, slice], ['shop/web', 'shop/db', traffic]);
+      return checkpoints[0]?.tiers[0]?.policies[0]?.rules[0]?.reason;
+    };
+    expect(outReason('back', 'tcp/81')).toBe('destination 10.0.1.1 is no endpoint of service == "shop/back"');
+    expect(outReason('front', 'tcp/81')).toBeUndefined();
+    const isOne = 'destination 10.0.1.1 is an endpoint of service == "shop/front"';
+    expect(outReason('front', 'tcp/80')).toBe(`${isOne}, but not for tcp/80`);
+    expect(outReason('front', 'udp/81')).toBe(`${isOne}, but not for udp/81`);
+    expect(outReason('front', 'icmp/8')).toBe(`${isOne}, but not for icmp`);
     expect(reason({ source: { selector: "app == 'api'" } })).toBe(
       'source with projectcalico.org/namespace=shop, app=web is not (projectcalico.org/namespace == "shop" && app == "api")',
     );

@@ -141,7 +141,7 @@ export const BUILT_IN_TEXTS = {
   workloadToHost: 'a workload may not reach its own host',
   bgpFromWorkload: 'a workload may not reach a node’s BGP port',
   spoofedSource: 'the source address is not the workload’s own',
-  noProfileMatched: 'no policy applies, and no profile allows it',
+  noProfileMatched: 'no policy decides, and no profile allows it',
   failsafePort: 'a failsafe port of the host',
   noForwardPolicy: 'no policy of the host decides about what it forwards',
   workloadNotReady: 'the workload is not ready: its route is not there yet',

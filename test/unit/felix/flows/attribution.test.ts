@@ -63,6 +63,10 @@ describe('a rule id', () => {
       type: 'reason',
       reason: 'spoofedSource',
     });
+    // Policies may apply and pass.
+    expect(attribute(AT, { type: 'builtIn', reason: 'noProfileMatched' }, context)).toMatchObject({
+      text: 'no policy decides, and no profile allows it',
+    });
     expect(attribute(AT, undefined, context)).toEqual({ type: 'unknown', epoch: 3, ruleId: 17 });
   });
 });
