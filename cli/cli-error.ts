@@ -1,6 +1,9 @@
 // What calicoctl says when it cannot do what was asked: the reason, and what to do next.
 
-import { ResourceError } from '../lib/datastore/resource-error.ts';
+import { formatRef, ResourceError } from '../lib/datastore/resource-error.ts';
+import { KubeError } from '../lib/kube-client/client.ts';
+import type { ResourceKey } from '../lib/model/keys.ts';
+import { kindInfo } from '../lib/model/kinds.ts';
 import { formatProblem } from '../lib/model/validation/problem.ts';
 
 export type CliErrorType =
@@ -32,6 +35,22 @@ export class CliError extends Error {
 
 export function usageError(message: string, next?: string): CliError {
   return new CliError({ code: 'usage' }, message, next === undefined ? {} : { next });
+}
+
+/** What went wrong with one object of several, with its kind and name where the words are about another (its tier, its namespace). */
+export function namingObject(ref: ResourceKey, error: unknown): unknown {
+  if (!isAboutAnother(ref, error)) return error;
+  const { message, next } = explainError(error) ?? { message: error.message, next: undefined };
+  const options = { ...(next === undefined ? {} : { next }), cause: error };
+  return new CliError({ code: 'failed' }, `${formatRef(ref)}: ${message}`, options);
+}
+
+function isAboutAnother(ref: ResourceKey, error: unknown): error is ResourceError | KubeError {
+  if (error instanceof ResourceError) return formatRef(error.type.ref) !== formatRef(ref);
+  // Of a server that does not answer no object is to blame.
+  if (!(error instanceof KubeError) || error.type.code !== 'status') return false;
+  const { kind, name } = error.type.details ?? {};
+  return name !== ref.name || (kind !== ref.kind && kind !== kindInfo(ref.kind).plural);
 }
 
 interface Explained {

@@ -6,6 +6,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import { LabError } from './lab-error.ts';
 
 const CALL_TIMEOUT_MS = 60_000;
 const MAX_REQUEST_BYTES = 64 * 1024;
@@ -88,7 +89,7 @@ async function answerTo(line: string, handle: ControlHandler): Promise<Answer> {
   }
 }
 
-/** Sends one request to the lab with this state directory. Rejects when nobody listens or the lab refuses. */
+/** Sends one request to the lab with this state directory. Rejects when nobody listens, with LabError `refused` when the lab refuses. */
 export async function callControl(stateDir: string, request: ControlRequest): Promise<LabStatus> {
   const socket = createConnection(controlSocketPath(stateDir));
   socket.setTimeout(CALL_TIMEOUT_MS, () => socket.destroy(new Error(`the lab did not answer ${request.op}`)));
@@ -102,6 +103,6 @@ export async function callControl(stateDir: string, request: ControlRequest): Pr
     lines.once('close', () => reject(new Error('the lab closed the connection without an answer')));
   }).finally(() => socket.destroy());
   const answer = answerSchema.parse(JSON.parse(line));
-  if (!answer.ok) throw new Error(answer.error);
+  if (!answer.ok) throw new LabError({ code: 'refused', reason: answer.error });
   return answer.status;
 }

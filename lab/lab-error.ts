@@ -7,7 +7,9 @@ export type LabErrorType =
   | { readonly code: 'unknownHost'; readonly name: string }
   | { readonly code: 'badHostName'; readonly name: string }
   | { readonly code: 'fabricFull'; readonly limit: number }
-  | { readonly code: 'setupFailed'; readonly step: string; readonly detail: string };
+  | { readonly code: 'setupFailed'; readonly step: string; readonly detail: string }
+  /** Over the control socket, where what went wrong comes as the lab's sentence alone. */
+  | { readonly code: 'refused'; readonly reason: string };
 
 /** A lab operation that cannot be done; the message is a sentence for the user. */
 export class LabError extends Error {
@@ -40,5 +42,7 @@ function describe(type: LabErrorType): string {
       return `the fabric has no free address: it carries at most ${type.limit} hosts of this kind`;
     case 'setupFailed':
       return `${type.step} failed: ${type.detail.trim()}`;
+    case 'refused':
+      return type.reason;
   }
 }

@@ -2,7 +2,13 @@
 // Kubernetes', at `calico-ts.dev`, as `caliconodes`.
 
 import { isDeepStrictEqual } from 'node:util';
-import { ResourceError, type ResourceErrorType } from '../../lib/datastore/resource-error.ts';
+import { MemoryDatastore } from '../../lib/datastore/memory/memory-datastore.ts';
+import { ResourceClient } from '../../lib/datastore/resource-client.ts';
+import {
+  isResourceError,
+  ResourceError,
+  type ResourceErrorType,
+} from '../../lib/datastore/resource-error.ts';
 import type { RuleSources } from '../../lib/datastore/rule-sources.ts';
 import type { IpamInspection } from '../../lib/ipam/inspection.ts';
 import { ENDPOINT_SLICES, type KindPath, KubeClient, KubeError } from '../../lib/kube-client/client.ts';
@@ -116,16 +122,33 @@ export class ApiBackend implements Backend {
   }
 
   previewer(): Previewer {
+    /** The tiers of this run. */
+    const earlier = new ResourceClient({ datastore: new MemoryDatastore() });
     return async (action, resource) => {
       const ref = refOf(resource);
       const found = action === 'create' ? undefined : await this.#find(ref);
-      if (found === undefined && action !== 'replace')
-        return { before: undefined, after: await this.create(resource, true), outcome: 'created' };
+      if (found === undefined && action !== 'replace') {
+        const created = await this.#previewNew(resource, earlier);
+        if (ref.kind === 'Tier') await earlier.apply({ ...resource, metadata: { name: ref.name } });
+        return { before: undefined, after: created, outcome: 'created' };
+      }
       const after = await this.update(resource, true);
       const before = found === undefined || found === 'unreadable' ? undefined : fromApi(ref.kind, found);
       const isSame = before !== undefined && isDeepStrictEqual(before, after);
       return { before, after, outcome: isSame ? 'unchanged' : 'configured' };
     };
+  }
+
+  /** A policy whose tier is new in the same run is judged here: the API keeps nothing of a dry run. */
+  async #previewNew(resource: Resource, earlier: ResourceClient): Promise<Resource> {
+    try {
+      return await this.create(resource, true);
+    } catch (error) {
+      if (!isTierNotFound(error)) throw error;
+      return await earlier.create(resource, this.#signal).catch((own: unknown) => {
+        throw isResourceError(own, 'doesNotExist') ? error : own;
+      });
+    }
   }
 
   /** The API's server has done it. */
@@ -173,6 +196,15 @@ function outcomeOf(error: unknown): Outcome | undefined {
     default:
       return undefined;
   }
+}
+
+function isTierNotFound(error: unknown): boolean {
+  return (
+    error instanceof KubeError &&
+    error.type.code === 'status' &&
+    error.type.reason === 'NotFound' &&
+    error.type.details?.kind === kindInfo('Tier').plural
+  );
 }
 
 function dryRunQuery(isDryRun: boolean): { readonly query?: Readonly<Record<string, string>> } {

@@ -39,7 +39,7 @@ export interface Backend {
   update(resource: Resource): Promise<Resource>;
   apply(resource: Resource): Promise<{ readonly resource: Resource; readonly outcome: ApplyOutcome }>;
   delete(ref: ResourceKey, resourceVersion?: string): Promise<void>;
-  /** On etcd a later write sees what the earlier ones would have stored; the API judges each by itself. */
+  /** On etcd a later write sees what the earlier ones would have stored; through the API, only the tiers among them. */
   previewer(): Previewer;
   /** Makes what every datastore must hold before the first write. */
   initialize(): Promise<void>;

@@ -7,6 +7,7 @@ import type { Resource } from '../../lib/model/metadata.ts';
 import { type Comparison, compareConnectivity } from '../../lib/policy/connectivity/compare.ts';
 import { sourceName } from '../../lib/protocol/rule-sources.ts';
 import type { Backend, Preview } from '../backend/backend.ts';
+import { namingObject } from '../cli-error.ts';
 import { clusterOf, clusterWarnings, isKindOfOthers, readResources } from '../cluster/read-cluster.ts';
 import { type FileOptions, readObjects } from '../manifest/read-files.ts';
 import { type WantedObject, wantedObjects } from '../manifest/wanted-objects.ts';
@@ -86,9 +87,13 @@ async function previewAll(
   for (const each of wanted) {
     const { resource, isMirrored } = each;
     const isOurs = resource !== undefined && !isMirrored;
-    changes.push(
-      isOurs ? await preview('apply', resource) : await compareWithStored(backend, each, isDeletion),
-    );
+    try {
+      changes.push(
+        isOurs ? await preview('apply', resource) : await compareWithStored(backend, each, isDeletion),
+      );
+    } catch (error) {
+      throw namingObject(each.ref, error);
+    }
   }
   return changes;
 }

@@ -10,7 +10,7 @@ import { validateUpdate } from '../../lib/model/validation/validate.ts';
 import { hasSources } from '../../lib/policy/rule-source.ts';
 import type { Backend, Previewer, WriteAction } from '../backend/backend.ts';
 import { refOf } from '../backend/etcd-backend.ts';
-import { CliError, usageError } from '../cli-error.ts';
+import { CliError, namingObject, usageError } from '../cli-error.ts';
 import { type CheckedObject, refusals } from '../manifest/check.ts';
 import { type FileOptions, manifestError, readObjects } from '../manifest/read-files.ts';
 import { recordSources } from '../manifest/record-sources.ts';
@@ -109,7 +109,7 @@ async function write(context: ProgramContext, action: WriteAction, options: Writ
         context.out(`${resourceName(object.resource)} ${outcome}${suffix}\n`);
         done.push(object.resource.kind);
       } catch (error) {
-        failures.push(error);
+        failures.push(namingObject(refOf(object.resource), error));
         if (action === 'replace') break;
       }
     }

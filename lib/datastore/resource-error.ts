@@ -43,7 +43,7 @@ export function isNothingReadable(error: unknown): error is ResourceError {
 }
 
 /** `NetworkPolicy prod/web`, `IPPool default-pool`. */
-function formatRef(ref: ResourceKey): string {
+export function formatRef(ref: ResourceKey): string {
   return ref.namespace === undefined ? `${ref.kind} ${ref.name}` : `${ref.kind} ${ref.namespace}/${ref.name}`;
 }
 

@@ -199,7 +199,7 @@ describe.each<BackendName>(['etcd', 'api'])('policy through %s', (backend) => {
     const tierless = POLICY.replace('selector:', 'tier: nowhere\n  selector:').replace('name: db', 'name: x');
     const refused = await run(['apply', '--dry-run=server', '-f', '-'], tierless);
     expect(refused).toMatchObject({ code: 1, out: '' });
-    expect(refused.err).toMatch(/nowhere/);
+    expect(refused.err).toMatch(/^NetworkPolicy shop\/x: .*nowhere/);
     expect((await cluster.datastore.list('/cal')).items).toEqual(before);
   });
 });
@@ -452,10 +452,57 @@ shop/app=web                   shop/app=db   loses    tcp/5432, udp but 4789
   });
 });
 
-it('sees on etcd what earlier objects of the same dry run would have stored', async () => {
-  const tier = stringify({ apiVersion: 'projectcalico.org/v3', kind: 'Tier', metadata: { name: 'first' } });
-  const policy = POLICY.replace('selector:', 'tier: first\n  selector:');
-  const dry = await cluster.run('etcd', ['create', '--dry-run=server', '-f', '-'], `${tier}---\n${policy}`);
-  expect(dry).toMatchObject({ code: 0, err: '' });
-  expect(dry.out).toContain('tier.projectcalico.org/first created (server dry run)\n');
+it.each<BackendName>(['etcd', 'api'])('previews a policy after its tier through %s', async (backend) => {
+  const stored = (await cluster.datastore.list('/cal')).items;
+  const header = { apiVersion: 'projectcalico.org/v3' };
+  const tier = stringify({ ...header, kind: 'Tier', metadata: { name: 'first' } });
+  const policy = stringify({
+    ...header,
+    kind: 'GlobalNetworkPolicy',
+    metadata: { name: 'first.p' },
+    spec: { tier: 'first', selector: "app=='web'", egress: [{ action: 'Pass' }] },
+  });
+  const file = `${tier}---\n${policy}`;
+  const run = (argv: readonly string[], stdin: string): ReturnType<CliCluster['run']> =>
+    cluster.run(backend, [...argv, '-f', '-'], stdin);
+
+  const diff = await run(['diff'], file);
+  expect(diff).toMatchObject({ code: 1, err: '' });
+  expect(diff.out.match(/^\+{3} .*$/gm)).toEqual([
+    '+++ wanted/tier.projectcalico.org/first',
+    '+++ wanted/globalnetworkpolicy.projectcalico.org/first.p',
+  ]);
+  // The defaults of what would be stored.
+  expect(diff.out).toMatch(/^\+ {2}types:\n\+ {4}- Egress$/m);
+  expect(diff.out).toContain('connectivity does not change');
+  for (const action of ['create', 'apply'])
+    expect(await run([action, '--dry-run=server'], file)).toEqual({
+      code: 0,
+      out: [
+        'tier.projectcalico.org/first created (server dry run)',
+        'globalnetworkpolicy.projectcalico.org/first.p created (server dry run)',
+        '',
+      ].join('\n'),
+      err: '',
+    });
+
+  // As when they are applied, the tier has to come first.
+  for (const text of [policy, `${policy}---\n${tier}`]) {
+    const refused = await run(['diff'], text);
+    expect(refused).toMatchObject({ code: 2, out: '' });
+    expect(refused.err).toMatch(/^GlobalNetworkPolicy first\.p: [^\n]*first/);
+    expect((await run(['apply', '--dry-run=server'], text)).err).toBe(refused.err);
+  }
+  expect((await run(['apply'], policy)).err).toContain('\nGlobalNetworkPolicy first.p: ');
+  const homeless = POLICY.replace('namespace: shop', 'namespace: nowhere').replace(
+    'selector:',
+    'tier: first\n  selector:',
+  );
+  if (backend === 'api')
+    expect(await run(['diff'], `${tier}---\n${homeless}`)).toMatchObject({
+      code: 2,
+      out: '',
+      err: 'NetworkPolicy nowhere/db: namespaces "nowhere" not found\n',
+    });
+  expect((await cluster.datastore.list('/cal')).items).toEqual(stored);
 });

@@ -77,6 +77,16 @@ describe('npm run lab, without root', () => {
       code: 1,
       stderr: expect.stringContaining('no host node-4'),
     });
+    expect(await lab('remove', 'node-4')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'the lab has no host named node-4\n',
+    });
+    expect(await lab('add', 'node-1')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'the lab has a host named node-1 already\n',
+    });
 
     expect((await lab('--down')).code).toBe(0);
     expect(existsSync(`/proc/${record.pid}`)).toBe(false);

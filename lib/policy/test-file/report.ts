@@ -77,12 +77,13 @@ function renderTap(files: readonly FileResults[]): string {
 
 function renderJunit(files: readonly FileResults[]): string {
   const suites = files.map(({ file, results, durationMs }) => {
-    const failures = results.filter(({ ok }) => !ok).length;
+    const errors = results.filter(({ unaskable }) => unaskable === true).length;
+    const failures = results.filter(({ ok }) => !ok).length - errors;
     const skipped = results.filter((result) => result.skipped !== undefined).length;
     const cases = results.map((result) => junitCase(file, result));
     const time = (durationMs / 1000).toFixed(3);
     return [
-      `  <testsuite name=${attribute(file)} tests="${results.length}" failures="${failures}" errors="0" skipped="${skipped}" time="${time}">`,
+      `  <testsuite name=${attribute(file)} tests="${results.length}" failures="${failures}" errors="${errors}" skipped="${skipped}" time="${time}">`,
       ...cases,
       '  </testsuite>',
     ].join('\n');
@@ -90,13 +91,16 @@ function renderJunit(files: readonly FileResults[]): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n${suites.join('\n')}\n</testsuites>\n`;
 }
 
-function junitCase(file: string, { ok, name, place, message, explanation, skipped }: PlacedResult): string {
+function junitCase(file: string, result: PlacedResult): string {
+  const { ok, name, place, message, explanation, unaskable, skipped } = result;
   const head = `    <testcase classname=${attribute(file)} name=${attribute(name)}`;
   if (skipped !== undefined)
     return `${head}>\n      <skipped message=${attribute(skipped)}/>\n    </testcase>`;
   if (ok) return `${head}/>`;
-  const failure = escapeXml(`${place}\n${explanation ?? ''}`);
-  return `${head}>\n      <failure message=${attribute(message ?? '')}>${failure}</failure>\n    </testcase>`;
+  const text = escapeXml(`${place}\n${explanation ?? ''}`);
+  // As there: a failure is a verdict that was not expected, an error is that there is none.
+  const tag = unaskable === true ? 'error' : 'failure';
+  return `${head}>\n      <${tag} message=${attribute(message ?? '')}>${text}</${tag}>\n    </testcase>`;
 }
 
 function attribute(text: string): string {

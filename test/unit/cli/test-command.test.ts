@@ -111,6 +111,13 @@ describe('calicoctl test', () => {
     expect(code).toBe(2);
     expect(out).toMatch(/shop\/webb.*; .*tpc\/443/);
     expect(out).toMatch(/\n1 failed, 16 passed in 1 file/);
+    const junit = await calicoctl(['test', folder, '--format', 'junit']);
+    expect(junit.code).toBe(2);
+    expect(junit.out).toContain('<testsuite name="shop" tests="17" failures="0" errors="1" skipped="0"');
+    expect(junit.out).toMatch(
+      / {6}<error message="[^"]*shop\/webb[^"]*">[^<]*shop\.test\.yaml:\d+\n<\/error>\n/,
+    );
+    expect(junit.out).not.toContain('<failure');
   });
 
   it('answers 2 for an invalid policy, with its place', async () => {

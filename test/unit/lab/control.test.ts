@@ -33,7 +33,11 @@ describe('control socket', () => {
 
   it('hands a refusal to the caller', async () => {
     const call = callControl(dir, { op: 'removeHost', name: 'node-9', how: 'shut-down' });
-    await expect(call).rejects.toThrow('the lab has no host named node-9');
+    await expect(call).rejects.toMatchObject({
+      name: 'LabError',
+      type: { code: 'refused' },
+      message: 'the lab has no host named node-9',
+    });
   });
 
   it('refuses what is no request, and goes on', async () => {
