@@ -54,7 +54,8 @@ export function openRedis(address: RedisAddress, logger: Logger): Redis {
     wasReady = isReady;
   };
   redis.on('error', () => say(false));
-  redis.on('close', () => say(false));
+  // Not 'close': a reader that has what it wants closes its connection too.
+  redis.on('reconnecting', () => say(false));
   redis.on('ready', () => say(true));
   return redis;
 }
