@@ -56,7 +56,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-let nextPort = 20_000;
+/** Above those that fill the kernel's set. */
+let nextPort = 40_000;
 /** A port that no test has asked for, so that its records are this test's alone. */
 let port = 0;
 beforeEach(() => {
