@@ -3,9 +3,9 @@
 
 import type { Resource } from '../metadata.ts';
 import { schemaOfKind } from './kind-schemas.ts';
-import { METADATA_SCHEMA } from './metadata.ts';
+import { wholeObject } from './metadata.ts';
 import { joinPath, type Path, pathText } from './problem.ts';
-import { isJsonObject, type ObjectSchema, object, type Schema, text } from './schema.ts';
+import { isJsonObject, type ObjectSchema, object, type Schema } from './schema.ts';
 
 const PLAIN_SPEC = object({ spec: object({}) });
 
@@ -22,12 +22,11 @@ export function readShape(resource: Resource): string | undefined {
 
 const wholeSchemas = new Map<ObjectSchema, ObjectSchema>();
 
-/** With the fields that all kinds have. */
+/** With the fields that all kinds have; made once. */
 function wholeSchema(schema: ObjectSchema): ObjectSchema {
   let whole = wholeSchemas.get(schema);
   if (whole === undefined) {
-    const fields = { apiVersion: text(), metadata: METADATA_SCHEMA, ...schema.fields };
-    whole = object(fields, { required: schema.required });
+    whole = wholeObject(schema);
     wholeSchemas.set(schema, whole);
   }
   return whole;
